@@ -1,0 +1,3 @@
+//! The `cheesewire` command.
+
+fn main() {}

@@ -1,0 +1,89 @@
+//! What a distribution file's name tells: its kind, its release, its Python tag.
+
+/// The kinds of distribution file, by the ending of the name. `packagetype` in the JSON API and in
+/// `release_urls` (WIRE.md section 5) is [`FileKind::packagetype`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FileKind {
+    /// `.whl` (PEP 427).
+    Wheel,
+    /// `.tar.gz`, `.zip`, `.tar.bz2`, `.tar.xz`, `.tgz` …
+    Sdist,
+    /// `.egg`.
+    Egg,
+    /// `.exe`.
+    WindowsInstaller,
+    /// `.msi`.
+    Msi,
+    /// `.rpm`.
+    Rpm,
+    /// `.dmg`.
+    Dmg,
+}
+
+/// The name has no ending that a distribution file has.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("no ending of a distribution file")]
+pub struct FileNameError;
+
+impl FileKind {
+    /// The kind that a file's name says.
+    pub fn of(filename: &str) -> Result<Self, FileNameError> {
+        const ENDINGS: [(&str, FileKind); 12] = [
+            (".whl", FileKind::Wheel),
+            (".tar.gz", FileKind::Sdist),
+            (".zip", FileKind::Sdist),
+            (".tgz", FileKind::Sdist),
+            (".tar.bz2", FileKind::Sdist),
+            (".tar.xz", FileKind::Sdist),
+            (".tar.Z", FileKind::Sdist),
+            (".egg", FileKind::Egg),
+            (".exe", FileKind::WindowsInstaller),
+            (".msi", FileKind::Msi),
+            (".rpm", FileKind::Rpm),
+            (".dmg", FileKind::Dmg),
+        ];
+        let found = ENDINGS.iter().find(|(ending, _)| filename.ends_with(ending));
+        found.map(|&(_, kind)| kind).ok_or(FileNameError)
+    }
+
+    /// The word that the JSON API and `release_urls` have for it.
+    pub fn packagetype(self) -> &'static str {
+        match self {
+            Self::Wheel => "bdist_wheel",
+            Self::Sdist => "sdist",
+            Self::Egg => "bdist_egg",
+            Self::WindowsInstaller => "bdist_wininst",
+            Self::Msi => "bdist_msi",
+            Self::Rpm => "bdist_rpm",
+            Self::Dmg => "bdist_dmg",
+        }
+    }
+}
+
+/// The Python tag of a wheel's name (`py3`, `cp311`); `None` if the name is not a wheel's.
+pub fn wheel_tag(filename: &str) -> Option<&str> {
+    let stem = filename.strip_suffix(".whl")?;
+    let mut parts = stem.rsplit('-');
+    let (_platform, _abi, python) = (parts.next()?, parts.next()?, parts.next()?);
+    parts.nth(1).is_some().then_some(python)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endings_tell_the_kind() {
+        assert_eq!(FileKind::of("a-1.tar.gz").map(FileKind::packagetype), Ok("sdist"));
+        assert_eq!(FileKind::of("a-1-py3-none-any.whl").map(FileKind::packagetype), Ok("bdist_wheel"));
+        assert_eq!(FileKind::of("a-1.txt"), Err(FileNameError));
+    }
+
+    #[test]
+    fn a_wheel_name_has_its_python_tag_third_from_the_end() {
+        assert_eq!(wheel_tag("a-1-py2.py3-none-any.whl"), Some("py2.py3"));
+        assert_eq!(wheel_tag("a-1-3build-cp311-cp311-linux_x86_64.whl"), Some("cp311"));
+        assert_eq!(wheel_tag("a-py3-none-any.whl"), None);
+        assert_eq!(wheel_tag("a-1.tar.gz"), None);
+    }
+}

@@ -1,0 +1,19 @@
+//! Pure facts of the field: names, versions, serials, file names, digests, times. No I/O, nothing async.
+
+mod action;
+mod digest;
+mod event;
+mod file;
+mod name;
+mod path;
+mod stamp;
+mod version;
+
+pub use action::Action;
+pub use digest::{DigestError, Sha256};
+pub use event::{Event, Serial};
+pub use file::{FileKind, FileNameError, wheel_tag};
+pub use name::{NameError, ProjectName};
+pub use path::{FilePath, PathError};
+pub use stamp::Stamp;
+pub use version::{latest, newest_first};

@@ -1,0 +1,69 @@
+//! The order of releases.
+
+use std::cmp::Ordering;
+use std::str::FromStr;
+
+use pep440_rs::Version;
+
+/// Sorts versions newest first by PEP 440. Versions that PEP 440 does not know come after all that it
+/// knows, in descending text order, as the removed methods of Warehouse had them.
+pub fn newest_first<T>(releases: &mut [T], version: impl Fn(&T) -> &str) {
+    releases.sort_by_cached_key(|release| std::cmp::Reverse(Key::of(version(release))));
+}
+
+/// The version that an installer would take for the latest: the newest final one, else the newest at all.
+pub fn latest<'a>(versions: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    versions.into_iter().max_by_key(|version| {
+        let key = Key::of(version);
+        (key.is_final(), key)
+    })
+}
+
+#[derive(PartialEq, Eq)]
+struct Key(Result<Version, String>);
+
+impl Key {
+    fn of(version: &str) -> Self {
+        Self(Version::from_str(version).map_err(|_| version.to_owned()))
+    }
+
+    fn is_final(&self) -> bool {
+        self.0.as_ref().is_ok_and(|version| !version.any_prerelease())
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (&self.0, &other.0) {
+            (Ok(a), Ok(b)) => a.cmp(b),
+            (Ok(_), Err(_)) => Ordering::Greater,
+            (Err(_), Ok(_)) => Ordering::Less,
+            (Err(a), Err(b)) => a.cmp(b),
+        }
+    }
+}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_is_pep_440s_and_the_unknown_come_last() {
+        let mut versions = ["1.9", "1.10", "2.0rc1", "0-legacy!", "1.10.post1", "2.0.dev3"];
+        newest_first(&mut versions, |v| v);
+        assert_eq!(versions, ["2.0rc1", "2.0.dev3", "1.10.post1", "1.10", "1.9", "0-legacy!"]);
+    }
+
+    #[test]
+    fn latest_prefers_a_final_release() {
+        assert_eq!(latest(["1.0", "2.0rc1"]), Some("1.0"));
+        assert_eq!(latest(["2.0a1", "2.0rc1"]), Some("2.0rc1"));
+        assert_eq!(latest([]), None);
+    }
+}

@@ -1,0 +1,278 @@
+//! Values → bytes, by the writing rules of WIRE.md section 2.
+
+use bytes::Bytes;
+
+use super::{Fault, Value};
+
+/// The declaration that every document starts with.
+const DECLARATION: &[u8] = b"<?xml version='1.0'?>\n";
+
+/// A number does not fit 32 bits and the caller has not shown that it reads `<i8>` (section 2, rule 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("int exceeds XML-RPC limits")]
+pub struct TooWide;
+
+impl From<TooWide> for Fault {
+    fn from(error: TooWide) -> Self {
+        // What Python's own server says to the same number.
+        Self::raised("OverflowError", &error.to_string())
+    }
+}
+
+/// Writes a document piece by piece, so that an answer of any size can leave while it is written:
+/// [`Encoder::take`] hands out what has been written so far.
+///
+/// Nothing checks the nesting: the callers are few, and each has a test that reads its output back.
+#[derive(Debug, Default)]
+pub struct Encoder {
+    out: Vec<u8>,
+    wide: bool,
+}
+
+impl Encoder {
+    /// `wide`: the caller sent an `<i8>` in this call, so it may get one.
+    pub fn new(wide: bool) -> Self {
+        Self { out: Vec::new(), wide }
+    }
+
+    /// Bytes written and not yet taken.
+    pub fn len(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Nothing is waiting to be taken.
+    pub fn is_empty(&self) -> bool {
+        self.out.is_empty()
+    }
+
+    /// Takes what has been written so far; the next piece goes to a new buffer of the same capacity.
+    pub fn take(&mut self) -> Bytes {
+        let next = Vec::with_capacity(self.out.capacity());
+        std::mem::replace(&mut self.out, next).into()
+    }
+
+    /// Opens a `methodResponse` up to where its only value stands.
+    pub fn open_response(&mut self) {
+        self.raw(DECLARATION);
+        self.raw(b"<methodResponse>\n<params>\n<param>\n");
+    }
+
+    /// Closes what [`Encoder::open_response`] opened.
+    pub fn close_response(&mut self) {
+        self.raw(b"\n</param>\n</params>\n</methodResponse>\n");
+    }
+
+    /// Opens an array.
+    pub fn open_array(&mut self) {
+        self.raw(b"<value><array><data>\n");
+    }
+
+    /// Closes an array.
+    pub fn close_array(&mut self) {
+        self.raw(b"</data></array></value>\n");
+    }
+
+    /// Opens a struct.
+    pub fn open_struct(&mut self) {
+        self.raw(b"<value><struct>\n");
+    }
+
+    /// Closes a struct.
+    pub fn close_struct(&mut self) {
+        self.raw(b"</struct></value>\n");
+    }
+
+    /// Opens a member; its value follows.
+    pub fn open_member(&mut self, name: &str) {
+        self.raw(b"<member><name>");
+        self.text(name);
+        self.raw(b"</name>");
+    }
+
+    /// Closes a member.
+    pub fn close_member(&mut self) {
+        self.raw(b"</member>\n");
+    }
+
+    /// A string, always with its tag (rule 3).
+    pub fn string(&mut self, text: &str) {
+        self.raw(b"<value><string>");
+        self.text(text);
+        self.raw(b"</string></value>\n");
+    }
+
+    /// A whole number: `<int>` within 32 bits, else `<i8>` for who asked for it (rule 4).
+    pub fn int(&mut self, n: i64) -> Result<(), TooWide> {
+        if i32::try_from(n).is_ok() {
+            self.number(b"<value><int>", n, b"</int></value>\n");
+        } else if self.wide {
+            self.number(b"<value><i8>", n, b"</i8></value>\n");
+        } else {
+            return Err(TooWide);
+        }
+        Ok(())
+    }
+
+    /// `<nil/>`, unprefixed, only where section 4 of WIRE.md allows it (rule 5).
+    pub fn nil(&mut self) {
+        self.raw(b"<value><nil/></value>\n");
+    }
+
+    /// Any value.
+    pub fn value(&mut self, value: &Value) -> Result<(), TooWide> {
+        match value {
+            Value::Nil => self.nil(),
+            Value::Bool(b) => {
+                self.raw(if *b { b"<value><boolean>1" } else { b"<value><boolean>0" });
+                self.raw(b"</boolean></value>\n");
+            }
+            Value::Int(n) => self.int(*n)?,
+            // The format has no word for these.
+            Value::Double(d) if !d.is_finite() => return Err(TooWide),
+            Value::Double(d) => self.tagged("double", &d.to_string()),
+            Value::String(text) => self.string(text),
+            Value::DateTime(text) => self.tagged("dateTime.iso8601", text),
+            Value::Base64(text) => self.tagged("base64", text),
+            Value::Array(items) => {
+                self.open_array();
+                for item in items {
+                    self.value(item)?;
+                }
+                self.close_array();
+            }
+            Value::Struct(members) => {
+                self.open_struct();
+                for (name, member) in members {
+                    self.open_member(name);
+                    self.value(member)?;
+                    self.close_member();
+                }
+                self.close_struct();
+            }
+        }
+        Ok(())
+    }
+
+    fn tagged(&mut self, tag: &str, text: &str) {
+        for piece in ["<value><", tag, ">"] {
+            self.raw(piece.as_bytes());
+        }
+        self.text(text);
+        for piece in ["</", tag, "></value>\n"] {
+            self.raw(piece.as_bytes());
+        }
+    }
+
+    fn number(&mut self, open: &[u8], n: i64, close: &[u8]) {
+        use std::io::Write as _;
+        self.raw(open);
+        // Writing to a Vec cannot fail.
+        let _ = write!(self.out, "{n}");
+        self.raw(close);
+    }
+
+    fn raw(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+    }
+
+    /// Text with markup escaped, everything past ASCII as a numeric reference, and what XML 1.0 forbids
+    /// dropped (rule 2). Carriage returns are references too: a reader would turn them into line feeds.
+    fn text(&mut self, text: &str) {
+        use std::io::Write as _;
+        let plain = |b: u8| matches!(b, b'\t' | b'\n' | 0x20..=0x7e) && !matches!(b, b'<' | b'>' | b'&');
+        let mut rest = text;
+        while let Some(at) = rest.bytes().position(|b| !plain(b)) {
+            let (done, tail) = rest.split_at(at);
+            self.raw(done.as_bytes());
+            // `at` is the start of a character: a continuation byte never comes first.
+            let Some(c) = tail.chars().next() else { return };
+            match c {
+                '<' => self.raw(b"&lt;"),
+                '>' => self.raw(b"&gt;"),
+                '&' => self.raw(b"&amp;"),
+                '\r' => self.raw(b"&#13;"),
+                '\u{0}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => {}
+                _ => {
+                    let _ = write!(self.out, "&#{};", u32::from(c));
+                }
+            }
+            rest = &tail[c.len_utf8()..];
+        }
+        self.raw(rest.as_bytes());
+    }
+}
+
+/// A whole answer with one value.
+pub fn response(value: &Value, wide: bool) -> Result<Bytes, TooWide> {
+    let mut encoder = Encoder::new(wide);
+    encoder.open_response();
+    encoder.value(value)?;
+    encoder.close_response();
+    Ok(encoder.take())
+}
+
+/// A whole fault answer; `faultCode` comes before `faultString` (rule 7).
+pub fn fault(fault: &Fault) -> Bytes {
+    let mut encoder = Encoder::new(false);
+    encoder.raw(DECLARATION);
+    encoder.raw(b"<methodResponse>\n<fault>\n");
+    encoder.open_struct();
+    encoder.open_member("faultCode");
+    encoder.number(b"<value><int>", i64::from(fault.code), b"</int></value>\n");
+    encoder.close_member();
+    encoder.open_member("faultString");
+    encoder.string(&fault.string);
+    encoder.close_member();
+    encoder.close_struct();
+    encoder.raw(b"</fault>\n</methodResponse>\n");
+    encoder.take()
+}
+
+/// A whole call, for talking to an upstream. Wide numbers are sent as `<i8>`.
+pub fn call(method: &str, params: &[Value]) -> Result<Bytes, TooWide> {
+    let mut encoder = Encoder::new(true);
+    encoder.raw(DECLARATION);
+    encoder.raw(b"<methodCall>\n<methodName>");
+    encoder.text(method);
+    encoder.raw(b"</methodName>\n<params>\n");
+    for param in params {
+        encoder.raw(b"<param>\n");
+        encoder.value(param)?;
+        encoder.raw(b"</param>\n");
+    }
+    encoder.raw(b"</params>\n</methodCall>\n");
+    Ok(encoder.take())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(value: &Value) -> String {
+        let bytes = response(value, false).unwrap();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn text_is_ascii_and_what_xml_forbids_is_dropped() {
+        let text = written(&Value::from("a<&]]>\u{8}é…\u{fffe}😀\r\n"));
+        assert!(text.contains("<string>a&lt;&amp;]]&gt;&#233;&#8230;&#128512;&#13;\n</string>"), "{text}");
+        assert!(text.is_ascii());
+    }
+
+    #[test]
+    fn a_wide_number_needs_a_caller_that_sent_one() {
+        let value = Value::Int(1 << 31);
+        assert_eq!(response(&value, false), Err(TooWide));
+        let bytes = response(&value, true).unwrap();
+        assert!(String::from_utf8_lossy(&bytes).contains("<value><i8>2147483648</i8></value>"));
+        assert!(written(&Value::Int(-(1 << 31))).contains("<int>-2147483648</int>"));
+    }
+
+    #[test]
+    fn the_code_of_a_fault_comes_before_its_text() {
+        let bytes = fault(&Fault::method_not_found());
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        assert!(text.find("faultCode").unwrap() < text.find("faultString").unwrap());
+    }
+}

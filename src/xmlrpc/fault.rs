@@ -1,0 +1,58 @@
+//! Faults with the codes and texts that clients match on (WIRE.md section 3).
+
+use std::fmt;
+use std::time::Duration;
+
+/// What a call gets instead of a result.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Fault {
+    /// `faultCode`.
+    pub code: i32,
+    /// `faultString`.
+    pub string: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.string, self.code)
+    }
+}
+
+impl Fault {
+    /// −32700: not XML, or not a `methodCall`.
+    pub fn parse_error() -> Self {
+        Self { code: -32700, string: "parse error; not well formed".to_owned() }
+    }
+
+    /// −32601: no such method.
+    pub fn method_not_found() -> Self {
+        Self { code: -32601, string: "server error; requested method not found".to_owned() }
+    }
+
+    /// −32602: wrong arguments; one complaint each, such as `serial: Input should be a valid integer`.
+    pub fn invalid_params(complaints: &[String]) -> Self {
+        Self { code: -32602, string: format!("client error; {}", complaints.join("; ")) }
+    }
+
+    /// −32500: the method ran and refused. `kind` is the name of a Python exception.
+    pub fn raised(kind: &str, message: &str) -> Self {
+        Self { code: -32500, string: format!("{kind}: {message}") }
+    }
+
+    /// −32403: upstream is down or too slow and nothing kept can answer. Whole seconds, at least one.
+    pub fn unavailable(retry: Duration) -> Self {
+        let seconds = retry.as_secs() + u64::from(retry.subsec_nanos() > 0);
+        let string = format!("server error; service unavailable; retry in {} s", seconds.max(1));
+        Self { code: -32403, string }
+    }
+
+    /// −32403 after a failure of ours (a full disk, a broken database): there is no time to tell.
+    pub fn internal() -> Self {
+        Self { code: -32403, string: "server error; service unavailable".to_owned() }
+    }
+
+    /// 1: more calls in a multicall than allowed.
+    pub fn multicall_too_large() -> Self {
+        Self { code: 1, string: "multicall too large".to_owned() }
+    }
+}

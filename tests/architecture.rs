@@ -1,0 +1,104 @@
+//! Imports go down only: the layer table, read off the `crate::` paths of every source file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// What each module may use besides itself. `*`: everything.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("model", &[]),
+    ("memo", &[]),
+    ("xmlrpc", &["model"]),
+    ("journal", &["model"]),
+    ("blob", &["model"]),
+    ("stats", &["model"]),
+    ("upstream", &["model", "xmlrpc"]),
+    ("follow", &["model", "journal", "upstream"]),
+    ("rpc", &["model", "xmlrpc", "journal", "index", "stats", "memo", "upstream"]),
+    ("index", &["model", "upstream", "memo", "journal"]),
+    ("relay", &["model", "blob", "upstream", "index", "stats"]),
+    ("push", &["model", "blob", "relay"]),
+    ("http", &["model", "xmlrpc", "rpc", "index", "relay", "push", "stats"]),
+    ("sandbox", &["model", "xmlrpc"]),
+    ("app", &["*"]),
+    ("config", &["*"]),
+    ("cli", &["*"]),
+    ("main", &["*"]),
+    ("lib", &["*"]),
+];
+
+/// The module that a file below `src/` belongs to: its first folder, or its own name.
+fn module_of(file: &Path) -> String {
+    let first = file.iter().next().unwrap().to_str().unwrap();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The modules of ours that a source text names: after `crate::`, also inside `crate::{…}`.
+fn named(text: &str) -> BTreeSet<String> {
+    let word = |rest: &str| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let mut found = BTreeSet::new();
+    for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+        for (at, _) in line.match_indices("crate::") {
+            found.insert(word(&line[at + "crate::".len()..]));
+        }
+    }
+    // Groups would hide names from a reader of lines; there are none, and this keeps it so.
+    assert!(!found.contains(""), "write one `use crate::MODULE::…` a module, not `use crate::{{…}}`");
+    found
+}
+
+/// `(file, module used)` of every import that goes up.
+fn violations(files: &BTreeMap<PathBuf, String>) -> Vec<(PathBuf, String)> {
+    let table: BTreeMap<_, _> = MAY_USE.iter().copied().collect();
+    let mut found = Vec::new();
+    for (file, text) in files {
+        let module = module_of(file);
+        let allowed =
+            table.get(module.as_str()).unwrap_or_else(|| panic!("{module}: not in the layer table"));
+        let free =
+            |used: &String| *used == module || allowed.contains(&used.as_str()) || allowed.contains(&"*");
+        found.extend(named(text).into_iter().filter(|used| !free(used)).map(|used| (file.clone(), used)));
+    }
+    found
+}
+
+fn tree() -> BTreeMap<PathBuf, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut paths = Vec::new();
+    sources(&root, &mut paths);
+    let read = |path: PathBuf| {
+        let text = std::fs::read_to_string(&path).unwrap();
+        (path.strip_prefix(&root).unwrap().to_owned(), text)
+    };
+    paths.into_iter().map(read).collect()
+}
+
+#[test]
+fn imports_go_down_only() {
+    let found = violations(&tree());
+    assert!(found.is_empty(), "imports that go up: {found:#?}");
+}
+
+#[test]
+fn an_import_that_goes_up_is_found() {
+    let bad = [("model/x.rs", "use crate::journal::Journal;"), ("http/y.rs", "    crate::blob::open();")];
+    let files = bad.iter().map(|(file, text)| (PathBuf::from(file), (*text).to_owned())).collect();
+    assert_eq!(violations(&files).len(), 2);
+}
+
+#[test]
+fn no_source_file_has_over_500_lines() {
+    let long: Vec<_> =
+        tree().into_iter().filter(|(_, text)| text.lines().count() > 500).map(|(file, _)| file).collect();
+    assert!(long.is_empty(), "{long:#?}");
+}
