@@ -55,9 +55,7 @@ impl Disk {
         self.recency.write_back(&self.layout);
         match self.reserve(0) {
             Ok(()) => {}
-            Err(cause @ KeepError::NoRoom) => {
-                warn!(%cause, "others fill the disk: files are relayed, not kept")
-            }
+            Err(KeepError::NoRoom) => warn!("others fill the disk: files are relayed, not kept"),
             Err(cause @ (KeepError::Disk(_) | KeepError::ReadOnly)) => warn!(%cause, "cannot evict"),
         }
     }

@@ -85,12 +85,6 @@ impl Writer {
             .map_err(|cause| Box::new(Spilled { reader, written, hasher, cause }))
     }
 
-    /// Removes what is written; on a blocking thread, because a large file takes its time.
-    pub async fn abandon(self) {
-        // A task that is cut off by the end of the runtime has dropped the writer all the same.
-        let _ended = tokio::task::spawn_blocking(move || drop(self)).await;
-    }
-
     /// Keeps the file under its key: fsync, rename, fsync of the folder. The caller has compared digest
     /// and size.
     pub async fn finish(self, key: &Key) -> Result<(), KeepError> {
