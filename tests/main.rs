@@ -5,3 +5,4 @@
 mod architecture;
 mod journal;
 mod support;
+mod upstream;
