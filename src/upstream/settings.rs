@@ -1,11 +1,12 @@
 //! Whom to ask, how often, and how much of an answer to take.
 
+use std::fmt;
 use std::time::Duration;
 
 use url::Url;
 
 /// Settings of the upstream door. [`UpstreamSettings::new`] has the defaults.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct UpstreamSettings {
     /// The index as the user names it: `https://index.test/`, or its simple index `https://index.test/simple/`.
     /// User and password in it become Basic authentication and appear nowhere.
@@ -51,5 +52,16 @@ impl UpstreamSettings {
             call_limit: 64 << 20,
             retries: 2,
         }
+    }
+}
+
+impl fmt::Debug for UpstreamSettings {
+    /// Without the address: it may carry a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UpstreamSettings")
+            .field("host", &self.base.host_str())
+            .field("contact", &self.contact)
+            .field("calls_per_second", &self.calls_per_second)
+            .finish_non_exhaustive()
     }
 }
