@@ -1,1 +1,7 @@
 //! Builders that the tests share.
+
+mod client;
+mod sandbox;
+
+pub use client::{Answer, call, get, get_with};
+pub use sandbox::sandbox;
