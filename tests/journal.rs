@@ -1,4 +1,6 @@
-//! The journal by its public face: documents, the files that they name, and what opening refuses.
+//! The journal by its public face.
 
 mod documents;
+mod events;
 mod opening;
+mod wants;

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use tokio::task::spawn_blocking;
 
 use super::known_file::{self, KnownFile};
-use super::{Journal, JournalError, compress};
+use super::{Journal, JournalError, compress, facts};
 use crate::model::{ProjectName, Serial};
 
 /// The most documents that go when one comes: no step is long, and a bound that was lowered is still reached.
@@ -191,9 +191,7 @@ fn bound(length: usize) -> i64 {
 fn evict(connection: &Connection, newest: i64, limit: i64) -> rusqlite::Result<u64> {
     let mut evicted = 0;
     for _ in 0..EVICT_AT_ONCE {
-        let sql = "SELECT value FROM facts WHERE name = 'documents_bytes'";
-        let kept: i64 = connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
-        if kept <= limit {
+        if facts::get(connection, facts::DOCUMENTS_BYTES)?.is_none_or(|kept| kept <= limit) {
             break;
         }
         let sql = "DELETE FROM documents WHERE id = \

@@ -7,9 +7,12 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use tokio::task::spawn_blocking;
 
+use super::known::Known;
 use super::readers::Readers;
+use super::want::Wants;
 use super::writer::Writer;
-use super::{JournalError, JournalSettings, schema};
+use super::{JournalError, JournalSettings, facts, schema};
+use crate::model::Serial;
 
 /// The database's name in the data folder.
 const DATABASE: &str = "journal.sqlite3";
@@ -29,6 +32,8 @@ struct Inner {
     settings: JournalSettings,
     writer: Writer,
     readers: Arc<Readers>,
+    known: Arc<Known>,
+    wants: Arc<Wants>,
 }
 
 impl Journal {
@@ -70,7 +75,29 @@ impl Journal {
         T: Send + 'static,
         W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.inner.writer.write(work, |_| ()).await
+        self.write_then(work, |_| ()).await
+    }
+
+    /// As [`Journal::write`], with what to do once it is committed, whether or not the caller still waits.
+    pub(super) async fn write_then<T, W, A>(&self, work: W, after: A) -> Result<T, JournalError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        A: FnOnce(&T) + Send + 'static,
+    {
+        self.inner.writer.write(work, after).await
+    }
+
+    pub(super) fn known(&self) -> Arc<Known> {
+        Arc::clone(&self.inner.known)
+    }
+
+    pub(super) fn known_ref(&self) -> &Known {
+        &self.inner.known
+    }
+
+    pub(super) fn wants(&self) -> &Arc<Wants> {
+        &self.inner.wants
     }
 }
 
@@ -80,9 +107,14 @@ impl Inner {
         let lock = lock(folder)?;
         let path = folder.join(DATABASE);
         let connection = schema::open(&path)?;
+        let fact = |name| {
+            let value = facts::get(&connection, name).map_err(|error| JournalError::sqlite(&path, error));
+            value.map(|value| value.map(Serial))
+        };
+        let known = Known::new(fact(facts::PROJECTS_SERIAL)?, fact(facts::HEARD_SERIAL)?);
         let readers = Arc::new(Readers::new(path.clone(), settings.readers));
         let writer = Writer::start(connection, lock, path, settings.queue)?;
-        Ok(Self { settings, writer, readers })
+        Ok(Self { settings, writer, readers, known: Arc::new(known), wants: Arc::default() })
     }
 }
 

@@ -118,7 +118,7 @@ async fn a_touched_document_keeps_its_body() {
 #[tokio::test]
 async fn past_the_bound_the_least_recently_checked_go_with_their_files() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = JournalSettings { documents_bytes: 40_000, ..JournalSettings::default() };
+    let settings = JournalSettings { documents_bytes: 32_000, ..JournalSettings::default() };
     let journal = Journal::open(folder.path(), settings).await.unwrap();
     let body = noise(12_000);
     for (project, checked) in [("a", 3), ("b", 1), ("c", 2)] {

@@ -1,3 +1,9 @@
 //! Builders that the tests share.
 
 pub mod scripted;
+
+mod client;
+mod sandbox;
+
+pub use client::{Answer, call, get, get_with};
+pub use sandbox::sandbox;
