@@ -4,5 +4,6 @@
 
 mod architecture;
 mod journal;
+mod sandbox;
 mod support;
 mod upstream;

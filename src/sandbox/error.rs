@@ -1,0 +1,44 @@
+//! Why a sandbox does not start, or does not do what it is told.
+
+use std::io;
+use std::net::SocketAddr;
+
+/// A sandbox's error. None is helped by a retry.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The address is taken, or not ours.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        #[source]
+        error: io::Error,
+    },
+    /// A file in `fixtures/` is wrong: a fault of the build.
+    #[error("fixtures/{file}: {reason}")]
+    Fixture {
+        /// The file.
+        file: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A wheel or sdist cannot be made, as with a name too long for tar.
+    #[error("cannot pack a file of {project}")]
+    Pack {
+        /// The project.
+        project: String,
+        /// Why.
+        #[source]
+        error: io::Error,
+    },
+    /// A change to what is not there.
+    #[error("no such project, release or file: {0}")]
+    Absent(String),
+    /// A file name can be used once.
+    #[error("there is a file of that name: {0}")]
+    FileExists(String),
+    /// It has been stopped.
+    #[error("the sandbox has stopped")]
+    Stopped,
+}

@@ -1,0 +1,328 @@
+//! From a request to its answer.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap};
+use hyper::{Method, Request, Response, StatusCode};
+use percent_encoding::percent_decode_str;
+
+use crate::model::{FilePath, ProjectName, Serial};
+use crate::xmlrpc::{Fault as RpcFault, Limits, decode_call, encode_fault};
+
+use super::body::{Body, Spoil, whole};
+use super::catalogue::Catalogue;
+use super::fault::{Effect, Faults};
+use super::limit::{Limiter, Verdict};
+use super::page::{self, Origins};
+use super::requests::{Requests, Seen};
+use super::respond::{self, Asked, Manner, document, moved, set, streamed, text};
+use super::wire::Flushes;
+use super::{Route, SandboxSettings, XmlRpc, control, rpc};
+
+/// The largest body that is read. A call of a real client has a few hundred bytes.
+const MAX_BODY: usize = 1 << 20;
+/// As deep as PyPI's own calls need, several times over.
+const DEPTH: usize = 64;
+/// Names that are written into the listing at once.
+const ROWS: usize = 1_000;
+
+/// Everything that answers need.
+pub(super) struct Shared {
+    pub(super) settings: SandboxSettings,
+    pub(super) origins: Origins,
+    pub(super) catalogue: Arc<Catalogue>,
+    pub(super) faults: Faults,
+    pub(super) requests: Requests,
+    pub(super) limiter: Option<Limiter>,
+    pub(super) xmlrpc: RwLock<XmlRpc>,
+    pub(super) pauses: tokio::sync::mpsc::Sender<super::serve::Pause>,
+}
+
+/// The connection is to be closed without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("reset on demand")]
+pub(super) struct Reset;
+
+/// What the faults make of a request.
+#[derive(Default)]
+struct Plan {
+    delay: Duration,
+    answer: Option<Response<Body>>,
+    reset: bool,
+    behind: i64,
+    shorter: u64,
+    spoil: Spoil,
+}
+
+impl Plan {
+    fn of(effects: Vec<Effect>) -> Self {
+        let mut plan = Self::default();
+        for effect in effects {
+            match effect {
+                Effect::Delay { millis } => plan.delay += Duration::from_millis(millis),
+                Effect::Status { code } => {
+                    plan.answer.get_or_insert_with(|| text(respond::status(code), "a fault on demand"));
+                }
+                Effect::Answer { status, headers, body } => {
+                    plan.answer.get_or_insert_with(|| {
+                        let mut response = Response::new(whole(body));
+                        *response.status_mut() = respond::status(status);
+                        for (name, value) in &headers {
+                            set(&mut response, name.as_str(), value);
+                        }
+                        response
+                    });
+                }
+                Effect::Cut { at } => plan.spoil.cut = Some(at),
+                Effect::WrongByte { at } => plan.spoil.wrong.push(at),
+                Effect::Drip { bytes, every_millis } => {
+                    plan.spoil.drip = Some((bytes, Duration::from_millis(every_millis)));
+                }
+                Effect::Stale { behind } => plan.behind = behind,
+                Effect::Reset => plan.reset = true,
+                Effect::Longer { by } => plan.spoil.longer += by,
+                Effect::Shorter { by } => plan.shorter += by,
+            }
+        }
+        plan
+    }
+
+    /// Spoils an answer, its stated length included.
+    fn finish(mut self, mut response: Response<Body>, flushes: Flushes) -> Response<Body> {
+        let stated = response.headers().get(header::CONTENT_LENGTH);
+        let stated = stated.and_then(|len| len.to_str().ok()?.parse::<u64>().ok());
+        if let Some(len) = stated.filter(|_| self.shorter + self.spoil.longer > 0) {
+            let end = len.saturating_sub(self.shorter);
+            self.spoil.end = (self.shorter > 0).then_some(end);
+            set(&mut response, header::CONTENT_LENGTH, &(end + self.spoil.longer).to_string());
+        }
+        if self.spoil.is_none() { response } else { response.map(|body| self.spoil.apply(body, flushes)) }
+    }
+}
+
+/// Answers a request.
+pub(super) async fn answer(
+    shared: Arc<Shared>,
+    flushes: Flushes,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Reset> {
+    let (head, body) = request.into_parts();
+    let path = head.uri.path().to_owned();
+    let route = Route::of(&path, head.method == Method::POST);
+    let body = match Limited::new(body, MAX_BODY).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(_) => return Ok(text(StatusCode::PAYLOAD_TOO_LARGE, "at most 1 MiB")),
+    };
+    if route == Route::Control {
+        return Ok(control::answer(&shared, &head.method, &path, &body).await);
+    }
+    let asked = Asked { method: &head.method, headers: &head.headers };
+    let call = (route == Route::Rpc).then(|| decode_call(&body, Limits { depth: DEPTH }));
+    let label = match &call {
+        Some(Ok(call)) => format!("/pypi {}", call.method),
+        _ => path.clone(),
+    };
+    shared.requests.count(route, seen(&head.method, &label, &head.headers));
+    metrics::counter!("cheesewire_sandbox_requests_total").increment(1);
+    let mut plan = Plan::of(shared.faults.take(route, &label));
+    tokio::time::sleep(plan.delay).await;
+    if plan.reset {
+        return Err(Reset);
+    }
+    let agent = head.headers.get(header::USER_AGENT).is_some_and(|agent| !agent.is_empty());
+    let response = match (plan.answer.take(), call) {
+        (Some(answer), _) => answer,
+        _ if shared.settings.refuse_anonymous && !agent => {
+            text(StatusCode::NOT_ACCEPTABLE, "name your program and a contact in User-Agent")
+        }
+        (None, Some(call)) => shared.call(call.map_err(|_| RpcFault::parse_error())).await,
+        (None, None) if head.method != Method::GET && head.method != Method::HEAD => {
+            text(StatusCode::METHOD_NOT_ALLOWED, "GET and HEAD only")
+        }
+        (None, None) => shared.get(route, &asked, &path, plan.behind),
+    };
+    Ok(plan.finish(response, flushes))
+}
+
+fn seen(method: &Method, path: &str, headers: &HeaderMap) -> Seen {
+    let field = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    Seen {
+        method: method.to_string(),
+        path: path.to_owned(),
+        agent: field(header::USER_AGENT),
+        range: field(header::RANGE),
+        if_none_match: field(header::IF_NONE_MATCH),
+    }
+}
+
+impl Shared {
+    async fn call(&self, call: Result<crate::xmlrpc::Call, RpcFault>) -> Response<Body> {
+        let verdict = self.limiter.as_ref().map(Limiter::call);
+        let mode = self.xmlrpc.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let result = match (mode, verdict, call) {
+            (XmlRpc::Status(code), _, _) => return text(respond::status(code), "no XML-RPC here"),
+            (_, Some(Verdict { allowed: false, reset, .. }), _) => Err(RpcFault::raised(
+                "HTTPTooManyRequests",
+                &format!(
+                    "The action could not be performed because there were too many requests by the client. \
+                     Limit may reset in {reset} seconds."
+                ),
+            )),
+            (XmlRpc::Removed, _, _) => {
+                Err(RpcFault::raised("RuntimeError", "The XML-RPC interface has been removed."))
+            }
+            (_, _, Err(fault)) => Err(fault),
+            (XmlRpc::Live, _, Ok(call)) => {
+                let delays = self.settings.delays.iter().filter(|(method, _)| *method == call.method);
+                tokio::time::sleep(delays.map(|(_, delay)| *delay).sum()).await;
+                rpc::answer(&self.catalogue, &call, self.settings.changelog_rows)
+            }
+        };
+        let body = result.unwrap_or_else(|fault| whole(encode_fault(&fault)));
+        let mut response = Response::new(body);
+        set(&mut response, header::CONTENT_TYPE, "text/xml; charset=utf-8");
+        if let Some(Verdict { remaining, reset, .. }) = verdict {
+            let text = format!("\"xmlrpc.client\";r={remaining};t={reset}");
+            set(&mut response, "ratelimit", &text);
+        }
+        response
+    }
+
+    fn get(&self, route: Route, asked: &Asked<'_>, path: &str, behind: i64) -> Response<Body> {
+        let at = Serial(self.catalogue.last_serial().0 - behind);
+        let Ok(path) = percent_decode_str(path).decode_utf8() else {
+            return text(StatusCode::BAD_REQUEST, "not UTF-8");
+        };
+        let parts: Vec<&str> = path.split('/').skip(1).collect();
+        let found = match (route, parts.as_slice()) {
+            (Route::Listing, _) => Some(self.listing(asked, at)),
+            (Route::Page, ["simple", name, ""]) => self.page(asked, name, at),
+            (Route::Page, ["simple", name]) => Some(moved(&format!("/simple/{}/", page::normal(name)))),
+            (Route::Json, ["pypi", name, "json", ..]) => self.json(asked, name, None, at),
+            (Route::Json, ["pypi", name, version, "json", ..]) => self.json(asked, name, Some(version), at),
+            (Route::File, ["packages", rest @ ..]) => {
+                self.file(&rest.join("/")).map(|file| respond::file(asked, file))
+            }
+            (Route::Metadata, ["packages", rest @ ..]) => self.metadata(asked, &rest.join("/")),
+            (Route::Provenance, ["integrity", name, version, file, "provenance"]) => {
+                self.provenance(asked, name, version, file)
+            }
+            (_, ["simple"]) => Some(moved("/simple/")),
+            (_, [""]) => Some(text(StatusCode::OK, "A miniature package index: see /simple/")),
+            _ => None,
+        };
+        found.unwrap_or_else(|| text(StatusCode::NOT_FOUND, "404 Not Found"))
+    }
+
+    fn listing(&self, asked: &Asked<'_>, at: Serial) -> Response<Body> {
+        let (html, content_type) = self.form(asked);
+        let manner = Manner {
+            content_type,
+            // JSON is up to 30 minutes old upstream, HTML up to a day.
+            cache_control: if html { "max-age=86400, public" } else { "max-age=1800, public" },
+            serial: Some(at),
+            vary: true,
+        };
+        let mut rows = self.catalogue.listing(at).peekable();
+        streamed(asked, &format!("\"listing-{html}-{at}\""), &manner, || {
+            let mut first = true;
+            let start = std::iter::once(page::listing_start(html, at));
+            let middle = std::iter::from_fn(move || {
+                rows.peek()?;
+                let mut piece = String::new();
+                for (name, serial) in rows.by_ref().take(ROWS) {
+                    page::listing_row(html, &name, serial, std::mem::take(&mut first), &mut piece);
+                }
+                Some(piece)
+            });
+            let end = std::iter::once(page::listing_end(html, at));
+            super::body::pieces(start.chain(middle).chain(end).map(Bytes::from))
+        })
+    }
+
+    fn page(&self, asked: &Asked<'_>, name: &str, at: Serial) -> Option<Response<Body>> {
+        let normal = ProjectName::parse(name).ok()?;
+        if normal.as_str() != name {
+            return Some(moved(&format!("/simple/{normal}/")));
+        }
+        let project = self.catalogue.project(&normal, at)?;
+        let serial = project.last_serial.min(at);
+        let (html, content_type) = self.form(asked);
+        let body = if html {
+            page::html(&project, serial, &self.origins)
+        } else {
+            page::json(&project, serial, &self.origins).to_string()
+        };
+        let cache_control = "max-age=600, public";
+        let manner = Manner { content_type, cache_control, serial: Some(serial), vary: true };
+        Some(document(asked, body, &manner))
+    }
+
+    fn json(
+        &self,
+        asked: &Asked<'_>,
+        name: &str,
+        version: Option<&str>,
+        at: Serial,
+    ) -> Option<Response<Body>> {
+        let normal = ProjectName::parse(name).ok()?;
+        if normal.as_str() != name {
+            let version = version.map_or_else(String::new, |version| format!("{version}/"));
+            return Some(moved(&format!("/pypi/{normal}/{version}json")));
+        }
+        let project = self.catalogue.project(&normal, at)?;
+        let release = version.map_or_else(|| project.latest(), |version| project.release(version))?;
+        let serial = project.last_serial.min(at);
+        let body = super::document::json(&project, release, version.is_none(), serial, &self.origins);
+        let manner = Manner {
+            content_type: "application/json",
+            cache_control: "max-age=900, public, stale-while-revalidate=300, stale-if-error=86400",
+            serial: Some(serial),
+            vary: false,
+        };
+        Some(document(asked, body.to_string(), &manner))
+    }
+
+    fn file(&self, path: &str) -> Option<Arc<super::File>> {
+        self.catalogue.file(&FilePath::parse(path).ok()?)
+    }
+
+    fn metadata(&self, asked: &Asked<'_>, path: &str) -> Option<Response<Body>> {
+        let metadata = self.file(path.strip_suffix(".metadata")?)?.metadata.clone()?;
+        let manner = Manner {
+            content_type: "application/octet-stream",
+            cache_control: "max-age=365000000, immutable, public",
+            serial: None,
+            vary: false,
+        };
+        Some(document(asked, metadata, &manner))
+    }
+
+    fn provenance(&self, asked: &Asked<'_>, name: &str, version: &str, file: &str) -> Option<Response<Body>> {
+        let project = self.catalogue.project(&ProjectName::parse(name).ok()?, Serial(i64::MAX))?;
+        let release = project.release(version)?;
+        let named = |upload: &&super::Upload| upload.file.provenance && upload.file.filename == file;
+        let upload = release.files.iter().find(named)?;
+        let manner = Manner {
+            content_type: "application/vnd.pypi.integrity.v1+json",
+            cache_control: "max-age=600, public",
+            serial: None,
+            vary: false,
+        };
+        Some(document(asked, page::provenance(&upload.file).to_string(), &manner))
+    }
+
+    /// Whether HTML is asked for, and the type to say.
+    fn form(&self, asked: &Asked<'_>) -> (bool, &'static str) {
+        let accept = asked.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or("");
+        if self.settings.simple_json && page::prefers_json(accept) {
+            (false, page::JSON)
+        } else {
+            (true, page::HTML)
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The XML-RPC methods as upstream has them today: six live, the rest refuse (WIRE.md sections 3, 4, 8).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::model::{ProjectName, Serial};
+use crate::xmlrpc::{Call, Encoder, Fault, TooWide, Value, encode_response};
+
+use super::body::{Body, pieces, whole};
+use super::catalogue::Catalogue;
+use super::project::Project;
+
+/// Rows that are made at once: small enough that the first bytes leave early.
+const ROWS: usize = 1_000;
+
+/// Methods that upstream had once, and what it says to them now.
+const REMOVED: [(&str, &str, &str); 16] = [
+    (
+        "changelog",
+        "ValueError",
+        "The changelog method has been deprecated, use changelog_since_serial instead.",
+    ),
+    (
+        "system.multicall",
+        "ValueError",
+        "Multicall requests have been deprecated, use individual requests instead.",
+    ),
+    ("changed_packages", "RuntimeError", MANY),
+    ("updated_releases", "RuntimeError", MANY),
+    (
+        "list_packages",
+        "RuntimeError",
+        "This index no longer supports the XMLRPC list_packages method. Use the Simple API (PEP 691) instead.",
+    ),
+    ("package_releases", "RuntimeError", JSON),
+    ("release_urls", "RuntimeError", JSON),
+    ("package_urls", "RuntimeError", JSON),
+    ("release_data", "RuntimeError", JSON),
+    ("package_data", "RuntimeError", JSON),
+    (
+        "search",
+        "RuntimeError",
+        "This index no longer supports 'pip search' (or XML-RPC search). Please use a browser instead.",
+    ),
+    ("release_downloads", "RuntimeError", GONE),
+    (
+        "top_packages",
+        "RuntimeError",
+        "This API has been removed. Use the public download statistics instead.",
+    ),
+    ("package_hosting_mode", "RuntimeError", GONE),
+    ("post_cheesecake_for_release", "RuntimeError", GONE),
+    ("list_packages_with_metadata", "RuntimeError", GONE),
+];
+const MANY: &str = "This method has been deprecated, use changelog_since_serial instead.";
+const JSON: &str = "This index no longer supports this XMLRPC method. Use the JSON API instead.";
+const GONE: &str = "This API has been removed.";
+
+/// What a method gives, or refuses with.
+pub(super) fn answer(catalogue: &Arc<Catalogue>, call: &Call, rows: usize) -> Result<Body, Fault> {
+    match call.method.as_str() {
+        "changelog_last_serial" => {
+            arguments(call, [])?;
+            small(&Value::Int(catalogue.last_serial().0), call.wide)
+        }
+        "changelog_since_serial" => {
+            let [serial] = arguments(call, ["serial"])?;
+            let serial = serial.as_int().ok_or_else(|| wrong("serial", "integer"))?;
+            Ok(changelog(catalogue.clone(), Serial(serial), rows, call.wide))
+        }
+        "list_packages_with_serial" => {
+            arguments(call, [])?;
+            Ok(listing(catalogue, call.wide))
+        }
+        "package_roles" => {
+            let [name] = arguments(call, ["package_name"])?;
+            let name = name.as_str().ok_or_else(|| wrong("package_name", "string"))?;
+            let project =
+                ProjectName::parse(name).ok().and_then(|name| catalogue.project(&name, Serial(i64::MAX)));
+            let pair = |role: &super::Role| [role.role.as_str(), role.user.as_str()].into_iter().collect();
+            let roles: Vec<Value> = project.iter().flat_map(|project| &project.roles).map(pair).collect();
+            small(&Value::Array(roles), call.wide)
+        }
+        "user_packages" => {
+            let [user] = arguments(call, ["username"])?;
+            let user = user.as_str().ok_or_else(|| wrong("username", "string"))?;
+            small(&user_packages(&catalogue.projects(), user), call.wide)
+        }
+        "browse" => {
+            let [classifiers] = arguments(call, ["classifiers"])?;
+            let classifiers = classifiers.as_array().ok_or_else(|| wrong("classifiers", "list"))?;
+            let classifiers: Option<Vec<&str>> = classifiers.iter().map(Value::as_str).collect();
+            let classifiers = classifiers.ok_or_else(|| wrong("classifiers", "string"))?;
+            if classifiers.is_empty() {
+                return Err(Fault::raised("ValueError", "Must specify at least one classifier"));
+            }
+            small(&browse(&catalogue.projects(), &classifiers), call.wide)
+        }
+        method => Err(removed(method)),
+    }
+}
+
+fn removed(method: &str) -> Fault {
+    let found = REMOVED.iter().find(|(name, _, _)| *name == method);
+    found.map_or_else(Fault::method_not_found, |(_, kind, message)| Fault::raised(kind, message))
+}
+
+fn wrong(name: &str, kind: &str) -> Fault {
+    Fault::invalid_params(&[format!("{name}: Input should be a valid {kind}")])
+}
+
+/// Exactly the named arguments.
+fn arguments<'a, const N: usize>(call: &'a Call, names: [&str; N]) -> Result<[&'a Value; N], Fault> {
+    let missing =
+        names.iter().skip(call.params.len()).map(|name| format!("{name}: Missing required argument"));
+    let extra = (N..call.params.len()).map(|n| format!("{n}: Unexpected positional argument"));
+    let complaints: Vec<String> = missing.chain(extra).collect();
+    let given: Vec<&Value> = call.params.iter().collect();
+    given.try_into().map_err(|_| Fault::invalid_params(&complaints))
+}
+
+fn small(value: &Value, wide: bool) -> Result<Body, Fault> {
+    Ok(whole(encode_response(value, wide)?))
+}
+
+fn changelog(catalogue: Arc<Catalogue>, since: Serial, rows: usize, wide: bool) -> Body {
+    let (mut after, mut left) = (since, rows);
+    streamed(wide, Encoder::open_array, Encoder::close_array, move |encoder| {
+        let events = catalogue.events_after(after, left.min(ROWS));
+        left -= events.len();
+        for event in &events {
+            after = event.serial;
+            encoder.open_array();
+            encoder.string(&event.name);
+            match &event.version {
+                Some(version) => encoder.string(version),
+                None => encoder.nil(),
+            }
+            encoder.int(event.time)?;
+            encoder.string(&event.action);
+            encoder.int(event.serial.0)?;
+            encoder.close_array();
+        }
+        Ok(!events.is_empty())
+    })
+}
+
+fn listing(catalogue: &Catalogue, wide: bool) -> Body {
+    let mut rows = catalogue.listing(Serial(i64::MAX));
+    streamed(wide, Encoder::open_struct, Encoder::close_struct, move |encoder| {
+        let mut any = false;
+        for (name, serial) in rows.by_ref().take(ROWS) {
+            any = true;
+            encoder.open_member(&name);
+            encoder.int(serial.0)?;
+            encoder.close_member();
+        }
+        Ok(any)
+    })
+}
+
+/// An answer written piece by piece; `more` writes the next rows and says whether there were any.
+fn streamed(
+    wide: bool,
+    open: fn(&mut Encoder),
+    close: fn(&mut Encoder),
+    mut more: impl FnMut(&mut Encoder) -> Result<bool, TooWide> + Send + 'static,
+) -> Body {
+    let mut encoder = Encoder::new(wide);
+    encoder.open_response();
+    open(&mut encoder);
+    let mut done = false;
+    pieces(std::iter::from_fn(move || {
+        if done {
+            return None;
+        }
+        // Serials and times stay below 2³¹ here: what cannot be written ends the rows.
+        if !matches!(more(&mut encoder), Ok(true)) {
+            done = true;
+            close(&mut encoder);
+            encoder.close_response();
+        }
+        Some(encoder.take()).filter(|piece: &Bytes| !piece.is_empty())
+    }))
+}
+
+fn user_packages(projects: &[Arc<Project>], user: &str) -> Value {
+    let mut found: Vec<(&str, &str)> = projects
+        .iter()
+        .flat_map(|project| project.roles.iter().map(move |role| (role, project)))
+        .filter(|(role, _)| role.user == user)
+        .map(|(role, project)| (role.role.as_str(), project.name.as_str()))
+        .collect();
+    found.sort_by(|a, b| b.0.cmp(a.0).then(a.1.cmp(b.1)));
+    found.into_iter().map(|(role, name)| [role, name].into_iter().collect::<Value>()).collect()
+}
+
+fn browse(projects: &[Arc<Project>], classifiers: &[&str]) -> Value {
+    let mut found = Vec::new();
+    for project in projects {
+        for release in project.shown() {
+            if classifiers.iter().all(|wanted| release.info.classifiers.iter().any(|has| has == wanted)) {
+                found.push([project.name.as_str(), release.version.as_str()].into_iter().collect::<Value>());
+            }
+        }
+    }
+    Value::Array(found)
+}

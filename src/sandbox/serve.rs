@@ -1,0 +1,82 @@
+//! The listener and its connections; a pause closes both for real.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::handle::{Shared, answer};
+use super::wire::Wire;
+
+/// To close the listener and every connection, or to open it again; acknowledged when done.
+pub(super) struct Pause {
+    pub(super) paused: bool,
+    pub(super) done: oneshot::Sender<()>,
+}
+
+/// Accepts until `stop`.
+pub(super) async fn run(
+    listener: TcpListener,
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    mut pauses: mpsc::Receiver<Pause>,
+    stop: CancellationToken,
+) {
+    let mut listener = Some(listener);
+    let mut connections = stop.child_token();
+    loop {
+        let accept = async {
+            match &listener {
+                Some(listener) => listener.accept().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = accept => match accepted {
+                Ok((stream, _)) => {
+                    tokio::spawn(connection(stream, shared.clone(), connections.clone()));
+                }
+                // The peer gave up before it was accepted, or descriptors are short for a moment.
+                Err(error) => tracing::debug!(%error, "a connection could not be accepted"),
+            },
+            pause = pauses.recv() => {
+                let Some(Pause { paused, done }) = pause else { return };
+                if paused {
+                    listener = None;
+                    connections.cancel();
+                } else if listener.is_none() {
+                    connections = stop.child_token();
+                    match TcpListener::bind(address).await {
+                        Ok(bound) => listener = Some(bound),
+                        Err(error) => tracing::error!(%error, %address, "the sandbox cannot listen again"),
+                    }
+                }
+                // Who asked may have left: nobody to tell then.
+                let _ = done.send(());
+            }
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, shared: Arc<Shared>, stop: CancellationToken) {
+    // Small answers leave at once: without this each waits for the peer's acknowledgement.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "no TCP_NODELAY");
+    }
+    let (wire, flushes) = Wire::new(stream);
+    let service = service_fn(move |request| answer(shared.clone(), flushes.clone(), request));
+    let mut builder = http1::Builder::new();
+    let serving = builder.timer(TokioTimer::new()).serve_connection(TokioIo::new(wire), service);
+    tokio::select! {
+        () = stop.cancelled() => {}
+        served = serving => if let Err(error) = served {
+            tracing::debug!(%error, "a connection ended early");
+        },
+    }
+}

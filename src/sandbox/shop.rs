@@ -1,0 +1,86 @@
+//! The fixtures' index: its projects, its files and its journal, which always agree.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::model::{Event, FilePath, ProjectName, Serial};
+
+use super::artefact::File;
+use super::project::Project;
+
+/// As many states of a project are kept for stale answers; a test changes a project a few times.
+const STATES: usize = 16;
+
+/// The whole index. Cheap to clone: projects and files are shared.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Shop {
+    /// The states of each live project, oldest first, never empty.
+    projects: BTreeMap<ProjectName, Vec<Arc<Project>>>,
+    files: HashMap<FilePath, Arc<File>>,
+    journal: Vec<Event>,
+}
+
+impl Shop {
+    /// Appends an event.
+    pub(super) fn record(&mut self, event: Event) {
+        self.journal.push(event);
+    }
+
+    /// The last event.
+    pub(super) fn last_event(&self) -> Option<&Event> {
+        self.journal.last()
+    }
+
+    /// At most `limit` events after `serial`, ascending.
+    pub(super) fn events_after(&self, serial: Serial, limit: usize) -> &[Event] {
+        let start = self.journal.partition_point(|event| event.serial <= serial);
+        let rest = &self.journal[start..];
+        &rest[..rest.len().min(limit)]
+    }
+
+    /// Makes `project` the current state, and its files the files.
+    pub(super) fn put(&mut self, name: ProjectName, project: Project) {
+        self.forget_files(&name);
+        for upload in project.releases.iter().flat_map(|release| &release.files) {
+            self.files.insert(upload.file.path.clone(), upload.file.clone());
+        }
+        let states = self.projects.entry(name).or_default();
+        if states.len() == STATES {
+            states.remove(0);
+        }
+        states.push(Arc::new(project));
+    }
+
+    /// Removes a project and its files.
+    pub(super) fn remove(&mut self, name: &ProjectName) {
+        self.forget_files(name);
+        self.projects.remove(name);
+    }
+
+    fn forget_files(&mut self, name: &ProjectName) {
+        let Some(project) = self.projects.get(name).and_then(|states| states.last()) else { return };
+        for upload in project.releases.iter().flat_map(|release| &release.files) {
+            self.files.remove(&upload.file.path);
+        }
+    }
+
+    /// A project as it was at `serial`, or as far back as is known.
+    pub(super) fn project(&self, name: &ProjectName, at: Serial) -> Option<Arc<Project>> {
+        let states = self.projects.get(name)?;
+        state_at(states, at).cloned()
+    }
+
+    /// Every project in name order, as it was at `serial`.
+    pub(super) fn projects(&self, at: Serial) -> impl Iterator<Item = &Arc<Project>> {
+        self.projects.values().filter_map(move |states| state_at(states, at))
+    }
+
+    /// A file by its path.
+    pub(super) fn file(&self, path: &FilePath) -> Option<Arc<File>> {
+        self.files.get(path).cloned()
+    }
+}
+
+fn state_at(states: &[Arc<Project>], at: Serial) -> Option<&Arc<Project>> {
+    states.iter().rev().find(|state| state.last_serial <= at).or_else(|| states.first())
+}

@@ -1,0 +1,69 @@
+//! A plain HTTP client: no redirects followed, nothing decoded, every header visible.
+
+use std::sync::OnceLock;
+
+use cheesewire::xmlrpc::{Fault, Limits, Value, decode_response, encode_call};
+use reqwest::header::HeaderMap;
+use reqwest::{Client, Method, redirect};
+
+/// A whole answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    /// What arrived; the error if not all of it did.
+    pub body: Result<Vec<u8>, reqwest::Error>,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        self.body.as_deref().unwrap()
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(self.bytes()).unwrap()
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(self.bytes()).unwrap()
+    }
+}
+
+fn client() -> &'static Client {
+    static CLIENT: OnceLock<Client> = OnceLock::new();
+    CLIENT.get_or_init(|| {
+        // An error means that another test was first, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        // No pool: each test has its own runtime, and a pooled connection belongs to one.
+        let builder = Client::builder().redirect(redirect::Policy::none()).no_gzip().no_proxy();
+        builder.pool_max_idle_per_host(0).build().unwrap()
+    })
+}
+
+/// A request with header fields.
+pub async fn get_with(method: Method, url: &str, headers: &[(&str, &str)]) -> Result<Answer, reqwest::Error> {
+    let mut request = client().request(method, url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = request.send().await?;
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    Ok(Answer { status, headers, body: response.bytes().await.map(|body| body.to_vec()) })
+}
+
+/// A GET that gets an answer.
+pub async fn get(url: &str) -> Answer {
+    get_with(Method::GET, url, &[]).await.unwrap()
+}
+
+/// An XML-RPC call.
+pub async fn call(base: &str, method: &str, params: &[Value]) -> Result<Value, Fault> {
+    let body = encode_call(method, params).unwrap();
+    let request = client().post(format!("{base}pypi")).header("content-type", "text/xml").body(body);
+    let answer = request.send().await.unwrap().bytes().await.unwrap();
+    decode_response(&answer, Limits { depth: 64 }).unwrap()
+}
