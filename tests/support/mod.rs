@@ -1,9 +1,8 @@
 //! Builders that the tests share.
 
-pub mod scripted;
-
 mod client;
 mod sandbox;
+pub mod scripted;
 
 pub use client::{Answer, call, get, get_with};
 pub use sandbox::sandbox;
