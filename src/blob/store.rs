@@ -88,7 +88,7 @@ impl Store {
     }
 
     /// Counts what is kept, then writes recency back in batches and holds the floor of free space, until
-    /// cancelled. Without it the store still keeps and evicts, but knows only what came since its start.
+    /// cancelled. Until it has counted, what an earlier process kept does not weigh against the bound.
     pub async fn tend(&self, cancelled: CancellationToken) {
         Arc::clone(&self.disk).tend(cancelled).await;
     }

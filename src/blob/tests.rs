@@ -141,17 +141,15 @@ fn kept_bytes(folder: &Path) -> u64 {
     files_below(&folder.join("sha256")).iter().map(|path| path.metadata().unwrap().len()).sum()
 }
 
-/// A store bounded to ten files of 1,000 bytes that has counted what is there.
-async fn bounded(folder: &Path) -> Store {
-    let store = Store::open(&StoreSettings { max_bytes: 10_000, hot_bytes: 0, ..settings(folder) }).unwrap();
-    store.disk.count_all().await;
-    store
+/// A store bounded to ten files of 1,000 bytes.
+fn bounded(folder: &Path) -> Store {
+    Store::open(&StoreSettings { max_bytes: 10_000, hot_bytes: 0, ..settings(folder) }).unwrap()
 }
 
 #[tokio::test]
 async fn the_bound_is_kept_by_evicting_what_was_used_longest_ago() {
     let folder = folder();
-    let store = bounded(folder.path()).await;
+    let store = bounded(folder.path());
     let files: Vec<_> = (0..10).map(|seed| content(seed, 1000)).collect();
     for (seed, (key, bytes)) in files.iter().enumerate() {
         keep(&store, key, bytes).await.unwrap();
@@ -169,7 +167,7 @@ async fn the_bound_is_kept_by_evicting_what_was_used_longest_ago() {
 #[tokio::test]
 async fn a_thousand_files_never_exceed_the_bound() {
     let folder = folder();
-    let store = bounded(folder.path()).await;
+    let store = bounded(folder.path());
     for seed in 0..=255_u8 {
         let (key, bytes) = content(seed, 900 + usize::from(seed));
         keep(&store, &key, &bytes).await.unwrap();
@@ -187,7 +185,8 @@ async fn what_an_earlier_process_kept_counts_and_a_smaller_bound_is_reached() {
         keep(&before, &key, &bytes).await.unwrap();
     }
     drop(before);
-    let store = bounded(folder.path()).await;
+    let store = bounded(folder.path());
+    store.disk.count_all().await;
     let (key, bytes) = content(99, 1000);
     keep(&store, &key, &bytes).await.unwrap();
     assert_eq!(kept_bytes(folder.path()), 10_000);
@@ -196,7 +195,7 @@ async fn what_an_earlier_process_kept_counts_and_a_smaller_bound_is_reached() {
 #[tokio::test]
 async fn use_survives_a_restart() {
     let folder = folder();
-    let store = bounded(folder.path()).await;
+    let store = bounded(folder.path());
     let files: Vec<_> = (0..10).map(|seed| content(seed, 1000)).collect();
     for (key, bytes) in &files {
         keep(&store, key, bytes).await.unwrap();
@@ -214,7 +213,7 @@ async fn use_survives_a_restart() {
 #[tokio::test]
 async fn a_file_larger_than_the_bound_is_refused_and_nothing_is_evicted_for_it() {
     let folder = folder();
-    let store = bounded(folder.path()).await;
+    let store = bounded(folder.path());
     let (key, bytes) = content(1, 1000);
     keep(&store, &key, &bytes).await.unwrap();
     let refused = store.writer(Some(10_001)).await.unwrap_err();
@@ -239,7 +238,7 @@ async fn a_floor_that_eviction_cannot_reach_evicts_nothing() {
 #[tokio::test]
 async fn a_write_that_outgrows_the_bound_leaves_its_bytes_and_digest_to_go_on_from() {
     let folder = folder();
-    let store = bounded(folder.path()).await;
+    let store = bounded(folder.path());
     let (key, bytes) = content(1, 9_000);
     let writer = store.writer(None).await.unwrap().append(vec![bytes.clone()]).await.unwrap();
     let spilled = writer.append(vec![bytes.clone()]).await.unwrap_err();

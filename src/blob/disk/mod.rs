@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use self::layout::Layout;
+use self::layout::{Layout, SHARDS};
 use self::recency::Recency;
 use self::room::Room;
 use super::{Key, OpenError, StoreSettings};
@@ -42,9 +42,14 @@ pub(super) struct Disk {
 impl Disk {
     pub(super) fn open(settings: &StoreSettings) -> Result<Self, OpenError> {
         let (layout, lock) = Layout::open(&settings.folder)?;
+        let room = Room::new(settings.max_bytes, settings.free_floor);
+        for shard in 0..SHARDS {
+            // What has no folder has no entries: a new cache is counted from the start.
+            *room.hold(shard) = !layout.shard(shard).exists();
+        }
         Ok(Self {
             layout,
-            room: Room::new(settings.max_bytes, settings.free_floor),
+            room,
             recency: Recency::default(),
             gate: reader::Gate::new(settings.readers),
             tending: settings.tending,
