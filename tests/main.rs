@@ -4,4 +4,5 @@
 
 mod architecture;
 mod sandbox;
+mod sandbox_pip;
 mod support;
