@@ -19,6 +19,7 @@ use super::limit::Limiter;
 use super::page::Origins;
 use super::project::Project;
 use super::requests::{RequestCounts, Requests};
+use super::scale::Scale;
 use super::serve::{Pause, run};
 use super::shop::Shop;
 use super::{File, SandboxError, SandboxSettings, history};
@@ -64,7 +65,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 pub(super) async fn change_catalogue(shared: Arc<Shared>, change: Change) -> Result<Serial, SandboxError> {
-    blocking(move || shared.catalogue.write().change(change)).await
+    blocking(move || shared.catalogue.change(change)).await
 }
 
 impl Sandbox {
@@ -72,7 +73,12 @@ impl Sandbox {
     pub async fn start(settings: SandboxSettings) -> Result<Self, SandboxError> {
         let wanted = settings.listen;
         let failed = |error| SandboxError::Listen { address: wanted, error };
-        let index = blocking(fixtures).await?;
+        let scale = settings.scale.clone();
+        let catalogue = blocking(move || match scale {
+            Some(scale) => Ok(Catalogue::Scale(Arc::new(Scale::open(&scale)?))),
+            None => fixtures().map(Catalogue::fixtures),
+        })
+        .await?;
         let listener = TcpListener::bind(wanted).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let base = origin(&reachable(address).ip().to_string(), address);
@@ -80,7 +86,7 @@ impl Sandbox {
         let (pauses, received) = mpsc::channel(1);
         let shared = Arc::new(Shared {
             origins: Origins { index: base, files },
-            catalogue: Arc::new(Catalogue::fixtures(index)),
+            catalogue,
             faults: Faults::default(),
             requests: Requests::default(),
             limiter: settings.rate_limit.map(Limiter::new),
