@@ -6,5 +6,6 @@ mod architecture;
 mod follow;
 mod journal;
 mod sandbox;
+mod sandbox_pip;
 mod support;
 mod upstream;

@@ -4,5 +4,5 @@ mod client;
 mod sandbox;
 pub mod scripted;
 
-pub use client::{Answer, call, get, get_with};
+pub use client::{call, get, get_with};
 pub use sandbox::sandbox;
