@@ -1,8 +1,9 @@
 //! Builders that the tests share.
 
+pub mod scripted;
+
 mod client;
 mod sandbox;
-pub mod scripted;
 
 pub use client::{call, get, get_with};
 pub use sandbox::sandbox;
