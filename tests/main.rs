@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, unreachable_pub)]
 
 mod architecture;
+mod follow;
 mod journal;
 mod sandbox;
+mod sandbox_pip;
 mod support;
 mod upstream;

@@ -34,7 +34,7 @@ const ROWS: usize = 1_000;
 pub(super) struct Shared {
     pub(super) settings: SandboxSettings,
     pub(super) origins: Origins,
-    pub(super) catalogue: Arc<Catalogue>,
+    pub(super) catalogue: Catalogue,
     pub(super) faults: Faults,
     pub(super) requests: Requests,
     pub(super) limiter: Option<Limiter>,

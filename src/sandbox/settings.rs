@@ -3,6 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use super::scale::ScaleSettings;
+
 /// Settings of a sandbox; the default one listens on a free port of the loopback and has no limits.
 #[derive(Debug, Clone)]
 pub struct SandboxSettings {
@@ -22,6 +24,8 @@ pub struct SandboxSettings {
     pub simple_json: bool,
     /// An empty or missing `User-Agent` gets 406. Default: no, since `curl -A ''` is not the usual test.
     pub refuse_anonymous: bool,
+    /// A large index instead of the fixtures. Default: the fixtures.
+    pub scale: Option<ScaleSettings>,
 }
 
 /// How many XML-RPC calls are answered.
@@ -43,6 +47,7 @@ impl Default for SandboxSettings {
             changelog_rows: 50_000,
             simple_json: true,
             refuse_anonymous: false,
+            scale: None,
         }
     }
 }
