@@ -3,5 +3,5 @@
 mod client;
 mod sandbox;
 
-pub use client::{call, get, get_with};
+pub use client::{call, get, get_with, post};
 pub use sandbox::sandbox;
