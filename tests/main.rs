@@ -5,6 +5,7 @@
 mod architecture;
 mod files;
 mod journal;
+mod kill;
 mod sandbox;
 mod support;
 mod upstream;
