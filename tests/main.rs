@@ -4,7 +4,9 @@
 
 mod architecture;
 mod follow;
+mod files;
 mod journal;
+mod kill;
 mod sandbox;
 mod sandbox_pip;
 mod support;

@@ -3,7 +3,9 @@
 pub mod scripted;
 
 mod client;
+mod files;
 mod sandbox;
 
-pub use client::{call, get, get_with, post};
+pub use client::{Answer, call, get, get_with, post};
+pub use files::Files;
 pub use sandbox::sandbox;
