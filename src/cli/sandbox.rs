@@ -34,6 +34,9 @@ pub struct SandboxArgs {
     /// `/simple/` has no JSON form
     #[arg(long)]
     no_simple_json: bool,
+    /// Files have no `ETag`
+    #[arg(long)]
+    no_file_etags: bool,
     /// Refuse requests without a `User-Agent`
     #[arg(long)]
     refuse_anonymous: bool,
@@ -59,6 +62,7 @@ pub async fn run(args: SandboxArgs) -> Result<(), SandboxCommandError> {
         delays: args.delay,
         rate_limit: args.rate_limit,
         simple_json: !args.no_simple_json,
+        file_etags: !args.no_file_etags,
         refuse_anonymous: args.refuse_anonymous,
         scale,
         ..SandboxSettings::default()

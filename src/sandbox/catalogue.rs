@@ -5,9 +5,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use crate::model::{Event, FilePath, ProjectName, Serial};
 
 use super::SandboxError;
-use super::artefact::File;
 use super::change::Change;
-use super::project::Project;
+use super::project::{Project, Upload};
 use super::scale::Scale;
 use super::shop::Shop;
 
@@ -75,7 +74,7 @@ impl Catalogue {
     }
 
     /// A file by its path.
-    pub(super) fn file(&self, path: &FilePath) -> Option<Arc<File>> {
+    pub(super) fn file(&self, path: &FilePath) -> Option<Upload> {
         match self {
             Self::Fixtures(shop) => read(shop).file(path),
             Self::Scale(scale) => scale.file(path),

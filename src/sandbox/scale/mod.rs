@@ -120,11 +120,10 @@ impl Scale {
     }
 
     /// A file by its path: its name says whose it is, and only the right digest finds it.
-    pub(super) fn file(&self, path: &FilePath) -> Option<Arc<File>> {
+    pub(super) fn file(&self, path: &FilePath) -> Option<Upload> {
         let (module, _) = path.filename().split_once('-')?;
         let project = self.project(&ProjectName::parse(module).ok()?)?;
-        let upload = project.files().map(|(_, upload)| upload).find(|upload| upload.file.path == *path)?;
-        Some(upload.file.clone())
+        project.files().map(|(_, upload)| upload).find(|upload| upload.file.path == *path).cloned()
     }
 }
 

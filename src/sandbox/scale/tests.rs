@@ -53,7 +53,7 @@ fn a_file_is_found_by_its_own_path_only() {
     let scale = open(10, 0);
     let project = scale.project(&ProjectName::parse("name00003").unwrap()).unwrap();
     let file = &project.releases[0].files[0].file;
-    assert_eq!(scale.file(&file.path).unwrap().digests, file.digests);
+    assert_eq!(scale.file(&file.path).unwrap().file.digests, file.digests);
     let other = FilePath::parse(&format!("aa/bb/cc/{}", file.filename)).unwrap();
     assert!(scale.file(&other).is_none());
 }
