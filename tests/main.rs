@@ -4,5 +4,8 @@
 
 mod architecture;
 mod sandbox;
+mod sandbox_faults;
 mod sandbox_pip;
+mod sandbox_rpc;
+mod sandbox_scale;
 mod support;

@@ -69,7 +69,7 @@ pub async fn run(args: SandboxArgs) -> Result<(), SandboxCommandError> {
     })
     .await?;
     let url = sandbox.url();
-    writeln!(io::stdout(), "sandbox at {url}, last serial {}", sandbox.last_serial())?;
+    writeln!(io::stdout(), "sandbox at {url} (XML-RPC at {url}pypi), last serial {}", sandbox.last_serial())?;
     writeln!(io::stdout(), "  pip install --index-url {url}simple/ wire-top")?;
     writeln!(
         io::stdout(),

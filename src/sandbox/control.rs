@@ -45,7 +45,10 @@ pub(super) async fn answer(shared: &Arc<Shared>, method: &Method, path: &str, bo
             *shared.xmlrpc.write().unwrap_or_else(PoisonError::into_inner) = mode;
             reply(&json!({}))
         }),
-        _ => Ok(text(StatusCode::NOT_FOUND, "see README, section sandbox, for what is here")),
+        _ => Ok(text(
+            StatusCode::NOT_FOUND,
+            "here are faults (GET, POST, DELETE), requests (GET, DELETE), publish, pause and xmlrpc (POST)",
+        )),
     };
     answered.unwrap_or_else(|reason| text(StatusCode::BAD_REQUEST, &reason))
 }
