@@ -1,1 +1,193 @@
-//! To come.
+//! Answers kept in memory, and one flight for each that is missing: however many wait, one fills (promise 3).
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::future::{BoxFuture, Shared};
+use futures_util::{FutureExt, TryFutureExt};
+use moka::future::Cache;
+
+/// A cache, bounded by weight, whose missing values are filled by spawned tasks: a caller that leaves breaks
+/// nothing. Clones share everything.
+pub struct Memo<K, V, E> {
+    inner: Arc<Inner<K, V, E>>,
+}
+
+struct Inner<K, V, E> {
+    values: Cache<K, V>,
+    /// Fills under way, by key; each leaves when it ends, however it ends.
+    flights: Mutex<HashMap<K, Flight<V, E>>>,
+}
+
+type Flight<V, E> = Shared<BoxFuture<'static, Result<V, FillError<E>>>>;
+
+/// Why there is no value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FillError<E> {
+    /// What the fill said.
+    #[error("{0}")]
+    Failed(E),
+    /// The fill's task died. Asking again starts another.
+    #[error("the task that was to answer has died")]
+    Lost,
+}
+
+impl<K, V, E> Clone for Memo<K, V, E> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone() }
+    }
+}
+
+impl<K, V, E> fmt::Debug for Memo<K, V, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Memo")
+    }
+}
+
+impl<K, V, E> Memo<K, V, E>
+where
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+    E: Clone + Send + Sync + 'static,
+{
+    /// `bytes`: the most that all values may weigh together, by `weigh`. A value heavier than that is handed
+    /// out and not kept.
+    pub fn new(bytes: u64, weigh: impl Fn(&K, &V) -> u32 + Send + Sync + 'static) -> Self {
+        let values = Cache::builder().max_capacity(bytes).weigher(weigh).build();
+        Self { inner: Arc::new(Inner { values, flights: Mutex::new(HashMap::new()) }) }
+    }
+
+    /// The value, if it is kept.
+    pub async fn get(&self, key: &K) -> Option<V> {
+        self.inner.values.get(key).await
+    }
+
+    /// Drops a value. A fill under way is not stopped; what it brings is kept.
+    pub async fn forget(&self, key: &K) {
+        self.inner.values.invalidate(key).await;
+    }
+
+    /// Joins the fill of this key that is under way, or starts `fill`. What it brings replaces what is kept; what
+    /// fails is told to all who waited, and changes nothing.
+    pub async fn fill<F>(&self, key: &K, fill: F) -> Result<V, FillError<E>>
+    where
+        F: Future<Output = Result<V, E>> + Send + 'static,
+    {
+        let flight = {
+            let mut flights = self.inner.flights();
+            flights.entry(key.clone()).or_insert_with(|| self.start(key.clone(), fill)).clone()
+        };
+        flight.await
+    }
+
+    fn start<F>(&self, key: K, fill: F) -> Flight<V, E>
+    where
+        F: Future<Output = Result<V, E>> + Send + 'static,
+    {
+        let landing = Landing { inner: self.inner.clone(), key };
+        let task = tokio::spawn(async move {
+            let result = fill.await;
+            if let Ok(value) = &result {
+                landing.inner.values.insert(landing.key.clone(), value.clone()).await;
+            }
+            // Kept before the flight ends: who comes now finds either the flight or the value.
+            drop(landing);
+            result
+        });
+        let flight = task.map_err(|_| FillError::Lost);
+        flight.map(|joined| joined.and_then(|result| result.map_err(FillError::Failed))).boxed().shared()
+    }
+}
+
+impl<K, V, E> Inner<K, V, E> {
+    fn flights(&self) -> MutexGuard<'_, HashMap<K, Flight<V, E>>> {
+        // Nothing panics while it is held; a map that somebody did leave is still a map.
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends a flight when its task ends, also by a panic.
+struct Landing<K: Hash + Eq, V, E> {
+    inner: Arc<Inner<K, V, E>>,
+    key: K,
+}
+
+impl<K: Hash + Eq, V, E> Drop for Landing<K, V, E> {
+    fn drop(&mut self) {
+        self.inner.flights().remove(&self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    fn memo() -> Memo<&'static str, u32, &'static str> {
+        Memo::new(100, |_, _| 10)
+    }
+
+    #[tokio::test]
+    async fn many_waiters_make_one_fill() {
+        let (memo, filled) = (memo(), Arc::new(AtomicUsize::new(0)));
+        let (open, gate) = oneshot::channel::<()>();
+        let mut gate = Some(gate);
+        let waiters: Vec<_> = (0..50)
+            .map(|_| {
+                let (filled, gate) = (filled.clone(), gate.take());
+                let fill = async move {
+                    filled.fetch_add(1, Ordering::SeqCst);
+                    if let Some(gate) = gate {
+                        gate.await.unwrap();
+                    }
+                    Ok(7)
+                };
+                let memo = memo.clone();
+                async move { memo.fill(&"a", fill).await }
+            })
+            .collect();
+        let mut waiting = Box::pin(futures_util::future::join_all(waiters));
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        open.send(()).unwrap();
+        assert!(waiting.await.iter().all(|result| *result == Ok(7)));
+        assert_eq!(filled.load(Ordering::SeqCst), 1);
+        assert_eq!(memo.get(&"a").await, Some(7));
+    }
+
+    #[tokio::test]
+    async fn a_fill_outlives_the_caller_that_began_it() {
+        let memo = memo();
+        let (open, gate) = oneshot::channel();
+        let fill = async move { gate.await.map_err(|_| "closed") };
+        let mut first = Box::pin(memo.fill(&"a", fill));
+        assert!(futures_util::poll!(first.as_mut()).is_pending());
+        drop(first);
+        let mut second = Box::pin(memo.fill(&"a", async { Err("a second fill") }));
+        assert!(futures_util::poll!(second.as_mut()).is_pending());
+        open.send(3).unwrap();
+        assert_eq!(second.await, Ok(3));
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_told_and_not_kept() {
+        let memo = memo();
+        assert_eq!(memo.fill(&"a", async { Ok(1) }).await, Ok(1));
+        assert_eq!(memo.fill(&"a", async { Err("no") }).await, Err(FillError::Failed("no")));
+        assert_eq!(memo.get(&"a").await, Some(1));
+        memo.forget(&"a").await;
+        assert_eq!(memo.get(&"a").await, None);
+    }
+
+    #[tokio::test]
+    async fn a_fill_that_dies_ends_its_flight() {
+        let memo = memo();
+        let dead = memo.fill(&"a", async { panic!("on purpose") }).await;
+        assert_eq!(dead, Err(FillError::Lost));
+        assert_eq!(memo.fill(&"a", async { Ok(2) }).await, Ok(2));
+    }
+}

@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, unreachable_pub)]
 
 mod architecture;
+mod follow;
+mod journal;
 mod sandbox;
 mod sandbox_faults;
 mod sandbox_pip;
 mod sandbox_rpc;
 mod sandbox_scale;
 mod support;
+mod upstream;

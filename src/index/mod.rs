@@ -1,1 +1,29 @@
-//! To come.
+//! Simple pages and JSON documents: fetched once for all who wait, kept, revalidated, rewritten to our
+//! addresses, rendered (WIRE.md section 7); and which files they name.
+
+mod content;
+mod error;
+mod facade;
+mod files;
+mod freshness;
+mod held;
+mod json;
+mod keep;
+mod location;
+mod page;
+mod read_html;
+mod read_json;
+mod rendered;
+mod renew;
+mod root;
+mod settings;
+mod write_html;
+mod write_json;
+
+pub use error::{IndexError, Side};
+pub use facade::Index;
+pub use json::JsonDocument;
+pub use page::{CoreMetadata, PageFile, ProjectPage, ProjectStatus, Yanked};
+pub use rendered::{Form, Rendered};
+pub use root::RootListing;
+pub use settings::IndexSettings;

@@ -1,1 +1,21 @@
-//! To come.
+//! The one door to the index upstream: its addresses, its headers, its manners (WIRE.md section 8).
+//!
+//! What comes back is checked for being what was asked for (type, size, range) but not for being true:
+//! digests and serials are judged by who keeps the answer.
+
+mod addresses;
+mod client;
+mod error;
+mod file;
+mod html;
+mod listing;
+mod settings;
+mod throttle;
+mod transport;
+
+pub use client::{Document, Fetched, Upstream};
+pub use error::UpstreamError;
+pub use file::{FileResponse, Resume};
+pub use html::{Anchor, HtmlElement, elements};
+pub use listing::{ListedProject, Listing};
+pub use settings::UpstreamSettings;

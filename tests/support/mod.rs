@@ -1,5 +1,7 @@
 //! Builders that the tests share.
 
+pub mod scripted;
+
 mod client;
 mod sandbox;
 

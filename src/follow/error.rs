@@ -1,0 +1,79 @@
+//! Why a question to upstream did not bring the journal further.
+
+use std::time::Duration;
+
+use crate::journal::{JournalError, WantError};
+use crate::model::Serial;
+use crate::upstream::UpstreamError;
+
+/// When to come back if nothing says when: the cause is not one that passes within seconds.
+const LATER: Duration = Duration::from_mins(1);
+
+/// A failure of upstream's or ours.
+#[derive(Debug, thiserror::Error)]
+pub enum FollowError {
+    /// Upstream's.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// Ours: what came could not be kept.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Upstream's: an answer of another shape than WIRE.md section 4 says.
+    #[error("upstream's {method} answered with {seen}")]
+    Shape {
+        /// The method.
+        method: &'static str,
+        /// What came.
+        seen: &'static str,
+    },
+    /// Upstream's: it has lost events that it once numbered.
+    #[error(
+        "upstream has nothing after serial {since}, its last serial is {last}: it was restored from an older copy"
+    )]
+    Lost {
+        /// What was asked.
+        since: Serial,
+        /// Upstream's last serial now.
+        last: Serial,
+    },
+    /// Upstream's listing of all projects could not be had so far; the poller goes on trying.
+    #[error("upstream's listing of projects has not come yet")]
+    NoListing,
+}
+
+impl FollowError {
+    /// When the same question may have another answer; `None` if nobody said.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Upstream(error) => error.retry_after(),
+            Self::Journal(_) | Self::Shape { .. } | Self::Lost { .. } | Self::NoListing => None,
+        }
+    }
+
+    /// What the callers who wait are told.
+    pub(super) fn for_callers(&self) -> WantError {
+        WantError { reason: self.to_string(), retry: self.retry_after().unwrap_or(LATER) }
+    }
+
+    /// The word for metrics.
+    pub(super) fn outcome(&self) -> &'static str {
+        match self {
+            Self::Upstream(UpstreamError::Limited { .. }) => "limited",
+            Self::Upstream(
+                UpstreamError::Absent(_)
+                | UpstreamError::Status(_)
+                | UpstreamError::Unreachable(_)
+                | UpstreamError::TimedOut
+                | UpstreamError::TooLarge(_)
+                | UpstreamError::Broken(_)
+                | UpstreamError::Unexpected(_)
+                | UpstreamError::Fault(_)
+                | UpstreamError::Settings(_),
+            ) => "upstream",
+            Self::Journal(_) => "journal",
+            Self::Shape { .. } => "shape",
+            Self::Lost { .. } => "lost",
+            Self::NoListing => "no_listing",
+        }
+    }
+}

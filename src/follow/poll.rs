@@ -1,0 +1,129 @@
+//! Polls: from the serial up to which the projects are right, again and again.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+use tokio::time::{Instant, sleep};
+
+use super::follower::Follower;
+use super::{FollowError, FollowSettings, FollowStatus};
+use crate::model::Serial;
+use crate::upstream::UpstreamError;
+
+/// How far a poll came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Polled {
+    /// There is nothing more for now.
+    Current,
+    /// There is more.
+    More,
+}
+
+impl Follower {
+    /// Polls until it is dropped.
+    pub(super) async fn poll_for_ever(&self) {
+        let mut waits = waits(&self.settings);
+        let mut current_at = Instant::now();
+        loop {
+            let polled = self.poll().await;
+            let outcome = match &polled {
+                Ok(Polled::Current) => "current",
+                Ok(Polled::More) => "more",
+                Err(error) => error.outcome(),
+            };
+            metrics::counter!("cheesewire_follow_polls_total", "outcome" => outcome).increment(1);
+            if matches!(polled, Ok(Polled::Current)) {
+                current_at = Instant::now();
+            }
+            metrics::gauge!("cheesewire_follow_lag_seconds").set(current_at.elapsed().as_secs_f64());
+            match polled {
+                Ok(more) => {
+                    self.status.send_modify(FollowStatus::succeeded);
+                    waits = self::waits(&self.settings);
+                    if more == Polled::Current {
+                        sleep(self.settings.interval).await;
+                    }
+                }
+                Err(error) => {
+                    let wait = wait_after(&error, &mut waits, self.settings.longest_wait);
+                    tracing::warn!(%error, wait_seconds = wait.as_secs_f64(), "following upstream failed");
+                    self.status.send_modify(|status| status.failed(&error.to_string()));
+                    sleep(wait).await;
+                }
+            }
+        }
+    }
+
+    async fn poll(&self) -> Result<Polled, FollowError> {
+        let Some(since) = self.journal.projects_serial() else {
+            self.list().await?;
+            // The listing may be half an hour old.
+            return Ok(Polled::More);
+        };
+        let slice = self.slice(since).await?;
+        let full = slice.rows >= self.settings.full_page;
+        // Rows at or before `since` only: upstream repeats itself, which is no news and no progress.
+        let Some(last) = slice.last.filter(|&last| last > since) else {
+            self.compare_heads(since).await?;
+            return Ok(Polled::Current);
+        };
+        self.journal.append(slice.events, since, last).await?;
+        Ok(if full { Polled::More } else { Polled::Current })
+    }
+
+    /// After a poll without news: is it that nothing happened, or was upstream restored from an older copy? Then
+    /// our own head stays, and polls bring news again when upstream has passed it.
+    async fn compare_heads(&self, ours: Serial) -> Result<(), FollowError> {
+        let theirs = self.last_serial().await?;
+        let behind = (theirs < ours).then_some(theirs);
+        let news = self.status.send_if_modified(|status| {
+            let news = status.upstream_behind.is_some() != behind.is_some();
+            status.upstream_behind = behind;
+            news
+        });
+        if news && behind.is_some() {
+            tracing::warn!(%ours, %theirs, "upstream's last serial went back; ours stays");
+        } else if news {
+            tracing::info!(%ours, %theirs, "upstream's last serial is no longer behind ours");
+        }
+        Ok(())
+    }
+}
+
+fn waits(settings: &FollowSettings) -> ExponentialBackoff {
+    let builder = ExponentialBuilder::default().with_factor(2.0).with_jitter().without_max_times();
+    builder.with_min_delay(settings.shortest_wait).with_max_delay(settings.longest_wait).build()
+}
+
+/// Upstream's own hint if it has to be waited for, else the growing wait.
+fn wait_after(error: &FollowError, waits: &mut ExponentialBackoff, longest: Duration) -> Duration {
+    let growing = waits.next().unwrap_or(longest);
+    match error {
+        FollowError::Upstream(UpstreamError::Limited { retry }) => growing.max(*retry),
+        FollowError::Upstream(_)
+        | FollowError::Journal(_)
+        | FollowError::Shape { .. }
+        | FollowError::Lost { .. }
+        | FollowError::NoListing => growing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_a_limit_and_a_hint_outweighs_them() {
+        let settings = FollowSettings::default();
+        let mut waits = waits(&settings);
+        let lost = FollowError::Upstream(UpstreamError::TimedOut);
+        let mut next = || wait_after(&lost, &mut waits, settings.longest_wait);
+        let first = next();
+        assert!(first >= settings.shortest_wait && first <= 2 * settings.shortest_wait, "{first:?}");
+        let later: Vec<Duration> = (0..20).map(|_| next()).collect();
+        assert!(later[19] >= settings.longest_wait && later[19] <= 2 * settings.longest_wait, "{later:?}");
+        let limited = FollowError::Upstream(UpstreamError::Limited { retry: Duration::from_hours(1) });
+        let mut fresh = self::waits(&settings);
+        assert_eq!(wait_after(&limited, &mut fresh, settings.longest_wait), Duration::from_hours(1));
+    }
+}

@@ -1,0 +1,135 @@
+//! What callers need and the journal does not have: asked of upstream, one question at a time, the newest first.
+
+use tokio::time::Instant;
+
+use super::FollowError;
+use super::follower::Follower;
+use crate::journal::{Want, WantError};
+use crate::model::Serial;
+
+/// Upstream failed in a way that concerns every question; until then callers hear so without asking it.
+struct Outage {
+    error: WantError,
+    until: Instant,
+}
+
+impl Follower {
+    /// Answers questions until it is dropped. A caller that leaves does not stop its question.
+    pub(super) async fn serve_for_ever(&self) {
+        let mut outage: Option<Outage> = None;
+        loop {
+            let taken = self.journal.next_want().await;
+            let left = outage
+                .as_ref()
+                .map(|outage| (outage, outage.until.saturating_duration_since(Instant::now())));
+            if let Some((outage, left)) = left.filter(|(_, left)| !left.is_zero()) {
+                taken.finish(Err(WantError { retry: left, ..outage.error.clone() }));
+                continue;
+            }
+            let served = self.serve(taken.want).await;
+            let (kind, outcome) =
+                (kind(taken.want), served.as_ref().err().map_or("served", FollowError::outcome));
+            metrics::counter!("cheesewire_follow_wants_total", "want" => kind, "outcome" => outcome)
+                .increment(1);
+            if let Err(error) = &served {
+                tracing::warn!(want = ?taken.want, %error, "upstream did not answer what a caller needs");
+            }
+            if !self.settings.follow {
+                self.status.send_modify(|status| match &served {
+                    Ok(()) => status.succeeded(),
+                    Err(error) => status.failed(&error.to_string()),
+                });
+            }
+            outage = served.as_ref().err().and_then(Outage::of);
+            taken.finish(served.map_err(|error| error.for_callers()));
+        }
+    }
+
+    async fn serve(&self, want: Want) -> Result<(), FollowError> {
+        match want {
+            Want::Since(since) => self.fetch(since).await,
+            Want::LastSerial | Want::Projects if self.settings.follow => self.await_listing().await,
+            Want::LastSerial => self.hear().await.map(|_| ()),
+            Want::Projects => self.list().await,
+        }
+    }
+
+    /// Who asks for the last serial or the projects before the first listing has come waits for the poller.
+    async fn await_listing(&self) -> Result<(), FollowError> {
+        let mut filled = self.journal.watch_last_serial();
+        let mut status = self.status.subscribe();
+        tokio::select! {
+            // Its sender lives as long as the journal that we hold.
+            _ = filled.wait_for(Option::is_some) => Ok(()),
+            _ = status.wait_for(|status| status.failures > 0) => Err(FollowError::NoListing),
+        }
+    }
+
+    /// Fetches the events after `since`: one slice, whatever upstream gives.
+    ///
+    /// Rows cover up to the last of them, never further: upstream may have cut its answer anywhere (WIRE.md
+    /// section 6). That there are none covers up to the last serial that upstream named *before* it said so.
+    async fn fetch(&self, since: Serial) -> Result<(), FollowError> {
+        // At our head most questions are "anything new?", which a small call answers; so it does for numbers
+        // that are no serial of anybody's.
+        let mut named = None;
+        if Some(since) >= self.journal.last_serial() {
+            let last = self.hear().await?;
+            if last <= since {
+                return Ok(());
+            }
+            named = Some(last);
+        }
+        if self.fetch_rows(since).await? {
+            return Ok(());
+        }
+        let last = if let Some(last) = named {
+            last
+        } else {
+            let last = self.hear().await?;
+            if last <= since {
+                return Err(FollowError::Lost { since, last });
+            }
+            // Something happened between the two questions, or these serials were never used.
+            if self.fetch_rows(since).await? {
+                return Ok(());
+            }
+            last
+        };
+        self.journal.append(Vec::new(), since, last).await?;
+        Ok(())
+    }
+
+    /// Asks for upstream's last serial, and tells the journal if nobody polls.
+    async fn hear(&self) -> Result<Serial, FollowError> {
+        let last = self.last_serial().await?;
+        if !self.settings.follow {
+            self.journal.heard_last_serial(last).await?;
+        }
+        Ok(last)
+    }
+
+    /// Whether upstream had rows.
+    async fn fetch_rows(&self, since: Serial) -> Result<bool, FollowError> {
+        let slice = self.slice(since).await?;
+        let Some(last) = slice.last.filter(|&last| last > since) else { return Ok(false) };
+        self.journal.append(slice.events, since, last).await?;
+        Ok(true)
+    }
+}
+
+impl Outage {
+    /// Failures that the next question would meet as well.
+    fn of(error: &FollowError) -> Option<Self> {
+        let retry = error.retry_after()?;
+        Some(Self { error: error.for_callers(), until: Instant::now() + retry })
+    }
+}
+
+fn kind(want: Want) -> &'static str {
+    match want {
+        Want::LastSerial => "last_serial",
+        Want::Projects => "projects",
+        Want::Since(_) => "since",
+    }
+}

@@ -1,0 +1,31 @@
+//! How following goes, for readiness checks and people.
+
+use std::time::SystemTime;
+
+use crate::model::Serial;
+
+/// What became of the last questions to upstream: of the polls, or of what callers needed if nothing is polled.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FollowStatus {
+    /// When the last one succeeded.
+    pub last_success: Option<SystemTime>,
+    /// Why the last failed one did. It stays after a success, for people; [`FollowStatus::failures`] tells
+    /// whether it is over.
+    pub last_error: Option<String>,
+    /// Failures since the last success.
+    pub failures: u32,
+    /// Upstream's last serial, if that went back behind ours: it was restored from an older copy.
+    pub upstream_behind: Option<Serial>,
+}
+
+impl FollowStatus {
+    pub(super) fn succeeded(&mut self) {
+        self.last_success = Some(SystemTime::now());
+        self.failures = 0;
+    }
+
+    pub(super) fn failed(&mut self, error: &str) {
+        self.last_error = Some(error.to_owned());
+        self.failures = self.failures.saturating_add(1);
+    }
+}

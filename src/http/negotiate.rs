@@ -1,0 +1,122 @@
+//! What a client accepts: the form of a simple page, and gzip.
+
+use axum::http::HeaderMap;
+use axum::http::header::{ACCEPT, ACCEPT_ENCODING, HeaderName};
+
+use crate::index::Form;
+
+/// The form that a client wants most; HTML if it says nothing, wants both alike, or neither.
+pub(super) fn form(headers: &HeaderMap) -> Form {
+    let wish = |names: &[&str]| names.iter().map(|name| wish_for(headers, name)).max().unwrap_or_default();
+    let json = wish(&["application/vnd.pypi.simple.v1+json", "application/vnd.pypi.simple.latest+json"]);
+    let html = wish(&[
+        "text/html",
+        "application/vnd.pypi.simple.v1+html",
+        "application/vnd.pypi.simple.latest+html",
+    ]);
+    if json > html { Form::Json } else { Form::Html }
+}
+
+/// Whether the client lists gzip (or `*`) and does not refuse it.
+pub(super) fn gzip(headers: &HeaderMap) -> bool {
+    let mut wished = None;
+    for (coding, thousandths) in items(headers, &ACCEPT_ENCODING) {
+        match coding.as_str() {
+            "gzip" | "x-gzip" => return thousandths > 0,
+            "*" => wished = Some(thousandths),
+            _ => {}
+        }
+    }
+    wished.is_some_and(|thousandths| thousandths > 0)
+}
+
+/// How much a media type is wanted, in thousandths, and how exactly it was named. Only the most exact name counts.
+fn wish_for(headers: &HeaderMap, name: &str) -> (u16, u8) {
+    let family = name.split('/').next().unwrap_or(name);
+    let exactness = |range: &str| match range.strip_suffix("/*") {
+        _ if range == name => Some(3),
+        Some("*") => Some(1),
+        Some(of) if of == family => Some(2),
+        Some(_) | None => None,
+    };
+    let found =
+        items(headers, &ACCEPT).filter_map(|(range, wish)| exactness(&range).map(|exact| (exact, wish)));
+    match found.max_by_key(|(exact, _)| *exact) {
+        // An exact name outdoes a range of the same weight; what is refused is not wanted at all.
+        Some((exact, wish)) if wish > 0 => (wish, exact),
+        Some(_) | None => (0, 0),
+    }
+}
+
+/// The items of a list header in lower case, with their weights in thousandths; 1000 where none is said, and 0
+/// where it cannot be read.
+fn items<'a>(headers: &'a HeaderMap, name: &'a HeaderName) -> impl Iterator<Item = (String, u16)> + 'a {
+    let texts = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    texts.flat_map(|text| text.split(',')).map(|item| {
+        let mut parts = item.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+        (name, weight.map_or(1000, thousandths))
+    })
+}
+
+fn thousandths(weight: &str) -> u16 {
+    let Ok(weight) = weight.parse::<f32>() else { return 0 };
+    // Between 0 and 1000 after the bound; NaN becomes 0.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let thousandths = (weight.clamp(0.0, 1.0) * 1000.0).round() as u16;
+    thousandths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: HeaderName, value: &str) -> HeaderMap {
+        [(name, value.parse().unwrap())].into_iter().collect()
+    }
+
+    fn chosen(accept: &str) -> Form {
+        form(&headers(ACCEPT, accept))
+    }
+
+    #[test]
+    fn weights_decide_and_html_where_they_do_not() {
+        let json = "application/vnd.pypi.simple.v1+json";
+        let pip = format!("{json}, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01");
+        for accept in [
+            json,
+            &pip,
+            "application/vnd.pypi.simple.latest+json",
+            &format!("text/html;q=0.5,{json}"),
+            &format!("{json}, */*"),
+            &format!("*/*;q=0.8, {}", json.to_uppercase()),
+        ] {
+            assert_eq!(chosen(accept), Form::Json, "{accept}");
+        }
+        for accept in [
+            "*/*",
+            "text/html",
+            "",
+            "image/png",
+            "application/json",
+            &format!("{json};q=0"),
+            &format!("{json};q=0.4, text/*;q=0.5"),
+            &format!("{json};q=bad, text/html;q=0.1"),
+            &format!("{json}, text/html"),
+            "application/vnd.pypi.simple.latest+html",
+            "application/vnd.pypi.simple.v2+json",
+        ] {
+            assert_eq!(chosen(accept), Form::Html, "{accept}");
+        }
+        assert_eq!(form(&HeaderMap::new()), Form::Html);
+    }
+
+    #[test]
+    fn gzip_only_for_who_lists_it() {
+        let listed = |text| gzip(&headers(ACCEPT_ENCODING, text));
+        assert!(listed("gzip, deflate, br") && listed("*") && listed("deflate;q=0.1, GZIP;q=0.5"));
+        assert!(!listed("identity") && !listed("gzip;q=0") && !listed("*, gzip;q=0") && !listed(""));
+        assert!(!gzip(&HeaderMap::new()));
+    }
+}

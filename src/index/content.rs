@@ -1,0 +1,66 @@
+//! What the index keeps: a page or a document, as one thing to fetch, read and keep.
+
+use url::Url;
+
+use super::json::JsonDocument;
+use super::page::ProjectPage;
+use super::{read_html, read_json};
+use crate::journal::{KeptDocument, KnownFile};
+use crate::model::{ProjectName, Serial};
+
+/// A document's meaning.
+pub(super) trait Content: Sized + Send + Sync + 'static {
+    /// Parsed bytes in memory for each byte of the document, about; for the cache's bound.
+    const WEIGHT: usize;
+
+    /// Reads the bytes. The error says what is wrong, and has none of them.
+    fn read(project: &ProjectName, document: &KeptDocument) -> Result<Self, String>;
+
+    /// The serial that the document itself states.
+    fn last_serial(&self) -> Option<Serial>;
+
+    /// The files that may be fetched because the document names them.
+    fn files(&self, project: &ProjectName) -> Vec<KnownFile>;
+}
+
+impl Content for ProjectPage {
+    const WEIGHT: usize = 2;
+
+    fn read(project: &ProjectName, document: &KeptDocument) -> Result<Self, String> {
+        let url = url(document)?;
+        if document.content_type.ends_with("json") {
+            read_json::read(project, &document.body, &url)
+        } else {
+            read_html::read(project, &document.body, &url)
+        }
+    }
+
+    fn last_serial(&self) -> Option<Serial> {
+        self.last_serial
+    }
+
+    fn files(&self, project: &ProjectName) -> Vec<KnownFile> {
+        self.files.iter().flat_map(|file| file.known(project)).collect()
+    }
+}
+
+impl Content for JsonDocument {
+    /// A tree of values.
+    const WEIGHT: usize = 6;
+
+    fn read(_project: &ProjectName, document: &KeptDocument) -> Result<Self, String> {
+        Self::parse(&document.body)
+    }
+
+    fn last_serial(&self) -> Option<Serial> {
+        self.last_serial
+    }
+
+    fn files(&self, project: &ProjectName) -> Vec<KnownFile> {
+        self.known(project).collect()
+    }
+}
+
+fn url(document: &KeptDocument) -> Result<Url, String> {
+    Url::parse(&document.url).map_err(|_| "a page without an address".to_owned())
+}

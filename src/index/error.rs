@@ -1,0 +1,87 @@
+//! Why a page, a document or a file cannot be had.
+
+use std::time::Duration;
+
+use crate::journal::JournalError;
+use crate::memo::FillError;
+use crate::upstream::UpstreamError;
+
+/// A question that has no answer. `Clone`, because all who waited for one fetch get the same.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum IndexError {
+    /// Upstream has no project of that name.
+    #[error("no such project")]
+    NoSuchProject,
+    /// The project has no such release.
+    #[error("no such release")]
+    NoSuchRelease,
+    /// No page or document of upstream's names such a file.
+    #[error("no such file")]
+    NoSuchFile,
+    /// Upstream has the project's page, but no JSON document.
+    #[error("the index upstream has no JSON API")]
+    NoJsonApi,
+    /// Upstream failed, and nothing kept can answer.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// Upstream is being asked, and has not answered yet.
+    #[error("the list of projects is not here yet")]
+    NotYet {
+        /// When to come back.
+        retry: Duration,
+    },
+    /// Our own store failed.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A task of ours died.
+    #[error("a task that was to answer has died")]
+    Lost,
+}
+
+/// Whose side a failure is on, and whether asking again helps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// What was asked for does not exist.
+    Client,
+    /// Upstream cannot answer now; it may when this has passed.
+    UpstreamDown(Duration),
+    /// Upstream answers, but not with what was asked for.
+    UpstreamBroken,
+    /// Us.
+    Ours,
+}
+
+impl IndexError {
+    /// Whose side it is on.
+    pub fn side(&self) -> Side {
+        match self {
+            Self::NoSuchProject | Self::NoSuchRelease | Self::NoSuchFile => Side::Client,
+            Self::NotYet { retry } => Side::UpstreamDown(*retry),
+            Self::NoJsonApi => Side::UpstreamBroken,
+            Self::Upstream(error) => match error {
+                UpstreamError::Absent(_) => Side::Client,
+                UpstreamError::Unexpected(_)
+                | UpstreamError::TooLarge(_)
+                | UpstreamError::Fault(_)
+                | UpstreamError::Settings(_) => Side::UpstreamBroken,
+                UpstreamError::Status(_)
+                | UpstreamError::Limited { .. }
+                | UpstreamError::Unreachable(_)
+                | UpstreamError::TimedOut
+                | UpstreamError::Broken(_) => {
+                    error.retry_after().map_or(Side::UpstreamBroken, Side::UpstreamDown)
+                }
+            },
+            Self::Journal(_) | Self::Lost => Side::Ours,
+        }
+    }
+}
+
+impl From<FillError<IndexError>> for IndexError {
+    fn from(error: FillError<IndexError>) -> Self {
+        match error {
+            FillError::Failed(error) => error,
+            FillError::Lost => Self::Lost,
+        }
+    }
+}

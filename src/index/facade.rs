@@ -1,0 +1,187 @@
+//! The index as its users hold it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::task::spawn_blocking;
+
+use super::held::Held;
+use super::rendered::{RenderKey, Rendering};
+use super::{
+    Form, IndexError, IndexSettings, JsonDocument, ProjectPage, Rendered, location, write_html, write_json,
+};
+use crate::journal::{DocumentKey, Journal};
+use crate::memo::Memo;
+use crate::model::{FilePath, ProjectName, Serial};
+use crate::upstream::Upstream;
+
+/// Paths whose project is remembered in memory. 100,000 of some 250 bytes: the files that are asked for often.
+const PATHS: u64 = 100_000;
+
+/// Pages, documents and the files that they name. Clones share everything.
+#[derive(Clone)]
+pub struct Index {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) type Shelf<T> = Memo<DocumentKey, Arc<Held<T>>, IndexError>;
+
+pub(super) struct Inner {
+    pub(super) upstream: Upstream,
+    pub(super) journal: Journal,
+    pub(super) settings: IndexSettings,
+    pub(super) pages: Shelf<ProjectPage>,
+    pub(super) documents: Shelf<JsonDocument>,
+    pub(super) rendered: Memo<RenderKey, Rendering, IndexError>,
+    /// What upstream said 404 to, with the project's serial in the journal then.
+    pub(super) absent: moka::sync::Cache<DocumentKey, Option<Serial>>,
+    /// Whose a path is: of files asked for lately, and of pages that could not be kept.
+    pub(super) projects_of: moka::sync::Cache<FilePath, ProjectName>,
+}
+
+impl fmt::Debug for Index {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Index")
+    }
+}
+
+impl Index {
+    /// An index that asks `upstream` and keeps in `journal`.
+    pub fn new(upstream: Upstream, journal: Journal, settings: IndexSettings) -> Self {
+        let absent = moka::sync::Cache::builder()
+            .max_capacity(settings.absent_entries)
+            .time_to_live(settings.absent_max_age)
+            .build();
+        let inner = Inner {
+            upstream,
+            journal,
+            // Pages weigh less than documents, and are asked for more.
+            pages: Memo::new(settings.parsed_bytes / 2, |_, held: &Arc<Held<_>>| held.weight()),
+            documents: Memo::new(settings.parsed_bytes / 2, |_, held: &Arc<Held<_>>| held.weight()),
+            rendered: Memo::new(settings.rendered_bytes, |_, (_, rendered): &Rendering| rendered.weight()),
+            absent,
+            projects_of: moka::sync::Cache::new(PATHS),
+            settings,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// A project's page.
+    pub async fn page(&self, name: &ProjectName) -> Result<Arc<ProjectPage>, IndexError> {
+        Ok(self.held_page(name).await?.content.clone())
+    }
+
+    /// A project's page in a form, for a client that knows us at `origin` (`http://host:port`).
+    pub async fn rendered_page(
+        &self,
+        name: &ProjectName,
+        form: Form,
+        origin: &str,
+    ) -> Result<Rendered, IndexError> {
+        let held = self.held_page(name).await?;
+        let origin = match form {
+            Form::Html => String::new(),
+            Form::Json => origin.to_owned(),
+        };
+        let key = RenderKey { document: DocumentKey::Page(name.clone()), form, origin };
+        self.inner
+            .render(key, &held, |page, serial, key| match key.form {
+                Form::Html => Ok(write_html::write(page, serial).into_bytes()),
+                Form::Json => write_json::write(page, serial, &key.origin),
+            })
+            .await
+    }
+
+    /// A project's JSON document, or that of one release, as upstream has it.
+    pub async fn json(
+        &self,
+        name: &ProjectName,
+        version: Option<&str>,
+    ) -> Result<Arc<JsonDocument>, IndexError> {
+        Ok(self.held_json(name, version).await?.content.clone())
+    }
+
+    /// The same in bytes, with files at our address, for a client that knows us at `origin`.
+    pub async fn rendered_json(
+        &self,
+        name: &ProjectName,
+        version: Option<&str>,
+        origin: &str,
+    ) -> Result<Rendered, IndexError> {
+        let held = self.held_json(name, version).await?;
+        let document = DocumentKey::Json(name.clone(), version.map(str::to_owned));
+        let key = RenderKey { document, form: Form::Json, origin: origin.to_owned() };
+        let rendered = self.inner.render(key, &held, |document, _, key| document.write(&key.origin)).await?;
+        Ok(Rendered { content_type: "application/json", ..rendered })
+    }
+
+    /// A file's provenance (PEP 740) by its path on our address, `/integrity/NAME/VERSION/FILE/provenance`.
+    pub async fn provenance(&self, name: &ProjectName, path: &str) -> Result<Bytes, IndexError> {
+        let page = self.page(name).await?;
+        let named = page.files.iter().filter_map(|file| file.provenance.as_deref());
+        let url = named.into_iter().find(|url| location::provenance_path(url).as_deref() == Some(path));
+        let url = url.and_then(|url| url.parse().ok()).ok_or(IndexError::NoSuchFile)?;
+        Ok(self.inner.upstream.provenance(&url).await?)
+    }
+
+    async fn held_page(&self, name: &ProjectName) -> Result<Arc<Held<ProjectPage>>, IndexError> {
+        self.inner.current(&self.inner.pages, &DocumentKey::Page(name.clone())).await
+    }
+
+    /// An upstream without the document may lack the project, the release, or the JSON API: which, its other
+    /// answers tell.
+    async fn held_json(
+        &self,
+        name: &ProjectName,
+        version: Option<&str>,
+    ) -> Result<Arc<Held<JsonDocument>>, IndexError> {
+        let document = |version: Option<&str>| DocumentKey::Json(name.clone(), version.map(str::to_owned));
+        let found = self.inner.current(&self.inner.documents, &document(version)).await;
+        if !matches!(found, Err(IndexError::NoSuchProject)) {
+            return found;
+        }
+        if version.is_some() {
+            match self.inner.current(&self.inner.documents, &document(None)).await {
+                Ok(_) => return Err(IndexError::NoSuchRelease),
+                Err(IndexError::NoSuchProject) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.held_page(name).await?;
+        Err(IndexError::NoJsonApi)
+    }
+}
+
+impl Inner {
+    /// The bytes of what is held, from the cache if they were made of the same document.
+    async fn render<T, W>(&self, key: RenderKey, held: &Held<T>, write: W) -> Result<Rendered, IndexError>
+    where
+        T: Send + Sync + 'static,
+        W: Fn(&T, Option<Serial>, &RenderKey) -> serde_json::Result<Vec<u8>> + Copy + Send + 'static,
+    {
+        let (stamp, serial) = (held.stamp, held.last_serial);
+        let finish = |rendered| Rendered { last_serial: serial, stale: held.stale, ..rendered };
+        if let Some((from, rendered)) = self.rendered.get(&key).await
+            && from == stamp
+        {
+            return Ok(finish(rendered));
+        }
+        // A flight under way may render the document before this one: then once more.
+        loop {
+            let (content, job) = (held.content.clone(), key.clone());
+            let fill = async move {
+                let task = spawn_blocking(move || {
+                    write(&content, serial, &job).map(|body| Rendered::new(body, job.form.content_type()))
+                });
+                // Neither dies, nor do strings fail to be written.
+                let written = task.await.map_err(|_| IndexError::Lost)?;
+                written.map(|rendered| (stamp, rendered)).map_err(|_| IndexError::Lost)
+            };
+            let (from, rendered) = self.rendered.fill(&key, fill).await?;
+            if from == stamp {
+                return Ok(finish(rendered));
+            }
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! When what is kept may be given out without asking upstream.
+
+use super::IndexError;
+use super::facade::Inner;
+use super::held::{Held, Standing, seconds};
+use crate::journal::DocumentKey;
+use crate::model::{ProjectName, Serial};
+
+impl Inner {
+    /// Young enough, and the journal knows of no newer event: that makes a page stale at once (promise 10).
+    pub(super) async fn is_fresh<T>(&self, key: &DocumentKey, held: &Held<T>) -> Result<bool, IndexError> {
+        let max_age = match key {
+            DocumentKey::Page(_) => self.settings.page_max_age,
+            DocumentKey::Json(..) => self.settings.json_max_age,
+        };
+        let young = held.age() < seconds(max_age) && !held.stale;
+        if !young && !held.was_settled() {
+            return Ok(false);
+        }
+        // Read before the project's row: an event that comes between makes us ask once more, never once less.
+        let at = self.journal.last_serial();
+        if young && held.agreed_at(at) {
+            return Ok(true);
+        }
+        let standing = self.standing(key.project(), held.last_serial).await?;
+        if young && held.agrees(standing) {
+            held.note_agreement(at);
+            return Ok(true);
+        }
+        Ok(held.is_settled(standing))
+    }
+
+    /// What the journal knows of a project whose page had `serial` when it was seen last.
+    pub(super) async fn standing(
+        &self,
+        project: &ProjectName,
+        serial: Option<Serial>,
+    ) -> Result<Standing, IndexError> {
+        Ok(match self.journal.project(project).await? {
+            Some(row) => row.serial.map_or(Standing::Unknown, Standing::At),
+            // It was there at a serial that the table covers, and is not in the table.
+            None if serial.is_some() && self.journal.projects_serial() >= serial => Standing::Gone,
+            None => Standing::Unknown,
+        })
+    }
+}

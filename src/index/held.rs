@@ -1,0 +1,139 @@
+//! A page or document in memory, with what decides whether it is still current.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::content::Content;
+use crate::journal::KeptDocument;
+use crate::model::{ProjectName, Serial};
+
+/// No serial that upstream could have.
+const NEVER: i64 = i64::MIN;
+
+/// What the journal knows of a project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Nothing that could contradict a page.
+    Unknown,
+    /// Its last event.
+    At(Serial),
+    /// Upstream has removed it.
+    Gone,
+}
+
+/// Something that is kept, read.
+#[derive(Debug)]
+pub(super) struct Held<T> {
+    pub(super) content: Arc<T>,
+    /// Tells one fetched document from another, for what is derived from it.
+    pub(super) stamp: u64,
+    /// Bytes of the document.
+    pub(super) bytes: usize,
+    pub(super) etag: Option<String>,
+    pub(super) last_serial: Option<Serial>,
+    /// Unix seconds of upstream's last word on it.
+    pub(super) checked: i64,
+    /// Given out because upstream failed.
+    pub(super) stale: bool,
+    /// Until when it is believed although it is too old or behind the journal, and what the journal knew then.
+    settled: Option<(i64, Standing)>,
+    /// The journal's last serial when the journal was last seen to agree.
+    agreed_at: AtomicI64,
+}
+
+impl<T: Content> Held<T> {
+    /// Reads a document.
+    pub(super) fn read(project: &ProjectName, document: &KeptDocument) -> Result<Self, String> {
+        static STAMPS: AtomicU64 = AtomicU64::new(0);
+        let content = T::read(project, document)?;
+        Ok(Self {
+            last_serial: document.last_serial.max(content.last_serial()),
+            content: Arc::new(content),
+            stamp: STAMPS.fetch_add(1, Ordering::Relaxed),
+            bytes: document.body.len(),
+            etag: document.etag.clone(),
+            checked: document.checked,
+            stale: false,
+            settled: None,
+            agreed_at: AtomicI64::new(NEVER),
+        })
+    }
+
+    /// What it weighs in a cache.
+    pub(super) fn weight(&self) -> u32 {
+        u32::try_from(self.bytes.saturating_mul(T::WEIGHT) + size_of::<Self>()).unwrap_or(u32::MAX)
+    }
+}
+
+impl<T> Held<T> {
+    /// The same content, confirmed by upstream just now.
+    pub(super) fn confirmed(&self) -> Self {
+        Self { checked: now(), stale: false, settled: None, ..self.again() }
+    }
+
+    /// The same content, to be believed for a while whatever the journal says beyond `standing`.
+    pub(super) fn settled(&self, pause: Duration, standing: Standing, stale: bool) -> Self {
+        let until = now().saturating_add(seconds(pause));
+        Self { stale, settled: Some((until, standing)), ..self.again() }
+    }
+
+    fn again(&self) -> Self {
+        Self {
+            content: self.content.clone(),
+            stamp: self.stamp,
+            bytes: self.bytes,
+            etag: self.etag.clone(),
+            last_serial: self.last_serial,
+            checked: self.checked,
+            stale: self.stale,
+            settled: self.settled,
+            agreed_at: AtomicI64::new(NEVER),
+        }
+    }
+
+    /// Seconds since upstream's last word.
+    pub(super) fn age(&self) -> i64 {
+        now().saturating_sub(self.checked)
+    }
+
+    /// It was given out behind the journal, or stale, last time.
+    pub(super) fn was_settled(&self) -> bool {
+        self.settled.is_some()
+    }
+
+    /// Believed for the moment, if the journal knows nothing beyond `standing`.
+    pub(super) fn is_settled(&self, standing: Standing) -> bool {
+        self.settled.is_some_and(|(until, then)| now() < until && then == standing)
+    }
+
+    /// Not older than what the journal knows.
+    pub(super) fn agrees(&self, standing: Standing) -> bool {
+        match standing {
+            Standing::Unknown => true,
+            Standing::At(serial) => self.last_serial >= Some(serial),
+            Standing::Gone => false,
+        }
+    }
+
+    /// The journal, then at `head`, agreed.
+    pub(super) fn note_agreement(&self, head: Option<Serial>) {
+        self.agreed_at.store(head.map_or(NEVER, |serial| serial.0), Ordering::Relaxed);
+    }
+
+    /// The journal has not moved since it agreed.
+    pub(super) fn agreed_at(&self, head: Option<Serial>) -> bool {
+        head.is_some_and(|serial| self.agreed_at.load(Ordering::Relaxed) == serial.0)
+    }
+}
+
+/// Unix seconds.
+pub(super) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    // A clock before 1970 makes everything look fresh once, and is corrected soon.
+    since.map_or(0, seconds)
+}
+
+pub(super) fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,104 @@
+//! The JSON API's documents: passed through as upstream wrote them, with only their files' addresses ours.
+
+use serde_json::Value;
+use url::Url;
+
+use super::location;
+use crate::journal::KnownFile;
+use crate::model::{ProjectName, Serial, Sha256};
+
+/// A document of `/pypi/NAME/json` or `/pypi/NAME/VERSION/json`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JsonDocument {
+    /// All of it, in upstream's order, with upstream's addresses.
+    pub value: Value,
+    /// Its `last_serial`.
+    pub last_serial: Option<Serial>,
+}
+
+impl JsonDocument {
+    pub(super) fn parse(body: &[u8]) -> Result<Self, String> {
+        let value: Value = serde_json::from_slice(body)
+            .map_err(|error| format!("a JSON document that cannot be read: {error}"))?;
+        if !value["info"].is_object() {
+            return Err("a JSON document without `info`".to_owned());
+        }
+        let last_serial = value["last_serial"].as_i64().map(Serial);
+        Ok(Self { value, last_serial })
+    }
+
+    /// The files that it names. Those whose address is none are left out.
+    pub(super) fn known(&self, project: &ProjectName) -> impl Iterator<Item = KnownFile> {
+        self.file_objects().filter_map(|file| {
+            let url = Url::parse(file["url"].as_str()?).ok()?;
+            let sha256 = file["digests"]["sha256"].as_str().and_then(|digits| digits.parse::<Sha256>().ok());
+            Some(KnownFile {
+                path: location::path_of(&url)?,
+                url: url.to_string(),
+                sha256,
+                size: file["size"].as_u64(),
+                project: project.clone(),
+            })
+        })
+    }
+
+    fn file_objects(&self) -> impl Iterator<Item = &Value> {
+        let releases = self.value["releases"].as_object().into_iter().flat_map(serde_json::Map::values);
+        releases.chain([&self.value["urls"]]).filter_map(Value::as_array).flatten()
+    }
+
+    /// Its bytes for a client that knows us at `origin`.
+    pub(super) fn write(&self, origin: &str) -> serde_json::Result<Vec<u8>> {
+        let mut value = self.value.clone();
+        if let Some(releases) = value.get_mut("releases").and_then(Value::as_object_mut) {
+            releases.values_mut().for_each(|files| rewrite(files, origin));
+        }
+        if let Some(files) = value.get_mut("urls") {
+            rewrite(files, origin);
+        }
+        serde_json::to_vec(&value)
+    }
+}
+
+fn rewrite(files: &mut Value, origin: &str) {
+    for file in files.as_array_mut().into_iter().flatten() {
+        let url = file["url"].as_str().and_then(|url| Url::parse(url).ok());
+        if let (Some(path), Some(object)) = (url.as_ref().and_then(location::path_of), file.as_object_mut()) {
+            let ours = format!("{origin}/packages/{}", location::encoded(&path));
+            object.insert("url".to_owned(), Value::String(ours));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_of_files_change() {
+        let file = |url: &str| {
+            format!(r#"{{"digests":{{"sha256":"{}"}},"size":3,"url":"{url}","z":1.5}}"#, "ab".repeat(32))
+        };
+        let document = |url: &str| {
+            let file = file(url);
+            format!(
+                r#"{{"urls":[{file}],"info":{{"package_url":"https://index.test/project/a/"}},"releases":{{"2":[],"1":[{file}]}},"last_serial":4}}"#
+            )
+        };
+        let parsed =
+            JsonDocument::parse(document("https://files.test/packages/aa/a-1.zip").as_bytes()).unwrap();
+        let written = parsed.write("http://relay.test").unwrap();
+        assert_eq!(String::from_utf8(written).unwrap(), document("http://relay.test/packages/aa/a-1.zip"));
+        let known: Vec<_> = parsed.known(&ProjectName::parse("a").unwrap()).collect();
+        assert_eq!((known.len(), known[0].path.as_str(), known[0].size), (2, "aa/a-1.zip", Some(3)));
+        assert_eq!(parsed.last_serial, Some(Serial(4)));
+    }
+
+    #[test]
+    fn what_is_no_document_says_so() {
+        for bad in ["", "[]", "{}", "<html>", r#"{"info":null}"#] {
+            let error = JsonDocument::parse(bad.as_bytes()).unwrap_err();
+            assert!(!error.contains("html"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! To and from the journal. A store that cannot keep stops keeping, not serving (promise 4).
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tokio::task::spawn_blocking;
+
+use super::IndexError;
+use super::content::Content;
+use super::facade::Inner;
+use super::held::{Held, now};
+use super::page::ProjectPage;
+use crate::journal::{DocumentKey, KeptDocument, KnownFile};
+use crate::model::Serial;
+use crate::upstream::{Document, UpstreamError};
+
+impl Inner {
+    /// What is kept under a key, read. One that cannot be read any more is as good as none.
+    pub(super) async fn load<T: Content>(&self, key: &DocumentKey) -> Result<Option<Held<T>>, IndexError> {
+        let Some(document) = self.journal.document(key).await? else { return Ok(None) };
+        match read(key, document).await? {
+            Ok((held, _)) => Ok(Some(held)),
+            Err(complaint) => {
+                tracing::warn!(project = %key.project(), complaint, "a kept document is not used");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Reads what upstream sent. `serial`: what the journal knows, for an upstream that states none.
+    pub(super) async fn receive<T: Content>(
+        &self,
+        key: &DocumentKey,
+        document: Document,
+        serial: Option<Serial>,
+    ) -> Result<(Held<T>, KeptDocument), IndexError> {
+        let document = KeptDocument {
+            body: document.body,
+            content_type: document.content_type,
+            etag: document.etag,
+            last_serial: document.last_serial,
+            url: document.url.to_string(),
+            checked: now(),
+        };
+        let read = read::<T>(key, document).await?;
+        let (mut held, mut document) = read.map_err(UpstreamError::Unexpected)?;
+        held.last_serial = held.last_serial.or(serial);
+        document.last_serial = held.last_serial;
+        Ok((held, document))
+    }
+
+    /// Keeps a document with the files that it names.
+    pub(super) async fn keep<T: Content>(&self, key: &DocumentKey, held: &Held<T>, document: &KeptDocument) {
+        let mut files = held.content.files(key.project());
+        if let DocumentKey::Json(..) = key {
+            self.drop_files_of_page(key, &mut files).await;
+        }
+        if let Err(error) = self.journal.keep_document(key, document, files.clone()).await {
+            tracing::error!(project = %key.project(), %error, "a document cannot be kept");
+            metrics::counter!("cheesewire_index_unkept_total").increment(1);
+            for file in files {
+                self.projects_of.insert(file.path, file.project);
+            }
+        }
+    }
+
+    /// A path belongs to the document that named it last, and goes with it. The page names its files as long as
+    /// the project exists, so what it names stays with the page.
+    async fn drop_files_of_page(&self, key: &DocumentKey, files: &mut Vec<KnownFile>) {
+        let page = DocumentKey::Page(key.project().clone());
+        let held = match self.pages.get(&page).await {
+            Some(held) => Some(held),
+            None => self.load::<ProjectPage>(&page).await.ok().flatten().map(Arc::new),
+        };
+        if let Some(held) = held {
+            let named: HashSet<_> = held.content.files.iter().map(|file| &file.path).collect();
+            files.retain(|file| !named.contains(&file.path));
+        }
+    }
+
+    /// Notes that upstream confirmed a document.
+    pub(super) async fn touch(&self, key: &DocumentKey, checked: i64) {
+        if let Err(error) = self.journal.touch_document(key, checked).await {
+            tracing::error!(project = %key.project(), %error, "a confirmation cannot be kept");
+        }
+    }
+
+    /// Forgets what upstream does not have (any more).
+    pub(super) async fn forget(&self, key: &DocumentKey) -> Result<(), IndexError> {
+        match key {
+            DocumentKey::Page(project) => {
+                self.journal.drop_project(project).await?;
+                self.documents.forget(&DocumentKey::Json(project.clone(), None)).await;
+                self.pages.forget(key).await;
+            }
+            DocumentKey::Json(..) => {
+                self.journal.forget_document(key).await?;
+                self.documents.forget(key).await;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads a document beside the reactor: the largest take a tenth of a second.
+async fn read<T: Content>(
+    key: &DocumentKey,
+    document: KeptDocument,
+) -> Result<Result<(Held<T>, KeptDocument), String>, IndexError> {
+    let project = key.project().clone();
+    let task = spawn_blocking(move || Held::read(&project, &document).map(|held| (held, document)));
+    task.await.map_err(|_| IndexError::Lost)
+}

@@ -1,0 +1,132 @@
+//! PEP 503 pages, and what file servers list, → the model.
+
+use std::collections::BTreeMap;
+
+use percent_encoding::percent_decode_str;
+use serde_json::Map;
+use url::Url;
+
+use super::location;
+use super::page::{CoreMetadata, PageFile, ProjectPage, ProjectStatus, Yanked, metadata_path};
+use crate::model::{FileKind, ProjectName};
+use crate::upstream::{Anchor, HtmlElement, elements};
+
+/// Reads a page that came from `url`.
+pub(super) fn read(name: &ProjectName, body: &[u8], url: &Url) -> Result<ProjectPage, String> {
+    let mut base = url.clone();
+    let (mut files, mut status, mut reason, mut version) = (Vec::new(), None, None, None);
+    elements(body, |element| match element {
+        HtmlElement::Base(href) => base = url.join(&href).unwrap_or_else(|_| url.clone()),
+        HtmlElement::Meta { name, content } => match name.as_str() {
+            "pypi:project-status" => status = Some(content),
+            "pypi:project-status-reason" => reason = Some(content),
+            "pypi:repository-version" => version = Some(content),
+            _ => {}
+        },
+        HtmlElement::Anchor(anchor) => files.extend(file(anchor, &base)),
+    })
+    .map_err(|error| format!("HTML that cannot be read: {error}"))?;
+    // PEP 629: what has another major must not be read as if it had this one.
+    if version.is_some_and(|version| !version.starts_with("1.")) {
+        return Err("a page of an unknown repository-version".to_owned());
+    }
+    Ok(ProjectPage {
+        name: name.clone(),
+        spelling: name.to_string(),
+        api_minor: 0,
+        versions: None,
+        files,
+        last_serial: None,
+        status: status.map(|status| ProjectStatus { status, reason }),
+        other: Map::new(),
+        meta: Map::new(),
+    })
+}
+
+/// The file that a link leads to. Links to anything else, and to nowhere, are not on the page.
+fn file(mut anchor: Anchor, base: &Url) -> Option<PageFile> {
+    let mut url = base.join(anchor.attributes.get("href")?).ok()?;
+    let hashes = url.fragment().map(fragment_hashes).into_iter().flatten().collect();
+    url.set_fragment(None);
+    let last = url.path().rsplit('/').next()?;
+    let last = percent_decode_str(last).decode_utf8().ok()?.into_owned();
+    // The address knows the name best: file servers cut long texts.
+    let filename = [last, anchor.text].into_iter().find(|name| FileKind::of(name).is_ok())?;
+    let path = location::path_of(&url)?;
+    let mut take = |name: &str| anchor.attributes.remove(name);
+    let advertised = take("data-core-metadata").or_else(|| take("data-dist-info-metadata"));
+    let core_metadata = match advertised.as_deref() {
+        Some("false") | None => CoreMetadata::No,
+        Some(_) if metadata_path(&path).is_none() => CoreMetadata::No,
+        Some(text) => CoreMetadata::Yes(fragment_hashes(text).collect()),
+    };
+    let yanked =
+        take("data-yanked").map_or(Yanked::No, |reason| Yanked::Yes(Some(reason).filter(|r| !r.is_empty())));
+    Some(PageFile {
+        filename,
+        url,
+        path,
+        hashes,
+        requires_python: take("data-requires-python"),
+        yanked,
+        core_metadata,
+        size: None,
+        upload_time: None,
+        gpg_sig: take("data-gpg-sig").map(|text| text == "true"),
+        provenance: take("data-provenance"),
+        other: Map::new(),
+    })
+}
+
+/// `sha256=HEX` and the like, several joined with `&`.
+fn fragment_hashes(text: &str) -> impl Iterator<Item = (String, String)> + '_ {
+    let is_hash = |&(name, digits): &(&str, &str)| {
+        let named = matches!(
+            name,
+            "md5" | "sha1" | "sha224" | "sha256" | "sha384" | "sha512" | "blake2b" | "blake2s"
+        );
+        named && !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_hexdigit())
+    };
+    let pairs = text.split('&').filter_map(|pair| pair.split_once('=')).filter(is_hash);
+    pairs
+        .map(|(name, digits)| (name.to_owned(), digits.to_ascii_lowercase()))
+        .collect::<BTreeMap<_, _>>()
+        .into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_of_every_pep_are_read() {
+        let hex = "ab".repeat(32);
+        let html = format!(
+            "<html><head><meta name='pypi:project-status' content='archived'/></head><body>\
+             <a href='https://files.test/packages/aa/bb/A-1-py3-none-any.whl#sha256={hex}' data-requires-python='&gt;=3.8' \
+             data-yanked='bad' data-core-metadata='sha256={hex}' data-gpg-sig=true>A-1-py3-none-any.whl</a><br/>\
+             <a href='../home'>Home</a> <a href='A-0.9.tar.gz' data-yanked>A-0.9.tar.g..&gt;</a></body></html>"
+        );
+        let name = ProjectName::parse("a").unwrap();
+        let page = read(&name, html.as_bytes(), &"https://index.test/simple/a/".parse().unwrap()).unwrap();
+        assert_eq!(page.status.unwrap().status, "archived");
+        let [wheel, sdist] = &page.files[..] else { panic!("{:?}", page.files) };
+        assert_eq!(
+            (wheel.path.as_str(), wheel.hashes["sha256"].as_str()),
+            ("aa/bb/A-1-py3-none-any.whl", &*hex)
+        );
+        assert_eq!(wheel.requires_python.as_deref(), Some(">=3.8"));
+        assert_eq!(wheel.yanked, Yanked::Yes(Some("bad".to_owned())));
+        assert!(matches!(&wheel.core_metadata, CoreMetadata::Yes(hashes) if hashes["sha256"] == hex));
+        assert_eq!(wheel.gpg_sig, Some(true));
+        assert_eq!((sdist.filename.as_str(), &sdist.yanked), ("A-0.9.tar.gz", &Yanked::Yes(None)));
+        assert_eq!(sdist.url.as_str(), "https://index.test/simple/a/A-0.9.tar.gz");
+    }
+
+    #[test]
+    fn another_major_is_not_guessed_at() {
+        let name = ProjectName::parse("a").unwrap();
+        let url = "https://index.test/simple/a/".parse().unwrap();
+        assert!(read(&name, b"<meta name='pypi:repository-version' content='2.0'>", &url).is_err());
+    }
+}

@@ -1,0 +1,134 @@
+//! PEP 691 pages → the model.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::location;
+use super::page::{CoreMetadata, PageFile, ProjectPage, ProjectStatus, Yanked, metadata_path};
+use crate::model::{ProjectName, Serial};
+
+/// The newest minor of `api-version` 1.x that we know the rules of.
+const KNOWN_MINOR: u32 = 4;
+
+#[derive(Deserialize)]
+struct RawPage {
+    meta: RawMeta,
+    #[serde(default)]
+    name: Option<String>,
+    files: Vec<RawFile>,
+    #[serde(default)]
+    versions: Option<Vec<String>>,
+    #[serde(rename = "project-status", default)]
+    status: Option<ProjectStatus>,
+    #[serde(flatten)]
+    other: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+struct RawMeta {
+    #[serde(rename = "api-version")]
+    api_version: String,
+    #[serde(rename = "_last-serial", default)]
+    last_serial: Option<Serial>,
+    #[serde(flatten)]
+    other: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct RawFile {
+    filename: String,
+    url: String,
+    #[serde(default)]
+    hashes: BTreeMap<String, String>,
+    #[serde(default)]
+    requires_python: Option<String>,
+    #[serde(default)]
+    core_metadata: Option<RawMetadata>,
+    #[serde(default)]
+    dist_info_metadata: Option<RawMetadata>,
+    #[serde(default)]
+    gpg_sig: Option<bool>,
+    #[serde(default)]
+    yanked: Option<RawYanked>,
+    #[serde(default)]
+    size: Option<u64>,
+    #[serde(default)]
+    upload_time: Option<String>,
+    #[serde(default)]
+    provenance: Option<String>,
+    #[serde(flatten)]
+    other: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum RawMetadata {
+    Flag(bool),
+    Hashes(BTreeMap<String, String>),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum RawYanked {
+    Flag(bool),
+    Reason(String),
+}
+
+/// Reads a page that came from `url`. The error says where, never what.
+pub(super) fn read(name: &ProjectName, body: &[u8], url: &Url) -> Result<ProjectPage, String> {
+    let raw: RawPage =
+        serde_json::from_slice(body).map_err(|error| format!("a JSON page that cannot be read: {error}"))?;
+    let minor = raw.meta.api_version.strip_prefix("1.").and_then(|minor| minor.parse().ok());
+    // PEP 691: what has another major must not be read as if it had this one.
+    let minor: u32 = minor.ok_or("a page of an unknown api-version")?;
+    let spelling = raw.name.filter(|spelling| ProjectName::parse(spelling).as_ref() == Ok(name));
+    Ok(ProjectPage {
+        spelling: spelling.unwrap_or_else(|| name.to_string()),
+        name: name.clone(),
+        api_minor: minor.min(KNOWN_MINOR),
+        versions: raw.versions,
+        files: raw.files.into_iter().filter_map(|raw| file(raw, url)).collect(),
+        last_serial: raw.meta.last_serial,
+        status: raw.status,
+        other: raw.other,
+        meta: raw.meta.other,
+    })
+}
+
+/// A line whose address is none is left out: one bad file hides no other.
+fn file(mut raw: RawFile, base: &Url) -> Option<PageFile> {
+    let mut url = base.join(&raw.url).ok()?;
+    url.set_fragment(None);
+    let path = location::path_of(&url)?;
+    let core_metadata = match raw.core_metadata.or(raw.dist_info_metadata) {
+        Some(RawMetadata::Hashes(hashes)) if metadata_path(&path).is_some() => CoreMetadata::Yes(hashes),
+        Some(RawMetadata::Flag(true)) if metadata_path(&path).is_some() => CoreMetadata::Yes(BTreeMap::new()),
+        Some(RawMetadata::Hashes(_) | RawMetadata::Flag(_)) | None => {
+            raw.other.remove("data-dist-info-metadata");
+            CoreMetadata::No
+        }
+    };
+    let yanked = match raw.yanked {
+        None | Some(RawYanked::Flag(false)) => Yanked::No,
+        Some(RawYanked::Flag(true)) => Yanked::Yes(None),
+        Some(RawYanked::Reason(reason)) => Yanked::Yes(Some(reason).filter(|reason| !reason.is_empty())),
+    };
+    Some(PageFile {
+        filename: raw.filename,
+        url,
+        path,
+        hashes: raw.hashes,
+        requires_python: raw.requires_python,
+        yanked,
+        core_metadata,
+        size: raw.size,
+        upload_time: raw.upload_time,
+        gpg_sig: raw.gpg_sig,
+        provenance: raw.provenance,
+        other: raw.other,
+    })
+}

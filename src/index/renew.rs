@@ -1,0 +1,164 @@
+//! The way to a current page: what is kept, else upstream, else what is kept all the same.
+
+use std::sync::Arc;
+
+use super::IndexError;
+use super::content::Content;
+use super::facade::Inner;
+use super::held::{Held, Standing, now, seconds};
+use crate::journal::DocumentKey;
+use crate::memo::Memo;
+use crate::upstream::{Fetched, UpstreamError};
+
+/// What asking upstream brought.
+enum Answer<T> {
+    /// A copy at least as new as the one before.
+    Current(Held<T>),
+    /// A copy older than the one before: a cache on the way is behind.
+    Older,
+}
+
+impl Inner {
+    /// The current content under a key; one upstream fetch however many ask.
+    pub(super) async fn current<T: Content>(
+        self: &Arc<Self>,
+        memo: &Memo<DocumentKey, Arc<Held<T>>, IndexError>,
+        key: &DocumentKey,
+    ) -> Result<Arc<Held<T>>, IndexError> {
+        self.check_absent(key).await?;
+        let previous = memo.get(key).await;
+        if let Some(held) = &previous
+            && self.is_fresh(key, held).await?
+        {
+            return Ok(held.clone());
+        }
+        let renewal = Self::renew(self.clone(), key.clone(), previous);
+        Ok(memo.fill(key, renewal).await?)
+    }
+
+    async fn renew<T: Content>(
+        self: Arc<Self>,
+        key: DocumentKey,
+        previous: Option<Arc<Held<T>>>,
+    ) -> Result<Arc<Held<T>>, IndexError> {
+        let mut held = match previous {
+            Some(held) => Some(held),
+            None => self.load(&key).await?.map(Arc::new),
+        };
+        if let Some(held) = &held
+            && self.is_fresh(&key, held).await?
+        {
+            return Ok(held.clone());
+        }
+        // Who was behind last time is not waited for again.
+        let patient = !held.as_ref().is_some_and(|held| held.was_settled());
+        let mut pauses = self.settings.behind_pauses.iter().filter(|_| patient);
+        loop {
+            let serial = held.as_ref().and_then(|held| held.last_serial);
+            let standing = self.standing(key.project(), serial).await?;
+            match self.ask(&key, held.as_deref(), standing).await {
+                Ok(Answer::Current(answer)) if answer.agrees(standing) => return Ok(Arc::new(answer)),
+                Ok(Answer::Current(answer)) => held = Some(Arc::new(answer)),
+                Ok(Answer::Older) => {}
+                Err(IndexError::Upstream(UpstreamError::Absent(_))) => return self.absent(&key).await,
+                Err(IndexError::Upstream(error)) => return self.stale(&key, held, standing, error),
+                Err(error) => return Err(error),
+            }
+            let Some(pause) = pauses.next() else { return self.behind(&key, held, standing).await };
+            tokio::time::sleep(*pause).await;
+        }
+    }
+
+    async fn ask<T: Content>(
+        &self,
+        key: &DocumentKey,
+        held: Option<&Held<T>>,
+        standing: Standing,
+    ) -> Result<Answer<T>, IndexError> {
+        let validator = held.and_then(|held| held.etag.as_deref());
+        let fetched = match key {
+            DocumentKey::Page(project) => self.upstream.project_page(project, validator).await,
+            DocumentKey::Json(project, version) => {
+                self.upstream.json_document(project, version.as_deref(), validator).await
+            }
+        };
+        let document = match (fetched?, held) {
+            (Fetched::NotModified, Some(held)) => {
+                let confirmed = held.confirmed();
+                self.touch(key, confirmed.checked).await;
+                return Ok(Answer::Current(confirmed));
+            }
+            // The door lets no 304 through that was not asked for.
+            (Fetched::NotModified, None) => return Err(IndexError::Lost),
+            (Fetched::Fresh(document), _) => document,
+        };
+        let serial = match standing {
+            Standing::At(serial) => Some(serial),
+            Standing::Unknown | Standing::Gone => None,
+        };
+        let (answer, document) = self.receive(key, document, serial).await?;
+        if held.is_some_and(|held| held.last_serial > answer.last_serial) {
+            return Ok(Answer::Older);
+        }
+        self.keep(key, &answer, &document).await;
+        Ok(Answer::Current(answer))
+    }
+
+    /// Upstream says 404 or 410: that is remembered for a moment, and what was kept is gone.
+    async fn absent<T>(&self, key: &DocumentKey) -> Result<T, IndexError> {
+        self.forget(key).await?;
+        let row = self.journal.project(key.project()).await?;
+        self.absent.insert(key.clone(), row.and_then(|row| row.serial));
+        Err(IndexError::NoSuchProject)
+    }
+
+    /// Fails if upstream said 404 a moment ago and the journal has heard nothing since.
+    async fn check_absent(&self, key: &DocumentKey) -> Result<(), IndexError> {
+        let Some(then) = self.absent.get(key) else { return Ok(()) };
+        let row = self.journal.project(key.project()).await?;
+        if row.and_then(|row| row.serial) == then {
+            return Err(IndexError::NoSuchProject);
+        }
+        self.absent.invalidate(key);
+        Ok(())
+    }
+
+    /// Upstream's copies stay behind the journal.
+    async fn behind<T: Content>(
+        &self,
+        key: &DocumentKey,
+        held: Option<Arc<Held<T>>>,
+        standing: Standing,
+    ) -> Result<Arc<Held<T>>, IndexError> {
+        metrics::counter!("cheesewire_index_behind_total").increment(1);
+        tracing::info!(project = %key.project(), ?standing, "upstream's copy is older than its journal says");
+        match (held, standing) {
+            (Some(held), Standing::At(_) | Standing::Unknown) => {
+                Ok(Arc::new(held.settled(self.settings.behind_pause, standing, false)))
+            }
+            // The journal has seen it removed: a copy from before must not go out (promise 10).
+            (_, Standing::Gone) => self.absent(key).await,
+            // Not reached: what stays behind is held.
+            (None, Standing::At(_) | Standing::Unknown) => Err(IndexError::Lost),
+        }
+    }
+
+    /// Upstream fails: what is kept goes out, if it is not too old and not removed.
+    fn stale<T: Content>(
+        &self,
+        key: &DocumentKey,
+        held: Option<Arc<Held<T>>>,
+        standing: Standing,
+        error: UpstreamError,
+    ) -> Result<Arc<Held<T>>, IndexError> {
+        let young = |held: &Arc<Held<T>>| held.checked > now() - seconds(self.settings.stale_if_error);
+        match held.filter(|held| standing != Standing::Gone && young(held)) {
+            Some(held) => {
+                tracing::warn!(project = %key.project(), %error, age = held.age(), "upstream fails: a kept page goes out");
+                metrics::counter!("cheesewire_index_stale_total").increment(1);
+                Ok(Arc::new(held.settled(self.settings.failure_pause, standing, true)))
+            }
+            None => Err(error.into()),
+        }
+    }
+}

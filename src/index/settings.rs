@@ -1,0 +1,52 @@
+//! How long what is kept counts as current, and how much of it stays in memory.
+
+use std::time::Duration;
+
+/// Settings of the index; [`Default`] has the values that the fields' comments give.
+#[derive(Debug, Clone)]
+pub struct IndexSettings {
+    /// How long a project page is current without asking. 600 s: upstream's own `max-age` (WIRE.md section 8).
+    pub page_max_age: Duration,
+    /// The same for a JSON document. 900 s: upstream's own.
+    pub json_max_age: Duration,
+    /// How old a page or document may be that is given out because upstream fails. 86400 s: upstream's own
+    /// `stale-if-error`.
+    pub stale_if_error: Duration,
+    /// After a failure of upstream's nothing is asked again for the same page for so long. 10 s: a page that
+    /// many want does not make each of them wait for a connection that fails.
+    pub failure_pause: Duration,
+    /// The pauses before a page is asked for again that is older than the journal says it must be. 0.5 s and 1 s:
+    /// a purge takes about a second to reach everywhere, and clients wait meanwhile.
+    pub behind_pauses: Vec<Duration>,
+    /// A page that stayed behind the journal all the same is believed for so long. 60 s.
+    pub behind_pause: Duration,
+    /// How long upstream's "no such project" is remembered. 60 s: 404s count towards its rate limit.
+    pub absent_max_age: Duration,
+    /// How many absences are remembered. 10,000, some 200 bytes each.
+    pub absent_entries: u64,
+    /// How long a client of the list of projects waits for the first one. 10 s: pip gives up after 15 s, and
+    /// upstream's takes a few seconds.
+    pub listing_wait: Duration,
+    /// Bytes of parsed pages and documents in memory. 64 MiB: a few thousand pages of the usual 20 KB.
+    pub parsed_bytes: u64,
+    /// Bytes of rendered pages and documents in memory, compressed forms included. 64 MiB.
+    pub rendered_bytes: u64,
+}
+
+impl Default for IndexSettings {
+    fn default() -> Self {
+        Self {
+            page_max_age: Duration::from_mins(10),
+            json_max_age: Duration::from_mins(15),
+            stale_if_error: Duration::from_hours(24),
+            failure_pause: Duration::from_secs(10),
+            behind_pauses: vec![Duration::from_millis(500), Duration::from_secs(1)],
+            behind_pause: Duration::from_mins(1),
+            absent_max_age: Duration::from_mins(1),
+            absent_entries: 10_000,
+            listing_wait: Duration::from_secs(10),
+            parsed_bytes: 64 << 20,
+            rendered_bytes: 64 << 20,
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Slices of upstream's changelog as they come: events, their coverage and the projects, in one transaction.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::{Journal, JournalError, coverage, facts, project, wording};
+use crate::model::{Event, ProjectName, Serial};
+
+/// What became of a slice's rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// New ones.
+    pub added: u64,
+    /// Known and the same, or given twice in the slice.
+    pub repeated: u64,
+    /// Known, but now different: the first stays.
+    pub changed: u64,
+    /// Outside the question's range: left out.
+    pub outside: u64,
+}
+
+impl Journal {
+    /// Keeps the rows that upstream gave for "since `asked_since`" and notes that all serials in
+    /// `(asked_since, complete_to]` are known now. Their order does not matter. If the slice continues what the
+    /// project table knows, the projects move with it.
+    pub async fn append(
+        &self,
+        mut events: Vec<Event>,
+        asked_since: Serial,
+        complete_to: Serial,
+    ) -> Result<Appended, JournalError> {
+        let known = self.known();
+        let work = move |connection: &Connection| {
+            events.sort_by_key(|event| event.serial);
+            let inside = |event: &Event| event.serial > asked_since && event.serial <= complete_to;
+            let all = events.len();
+            events.retain(inside);
+            let mut appended = Appended { outside: count(all - events.len()), ..Appended::default() };
+            keep(connection, &events, &mut appended)?;
+            coverage::insert(connection, asked_since.0, complete_to.0)?;
+            let projects = carry_projects(connection, &events, asked_since, complete_to)?;
+            let heard = facts::raise(connection, facts::HEARD_SERIAL, complete_to.0)?;
+            Ok((appended, projects, Serial(heard)))
+        };
+        let after =
+            move |&(_, projects, heard): &(Appended, Option<Serial>, Serial)| known.appended(projects, heard);
+        let (appended, _, _) = self.write_then(work, after).await?;
+        let counted = [
+            ("added", appended.added),
+            ("repeated", appended.repeated),
+            ("changed", appended.changed),
+            ("outside", appended.outside),
+        ];
+        for (outcome, rows) in counted {
+            metrics::counter!("cheesewire_journal_rows_total", "outcome" => outcome).increment(rows);
+        }
+        if appended.changed > 0 || appended.outside > 0 {
+            let (changed, outside) = (appended.changed, appended.outside);
+            tracing::warn!(%asked_since, changed, outside, "upstream gave rows that contradict its earlier ones");
+        }
+        Ok(appended)
+    }
+}
+
+fn keep(connection: &Connection, events: &[Event], appended: &mut Appended) -> rusqlite::Result<()> {
+    let mut names = HashMap::new();
+    let mut verbs = HashMap::new();
+    let sql = "INSERT INTO events (serial, name, version, time, verb, object) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+               ON CONFLICT DO NOTHING";
+    let mut insert = connection.prepare_cached(sql)?;
+    for event in events {
+        let (verb, object) = wording::split(&event.action);
+        let name = interned(&mut names, &event.name, |spelling| name_id(connection, spelling))?;
+        let verb = interned(&mut verbs, verb, |text| verb_id(connection, text))?;
+        let row = params![event.serial.0, name, event.version, event.time, verb, object];
+        if insert.execute(row)? > 0 {
+            appended.added += 1;
+        } else if same(connection, event, name, verb, object)? {
+            appended.repeated += 1;
+        } else {
+            appended.changed += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the row that has the event's serial says the same.
+fn same(
+    connection: &Connection,
+    event: &Event,
+    name: i64,
+    verb: i64,
+    object: Option<&str>,
+) -> rusqlite::Result<bool> {
+    let sql = "SELECT name = ?2 AND version IS ?3 AND time = ?4 AND verb = ?5 AND object IS ?6 \
+               FROM events WHERE serial = ?1";
+    let row = params![event.serial.0, name, event.version, event.time, verb, object];
+    connection.prepare_cached(sql)?.query_row(row, |row| row.get(0))
+}
+
+/// An id that a slice needs often, asked of the database once.
+fn interned<'a>(
+    seen: &mut HashMap<&'a str, i64>,
+    text: &'a str,
+    id: impl FnOnce(&str) -> rusqlite::Result<i64>,
+) -> rusqlite::Result<i64> {
+    if let Some(&known) = seen.get(text) {
+        return Ok(known);
+    }
+    let id = id(text)?;
+    seen.insert(text, id);
+    Ok(id)
+}
+
+fn name_id(connection: &Connection, spelling: &str) -> rusqlite::Result<i64> {
+    let mut found = connection.prepare_cached("SELECT id FROM names WHERE spelling = ?1")?;
+    if let Some(id) = found.query_row([spelling], |row| row.get(0)).optional()? {
+        return Ok(id);
+    }
+    let normal = ProjectName::parse(spelling).ok();
+    let sql = "INSERT INTO names (spelling, normal) VALUES (?1, ?2)";
+    connection.prepare_cached(sql)?.execute(params![spelling, normal.as_ref().map(ProjectName::as_str)])?;
+    Ok(connection.last_insert_rowid())
+}
+
+fn verb_id(connection: &Connection, text: &str) -> rusqlite::Result<i64> {
+    let mut found = connection.prepare_cached("SELECT id FROM verbs WHERE text = ?1")?;
+    if let Some(id) = found.query_row([text], |row| row.get(0)).optional()? {
+        return Ok(id);
+    }
+    connection.prepare_cached("INSERT INTO verbs (text) VALUES (?1)")?.execute([text])?;
+    Ok(connection.last_insert_rowid())
+}
+
+/// Moves the project table over the slice if it starts no later than where the table stands. Other slices are
+/// history, or beyond a gap: applied to a newer table they would bring removed projects back.
+fn carry_projects(
+    connection: &Connection,
+    events: &[Event],
+    asked_since: Serial,
+    complete_to: Serial,
+) -> rusqlite::Result<Option<Serial>> {
+    let stands = facts::get(connection, facts::PROJECTS_SERIAL)?;
+    let Some(stands) = stands.filter(|&at| asked_since.0 <= at && at < complete_to.0) else {
+        return Ok(None);
+    };
+    for event in events.iter().filter(|event| event.serial.0 > stands) {
+        project::apply(connection, event)?;
+    }
+    facts::set(connection, facts::PROJECTS_SERIAL, complete_to.0)?;
+    Ok(Some(complete_to))
+}
+
+fn count(rows: usize) -> u64 {
+    u64::try_from(rows).unwrap_or(u64::MAX)
+}

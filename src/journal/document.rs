@@ -1,0 +1,205 @@
+//! Upstream's documents as they came: project pages and JSON, with what revalidating them needs.
+
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension as _, params};
+use tokio::task::spawn_blocking;
+
+use super::known_file::{self, KnownFile};
+use super::{Journal, JournalError, compress, facts};
+use crate::model::{ProjectName, Serial};
+
+/// The most documents that go when one comes: no step is long, and a bound that was lowered is still reached.
+const EVICT_AT_ONCE: usize = 8;
+
+/// Which document.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum DocumentKey {
+    /// A project's simple page.
+    Page(ProjectName),
+    /// A project's JSON document; with a version, that release's.
+    Json(ProjectName, Option<String>),
+}
+
+/// A document and upstream's last word on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptDocument {
+    /// The bytes that upstream sent, without content coding.
+    pub body: Bytes,
+    /// Upstream's `Content-Type`.
+    pub content_type: String,
+    /// The validator to ask with.
+    pub etag: Option<String>,
+    /// `X-PyPI-Last-Serial`, or what the document itself says.
+    pub last_serial: Option<Serial>,
+    /// Where it came from after redirects: relative links are relative to this.
+    pub url: String,
+    /// Unix seconds of upstream's last answer about it, also of a 304.
+    pub checked: i64,
+}
+
+impl DocumentKey {
+    /// The project that it is about.
+    pub fn project(&self) -> &ProjectName {
+        match self {
+            Self::Page(project) | Self::Json(project, _) => project,
+        }
+    }
+
+    /// The columns `project, kind, version`.
+    fn columns(&self) -> (String, i64, String) {
+        match self {
+            Self::Page(project) => (project.as_str().to_owned(), 0, String::new()),
+            Self::Json(project, version) => {
+                (project.as_str().to_owned(), 1, version.clone().unwrap_or_default())
+            }
+        }
+    }
+}
+
+impl Journal {
+    /// The kept document, if there is one. One that is damaged is as good as none: it will be fetched anew.
+    pub async fn document(&self, key: &DocumentKey) -> Result<Option<KeptDocument>, JournalError> {
+        let key = key.columns();
+        self.read(move |connection| load(connection, &key)).await
+    }
+
+    /// Keeps a document with the files that it names, in place of the one before and of its files. A path that
+    /// several documents name belongs to the last one kept. Past the bound on documents the least recently
+    /// checked ones go, and with them their files; never the one that came.
+    pub async fn keep_document(
+        &self,
+        key: &DocumentKey,
+        document: &KeptDocument,
+        files: Vec<KnownFile>,
+    ) -> Result<(), JournalError> {
+        let (key, document) = (key.columns(), document.clone());
+        let limit = i64::try_from(self.settings().documents_bytes).unwrap_or(i64::MAX);
+        let body = document.body.clone();
+        // Packing a page of megabytes takes tens of milliseconds: neither the reactor nor the writer waits for it.
+        let packed = spawn_blocking(move || compress::pack(&body)).await.map_err(|_| JournalError::Closed)?;
+        let packed = packed.map_err(|error| JournalError::folder(self.path(), error))?;
+        let evicted = self
+            .write(move |connection| {
+                let id = store(connection, &key, &document, &packed, &files)?;
+                evict(connection, id, limit)
+            })
+            .await?;
+        metrics::counter!("cheesewire_journal_evicted_documents_total").increment(evicted);
+        Ok(())
+    }
+
+    /// Notes that upstream has confirmed the document (a 304). Nothing happens if it is not kept.
+    pub async fn touch_document(&self, key: &DocumentKey, checked: i64) -> Result<(), JournalError> {
+        let (project, kind, version) = key.columns();
+        self.write(move |connection| {
+            let sql = "UPDATE documents SET checked = ?4 WHERE project = ?1 AND kind = ?2 AND version = ?3";
+            connection.prepare_cached(sql)?.execute(params![project, kind, version, checked]).map(|_| ())
+        })
+        .await
+    }
+
+    /// Forgets one document and the files that it named: upstream says 404 or 410.
+    pub async fn forget_document(&self, key: &DocumentKey) -> Result<(), JournalError> {
+        let key = key.columns();
+        self.write(move |connection| delete(connection, &key)).await
+    }
+
+    /// Forgets all documents of a project and the files that they named. The project's row in the list of
+    /// projects follows the changelog alone: a page can be missing for a moment.
+    pub async fn drop_project(&self, project: &ProjectName) -> Result<(), JournalError> {
+        let project = project.clone();
+        self.write(move |connection| {
+            let sql = "DELETE FROM documents WHERE project = ?1";
+            connection.prepare_cached(sql)?.execute([project.as_str()]).map(|_| ())
+        })
+        .await
+    }
+}
+
+type Columns = (String, i64, String);
+
+fn load(connection: &Connection, key: &Columns) -> rusqlite::Result<Option<KeptDocument>> {
+    let sql = "SELECT content_type, etag, last_serial, url, checked, size, body FROM documents \
+               JOIN bodies ON bodies.document = documents.id \
+               WHERE project = ?1 AND kind = ?2 AND version = ?3";
+    let mut statement = connection.prepare_cached(sql)?;
+    let found = statement.query_row(params![key.0, key.1, key.2], |row| {
+        let size = row.get::<_, i64>(5)?;
+        let body = u64::try_from(size).map_err(std::io::Error::other);
+        let packed = row.get_ref(6)?.as_blob()?;
+        let body = match body.and_then(|size| compress::unpack(packed, size)) {
+            Ok(body) => Bytes::from(body),
+            Err(error) => {
+                tracing::error!(project = key.0, %error, "a kept document is damaged and not used");
+                return Ok(None);
+            }
+        };
+        Ok(Some(KeptDocument {
+            body,
+            content_type: row.get(0)?,
+            etag: row.get(1)?,
+            last_serial: row.get::<_, Option<i64>>(2)?.map(Serial),
+            url: row.get(3)?,
+            checked: row.get(4)?,
+        }))
+    });
+    Ok(found.optional()?.flatten())
+}
+
+/// The new document's id.
+fn store(
+    connection: &Connection,
+    key: &Columns,
+    document: &KeptDocument,
+    packed: &[u8],
+    files: &[KnownFile],
+) -> rusqlite::Result<i64> {
+    delete(connection, key)?;
+    let weight = packed.len() + files.iter().map(KnownFile::weight).sum::<usize>();
+    let serial = document.last_serial.map(|serial| serial.0);
+    let sql = "INSERT INTO documents (project, kind, version, content_type, etag, last_serial, url, checked, bytes) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    connection.prepare_cached(sql)?.execute(params![
+        key.0,
+        key.1,
+        key.2,
+        document.content_type,
+        document.etag,
+        serial,
+        document.url,
+        document.checked,
+        bound(weight)
+    ])?;
+    let id = connection.last_insert_rowid();
+    let sql = "INSERT INTO bodies (document, size, body) VALUES (?1, ?2, ?3)";
+    connection.prepare_cached(sql)?.execute(params![id, bound(document.body.len()), packed])?;
+    known_file::insert(connection, id, files)?;
+    Ok(id)
+}
+
+fn delete(connection: &Connection, key: &Columns) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM documents WHERE project = ?1 AND kind = ?2 AND version = ?3";
+    connection.prepare_cached(sql)?.execute(params![key.0, key.1, key.2]).map(|_| ())
+}
+
+/// Lengths in memory fit SQLite's integers.
+fn bound(length: usize) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX)
+}
+
+/// How many documents went.
+fn evict(connection: &Connection, newest: i64, limit: i64) -> rusqlite::Result<u64> {
+    let mut evicted = 0;
+    for _ in 0..EVICT_AT_ONCE {
+        if facts::get(connection, facts::DOCUMENTS_BYTES)?.is_none_or(|kept| kept <= limit) {
+            break;
+        }
+        let sql = "DELETE FROM documents WHERE id = \
+                   (SELECT id FROM documents WHERE id <> ?1 ORDER BY checked LIMIT 1)";
+        if connection.prepare_cached(sql)?.execute([newest])? == 0 {
+            break;
+        }
+        evicted += 1;
+    }
+    Ok(evicted)
+}

@@ -1,0 +1,109 @@
+//! What can go wrong with the journal. All of it is on our side: no client and no upstream is to blame.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::ErrorCode;
+
+/// Why the journal cannot be opened, read or written.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum JournalError {
+    /// The folder or the lock file in it cannot be made.
+    #[error("{}: {source}; give --data a folder that can be written", path.display())]
+    Folder {
+        /// The folder or file.
+        path: PathBuf,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+    /// Another process has the folder open.
+    #[error("{} is in use by another process; stop it, or give this one another folder", path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The file is no SQLite database, or a damaged one.
+    #[error(
+        "{}: {source}; the file is damaged or not a journal. Nothing was deleted: move it away, and a new \
+         journal is filled from upstream",
+        path.display()
+    )]
+    Broken {
+        /// The database file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: Arc<rusqlite::Error>,
+    },
+    /// A sound SQLite database, but another program's.
+    #[error("{} is another program's database; move it away, or give another folder", path.display())]
+    Foreign {
+        /// The database file.
+        path: PathBuf,
+    },
+    /// A newer cheesewire wrote it.
+    #[error(
+        "{} has schema {found}, and this cheesewire knows up to {known}; run the newer cheesewire that wrote it, \
+         or give another folder",
+        path.display()
+    )]
+    Newer {
+        /// The database file.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+        /// The newest schema that this program knows.
+        known: i64,
+    },
+    /// No room on the disk. What is kept stays readable.
+    #[error("{}: the disk is full", path.display())]
+    Full {
+        /// The database file.
+        path: PathBuf,
+    },
+    /// SQLite refused for another reason.
+    #[error("{}: {source}", path.display())]
+    Sqlite {
+        /// The database file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: Arc<rusqlite::Error>,
+    },
+    /// The journal was closed, or its writer died.
+    #[error("the journal is closed")]
+    Closed,
+}
+
+impl JournalError {
+    /// Whether the same request can work later without anybody touching the folder's files.
+    pub fn retry_helps(&self) -> bool {
+        match self {
+            Self::Full { .. } | Self::Sqlite { .. } => true,
+            Self::Folder { .. }
+            | Self::InUse { .. }
+            | Self::Broken { .. }
+            | Self::Foreign { .. }
+            | Self::Newer { .. }
+            | Self::Closed => false,
+        }
+    }
+
+    /// Sorts what SQLite said about the database at `path`.
+    pub(super) fn sqlite(path: &Path, source: rusqlite::Error) -> Self {
+        let path = path.to_owned();
+        match source.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+                Self::Broken { path, source: Arc::new(source) }
+            }
+            Some(ErrorCode::DiskFull) => Self::Full { path },
+            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+                Self::Folder { path, source: Arc::new(io::Error::other(source)) }
+            }
+            _ => Self::Sqlite { path, source: Arc::new(source) },
+        }
+    }
+
+    pub(super) fn folder(path: &Path, source: io::Error) -> Self {
+        Self::Folder { path: path.to_owned(), source: Arc::new(source) }
+    }
+}

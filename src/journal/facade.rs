@@ -1,0 +1,130 @@
+//! The journal as its users hold it: opened once, cloned freely.
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use tokio::task::spawn_blocking;
+
+use super::known::Known;
+use super::readers::Readers;
+use super::want::Wants;
+use super::writer::Writer;
+use super::{JournalError, JournalSettings, facts, schema};
+use crate::model::Serial;
+
+/// The database's name in the data folder.
+const DATABASE: &str = "journal.sqlite3";
+/// Locked as long as the database is open; a second process would find stale caches and its own writer.
+const LOCK: &str = "journal.lock";
+
+/// The journal of one data folder.
+///
+/// One thread writes, a few connections read, and none of it runs on the reactor. After the last clone is
+/// dropped the writer ends by itself; [`Journal::close`] waits for that.
+#[derive(Clone)]
+pub struct Journal {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: JournalSettings,
+    writer: Writer,
+    readers: Arc<Readers>,
+    known: Arc<Known>,
+    wants: Arc<Wants>,
+}
+
+impl Journal {
+    /// Opens the journal in `folder`, which is made if missing. Fails if another process has it open, if a newer
+    /// cheesewire wrote it, or if the file is damaged; nothing is ever deleted.
+    pub async fn open(folder: &Path, settings: JournalSettings) -> Result<Self, JournalError> {
+        let folder = folder.to_owned();
+        let opened = spawn_blocking(move || Inner::open(&folder, settings)).await;
+        let inner = Arc::new(opened.map_err(|_| JournalError::Closed)??);
+        Ok(Self { inner })
+    }
+
+    /// Ends the writer after all that waits for it, and lets the folder go. What is asked afterwards fails with
+    /// [`JournalError::Closed`].
+    pub async fn close(&self) {
+        self.inner.writer.close().await;
+        self.inner.readers.close();
+    }
+
+    pub(super) fn settings(&self) -> &JournalSettings {
+        &self.inner.settings
+    }
+
+    /// The database file, for errors.
+    pub(super) fn path(&self) -> &Path {
+        self.inner.writer.path()
+    }
+
+    pub(super) async fn read<T, W>(&self, work: W) -> Result<T, JournalError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.inner.readers.read(work).await
+    }
+
+    pub(super) async fn write<T, W>(&self, work: W) -> Result<T, JournalError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.write_then(work, |_| ()).await
+    }
+
+    /// As [`Journal::write`], with what to do once it is committed, whether or not the caller still waits.
+    pub(super) async fn write_then<T, W, A>(&self, work: W, after: A) -> Result<T, JournalError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        A: FnOnce(&T) + Send + 'static,
+    {
+        self.inner.writer.write(work, after).await
+    }
+
+    pub(super) fn known(&self) -> Arc<Known> {
+        Arc::clone(&self.inner.known)
+    }
+
+    pub(super) fn known_ref(&self) -> &Known {
+        &self.inner.known
+    }
+
+    pub(super) fn wants(&self) -> &Arc<Wants> {
+        &self.inner.wants
+    }
+}
+
+impl Inner {
+    fn open(folder: &Path, settings: JournalSettings) -> Result<Self, JournalError> {
+        std::fs::create_dir_all(folder).map_err(|error| JournalError::folder(folder, error))?;
+        let lock = lock(folder)?;
+        let path = folder.join(DATABASE);
+        let connection = schema::open(&path)?;
+        let fact = |name| {
+            let value = facts::get(&connection, name).map_err(|error| JournalError::sqlite(&path, error));
+            value.map(|value| value.map(Serial))
+        };
+        let known = Known::new(fact(facts::PROJECTS_SERIAL)?, fact(facts::HEARD_SERIAL)?);
+        let readers = Arc::new(Readers::new(path.clone(), settings.readers));
+        let writer = Writer::start(connection, lock, path, settings.queue)?;
+        Ok(Self { settings, writer, readers, known: Arc::new(known), wants: Arc::default() })
+    }
+}
+
+fn lock(folder: &Path) -> Result<File, JournalError> {
+    let path = folder.join(LOCK);
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|error| JournalError::folder(&path, error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(JournalError::InUse { path: folder.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(JournalError::folder(&path, error)),
+    }
+}

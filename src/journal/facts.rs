@@ -1,0 +1,27 @@
+//! Numbers that stand alone.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+/// The project table is right up to this serial.
+pub(super) const PROJECTS_SERIAL: &str = "projects_serial";
+/// The highest serial that upstream ever told us.
+pub(super) const HEARD_SERIAL: &str = "heard_serial";
+/// What the kept documents weigh; kept right by triggers.
+pub(super) const DOCUMENTS_BYTES: &str = "documents_bytes";
+
+pub(super) fn get(connection: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
+    let mut statement = connection.prepare_cached("SELECT value FROM facts WHERE name = ?1")?;
+    statement.query_row([name], |row| row.get(0)).optional()
+}
+
+pub(super) fn set(connection: &Connection, name: &str, value: i64) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO facts VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value";
+    connection.prepare_cached(sql)?.execute(params![name, value]).map(|_| ())
+}
+
+/// Sets the number unless it is higher already; tells what it is now.
+pub(super) fn raise(connection: &Connection, name: &str, value: i64) -> rusqlite::Result<i64> {
+    let highest = get(connection, name)?.map_or(value, |known| known.max(value));
+    set(connection, name, highest)?;
+    Ok(highest)
+}

@@ -1,0 +1,168 @@
+//! How far we know upstream, in memory: the last serial, and how old that knowledge is.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::want::{Want, Wanted};
+use super::{Journal, JournalError, facts};
+use crate::model::Serial;
+
+/// Who keeps the journal current.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Upkeep {
+    /// A poller: the last serial is how far it came, and an answer from the journal is as good as its last poll.
+    Polled,
+    /// Nobody, unless asked: what upstream said is believed for a while, then asked again.
+    OnDemand {
+        /// How long the last serial is believed.
+        head: Duration,
+        /// How long a listing of all projects is believed.
+        projects: Duration,
+    },
+}
+
+/// Shared by the journal's clones.
+pub(super) struct Known {
+    published: watch::Sender<Option<Serial>>,
+    inside: Mutex<Inside>,
+}
+
+struct Inside {
+    upkeep: Upkeep,
+    projects: Option<Serial>,
+    listed_at: Option<Instant>,
+    heard: Option<Serial>,
+    heard_at: Option<Instant>,
+}
+
+impl Known {
+    pub(super) fn new(projects: Option<Serial>, heard: Option<Serial>) -> Self {
+        // Until somebody says that he keeps us current, nothing from an earlier run is believed.
+        let upkeep = Upkeep::OnDemand { head: Duration::ZERO, projects: Duration::ZERO };
+        let inside = Inside { upkeep, projects, listed_at: None, heard, heard_at: None };
+        let published = watch::Sender::new(inside.head());
+        Self { published, inside: Mutex::new(inside) }
+    }
+
+    /// A listing was put in the table, which now stands at `projects`.
+    pub(super) fn listed(&self, projects: Serial, heard: Serial) {
+        self.update(|inside| {
+            inside.projects = Some(projects);
+            inside.listed_at = Some(Instant::now());
+            inside.heard = Some(heard);
+        });
+    }
+
+    /// A slice was kept, and the project table moved if `projects` says so.
+    pub(super) fn appended(&self, projects: Option<Serial>, heard: Serial) {
+        self.update(|inside| {
+            inside.projects = projects.or(inside.projects);
+            inside.heard = Some(heard);
+        });
+    }
+
+    /// The last serial, if an answer may rely on it.
+    pub(super) fn current_head(&self) -> Option<Serial> {
+        let inside = self.lock();
+        let head = inside.head()?;
+        match inside.upkeep {
+            Upkeep::Polled => Some(head),
+            Upkeep::OnDemand { head: lifetime, .. } => young(inside.heard_at, lifetime).then_some(head),
+        }
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Inside)) {
+        // Published under the lock, or a slower thread could publish an older serial last.
+        let mut inside = self.lock();
+        change(&mut inside);
+        let head = inside.head();
+        if let Some(head) = head {
+            // Serials stay far below 2⁵³, where a double still counts by one.
+            #[allow(clippy::cast_precision_loss)]
+            metrics::gauge!("cheesewire_journal_last_serial").set(head.0 as f64);
+        }
+        self.published.send_if_modified(|published| std::mem::replace(published, head) != head);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        // Each change is one assignment after another that cannot panic.
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inside {
+    fn head(&self) -> Option<Serial> {
+        match self.upkeep {
+            // Never beyond the project table: who takes the last serial and then the list of projects would
+            // miss what lies between.
+            Upkeep::Polled => self.projects,
+            Upkeep::OnDemand { .. } => self.heard.max(self.projects),
+        }
+    }
+}
+
+fn young(at: Option<Instant>, lifetime: Duration) -> bool {
+    at.is_some_and(|at| at.elapsed() < lifetime)
+}
+
+impl Journal {
+    /// Says who keeps the journal current from now on.
+    pub fn set_upkeep(&self, upkeep: Upkeep) {
+        self.known_ref().update(|inside| inside.upkeep = upkeep);
+    }
+
+    /// The last serial that we know of; `None` before the first contact with upstream. It may be old if nobody
+    /// polls: see [`Journal::current_last_serial`].
+    pub fn last_serial(&self) -> Option<Serial> {
+        *self.known_ref().published.borrow()
+    }
+
+    /// Follows [`Journal::last_serial`].
+    pub fn watch_last_serial(&self) -> watch::Receiver<Option<Serial>> {
+        self.known_ref().published.subscribe()
+    }
+
+    /// The last serial if it is as young as the upkeep promises; else upstream is asked, and the caller may wait
+    /// for that and come again.
+    pub fn current_last_serial(&self) -> Result<Serial, Wanted> {
+        self.known_ref().current_head().ok_or_else(|| self.want(Want::LastSerial))
+    }
+
+    /// Whether [`Journal::projects`] has a list as young as the upkeep promises; else upstream's listing is asked
+    /// for, and the caller may wait for that.
+    pub fn projects_known(&self) -> Result<(), Wanted> {
+        let known = {
+            let inside = self.known_ref().lock();
+            match inside.upkeep {
+                Upkeep::Polled => inside.projects.is_some(),
+                Upkeep::OnDemand { projects, .. } => young(inside.listed_at, projects),
+            }
+        };
+        if known { Ok(()) } else { Err(self.want(Want::Projects)) }
+    }
+
+    /// The serial up to which the project table is right; `None` before a listing filled it.
+    pub fn projects_serial(&self) -> Option<Serial> {
+        self.known_ref().lock().projects
+    }
+
+    /// Notes that upstream just gave this as its last serial. A lower one than before changes nothing but the age
+    /// of what we know.
+    pub async fn heard_last_serial(&self, serial: Serial) -> Result<(), JournalError> {
+        let known = self.known();
+        self.write_then(
+            move |connection| facts::raise(connection, facts::HEARD_SERIAL, serial.0).map(Serial),
+            move |&heard| {
+                known.update(|inside| {
+                    inside.heard = Some(heard);
+                    inside.heard_at = Some(Instant::now());
+                });
+            },
+        )
+        .await
+        .map(|_| ())
+    }
+}

@@ -1,0 +1,90 @@
+//! Files that a kept document names. No other file is ever fetched (WIRE.md section 7).
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::{Journal, JournalError};
+use crate::model::{FilePath, ProjectName, Sha256};
+
+/// What a row weighs besides its texts, roughly: two keys, a digest, record headers.
+const ROW_BYTES: usize = 100;
+
+/// A package file, or its `.metadata` sibling, as upstream's index describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownFile {
+    /// Its path below `/packages/`.
+    pub path: FilePath,
+    /// Its absolute address upstream.
+    pub url: String,
+    /// The digest that its bytes must have; `None` if nobody states one.
+    pub sha256: Option<Sha256>,
+    /// Its length in bytes, if stated.
+    pub size: Option<u64>,
+    /// The project whose document names it.
+    pub project: ProjectName,
+}
+
+impl KnownFile {
+    /// What keeping it takes on disk, about.
+    pub(super) fn weight(&self) -> usize {
+        ROW_BYTES + 2 * self.path.filename().len() + self.path.as_str().len() + self.url.len()
+    }
+}
+
+impl Journal {
+    /// The file at a path, if a kept document names it.
+    pub async fn file(&self, path: &FilePath) -> Result<Option<KnownFile>, JournalError> {
+        let path = path.clone();
+        self.read(move |connection| {
+            let sql = "SELECT path, files.url, sha256, size, project FROM files \
+                       JOIN documents ON documents.id = files.document WHERE path = ?1";
+            let found = connection.prepare_cached(sql)?.query_row([path.as_str()], known).optional()?;
+            Ok(found.flatten())
+        })
+        .await
+    }
+
+    /// The project's files of that name, in path order: more than one if upstream moved a file.
+    pub async fn files_named(
+        &self,
+        project: &ProjectName,
+        filename: &str,
+    ) -> Result<Vec<KnownFile>, JournalError> {
+        let (project, filename) = (project.clone(), filename.to_owned());
+        self.read(move |connection| {
+            let sql = "SELECT path, files.url, sha256, size, project FROM documents \
+                       JOIN files ON files.document = documents.id \
+                       WHERE project = ?1 AND filename = ?2 ORDER BY path";
+            let mut statement = connection.prepare_cached(sql)?;
+            let rows = statement.query_map([project.as_str(), &filename], known)?;
+            rows.filter_map(Result::transpose).collect()
+        })
+        .await
+    }
+}
+
+/// Makes `files` the document's.
+pub(super) fn insert(connection: &Connection, document: i64, files: &[KnownFile]) -> rusqlite::Result<()> {
+    // The newest document that names a path has it.
+    let sql = "INSERT INTO files (path, document, filename, url, sha256, size) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+               ON CONFLICT (path) DO UPDATE SET document = excluded.document, url = excluded.url, \
+               sha256 = excluded.sha256, size = excluded.size";
+    let mut statement = connection.prepare_cached(sql)?;
+    for file in files {
+        let sha256 = file.sha256.map(|digest| digest.0);
+        // No file has 2⁶³ bytes; a stated size that large is as good as none.
+        let size = file.size.and_then(|size| i64::try_from(size).ok());
+        let path = &file.path;
+        statement.execute(params![path.as_str(), document, path.filename(), file.url, sha256, size])?;
+    }
+    Ok(())
+}
+
+/// `None` for a row that is none of ours: damage, or a hand that edited the file.
+fn known(row: &Row<'_>) -> rusqlite::Result<Option<KnownFile>> {
+    let path = FilePath::parse(row.get_ref(0)?.as_str()?);
+    let project = ProjectName::parse(row.get_ref(4)?.as_str()?);
+    let (Ok(path), Ok(project)) = (path, project) else { return Ok(None) };
+    let size = row.get::<_, Option<i64>>(3)?.and_then(|size| u64::try_from(size).ok());
+    let sha256 = row.get::<_, Option<[u8; 32]>>(2)?.map(Sha256);
+    Ok(Some(KnownFile { path, url: row.get(1)?, sha256, size, project }))
+}

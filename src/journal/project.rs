@@ -1,0 +1,159 @@
+//! The projects of the index with their registered spellings and last serials.
+
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, BoxStream};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::{Journal, JournalError, facts};
+use crate::model::{Action, Event, ProjectName, Serial};
+
+/// Rows that are read at a time. A read is short then (about a millisecond) and holds no lock while the rows
+/// go out, however slow the client.
+pub(super) const CHUNK_ROWS: u32 = 1000;
+
+/// An answer of many rows, in pieces that are read as they are asked for. An error is the last piece; an end
+/// without one is the true end.
+pub type Chunks<T> = BoxStream<'static, Result<Vec<T>, JournalError>>;
+
+/// A row of the project table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Project {
+    /// The name as registered.
+    pub spelling: String,
+    /// The serial of its last event, as far as upstream told.
+    pub serial: Option<Serial>,
+}
+
+impl Journal {
+    /// A project by its name.
+    pub async fn project(&self, name: &ProjectName) -> Result<Option<Project>, JournalError> {
+        let name = name.clone();
+        self.read(move |connection| {
+            let sql = "SELECT spelling, serial FROM projects WHERE name = ?1";
+            let mut statement = connection.prepare_cached(sql)?;
+            let found = statement.query_row([name.as_str()], |row| {
+                Ok(Project { spelling: row.get(0)?, serial: row.get::<_, Option<i64>>(1)?.map(Serial) })
+            });
+            found.optional()
+        })
+        .await
+    }
+
+    /// All projects in the order of their normalised names. Whether the table is filled at all,
+    /// [`Journal::projects_known`] tells. A project that comes or goes meanwhile may or may not be in it.
+    pub fn projects(&self) -> Chunks<Project> {
+        let journal = self.clone();
+        stream::unfold(Some(String::new()), move |after| {
+            let journal = journal.clone();
+            async move {
+                match journal.projects_after(after?).await {
+                    Ok((rows, _)) if rows.is_empty() => None,
+                    Ok((rows, last)) => Some((Ok(rows), Some(last))),
+                    Err(error) => Some((Err(error), None)),
+                }
+            }
+        })
+        .boxed()
+    }
+
+    /// The next rows, and the name of the last one.
+    async fn projects_after(&self, mut after: String) -> Result<(Vec<Project>, String), JournalError> {
+        self.read(move |connection| {
+            let sql = "SELECT name, spelling, serial FROM projects WHERE name > ?1 ORDER BY name LIMIT ?2";
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut rows = statement.query(params![after, CHUNK_ROWS])?;
+            let mut chunk = Vec::new();
+            let mut last = None;
+            while let Some(row) = rows.next()? {
+                last = Some(row.get(0)?);
+                let serial = row.get::<_, Option<i64>>(2)?.map(Serial);
+                chunk.push(Project { spelling: row.get(1)?, serial });
+            }
+            if let Some(last) = last {
+                after = last;
+            }
+            Ok((chunk, after))
+        })
+        .await
+    }
+
+    /// Fills the project table from a listing that is right up to `last_serial`, in place of what it had. A
+    /// listing older than the table changes nothing: upstream's may be half an hour old (WIRE.md section 8).
+    /// Names that are none are left out and counted.
+    pub async fn seed(
+        &self,
+        listing: Vec<(String, Option<Serial>)>,
+        last_serial: Serial,
+    ) -> Result<(), JournalError> {
+        let known = self.known();
+        self.write_then(
+            move |connection| {
+                let table = facts::get(connection, facts::PROJECTS_SERIAL)?;
+                if table.is_none_or(|serial| serial <= last_serial.0) {
+                    fill(connection, &listing)?;
+                    facts::set(connection, facts::PROJECTS_SERIAL, last_serial.0)?;
+                }
+                let heard = facts::raise(connection, facts::HEARD_SERIAL, last_serial.0)?;
+                Ok((Serial(table.unwrap_or(last_serial.0).max(last_serial.0)), Serial(heard)))
+            },
+            move |&(projects, heard)| known.listed(projects, heard),
+        )
+        .await
+        .map(|_| ())
+    }
+}
+
+fn fill(connection: &Connection, listing: &[(String, Option<Serial>)]) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM projects", [])?;
+    let sql = "INSERT INTO projects (name, spelling, serial) VALUES (?1, ?2, ?3) \
+               ON CONFLICT DO UPDATE SET spelling = excluded.spelling, serial = excluded.serial";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut unreadable = 0_u64;
+    for (spelling, serial) in listing {
+        match ProjectName::parse(spelling) {
+            Ok(name) => {
+                statement.execute(params![name.as_str(), spelling, serial.map(|serial| serial.0)])?;
+            }
+            Err(_) => unreadable += 1,
+        }
+    }
+    if unreadable > 0 {
+        tracing::warn!(unreadable, "the listing has names that are no project names; they are left out");
+        metrics::counter!("cheesewire_journal_unreadable_names_total").increment(unreadable);
+    }
+    Ok(())
+}
+
+/// Carries the table over one event; events come in the order of their serials.
+pub(super) fn apply(connection: &Connection, event: &Event) -> rusqlite::Result<()> {
+    let Ok(name) = ProjectName::parse(&event.name) else { return Ok(()) };
+    let update = |sql: &str| {
+        connection
+            .prepare_cached(sql)?
+            .execute(params![name.as_str(), event.name, event.serial.0])
+            .map(|_| ())
+    };
+    match Action::parse(&event.action, event.version.is_some()) {
+        Action::RemoveProject => connection
+            .prepare_cached("DELETE FROM projects WHERE name = ?1")?
+            .execute([name.as_str()])
+            .map(|_| ()),
+        Action::Create | Action::NewRelease | Action::AddFile { .. } => update(
+            "INSERT INTO projects (name, spelling, serial) VALUES (?1, ?2, ?3) \
+             ON CONFLICT DO UPDATE SET spelling = excluded.spelling, \
+             serial = max(excluded.serial, ifnull(serial, excluded.serial))",
+        ),
+        // None of these makes a project: a role that is revoked after a removal must not bring it back.
+        Action::RemoveFile { .. }
+        | Action::RemoveRelease
+        | Action::YankRelease
+        | Action::UnyankRelease
+        | Action::ProjectQuarantined
+        | Action::ProjectQuarantineCleared
+        | Action::ReleaseQuarantined
+        | Action::ReleaseQuarantineCleared
+        | Action::Other(_) => {
+            update("UPDATE projects SET spelling = ?2, serial = max(?3, ifnull(serial, ?3)) WHERE name = ?1")
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The one thread that writes: jobs come over a bounded channel and those that wait together share a commit.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::JournalError;
+
+/// The most jobs that share a commit: past some dozens a commit's own cost is no longer seen, and the first of
+/// them should not wait for many.
+const BATCH: usize = 64;
+
+/// The way to the writer thread. The thread ends when the last of these is gone, or at [`Writer::close`].
+pub(super) struct Writer {
+    jobs: mpsc::Sender<Message>,
+    path: PathBuf,
+}
+
+enum Message {
+    Job(Box<dyn Job>),
+    Close(oneshot::Sender<()>),
+}
+
+/// A piece of work, and what is told to whom asked for it.
+trait Job: Send {
+    /// Does the work inside a transaction. A failure undoes this job alone, and is told by `finish` too.
+    fn run(&mut self, connection: &Connection, path: &Path) -> Result<(), JournalError>;
+    /// Tells the outcome, once the transaction is committed or known to be lost.
+    fn finish(self: Box<Self>, committed: Result<(), JournalError>);
+}
+
+impl Writer {
+    /// Starts the thread; it owns the connection, and `lock`, which it lets go after the connection.
+    pub(super) fn start(
+        connection: Connection,
+        lock: File,
+        path: PathBuf,
+        queue: usize,
+    ) -> Result<Self, JournalError> {
+        let (jobs, waiting) = mpsc::channel(queue.max(1));
+        let thread_path = path.clone();
+        let body = move || {
+            let closing = run(&connection, &thread_path, waiting);
+            drop((connection, lock));
+            if let Some(closed) = closing {
+                // Who asked may have left.
+                let _ = closed.send(());
+            }
+        };
+        let thread = thread::Builder::new().name("journal-writer".to_owned()).spawn(body);
+        thread.map_err(|error| JournalError::folder(&path, error))?;
+        Ok(Self { jobs, path })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs `work` in a transaction, then `after` (on the writer's thread, once it is committed). Both happen
+    /// also if the caller leaves.
+    pub(super) async fn write<T, W, A>(&self, work: W, after: A) -> Result<T, JournalError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        A: FnOnce(&T) + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let task = Task { work: Some(work), worked: None, after, answer };
+        self.jobs.send(Message::Job(Box::new(task))).await.map_err(|_| JournalError::Closed)?;
+        answered.await.map_err(|_| JournalError::Closed)?
+    }
+
+    /// Ends the thread after what waits in its queue.
+    pub(super) async fn close(&self) {
+        let (closed, done) = oneshot::channel();
+        if self.jobs.send(Message::Close(closed)).await.is_ok() {
+            // An error means that the thread is gone already.
+            let _ = done.await;
+        }
+    }
+}
+
+struct Task<T, W, A> {
+    work: Option<W>,
+    worked: Option<Result<T, JournalError>>,
+    after: A,
+    answer: oneshot::Sender<Result<T, JournalError>>,
+}
+
+impl<T, W, A> Job for Task<T, W, A>
+where
+    T: Send,
+    W: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
+    A: FnOnce(&T) + Send,
+{
+    fn run(&mut self, connection: &Connection, path: &Path) -> Result<(), JournalError> {
+        let Some(work) = self.work.take() else { return Ok(()) };
+        let worked = in_savepoint(connection, work).map_err(|error| JournalError::sqlite(path, error));
+        let failed = worked.as_ref().err().cloned();
+        self.worked = Some(worked);
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn finish(self: Box<Self>, committed: Result<(), JournalError>) {
+        let outcome = match (self.worked, committed) {
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (Some(Err(error)), _) | (_, Err(error)) => Err(error),
+            (None, Ok(())) => Err(JournalError::Closed),
+        };
+        if let Ok(value) = &outcome {
+            (self.after)(value);
+        }
+        // Who asked may have left.
+        let _ = self.answer.send(outcome);
+    }
+}
+
+fn run(
+    connection: &Connection,
+    path: &Path,
+    mut jobs: mpsc::Receiver<Message>,
+) -> Option<oneshot::Sender<()>> {
+    while let Some(message) = jobs.blocking_recv() {
+        let mut batch = Vec::new();
+        let mut closing = None;
+        let mut next = Some(message);
+        while let Some(message) = next.take() {
+            match message {
+                Message::Job(job) => batch.push(job),
+                Message::Close(closed) => closing = Some(closed),
+            }
+            if batch.len() < BATCH && closing.is_none() {
+                next = jobs.try_recv().ok();
+            }
+        }
+        let committed = commit(connection, path, &mut batch);
+        if let Err(error) = &committed {
+            tracing::error!(%error, jobs = batch.len(), "a journal commit failed");
+            metrics::counter!("cheesewire_journal_failed_commits_total").increment(1);
+        }
+        for job in batch {
+            job.finish(committed.clone());
+        }
+        if closing.is_some() {
+            return closing;
+        }
+    }
+    None
+}
+
+/// Runs the jobs in one transaction.
+fn commit(connection: &Connection, path: &Path, batch: &mut [Box<dyn Job>]) -> Result<(), JournalError> {
+    let wrong = |error| JournalError::sqlite(path, error);
+    if batch.is_empty() {
+        return Ok(());
+    }
+    connection.execute_batch("BEGIN IMMEDIATE").map_err(wrong)?;
+    for job in batch {
+        let worked = job.run(connection, path);
+        // A full disk or a failed read makes SQLite roll the whole transaction back by itself: the jobs before
+        // this one are lost too, and must hear it.
+        if connection.is_autocommit() {
+            return Err(worked.err().unwrap_or(JournalError::Closed));
+        }
+    }
+    connection.execute_batch("COMMIT").map_err(|error| {
+        // If this fails too there is no transaction left to roll back.
+        let _ = connection.execute_batch("ROLLBACK");
+        wrong(error)
+    })
+}
+
+fn in_savepoint<T>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    connection.execute_batch("SAVEPOINT job")?;
+    match work(connection) {
+        Ok(value) => connection.execute_batch("RELEASE job").map(|()| value),
+        Err(error) => {
+            // Fails only if SQLite has rolled back everything already, which `commit` sees.
+            let _ = connection.execute_batch("ROLLBACK TO job; RELEASE job");
+            Err(error)
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Where things are upstream.
+
+use std::fmt;
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use url::Url;
+
+use super::UpstreamError;
+use crate::model::ProjectName;
+
+/// What a version must not bring into a path as it is.
+const SEGMENT: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'/').add(b'<').add(b'>').add(b'?').add(b'\\');
+
+/// The addresses of one index, and the credentials that its user gave with it.
+#[derive(Debug, Clone)]
+pub(super) struct Addresses {
+    simple: Url,
+    base: Url,
+    credentials: Option<Credentials>,
+}
+
+/// What Basic authentication sends.
+#[derive(Clone)]
+pub(super) struct Credentials {
+    pub(super) user: String,
+    pub(super) password: Option<String>,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials")
+    }
+}
+
+impl Addresses {
+    /// From the address as the user gave it: one that ends in `simple` or `+simple` is the simple index,
+    /// and its parent the base of the rest; else the simple index is `simple/` below it.
+    pub(super) fn new(given: &Url) -> Result<Self, UpstreamError> {
+        if !matches!(given.scheme(), "http" | "https") || given.host().is_none() {
+            return Err(UpstreamError::Settings("the address of an index starts with http:// or https://"));
+        }
+        let credentials = credentials(given)?;
+        let mut plain = given.clone();
+        plain.set_query(None);
+        plain.set_fragment(None);
+        // Both succeed: the address has a host.
+        let _ = plain.set_username("");
+        let _ = plain.set_password(None);
+        if !plain.path().ends_with('/') {
+            plain.set_path(&format!("{}/", plain.path()));
+        }
+        let join =
+            |rest: &str| plain.join(rest).map_err(|_| UpstreamError::Settings("an address without folders"));
+        let names_simple = plain.path().ends_with("/simple/") || plain.path().ends_with("/+simple/");
+        let (simple, base) =
+            if names_simple { (join("./")?, join("../")?) } else { (join("simple/")?, join("./")?) };
+        Ok(Self { simple, base, credentials })
+    }
+
+    /// The listing of all projects.
+    pub(super) fn simple(&self) -> Url {
+        self.simple.clone()
+    }
+
+    /// A project's simple page; always with its final `/` (WIRE.md section 8).
+    pub(super) fn page(&self, name: &ProjectName) -> Url {
+        below(&self.simple, &format!("{name}/"))
+    }
+
+    /// A JSON document of a project or of one release.
+    pub(super) fn json(&self, name: &ProjectName, version: Option<&str>) -> Url {
+        match version {
+            None => below(&self.base, &format!("pypi/{name}/json")),
+            Some(version) => {
+                let version = utf8_percent_encode(version, SEGMENT);
+                below(&self.base, &format!("pypi/{name}/{version}/json"))
+            }
+        }
+    }
+
+    /// Where XML-RPC calls go.
+    pub(super) fn calls(&self) -> Url {
+        below(&self.base, "pypi")
+    }
+
+    /// The credentials, if `url` is on the index's own host; others must not see them.
+    pub(super) fn credentials(&self, url: &Url) -> Option<&Credentials> {
+        self.credentials.as_ref().filter(|_| url.origin() == self.base.origin())
+    }
+}
+
+fn below(folder: &Url, rest: &str) -> Url {
+    let mut url = folder.clone();
+    url.set_path(&format!("{}{rest}", folder.path()));
+    url
+}
+
+fn credentials(given: &Url) -> Result<Option<Credentials>, UpstreamError> {
+    if given.username().is_empty() && given.password().is_none() {
+        return Ok(None);
+    }
+    let decoded = |text: &str| {
+        let text = percent_decode_str(text).decode_utf8();
+        text.map(String::from).map_err(|_| UpstreamError::Settings("user or password that are not UTF-8"))
+    };
+    let password = given.password().map(decoded).transpose()?;
+    Ok(Some(Credentials { user: decoded(given.username())?, password }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(text: &str) -> Addresses {
+        Addresses::new(&text.parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_address_that_ends_in_simple_is_the_simple_index() {
+        for text in [
+            "https://index.test",
+            "https://index.test/",
+            "https://index.test/simple",
+            "https://index.test/simple/",
+        ] {
+            let found = addresses(text);
+            assert_eq!(found.simple().as_str(), "https://index.test/simple/", "{text}");
+            assert_eq!(found.calls().as_str(), "https://index.test/pypi", "{text}");
+        }
+        let devpi = addresses("https://index.test/root/pypi/+simple");
+        let name = ProjectName::parse("a.b").unwrap();
+        assert_eq!(devpi.page(&name).as_str(), "https://index.test/root/pypi/+simple/a-b/");
+        assert_eq!(devpi.json(&name, None).as_str(), "https://index.test/root/pypi/pypi/a-b/json");
+    }
+
+    #[test]
+    fn a_version_cannot_leave_its_segment() {
+        let found = addresses("https://index.test/");
+        let name = ProjectName::parse("a").unwrap();
+        let url = found.json(&name, Some("1/../../x?y#z"));
+        assert_eq!(url.as_str(), "https://index.test/pypi/a/1%2F..%2F..%2Fx%3Fy%23z/json");
+    }
+
+    #[test]
+    fn credentials_go_to_their_own_host_only_and_appear_nowhere() {
+        let found = addresses("https://user:p%40ss@index.test/simple/");
+        assert!(!format!("{found:?}").contains("@ss"), "{found:?}");
+        let own = found.credentials(&found.calls()).unwrap();
+        assert_eq!((own.user.as_str(), own.password.as_deref()), ("user", Some("p@ss")));
+        for foreign in ["https://files.test/x", "http://index.test/x"] {
+            assert!(found.credentials(&foreign.parse().unwrap()).is_none(), "{foreign}");
+        }
+        assert!(!found.page(&ProjectName::parse("a").unwrap()).as_str().contains("user"));
+    }
+}

@@ -1,0 +1,208 @@
+//! The questions that can be asked upstream.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use reqwest::StatusCode;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use url::Url;
+
+use super::throttle::{silence_of, silence_of_header};
+use super::transport::{Kind, Shared, Transport, header, media_type, read, send};
+use super::{UpstreamError, UpstreamSettings};
+use crate::model::{ProjectName, Serial};
+use crate::xmlrpc::{Limits, Value, decode_response, encode_call};
+
+/// JSON preferred, HTML read as well, in the words that pip uses.
+pub(super) const ACCEPT_SIMPLE: &str = "application/vnd.pypi.simple.v1+json, \
+    application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01";
+/// The media type of PEP 691's JSON.
+pub(super) const SIMPLE_JSON: &str = "application/vnd.pypi.simple.v1+json";
+/// The media types of a simple page.
+pub(super) const SIMPLE_TYPES: [&str; 3] = [SIMPLE_JSON, "application/vnd.pypi.simple.v1+html", "text/html"];
+/// Nesting of an XML-RPC answer: upstream's deepest, a struct in an array, has about 10.
+const ANSWER_LIMITS: Limits = Limits { depth: 64 };
+
+/// The door. Clones share connections and the budget.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    pub(super) transport: Shared,
+}
+
+/// What a conditional fetch brought.
+#[derive(Debug, Clone)]
+pub enum Fetched {
+    /// 304: what the validator stands for is still current.
+    NotModified,
+    /// A new copy.
+    Fresh(Document),
+}
+
+/// A page or document as upstream sent it.
+#[derive(Debug, Clone)]
+pub struct Document {
+    /// The decoded body; never empty.
+    pub body: Bytes,
+    /// The media type in lower case, without parameters.
+    pub content_type: String,
+    /// The validator for the next question.
+    pub etag: Option<String>,
+    /// `X-PyPI-Last-Serial`.
+    pub last_serial: Option<Serial>,
+    /// Where it came from in the end; what its relative links are relative to.
+    pub url: Url,
+}
+
+impl Upstream {
+    /// A door to the index that the settings name. Nothing is asked yet.
+    pub fn new(settings: UpstreamSettings) -> Result<Self, UpstreamError> {
+        Ok(Self { transport: Arc::new(Transport::new(settings)?) })
+    }
+
+    /// One XML-RPC call, when the budget allows. A rate-limit fault comes back as [`UpstreamError::Limited`],
+    /// and nothing is called until it has passed.
+    pub async fn call(&self, method: &str, params: &[Value]) -> Result<Value, UpstreamError> {
+        let body = encode_call(method, params)
+            .map_err(|_| UpstreamError::Settings("a parameter that XML-RPC has no word for"))?;
+        self.transport.throttle.turn().await?;
+        self.transport.timed(Kind::Call, self.exchange(body), |_| "fresh").await
+    }
+
+    async fn exchange(&self, body: Bytes) -> Result<Value, UpstreamError> {
+        let url = self.transport.addresses.calls();
+        let request = self.transport.post(&url).header(CONTENT_TYPE, "text/xml").body(body);
+        let response = send(request).await.inspect_err(|error| {
+            if let UpstreamError::Limited { retry } = error {
+                self.transport.throttle.hush(*retry);
+            }
+        })?;
+        if let Some(silence) = header(response.headers(), "ratelimit").and_then(silence_of_header) {
+            self.transport.throttle.hush(silence);
+        }
+        let media_type = media_type(response.headers());
+        if !matches!(media_type.as_str(), "text/xml" | "application/xml") {
+            return Err(UpstreamError::Unexpected(format!("{} where XML-RPC belongs", named(&media_type))));
+        }
+        let body = read(response, Kind::Call, self.transport.settings.call_limit).await?;
+        // A full changelog page takes 100 ms to read: not on the reactor.
+        let decoded = tokio::task::spawn_blocking(move || decode_response(&body, ANSWER_LIMITS)).await;
+        let decoded =
+            decoded.map_err(|_| UpstreamError::Unexpected("XML that stopped its reader".to_owned()))?;
+        match decoded {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(fault)) => match silence_of(&fault) {
+                Some(retry) => {
+                    self.transport.throttle.hush(retry);
+                    Err(UpstreamError::Limited { retry })
+                }
+                None => Err(UpstreamError::Fault(fault)),
+            },
+            Err(error) => Err(UpstreamError::Unexpected(format!("XML-RPC that cannot be read: {error}"))),
+        }
+    }
+
+    /// A project's simple page, JSON if upstream has it, else HTML. `validator` is the `ETag` of what is kept.
+    pub async fn project_page(
+        &self,
+        name: &ProjectName,
+        validator: Option<&str>,
+    ) -> Result<Fetched, UpstreamError> {
+        let url = self.transport.addresses.page(name);
+        self.document(Kind::Page, &url, ACCEPT_SIMPLE, &SIMPLE_TYPES, validator).await
+    }
+
+    /// A project's JSON document, or that of one release.
+    pub async fn json_document(
+        &self,
+        name: &ProjectName,
+        version: Option<&str>,
+        validator: Option<&str>,
+    ) -> Result<Fetched, UpstreamError> {
+        let url = self.transport.addresses.json(name, version);
+        self.document(Kind::Json, &url, "application/json", &["application/json"], validator).await
+    }
+
+    /// A file's provenance (PEP 740), at the address that its page names. Not conditional: it hardly changes,
+    /// and few ask.
+    pub async fn provenance(&self, url: &Url) -> Result<Bytes, UpstreamError> {
+        const INTEGRITY: &str = "application/vnd.pypi.integrity.v1+json";
+        let types = [INTEGRITY, "application/json"];
+        match self.document(Kind::Provenance, url, INTEGRITY, &types, None).await? {
+            Fetched::Fresh(document) => Ok(document.body),
+            Fetched::NotModified => Err(unasked_304()),
+        }
+    }
+
+    async fn document(
+        &self,
+        kind: Kind,
+        url: &Url,
+        accept: &'static str,
+        types: &[&str],
+        validator: Option<&str>,
+    ) -> Result<Fetched, UpstreamError> {
+        let once = || {
+            let fetch = self.fetch(kind, url, accept, types, validator);
+            self.transport.timed(kind, fetch, |fetched| match fetched {
+                Fetched::NotModified => "not_modified",
+                Fetched::Fresh(_) => "fresh",
+            })
+        };
+        self.transport.repeated(once).await
+    }
+
+    async fn fetch(
+        &self,
+        kind: Kind,
+        url: &Url,
+        accept: &'static str,
+        types: &[&str],
+        validator: Option<&str>,
+    ) -> Result<Fetched, UpstreamError> {
+        let mut request = self.transport.get(kind, url).header(ACCEPT, accept);
+        if let Some(validator) = validator {
+            request = request.header(IF_NONE_MATCH, validator);
+        }
+        let response = send(request).await?;
+        if response.status() == StatusCode::NOT_MODIFIED {
+            return match validator {
+                Some(_) => Ok(Fetched::NotModified),
+                None => Err(unasked_304()),
+            };
+        }
+        let content_type = media_type(response.headers());
+        if !types.contains(&content_type.as_str()) {
+            return Err(UpstreamError::Unexpected(format!(
+                "{} where {} belongs",
+                named(&content_type),
+                types[0]
+            )));
+        }
+        let etag = header(response.headers(), ETAG.as_str()).map(str::to_owned);
+        let last_serial = last_serial(&response);
+        let url = response.url().clone();
+        let body = read(response, kind, self.transport.settings.page_limit).await?;
+        if body.is_empty() {
+            return Err(UpstreamError::Unexpected("an empty body".to_owned()));
+        }
+        Ok(Fetched::Fresh(Document { body, content_type, etag, last_serial, url }))
+    }
+}
+
+fn unasked_304() -> UpstreamError {
+    UpstreamError::Unexpected("304 to a question without validator".to_owned())
+}
+
+/// `X-PyPI-Last-Serial`.
+pub(super) fn last_serial(response: &reqwest::Response) -> Option<Serial> {
+    header(response.headers(), "x-pypi-last-serial")?.trim().parse().ok().map(Serial)
+}
+
+/// A media type for people. What upstream sends is cut: it goes to logs and clients.
+pub(super) fn named(media_type: &str) -> &str {
+    match media_type {
+        "" => "no content type",
+        "text/html" => "HTML",
+        other => other.get(..60).unwrap_or(other),
+    }
+}

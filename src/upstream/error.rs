@@ -1,0 +1,116 @@
+//! What can go wrong with the index upstream, and whether it helps to ask again.
+
+use std::time::Duration;
+
+use crate::xmlrpc::Fault;
+
+/// A failure of the upstream side. Carries no body, no credentials and no address with credentials. `Clone`,
+/// because all who waited for one fetch get the same.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UpstreamError {
+    /// 404 or 410: it is not there. Not a failure of upstream's.
+    #[error("upstream answered {0}")]
+    Absent(u16),
+    /// Any other status that is no success.
+    #[error("upstream answered {0}")]
+    Status(u16),
+    /// Upstream's rate limit, or too many of our own calls waiting for their turn.
+    #[error("upstream asks to wait {} s", retry.as_secs())]
+    Limited {
+        /// Until then nothing is sent.
+        retry: Duration,
+    },
+    /// No connection, or it was lost before an answer.
+    #[error("upstream cannot be reached: {0}")]
+    Unreachable(String),
+    /// Silence for longer than the settings allow, or an answer that takes too long as a whole.
+    #[error("upstream took too long")]
+    TimedOut,
+    /// More bytes than the settings allow.
+    #[error("upstream's answer has more than {0} bytes")]
+    TooLarge(usize),
+    /// The answer broke off.
+    #[error("upstream's answer broke off: {0}")]
+    Broken(String),
+    /// An answer that is not what was asked for; says what was seen.
+    #[error("upstream answered with {0}")]
+    Unexpected(String),
+    /// An XML-RPC fault other than the rate limit's.
+    #[error("upstream faulted: {0}")]
+    Fault(Fault),
+    /// Ours: the settings name nothing that can be asked.
+    #[error("{0}")]
+    Settings(&'static str),
+}
+
+impl UpstreamError {
+    /// When asking again may help; `None` if the same question would get the same answer.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Limited { retry } => Some(*retry),
+            Self::Unreachable(_) | Self::TimedOut | Self::Broken(_) => Some(Duration::from_secs(10)),
+            Self::Status(status) if *status >= 500 => Some(Duration::from_secs(10)),
+            Self::Unexpected(_) => Some(Duration::from_mins(1)),
+            Self::Absent(_) | Self::Status(_) | Self::TooLarge(_) | Self::Fault(_) | Self::Settings(_) => {
+                None
+            }
+        }
+    }
+
+    /// A GET that failed so may be repeated at once: it got no answer, or one that says "not now".
+    pub(super) fn worth_repeating(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Broken(_) => true,
+            Self::Status(status) => *status >= 500,
+            Self::Absent(_)
+            | Self::Limited { .. }
+            | Self::TimedOut
+            | Self::TooLarge(_)
+            | Self::Unexpected(_)
+            | Self::Fault(_)
+            | Self::Settings(_) => false,
+        }
+    }
+
+    /// The word for metrics.
+    pub(super) fn outcome(&self) -> &'static str {
+        match self {
+            Self::Absent(_) => "absent",
+            Self::Status(_) => "status",
+            Self::Limited { .. } => "limited",
+            Self::Unreachable(_) => "unreachable",
+            Self::TimedOut => "timed_out",
+            Self::TooLarge(_) => "too_large",
+            Self::Broken(_) => "broken",
+            Self::Unexpected(_) => "unexpected",
+            Self::Fault(_) => "fault",
+            Self::Settings(_) => "settings",
+        }
+    }
+
+    /// From the transport's error. Its address is dropped: it may carry a token.
+    pub(super) fn from_transport(error: reqwest::Error) -> Self {
+        let error = error.without_url();
+        let reason = innermost(&error);
+        if error.is_connect() {
+            Self::Unreachable(reason)
+        } else if error.is_timeout() {
+            Self::TimedOut
+        } else if error.is_redirect() {
+            Self::Unexpected(format!("redirects that are not followed: {reason}"))
+        } else if error.is_body() || error.is_decode() {
+            Self::Broken(reason)
+        } else {
+            Self::Unreachable(reason)
+        }
+    }
+}
+
+/// The last cause: what the layers above it add are words like "error sending request".
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,128 @@
+//! What an index's HTML says, in any hand: `<base>`, `<meta>` and `<a>`, as a browser's tokenizer sees them.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use html5gum::{DefaultEmitter, HtmlString, IoReader, StartTag, Token, Tokenizer};
+
+/// The most bytes kept of an anchor's text. A file's name has at most 255.
+const MAX_TEXT: usize = 1024;
+
+/// One element of interest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HtmlElement {
+    /// `<base href>`: what relative links are relative to. Only the first counts.
+    Base(String),
+    /// `<meta name content>`.
+    Meta {
+        /// `name`.
+        name: String,
+        /// `content`.
+        content: String,
+    },
+    /// `<a>`, complete with its text.
+    Anchor(Anchor),
+}
+
+/// A link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Anchor {
+    /// Its attributes, references resolved.
+    pub attributes: BTreeMap<String, String>,
+    /// The text between the tags, trimmed, at most 1 KiB of it.
+    pub text: String,
+}
+
+/// Reads a document and hands over its elements in order. Fails only where the reader fails: HTML has no errors.
+pub fn elements(document: impl Read, mut found: impl FnMut(HtmlElement)) -> std::io::Result<()> {
+    let mut emitter = DefaultEmitter::default();
+    // Else the inside of a script would be read as markup.
+    emitter.naively_switch_states(true);
+    let mut open = None;
+    for token in Tokenizer::new_with_emitter(IoReader::new(document), emitter) {
+        match token? {
+            Token::StartTag(tag) if tag.name == b"a" => {
+                let next = OpenAnchor { attributes: attributes(tag), text: Vec::new() };
+                found_anchor(open.replace(next), &mut found);
+            }
+            Token::StartTag(tag) if tag.name == b"base" => {
+                if let Some(href) = attributes(tag).remove("href") {
+                    found(HtmlElement::Base(href));
+                }
+            }
+            Token::StartTag(tag) if tag.name == b"meta" => {
+                let mut attributes = attributes(tag);
+                if let (Some(name), Some(content)) = (attributes.remove("name"), attributes.remove("content"))
+                {
+                    found(HtmlElement::Meta { name, content });
+                }
+            }
+            Token::EndTag(tag) if tag.name == b"a" => found_anchor(open.take(), &mut found),
+            Token::String(text) => {
+                if let Some(OpenAnchor { text: kept, .. }) = &mut open {
+                    let room = MAX_TEXT.saturating_sub(kept.len());
+                    kept.extend_from_slice(&text[..text.len().min(room)]);
+                }
+            }
+            _ => {}
+        }
+    }
+    found_anchor(open, &mut found);
+    Ok(())
+}
+
+struct OpenAnchor {
+    attributes: BTreeMap<String, String>,
+    text: Vec<u8>,
+}
+
+/// Anchors do not nest: the next one, `</a>` and the end of the document all end the open one.
+fn found_anchor(open: Option<OpenAnchor>, found: &mut impl FnMut(HtmlElement)) {
+    if let Some(OpenAnchor { attributes, text }) = open {
+        let text = String::from_utf8_lossy(&text).trim().to_owned();
+        found(HtmlElement::Anchor(Anchor { attributes, text }));
+    }
+}
+
+fn attributes(tag: StartTag<()>) -> BTreeMap<String, String> {
+    let text = |bytes: HtmlString| String::from_utf8_lossy(&bytes).into_owned();
+    tag.attributes.into_iter().map(|(name, value)| (text(name), text(value.value))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(document: &str) -> Vec<HtmlElement> {
+        let mut all = Vec::new();
+        elements(document.as_bytes(), |element| all.push(element)).unwrap();
+        all
+    }
+
+    #[test]
+    fn links_are_read_in_any_hand() {
+        let found = read(
+            "<BASE href='/x/'><meta name=\"pypi:repository-version\" content=1.4>\
+             <script>'<a href=no>'</script><A HREF=a-1.zip data-yanked>a&amp;<b>1</b></A><a href='b?x=1&amp;y=2'>b",
+        );
+        let anchor = |pairs: &[(&str, &str)], text: &str| {
+            let attributes = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            HtmlElement::Anchor(Anchor { attributes, text: text.to_owned() })
+        };
+        assert_eq!(
+            found,
+            [
+                HtmlElement::Base("/x/".to_owned()),
+                HtmlElement::Meta { name: "pypi:repository-version".to_owned(), content: "1.4".to_owned() },
+                anchor(&[("href", "a-1.zip"), ("data-yanked", "")], "a&1"),
+                anchor(&[("href", "b?x=1&y=2")], "b"),
+            ]
+        );
+    }
+
+    #[test]
+    fn an_endless_text_is_cut() {
+        let found = read(&format!("<a>{}", "x".repeat(1 << 20)));
+        assert!(matches!(&found[..], [HtmlElement::Anchor(anchor)] if anchor.text.len() == MAX_TEXT));
+    }
+}

@@ -1,0 +1,200 @@
+//! The listing of all projects: 886 thousand names in 40 to 60 MB, read while it arrives.
+
+use std::io::{self, Read};
+
+use bytes::{Buf, Bytes};
+use reqwest::header::ACCEPT;
+use serde::Deserialize;
+use tokio::sync::mpsc;
+use url::Url;
+
+use super::client::{ACCEPT_SIMPLE, SIMPLE_JSON, SIMPLE_TYPES, last_serial, named};
+use super::html::{HtmlElement, elements};
+use super::transport::{Kind, media_type, send};
+use super::{Upstream, UpstreamError};
+use crate::model::{ProjectName, Serial};
+
+/// Chunks between network and reader. A chunk has at most some 16 KB: enough to keep both busy.
+const CHUNKS_AHEAD: usize = 16;
+
+/// Every project that upstream has.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Listing {
+    /// The serial that the listing is as new as.
+    pub last_serial: Option<Serial>,
+    /// The projects in upstream's order.
+    pub projects: Vec<ListedProject>,
+}
+
+/// One line of the listing.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ListedProject {
+    /// The registered spelling.
+    pub name: String,
+    /// The project's last serial; HTML has none.
+    #[serde(rename = "_last-serial", default)]
+    pub serial: Option<Serial>,
+}
+
+impl Upstream {
+    /// The listing of all projects. Extra memory is bounded: the body is parsed while it is read.
+    pub async fn listing(&self) -> Result<Listing, UpstreamError> {
+        let once = || self.transport.timed(Kind::Listing, self.fetch_listing(), |_| "fresh");
+        self.transport.repeated(once).await
+    }
+
+    async fn fetch_listing(&self) -> Result<Listing, UpstreamError> {
+        let url = self.transport.addresses.simple();
+        let mut response =
+            send(self.transport.get(Kind::Listing, &url).header(ACCEPT, ACCEPT_SIMPLE)).await?;
+        let media_type = media_type(response.headers());
+        if !SIMPLE_TYPES.contains(&media_type.as_str()) {
+            return Err(UpstreamError::Unexpected(format!("{} where a listing belongs", named(&media_type))));
+        }
+        let last_serial = last_serial(&response);
+        let base = response.url().clone();
+        let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
+        let reader = ChunkReader { chunks, current: Bytes::new() };
+        let parser = tokio::task::spawn_blocking(move || {
+            if media_type == SIMPLE_JSON { read_json(reader) } else { read_html(reader, &base) }
+        });
+        let limit = self.transport.settings.listing_limit;
+        let mut total = 0;
+        let failure = loop {
+            let chunk = match response.chunk().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break None,
+                Err(error) => break Some(UpstreamError::from_transport(error)),
+            };
+            total += chunk.len();
+            Kind::Listing.count_bytes(chunk.len());
+            if total > limit {
+                break Some(UpstreamError::TooLarge(limit));
+            }
+            // The parser has stopped early: its own error says why.
+            if sender.send(Ok(chunk)).await.is_err() {
+                break None;
+            }
+        };
+        if failure.is_some() {
+            let _ = sender.send(Err(io::ErrorKind::UnexpectedEof.into())).await;
+        }
+        drop(sender);
+        let parsed = parser
+            .await
+            .map_err(|_| UpstreamError::Unexpected("a listing that stopped its reader".to_owned()));
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        let mut listing = parsed??;
+        listing.last_serial = listing.last_serial.max(last_serial);
+        Ok(listing)
+    }
+}
+
+/// The body as a blocking reader.
+struct ChunkReader {
+    chunks: mpsc::Receiver<io::Result<Bytes>>,
+    current: Bytes,
+}
+
+impl Read for ChunkReader {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        while self.current.is_empty() {
+            match self.chunks.blocking_recv() {
+                Some(chunk) => self.current = chunk?,
+                None => return Ok(0),
+            }
+        }
+        let length = out.len().min(self.current.len());
+        self.current.copy_to_slice(&mut out[..length]);
+        Ok(length)
+    }
+}
+
+fn read_json(body: impl Read) -> Result<Listing, UpstreamError> {
+    #[derive(Deserialize)]
+    struct Page {
+        meta: Meta,
+        projects: Vec<ListedProject>,
+    }
+    #[derive(Deserialize)]
+    struct Meta {
+        #[serde(rename = "_last-serial", default)]
+        last_serial: Option<Serial>,
+    }
+    let page: Page = serde_json::from_reader(io::BufReader::with_capacity(64 << 10, body))
+        .map_err(|error| UpstreamError::Unexpected(format!("a JSON listing that cannot be read: {error}")))?;
+    Ok(Listing { last_serial: page.meta.last_serial, projects: page.projects })
+}
+
+fn read_html(body: impl Read, url: &Url) -> Result<Listing, UpstreamError> {
+    let mut base = url.clone();
+    let mut projects = Vec::new();
+    elements(body, |element| match element {
+        HtmlElement::Base(href) => base = url.join(&href).unwrap_or_else(|_| url.clone()),
+        HtmlElement::Meta { .. } => {}
+        HtmlElement::Anchor(anchor) => {
+            let target = anchor.attributes.get("href").and_then(|href| base.join(href).ok());
+            projects.extend(target.and_then(|target| listed(&base, &target, &anchor.text)));
+        }
+    })
+    .map_err(|error| UpstreamError::Broken(error.to_string()))?;
+    if projects.is_empty() {
+        return Err(UpstreamError::Unexpected("HTML that lists no project".to_owned()));
+    }
+    Ok(Listing { last_serial: None, projects })
+}
+
+/// The project that a link of a listing stands for. File servers list folders beside other links: it is a
+/// project's if it leads one step down, or if text and target agree.
+fn listed(base: &Url, target: &Url, text: &str) -> Option<ListedProject> {
+    let path = target.path().trim_end_matches('/');
+    let (folder, segment) = path.rsplit_once('/')?;
+    let name = ProjectName::parse(segment).ok()?;
+    let text = text.trim_end_matches('/');
+    if ProjectName::parse(text).is_ok_and(|spelled| spelled == name) {
+        return Some(ListedProject { name: text.to_owned(), serial: None });
+    }
+    let below = target.origin() == base.origin() && folder == base.path().trim_end_matches('/');
+    below.then(|| ListedProject { name: segment.to_owned(), serial: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_json_listing_has_serials() {
+        let body = br#"{"meta":{"_last-serial":9,"api-version":"1.4"},"projects":[{"_last-serial":3,"name":"A.b"},{"name":"c","x":[]}]}"#;
+        let listing = read_json(&body[..]).unwrap();
+        assert_eq!(listing.last_serial, Some(Serial(9)));
+        let expected = [("A.b", Some(Serial(3))), ("c", None)];
+        assert_eq!(
+            listing.projects.iter().map(|p| (p.name.as_str(), p.serial)).collect::<Vec<_>>(),
+            expected
+        );
+    }
+
+    #[test]
+    fn html_listings_of_every_kind_are_read() {
+        let url: Url = "https://index.test/mirror/simple/".parse().unwrap();
+        let names = |html: &str| -> Vec<String> {
+            read_html(html.as_bytes(), &url).unwrap().projects.into_iter().map(|p| p.name).collect()
+        };
+        assert_eq!(names("<a href='/mirror/simple/a-b/'>A.b</a><br/><a href='c/'>c</a>"), ["A.b", "c"]);
+        let folder =
+            "<a href='../'>../</a><a href='?C=N'>Name</a><a href='a-b/'>a-b/</a> <a href='cut/'>cu..&gt;</a>";
+        assert_eq!(names(folder), ["a-b", "cut"]);
+        assert_eq!(
+            names("<base href='https://other.test/x/'><a href='/y/A-B'>a.b</a><a href='/up'>x</a>"),
+            ["a.b"]
+        );
+    }
+
+    #[test]
+    fn html_that_lists_nothing_is_no_listing() {
+        let url: Url = "https://index.test/simple/".parse().unwrap();
+        assert!(read_html(&b"<h1>Welcome</h1><a href='/login'>Log in</a>"[..], &url).is_err());
+    }
+}

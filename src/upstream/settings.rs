@@ -1,0 +1,67 @@
+//! Whom to ask, how often, and how much of an answer to take.
+
+use std::fmt;
+use std::time::Duration;
+
+use url::Url;
+
+/// Settings of the upstream door. [`UpstreamSettings::new`] has the defaults.
+#[derive(Clone)]
+pub struct UpstreamSettings {
+    /// The index as the user names it: `https://index.test/`, or its simple index `https://index.test/simple/`.
+    /// User and password in it become Basic authentication and appear nowhere.
+    pub base: Url,
+    /// Whom upstream may write to about us; part of `User-Agent`.
+    pub contact: Option<String>,
+    /// XML-RPC calls a second, all callers together. Default 1: what upstream calls polite.
+    pub calls_per_second: f64,
+    /// XML-RPC calls that may wait for their turn; one more is refused. Default 64: at one call a second
+    /// the last of them waits a minute, longer than any caller does.
+    pub waiting_calls: usize,
+    /// Longest wait for a connection. Default 10 s.
+    pub connect_timeout: Duration,
+    /// Longest silence between bytes, and before the first. Default 30 s: the slowest call upstream has
+    /// takes 10 to 15 s before its first byte.
+    pub read_timeout: Duration,
+    /// Longest time for a whole answer that is not a file. Default 300 s: the listing of 60 MB over a slow line.
+    pub answer_timeout: Duration,
+    /// Most bytes of a project page or JSON document, decoded. Default 64 MiB; the largest known have 30 MB.
+    pub page_limit: usize,
+    /// Most bytes of the listing of all projects, decoded. Default 256 MiB; today it has 40 to 60 MB.
+    pub listing_limit: usize,
+    /// Most bytes of an XML-RPC answer, decoded. Default 64 MiB; a full changelog page has 13.5 MB.
+    pub call_limit: usize,
+    /// How often a GET that failed on the way or with a 5xx is asked again. Default 2: a third failure is
+    /// an outage, and the caller has something kept or a deadline.
+    pub retries: usize,
+}
+
+impl UpstreamSettings {
+    /// The defaults, for an index at `base`.
+    pub fn new(base: Url) -> Self {
+        Self {
+            base,
+            contact: None,
+            calls_per_second: 1.0,
+            waiting_calls: 64,
+            connect_timeout: Duration::from_secs(10),
+            read_timeout: Duration::from_secs(30),
+            answer_timeout: Duration::from_mins(5),
+            page_limit: 64 << 20,
+            listing_limit: 256 << 20,
+            call_limit: 64 << 20,
+            retries: 2,
+        }
+    }
+}
+
+impl fmt::Debug for UpstreamSettings {
+    /// Without the address: it may carry a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UpstreamSettings")
+            .field("host", &self.base.host_str())
+            .field("contact", &self.contact)
+            .field("calls_per_second", &self.calls_per_second)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,164 @@
+//! One budget for all XML-RPC calls (promise 8): so many a second, and silence for as long as upstream asks.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use governor::clock::Clock;
+use governor::middleware::NoOpMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::time::Instant;
+
+use super::UpstreamError;
+use crate::xmlrpc::Fault;
+
+/// The longest silence that is believed. PyPI's windows are minutes; a typing error should not be days.
+const LONGEST_SILENCE: Duration = Duration::from_hours(1);
+/// The silence when a rate-limit fault does not say how long: PyPI's window for XML-RPC.
+const UNSAID_SILENCE: Duration = Duration::from_mins(1);
+
+/// Tokio's clock, so that tests can pause it.
+#[derive(Debug, Clone)]
+struct TokioClock(Instant);
+
+impl Clock for TokioClock {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// Lets calls through one by one, in the order in which they came.
+#[derive(Debug)]
+pub(super) struct Throttle {
+    clock: TokioClock,
+    limiter: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Duration>>,
+    /// Whoever holds it is next.
+    turn: Mutex<()>,
+    waiting: Semaphore,
+    silent_until: watch::Sender<Instant>,
+}
+
+impl Throttle {
+    /// `waiting`: how many calls may wait for their turn.
+    pub(super) fn new(calls_per_second: f64, waiting: usize) -> Result<Self, UpstreamError> {
+        let quota = Duration::try_from_secs_f64(1.0 / calls_per_second)
+            .ok()
+            .and_then(Quota::with_period)
+            .ok_or(UpstreamError::Settings("calls a second: a number above zero"))?;
+        let now = Instant::now();
+        let clock = TokioClock(now);
+        let limiter = RateLimiter::direct_with_clock(quota.allow_burst(NonZeroU32::MIN), clock.clone());
+        let waiting = Semaphore::new(waiting.min(Semaphore::MAX_PERMITS));
+        Ok(Self { clock, limiter, turn: Mutex::new(()), waiting, silent_until: watch::Sender::new(now) })
+    }
+
+    /// Waits for the turn of one call.
+    pub(super) async fn turn(&self) -> Result<(), UpstreamError> {
+        let Ok(_place) = self.waiting.try_acquire() else {
+            let retry = self.silence().max(Duration::from_secs(1));
+            return Err(UpstreamError::Limited { retry });
+        };
+        let _turn = self.turn.lock().await;
+        loop {
+            let silence = self.silence();
+            let wait = if silence.is_zero() {
+                match self.limiter.check() {
+                    Ok(()) => return Ok(()),
+                    Err(not_until) => not_until.wait_time_from(self.clock.now()),
+                }
+            } else {
+                silence
+            };
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Upstream asked for silence. A shorter one than already promised changes nothing.
+    pub(super) fn hush(&self, silence: Duration) {
+        let until = Instant::now() + silence.min(LONGEST_SILENCE);
+        self.silent_until.send_if_modified(|known| {
+            let longer = until > *known;
+            if longer {
+                *known = until;
+            }
+            longer
+        });
+    }
+
+    fn silence(&self) -> Duration {
+        self.silent_until.borrow().saturating_duration_since(Instant::now())
+    }
+}
+
+/// The silence that a rate-limit fault asks for; `None` if the fault is another (WIRE.md section 8).
+pub(super) fn silence_of(fault: &Fault) -> Option<Duration> {
+    let rest = fault.string.strip_prefix("HTTPTooManyRequests")?;
+    let said = rest.split_once("reset in ").and_then(|(_, rest)| rest.split(' ').next());
+    let seconds = said.and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
+    Some(seconds.unwrap_or(UNSAID_SILENCE).min(LONGEST_SILENCE))
+}
+
+/// The silence that a `RateLimit: "xmlrpc.client";r=0;t=7` header asks for: none while `r`, what is left, is not 0.
+pub(super) fn silence_of_header(value: &str) -> Option<Duration> {
+    let parameter = |key: &str| {
+        let found = value.split(';').find_map(|part| part.trim().strip_prefix(key));
+        found.and_then(|number| number.trim().parse::<u64>().ok())
+    };
+    let (left, reset) = (parameter("r=")?, parameter("t=")?);
+    (left == 0).then(|| Duration::from_secs(reset).min(LONGEST_SILENCE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_leave_one_a_second() {
+        let throttle = Throttle::new(1.0, 8).unwrap();
+        let start = Instant::now();
+        for second in 0..4 {
+            throttle.turn().await.unwrap();
+            assert_eq!(start.elapsed().as_secs(), second);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_leaves_while_upstream_asked_for_silence() {
+        let throttle = Throttle::new(100.0, 8).unwrap();
+        let start = Instant::now();
+        throttle.hush(Duration::from_secs(42));
+        throttle.hush(Duration::from_secs(3));
+        throttle.turn().await.unwrap();
+        assert!(start.elapsed() >= Duration::from_secs(42), "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn more_waiting_calls_than_places_are_refused() {
+        let throttle = std::sync::Arc::new(Throttle::new(1.0, 1).unwrap());
+        throttle.hush(Duration::from_secs(9));
+        let waiting = tokio::spawn({
+            let throttle = throttle.clone();
+            async move { throttle.turn().await }
+        });
+        tokio::task::yield_now().await;
+        let refused = throttle.turn().await;
+        assert_eq!(refused, Err(UpstreamError::Limited { retry: Duration::from_secs(9) }));
+        waiting.await.unwrap().unwrap();
+    }
+
+    #[test]
+    fn the_fault_and_the_header_say_how_long() {
+        let fault = |text: &str| silence_of(&Fault { code: -32500, string: text.to_owned() });
+        let text = "HTTPTooManyRequests: The action could not be performed. Limit may reset in 17 seconds.";
+        assert_eq!(fault(text), Some(Duration::from_secs(17)));
+        assert_eq!(fault("HTTPTooManyRequests: later"), Some(UNSAID_SILENCE));
+        assert_eq!(fault("HTTPTooManyRequests: reset in 99999999 seconds"), Some(LONGEST_SILENCE));
+        assert_eq!(fault("RuntimeError: no"), None);
+        assert_eq!(silence_of_header("\"xmlrpc.client\";r=0;t=7"), Some(Duration::from_secs(7)));
+        assert_eq!(silence_of_header("\"xmlrpc.client\";r=3;t=7"), None);
+        assert_eq!(silence_of_header("nonsense"), None);
+    }
+}

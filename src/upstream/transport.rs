@@ -1,0 +1,205 @@
+//! Requests and their answers: who we say we are, what is repeated, how much is read, what is counted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::redirect::{Attempt, Policy};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
+use url::Url;
+
+use super::addresses::Addresses;
+use super::throttle::Throttle;
+use super::{UpstreamError, UpstreamSettings};
+
+/// Redirects followed for one request: more is a loop.
+const MAX_REDIRECTS: usize = 5;
+/// The first pause before a GET is repeated; it doubles, with jitter.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// The wait after a 429 without `Retry-After`.
+const UNSAID_RETRY: Duration = Duration::from_secs(30);
+
+/// What a request is for; the `kind` label of the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Call,
+    Listing,
+    Page,
+    Json,
+    Provenance,
+    File,
+}
+
+impl Kind {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Listing => "listing",
+            Self::Page => "page",
+            Self::Json => "json",
+            Self::Provenance => "provenance",
+            Self::File => "file",
+        }
+    }
+
+    pub(super) fn count(self, outcome: &'static str) {
+        metrics::counter!("cheesewire_upstream_requests_total", "kind" => self.label(), "outcome" => outcome)
+            .increment(1);
+    }
+
+    pub(super) fn count_bytes(self, bytes: usize) {
+        metrics::counter!("cheesewire_upstream_bytes_total", "kind" => self.label()).increment(bytes as u64);
+    }
+}
+
+/// Everything that requests share.
+#[derive(Debug)]
+pub(super) struct Transport {
+    pub(super) settings: UpstreamSettings,
+    pub(super) addresses: Addresses,
+    pub(super) throttle: Throttle,
+    /// Decodes gzip and follows redirects.
+    pages: Client,
+    /// As `pages`, but follows nothing: a redirected POST would come out as a GET.
+    calls: Client,
+    /// Decodes nothing: what a file's digest is about are the bytes on the wire.
+    files: Client,
+}
+
+impl Transport {
+    pub(super) fn new(settings: UpstreamSettings) -> Result<Self, UpstreamError> {
+        // An error says that the process has a provider already: then that one is used.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let addresses = Addresses::new(&settings.base)?;
+        let throttle = Throttle::new(settings.calls_per_second, settings.waiting_calls)?;
+        let agent = match &settings.contact {
+            Some(contact) => format!("cheesewire/{} (+{contact})", env!("CARGO_PKG_VERSION")),
+            None => concat!("cheesewire/", env!("CARGO_PKG_VERSION")).to_owned(),
+        };
+        let common = || {
+            Client::builder()
+                .user_agent(agent.as_str())
+                .connect_timeout(settings.connect_timeout)
+                .read_timeout(settings.read_timeout)
+                .referer(false)
+                .tcp_nodelay(true)
+        };
+        let build = |builder: ClientBuilder| {
+            builder
+                .build()
+                .map_err(|_| UpstreamError::Settings("a contact or a TLS setting that no client can use"))
+        };
+        let pages = build(common().redirect(Policy::custom(follow)))?;
+        let calls = build(common().redirect(Policy::none()))?;
+        let files = build(common().redirect(Policy::custom(follow)).no_gzip())?;
+        Ok(Self { settings, addresses, throttle, pages, calls, files })
+    }
+
+    pub(super) fn get(&self, kind: Kind, url: &Url) -> RequestBuilder {
+        let client = if kind == Kind::File { &self.files } else { &self.pages };
+        self.authorized(client.get(url.clone()), url)
+    }
+
+    pub(super) fn post(&self, url: &Url) -> RequestBuilder {
+        self.authorized(self.calls.post(url.clone()), url)
+    }
+
+    fn authorized(&self, request: RequestBuilder, url: &Url) -> RequestBuilder {
+        match self.addresses.credentials(url) {
+            Some(own) => request.basic_auth(&own.user, own.password.as_ref()),
+            None => request,
+        }
+    }
+
+    /// Repeats a fetch that failed on the way, a few times. Only for what may be repeated.
+    pub(super) async fn repeated<T, F>(&self, fetch: impl FnMut() -> F) -> Result<T, UpstreamError>
+    where
+        F: Future<Output = Result<T, UpstreamError>>,
+    {
+        let pauses = ExponentialBuilder::default()
+            .with_min_delay(FIRST_PAUSE)
+            .with_max_times(self.settings.retries)
+            .with_jitter();
+        fetch
+            .retry(pauses)
+            .when(UpstreamError::worth_repeating)
+            .notify(|error, pause| tracing::debug!(%error, ?pause, "asking upstream again"))
+            .await
+    }
+
+    /// Runs what belongs to one answer within the time for a whole answer, and counts how it ended.
+    pub(super) async fn timed<T>(
+        &self,
+        kind: Kind,
+        answer: impl Future<Output = Result<T, UpstreamError>>,
+        outcome: impl FnOnce(&T) -> &'static str,
+    ) -> Result<T, UpstreamError> {
+        let started = std::time::Instant::now();
+        let result = tokio::time::timeout(self.settings.answer_timeout, answer)
+            .await
+            .unwrap_or(Err(UpstreamError::TimedOut));
+        metrics::histogram!("cheesewire_upstream_seconds", "kind" => kind.label()).record(started.elapsed());
+        kind.count(match &result {
+            Ok(value) => outcome(value),
+            Err(error) => error.outcome(),
+        });
+        result
+    }
+}
+
+/// Sends a request; statuses that are no success are errors, 304 is not.
+pub(super) async fn send(request: RequestBuilder) -> Result<Response, UpstreamError> {
+    let response = request.send().await.map_err(UpstreamError::from_transport)?;
+    match response.status() {
+        StatusCode::NOT_FOUND | StatusCode::GONE => Err(UpstreamError::Absent(response.status().as_u16())),
+        StatusCode::TOO_MANY_REQUESTS => {
+            let said = header(response.headers(), RETRY_AFTER.as_str()).and_then(|text| text.parse().ok());
+            let retry = said.map_or(UNSAID_RETRY, |seconds: u64| Duration::from_secs(seconds.min(3600)));
+            Err(UpstreamError::Limited { retry })
+        }
+        status if status.is_success() || status == StatusCode::NOT_MODIFIED => Ok(response),
+        status => Err(UpstreamError::Status(status.as_u16())),
+    }
+}
+
+/// Reads a body of at most `limit` bytes.
+pub(super) async fn read(mut response: Response, kind: Kind, limit: usize) -> Result<Bytes, UpstreamError> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(UpstreamError::from_transport)? {
+        kind.count_bytes(chunk.len());
+        if body.len() + chunk.len() > limit {
+            return Err(UpstreamError::TooLarge(limit));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// A header's text; none if it has bytes that are no ASCII text.
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// The media type without parameters, in lower case; `""` if upstream says none.
+pub(super) fn media_type(headers: &HeaderMap) -> String {
+    let value = header(headers, CONTENT_TYPE.as_str()).unwrap_or("");
+    value.split(';').next().unwrap_or(value).trim().to_ascii_lowercase()
+}
+
+/// At most five redirects, only to HTTP, never from TLS to none.
+fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
+    let from_tls = attempt.previous().last().is_some_and(|url| url.scheme() == "https");
+    let scheme = attempt.url().scheme().to_owned();
+    if attempt.previous().len() > MAX_REDIRECTS {
+        attempt.error("more than 5 redirects")
+    } else if scheme != "https" && (from_tls || scheme != "http") {
+        attempt.error("a redirect away from https")
+    } else {
+        attempt.follow()
+    }
+}
+
+/// Shared by every clone of the door.
+pub(super) type Shared = Arc<Transport>;

@@ -1,0 +1,7 @@
+//! The journal by its public face.
+
+mod crash;
+mod documents;
+mod events;
+mod opening;
+mod wants;
