@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cheesewire::sandbox::{Effect, Fault, File, Publication, Route, Sandbox};
+use cheesewire::sandbox::{Effect, Fault, File, Publication, Route, Sandbox, SandboxError};
 use reqwest::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -135,9 +135,15 @@ async fn a_stale_page_is_older_than_the_journal_and_says_so() {
     let fresh = get(&url).await;
     assert!(fresh.text().contains("wire_core-7.0.tar.gz") && !before.text().contains("wire_core-7.0.tar.gz"));
     assert_eq!(fresh.header("x-pypi-last-serial"), serial.to_string());
+    sandbox.publish(Publication::new("newcomer", "1.0")).await.unwrap();
+    let newcomer = format!("{}simple/newcomer/", sandbox.url());
+    sandbox.faults().add(Fault::on(Route::Page, Effect::Stale { behind: 100 }).times(1)).unwrap();
+    assert_eq!([get(&newcomer).await.status, get(&newcomer).await.status], [404, 200]);
+    let serial = sandbox.last_serial();
     sandbox.faults().add(Fault::on(Route::Listing, Effect::Stale { behind: 100 }).times(1)).unwrap();
     let listing = get(&format!("{}simple/", sandbox.url())).await;
     assert_eq!(listing.header("x-pypi-last-serial"), (serial.0 - 100).to_string());
+    assert!(!listing.text().contains("newcomer"));
 }
 
 #[tokio::test]
@@ -149,6 +155,10 @@ async fn a_paused_sandbox_refuses_connections_until_it_resumes() {
     assert_eq!(kept.read(&mut [0; 1]).await.unwrap_or(0), 0);
     let refused = TcpStream::connect(sandbox.address()).await.unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    let squatter = tokio::net::TcpListener::bind(sandbox.address()).await.unwrap();
+    let error = sandbox.resume().await.unwrap_err();
+    assert!(matches!(error, SandboxError::Listen { address, .. } if address == sandbox.address()), "{error}");
+    drop(squatter);
     sandbox.resume().await.unwrap();
     assert_eq!(get(&sandbox.url()).await.status, 200);
     let (address, url) = (sandbox.address(), sandbox.url());

@@ -90,8 +90,13 @@ fn pause(shared: &Arc<Shared>, body: &[u8]) -> Result<Response<Body>, String> {
         for paused in [true, false] {
             let (done, finished) = tokio::sync::oneshot::channel();
             // An error means that the sandbox has stopped meanwhile.
-            if shared.pauses.send(Pause { paused, done }).await.is_err() || finished.await.is_err() {
+            if shared.pauses.send(Pause { paused, done }).await.is_err() {
                 return;
+            }
+            match finished.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return tracing::error!(%error, "the sandbox cannot listen again"),
+                Err(_) => return,
             }
             if paused {
                 tokio::time::sleep(Duration::from_secs_f64(seconds)).await;

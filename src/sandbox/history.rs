@@ -54,7 +54,7 @@ pub(super) fn build() -> Result<Shop, SandboxError> {
         }
         shop.put(name, project);
     }
-    Ok(shop)
+    Ok(shop.built())
 }
 
 fn make(fixture: &Fixture) -> io::Result<Project> {
