@@ -148,8 +148,9 @@ impl Index {
                 Err(error) => return Err(error),
             }
         }
-        self.held_page(name).await?;
-        Err(IndexError::NoJsonApi)
+        // Upstream has no document for a project without releases.
+        let page = self.held_page(name).await?;
+        Err(if page.content.files.is_empty() { IndexError::NoSuchRelease } else { IndexError::NoJsonApi })
     }
 }
 

@@ -36,7 +36,9 @@ impl Index {
         line: impl Fn(&PageFile) -> bool,
     ) -> Result<KnownFile, IndexError> {
         let gone = |error| match error {
-            IndexError::NoSuchProject | IndexError::NoJsonApi => IndexError::NoSuchFile,
+            IndexError::NoSuchProject | IndexError::NoSuchRelease | IndexError::NoJsonApi => {
+                IndexError::NoSuchFile
+            }
             error => error,
         };
         let page = self.page(project).await.map_err(gone)?;
