@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use cheesewire::index::IndexSettings;
 use cheesewire::model::ProjectName;
-use cheesewire::sandbox::{Change, Sandbox};
+use cheesewire::sandbox::{Change, Publication, Sandbox};
 
 use crate::support::IndexRelay;
 
@@ -32,4 +32,9 @@ async fn happen(sandbox: &Sandbox, relay: &IndexRelay, change: Change) {
     let before = sandbox.last_serial();
     let after = sandbox.change(change).await.unwrap();
     relay.journal.append(sandbox.events_after(before, 100), before, after).await.unwrap();
+}
+
+/// A release with an sdist and a wheel.
+fn publish(name: &str, version: &str) -> Change {
+    Change::Publish(Box::new(Publication::new(name, version)))
 }

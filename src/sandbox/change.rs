@@ -47,7 +47,7 @@ impl Publication {
 #[serde(tag = "change", rename_all = "snake_case")]
 pub enum Change {
     /// A release, or further files of one.
-    Publish(Publication),
+    Publish(Box<Publication>),
     /// A file goes.
     RemoveFile {
         /// The project.
@@ -194,20 +194,18 @@ fn new_project(name: &str) -> Project {
 
 fn publish(project: &mut Project, wanted: &Publication, events: &mut Events) -> Result<(), SandboxError> {
     let version = Some(wanted.version.clone());
-    let place = match project.releases.iter().position(|release| release.version == wanted.version) {
-        Some(place) => place,
-        None => {
-            events.push((version.clone(), "new release".to_owned()));
-            project.releases.push(Release {
-                version: wanted.version.clone(),
-                info: Arc::new(wanted.info.clone()),
-                files: Vec::new(),
-                yanked: None,
-                quarantined: false,
-            });
-            project.releases.len() - 1
-        }
-    };
+    let known = project.releases.iter().position(|release| release.version == wanted.version);
+    let place = known.unwrap_or_else(|| {
+        events.push((version.clone(), "new release".to_owned()));
+        project.releases.push(Release {
+            version: wanted.version.clone(),
+            info: Arc::new(wanted.info.clone()),
+            files: Vec::new(),
+            yanked: None,
+            quarantined: false,
+        });
+        project.releases.len() - 1
+    });
     let name = project.name.clone();
     let release = &mut project.releases[place];
     for form in &wanted.files {

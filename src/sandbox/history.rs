@@ -149,7 +149,7 @@ fn gone(n: u64) -> Story {
     }
     steps.push_back((version(), format!("remove file {file}")));
     // Before 2012 an action was `remove`, with a version or without one.
-    if n % 4 == 0 {
+    if n.is_multiple_of(4) {
         steps.extend([(version(), "remove".to_owned()), (None, "remove".to_owned())]);
     } else {
         steps.extend([(version(), "remove release".to_owned()), (None, "remove project".to_owned())]);

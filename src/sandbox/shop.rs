@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use crate::model::{Event, FilePath, ProjectName, Serial};
 
-use super::artefact::File;
-use super::project::Project;
+use super::project::{Project, Upload};
 
 /// As many states of a project are kept for stale answers; a test changes a project a few times.
 const STATES: usize = 16;
@@ -16,7 +15,7 @@ const STATES: usize = 16;
 pub(super) struct Shop {
     /// The states of each live project, oldest first, never empty.
     projects: BTreeMap<ProjectName, Vec<Arc<Project>>>,
-    files: HashMap<FilePath, Arc<File>>,
+    files: HashMap<FilePath, Upload>,
     journal: Vec<Event>,
 }
 
@@ -42,7 +41,7 @@ impl Shop {
     pub(super) fn put(&mut self, name: ProjectName, project: Project) {
         self.forget_files(&name);
         for upload in project.releases.iter().flat_map(|release| &release.files) {
-            self.files.insert(upload.file.path.clone(), upload.file.clone());
+            self.files.insert(upload.file.path.clone(), upload.clone());
         }
         let states = self.projects.entry(name).or_default();
         if states.len() == STATES {
@@ -76,7 +75,7 @@ impl Shop {
     }
 
     /// A file by its path.
-    pub(super) fn file(&self, path: &FilePath) -> Option<Arc<File>> {
+    pub(super) fn file(&self, path: &FilePath) -> Option<Upload> {
         self.files.get(path).cloned()
     }
 }

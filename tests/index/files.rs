@@ -1,13 +1,14 @@
 //! Which files may be fetched.
 
 use cheesewire::index::IndexError;
+use cheesewire::journal::KnownFile;
 use cheesewire::model::FilePath;
 use cheesewire::sandbox::Change;
 
 use super::{happen, name, quick};
 use crate::support::{IndexRelay, sandbox};
 
-fn absent<T: std::fmt::Debug>(found: Result<T, IndexError>) {
+fn absent(found: &Result<KnownFile, IndexError>) {
     assert!(matches!(found, Err(IndexError::NoSuchFile)), "{found:?}");
 }
 
@@ -18,7 +19,7 @@ async fn a_file_is_known_once_its_page_named_it() {
     let project = sandbox.project("wire-core").unwrap();
     let (_, upload) = project.files().find(|(_, upload)| upload.file.metadata.is_some()).unwrap();
     let file = &upload.file;
-    absent(relay.index.file(&file.path).await);
+    absent(&relay.index.file(&file.path).await);
     relay.index.page(&name("wire-core")).await.unwrap();
     // Also by what is on disk alone.
     for index in [relay.index.clone(), relay.forgetful(quick())] {
@@ -40,8 +41,8 @@ async fn metadata_that_is_not_advertised_is_not_known() {
     let project = sandbox.project("sdist-only").unwrap();
     relay.index.page(&name("sdist-only")).await.unwrap();
     let (_, upload) = project.files().find(|(_, upload)| upload.file.metadata.is_none()).unwrap();
-    absent(relay.index.file(&FilePath::parse(&format!("{}.metadata", upload.file.path)).unwrap()).await);
-    absent(relay.index.file(&FilePath::parse("aa/bb/never-1.0.zip").unwrap()).await);
+    absent(&relay.index.file(&FilePath::parse(&format!("{}.metadata", upload.file.path)).unwrap()).await);
+    absent(&relay.index.file(&FilePath::parse("aa/bb/never-1.0.zip").unwrap()).await);
 }
 
 #[tokio::test]
@@ -55,8 +56,8 @@ async fn a_removed_file_is_not_found_any_more() {
     relay.index.file(&file.path).await.unwrap();
     let removal = Change::RemoveFile { name: "wire-core".to_owned(), filename: file.filename.clone() };
     happen(&sandbox, &relay, removal).await;
-    absent(relay.index.file(&file.path).await);
-    absent(relay.index.file_by_name(&file.filename, &name("wire-core")).await);
+    absent(&relay.index.file(&file.path).await);
+    absent(&relay.index.file_by_name(&file.filename, &name("wire-core")).await);
     relay.index.file(&page.files[1].path).await.unwrap();
 }
 
@@ -86,6 +87,6 @@ async fn an_old_address_finds_a_file_by_its_name() {
     let metadata =
         relay.index.file_by_name(&format!("{filename}.metadata"), &name("wire-core")).await.unwrap();
     assert_eq!(metadata.sha256, upload.file.metadata_sha256());
-    absent(relay.index.file_by_name("wire_core-0.zip", &name("wire-core")).await);
-    absent(relay.index.file_by_name("x-1.zip", &name("no-such-thing")).await);
+    absent(&relay.index.file_by_name("wire_core-0.zip", &name("wire-core")).await);
+    absent(&relay.index.file_by_name("x-1.zip", &name("no-such-thing")).await);
 }

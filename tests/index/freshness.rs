@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use cheesewire::index::{IndexError, IndexSettings};
-use cheesewire::sandbox::{Change, Effect, Fault, Publication, Route};
+use cheesewire::sandbox::{Change, Effect, Fault, Route};
 
-use super::{happen, name, quick};
+use super::{happen, name, publish, quick};
 use crate::support::{IndexRelay, get, sandbox};
 
 #[tokio::test]
@@ -49,7 +49,7 @@ async fn an_event_in_the_journal_makes_a_page_stale_at_once() {
     relay.seed().await;
     let other = relay.index.page(&name("wire-left")).await.unwrap();
     let old = relay.index.page(&name("wire-core")).await.unwrap();
-    happen(&sandbox, &relay, Change::Publish(Publication::new("wire-core", "99.0"))).await;
+    happen(&sandbox, &relay, publish("wire-core", "99.0")).await;
     sandbox.forget_requests();
     let new = relay.index.page(&name("wire-core")).await.unwrap();
     assert_eq!(new.files.len(), old.files.len() + 2);
@@ -64,7 +64,7 @@ async fn a_copy_older_than_the_journal_is_asked_for_again() {
     let relay = IndexRelay::start(&sandbox.url(), quick()).await;
     relay.seed().await;
     relay.index.page(&name("wire-core")).await.unwrap();
-    happen(&sandbox, &relay, Change::Publish(Publication::new("wire-core", "99.0"))).await;
+    happen(&sandbox, &relay, publish("wire-core", "99.0")).await;
     sandbox.forget_requests();
     sandbox.faults().add(Fault::on(Route::Page, Effect::Stale { behind: 100 }).times(2)).unwrap();
     let page = relay.index.page(&name("wire-core")).await.unwrap();
@@ -77,10 +77,10 @@ async fn a_copy_that_stays_behind_never_lowers_the_serial_and_is_not_asked_for_a
     let sandbox = sandbox().await;
     let relay = IndexRelay::start(&sandbox.url(), quick()).await;
     relay.seed().await;
-    happen(&sandbox, &relay, Change::Publish(Publication::new("wire-core", "98.0"))).await;
+    happen(&sandbox, &relay, publish("wire-core", "98.0")).await;
     let url = relay.url("/simple/wire-core/");
     let given = get(&url).await;
-    happen(&sandbox, &relay, Change::Publish(Publication::new("wire-core", "99.0"))).await;
+    happen(&sandbox, &relay, publish("wire-core", "99.0")).await;
     sandbox.forget_requests();
     sandbox.faults().add(Fault::on(Route::Page, Effect::Stale { behind: 1000 })).unwrap();
     for _ in 0..3 {
@@ -91,7 +91,7 @@ async fn a_copy_that_stays_behind_never_lowers_the_serial_and_is_not_asked_for_a
     assert_eq!(sandbox.requests().route(Route::Page), 3);
     // Until the journal hears of more.
     sandbox.faults().clear();
-    happen(&sandbox, &relay, Change::Publish(Publication::new("wire-core", "100.0"))).await;
+    happen(&sandbox, &relay, publish("wire-core", "100.0")).await;
     assert!(get(&url).await.text().contains("100.0"));
 }
 
@@ -120,6 +120,6 @@ async fn an_absence_is_remembered_until_the_journal_hears_otherwise() {
         assert_eq!(get(&relay.url("/simple/brand-new/")).await.status, 404);
     }
     assert_eq!(sandbox.requests().route(Route::Page), 1);
-    happen(&sandbox, &relay, Change::Publish(Publication::new("Brand.New", "1.0"))).await;
+    happen(&sandbox, &relay, publish("Brand.New", "1.0")).await;
     assert_eq!(get(&relay.url("/simple/brand-new/")).await.status, 200);
 }

@@ -34,6 +34,20 @@ async fn what_is_kept_goes_out_while_upstream_is_down_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_slow_upstream_is_waited_for_only_if_nothing_is_kept() {
+    let sandbox = sandbox().await;
+    let settings = IndexSettings { patience: Duration::from_millis(1), ..forgetful() };
+    let relay = IndexRelay::start(&sandbox.url(), settings).await;
+    sandbox.faults().add(Fault::on(Route::Page, Effect::Delay { millis: 200 })).unwrap();
+    let first = get(&relay.url("/simple/wire-core/")).await;
+    assert_eq!((first.status, first.header("warning")), (200, ""));
+    let second = get(&relay.url("/simple/wire-core/")).await;
+    assert_eq!((second.status, second.bytes()), (200, first.bytes()));
+    assert_ne!(second.header("warning"), "");
+    assert_eq!(sandbox.requests().route(Route::Page), 2);
+}
+
+#[tokio::test]
 async fn without_anything_kept_a_dead_upstream_is_a_503_that_says_when() {
     let sandbox = sandbox().await;
     let relay = IndexRelay::start(&sandbox.url(), quick()).await;

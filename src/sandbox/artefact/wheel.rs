@@ -31,7 +31,8 @@ pub(super) fn pack(recipe: &Recipe<'_>, tag: &str) -> (Content, Digests) {
         zip.outside(&name, bulk.crc32, bulk.len);
     }
     let name = format!("{info}/RECORD");
-    rows += &format!("{name},,\n");
+    rows.push_str(&name);
+    rows.push_str(",,\n");
     zip.member(&name, rows.as_bytes());
     let content = Content::archive(zip.finish());
     let digests = recipe.bulk.map_or_else(|| Digests::of(&content), |bulk| bulk.wheel.clone());
@@ -46,7 +47,9 @@ fn wheel_text(tag: &str) -> String {
     for python in pythons {
         for abi in abis.clone() {
             for platform in platforms.clone() {
-                text += &format!("Tag: {python}-{abi}-{platform}\n");
+                for piece in ["Tag: ", python, "-", abi, "-", platform, "\n"] {
+                    text.push_str(piece);
+                }
             }
         }
     }

@@ -1,0 +1,87 @@
+//! A folder of content-addressed files: `sha256/ab/<64 digits>`, `tmp/`, `lock`.
+//!
+//! There is no list of entries in memory and none to load: the folder is the list. That is why a start
+//! takes milliseconds, and memory does not grow with the number of entries.
+
+mod evict;
+mod layout;
+mod reader;
+mod recency;
+mod room;
+mod tend;
+mod writer;
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::warn;
+
+use self::layout::{Layout, SHARDS};
+use self::recency::Recency;
+use self::room::Room;
+use super::{Key, OpenError, StoreSettings};
+use crate::model::Sha256;
+
+pub use reader::Reader;
+pub use writer::{Spilled, Writer};
+
+/// The folder, open.
+#[derive(Debug)]
+pub(super) struct Disk {
+    layout: Layout,
+    room: Room,
+    recency: Recency,
+    gate: reader::Gate,
+    tending: Duration,
+    /// Held for as long as the store is open; `None` if the folder is read-only, where nothing is written.
+    lock: Option<File>,
+}
+
+impl Disk {
+    pub(super) fn open(settings: &StoreSettings) -> Result<Self, OpenError> {
+        let (layout, lock) = Layout::open(&settings.folder)?;
+        let room = Room::new(settings.max_bytes, settings.free_floor);
+        for shard in 0..SHARDS {
+            // What has no folder has no entries: a new cache is counted from the start.
+            *room.hold(shard) = !layout.shard(shard).exists();
+        }
+        Ok(Self {
+            layout,
+            room,
+            recency: Recency::default(),
+            gate: reader::Gate::new(settings.readers),
+            tending: settings.tending,
+            lock,
+        })
+    }
+
+    /// Nothing may be written.
+    fn read_only(&self) -> bool {
+        self.lock.is_none()
+    }
+
+    pub(super) fn touch(&self, sha256: Sha256) {
+        if !self.read_only() {
+            self.recency.touch(sha256);
+        }
+    }
+
+    /// Opens an entry; blocking. One that contradicts the key's size is thrown away.
+    pub(super) fn entry(self: &Arc<Self>, key: &Key) -> io::Result<Option<(Reader, u64)>> {
+        let file = match File::open(self.layout.entry(key.sha256)) {
+            Ok(file) => file,
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(cause) => return Err(cause),
+        };
+        let facts = file.metadata()?;
+        if !facts.is_file() || key.size.is_some_and(|stated| stated != facts.len()) {
+            warn!(?key, found = facts.len(), "a kept file has a wrong length: thrown away");
+            self.discard(key.sha256)?;
+            return Ok(None);
+        }
+        self.touch(key.sha256);
+        Ok(Some((Reader::new(file, &self.gate), facts.len())))
+    }
+}

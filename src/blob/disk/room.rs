@@ -1,0 +1,82 @@
+//! How much is kept, and how much may be.
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::layout::SHARDS;
+
+/// The account of bytes. Entries of shards that are not counted yet are not in it.
+#[derive(Debug)]
+pub(super) struct Room {
+    pub(super) max_bytes: u64,
+    pub(super) free_floor: u64,
+    kept: AtomicU64,
+    reserved: AtomicU64,
+    /// Held while a shard's entries change or are counted; `true` once it is counted.
+    counted: Vec<Mutex<bool>>,
+    /// Held by whoever evicts, so that two do not make the same room.
+    evicting: Mutex<usize>,
+}
+
+impl Room {
+    pub(super) fn new(max_bytes: u64, free_floor: u64) -> Self {
+        let counted = (0..SHARDS).map(|_| Mutex::new(false)).collect();
+        let (kept, reserved, evicting) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::new(0));
+        Self { max_bytes, free_floor, kept, reserved, counted, evicting }
+    }
+
+    pub(super) fn kept(&self) -> u64 {
+        self.kept.load(Relaxed)
+    }
+
+    pub(super) fn reserved(&self) -> u64 {
+        self.reserved.load(Relaxed)
+    }
+
+    pub(super) fn reserve(&self, bytes: u64) {
+        self.reserved.fetch_add(bytes, Relaxed);
+    }
+
+    pub(super) fn release(&self, bytes: u64) {
+        self.reserved.fetch_sub(bytes, Relaxed);
+    }
+
+    /// An entry has come. The caller holds the shard.
+    pub(super) fn add(&self, counted: bool, bytes: u64) {
+        if counted {
+            self.kept.fetch_add(bytes, Relaxed);
+            self.publish();
+        }
+    }
+
+    /// An entry has gone. The caller holds the shard.
+    pub(super) fn subtract(&self, counted: bool, bytes: u64) {
+        if counted {
+            self.kept.fetch_sub(bytes, Relaxed);
+            self.publish();
+        }
+    }
+
+    fn publish(&self) {
+        #[expect(clippy::cast_precision_loss, reason = "a gauge; 2^53 bytes are 9 PB")]
+        metrics::gauge!("cheesewire_cache_bytes").set(self.kept() as f64);
+    }
+
+    /// The shard, held; see [`Room::counted`].
+    pub(super) fn hold(&self, shard: usize) -> MutexGuard<'_, bool> {
+        self.counted[shard].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The right to evict, with the shard to look at next.
+    pub(super) fn evicting(&self) -> MutexGuard<'_, usize> {
+        self.evicting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Bytes that the file system still has for us.
+pub(super) fn free(folder: &Path) -> io::Result<u64> {
+    let facts = rustix::fs::statvfs(folder)?;
+    Ok(facts.f_bavail.saturating_mul(facts.f_frsize))
+}

@@ -1,0 +1,69 @@
+//! The background work: counting, writing recency back, holding the floor.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::super::KeepError;
+use super::Disk;
+use super::layout::SHARDS;
+
+impl Disk {
+    pub(in super::super) async fn tend(self: Arc<Self>, cancelled: CancellationToken) {
+        if self.read_only() {
+            return;
+        }
+        if cancelled.run_until_cancelled(self.count_all()).await.is_some() {
+            let mut pause = tokio::time::interval(self.tending);
+            pause.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            while cancelled.run_until_cancelled(pause.tick()).await.is_some() {
+                self.off_reactor(Self::settle).await;
+            }
+        }
+        self.off_reactor(|disk| disk.recency.write_back(&disk.layout)).await;
+    }
+
+    /// Counts what is kept, one shard at a time: a shard is listed within a millisecond, so the walk never
+    /// holds up a fill for longer, whatever the number of entries.
+    pub(in super::super) async fn count_all(self: &Arc<Self>) {
+        for shard in 0..SHARDS {
+            self.off_reactor(move |disk| {
+                if let Err(cause) = disk.count(shard) {
+                    warn!(shard, %cause, "a part of the cache cannot be counted");
+                }
+            })
+            .await;
+        }
+        info!(bytes = self.room.kept(), "counted what is kept");
+    }
+
+    fn count(&self, shard: usize) -> io::Result<()> {
+        let mut counted = self.room.hold(shard);
+        if !*counted {
+            let bytes = self.layout.list(shard)?.iter().map(|found| found.size).sum();
+            *counted = true;
+            self.room.add(*counted, bytes);
+        }
+        Ok(())
+    }
+
+    /// Recency first, so that eviction sees it after a crash too; then the bound and the floor, which a
+    /// smaller setting or others on the same disk may have broken.
+    fn settle(&self) {
+        self.recency.write_back(&self.layout);
+        match self.reserve(0) {
+            Ok(()) => {}
+            Err(KeepError::NoRoom) => warn!("others fill the disk: files are relayed, not kept"),
+            Err(cause @ (KeepError::Disk(_) | KeepError::ReadOnly)) => warn!(%cause, "cannot evict"),
+        }
+    }
+
+    async fn off_reactor(self: &Arc<Self>, work: impl FnOnce(&Self) + Send + 'static) {
+        let disk = Arc::clone(self);
+        if let Err(lost) = tokio::task::spawn_blocking(move || work(&disk)).await {
+            warn!(%lost, "the cache's background work failed");
+        }
+    }
+}

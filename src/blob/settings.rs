@@ -1,0 +1,40 @@
+//! The limits of a store.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where the store is and how much it may hold.
+#[derive(Debug, Clone)]
+pub struct StoreSettings {
+    /// The folder; made if missing. Temporary files are in the same file system, so that a rename is atomic.
+    pub folder: PathBuf,
+    /// The most bytes kept, files in arrival included.
+    pub max_bytes: u64,
+    /// Bytes of the file system left free for others.
+    pub free_floor: u64,
+    /// The most bytes of small files held in memory.
+    pub hot_bytes: u64,
+    /// The largest file that is held in memory.
+    pub hot_file: u64,
+    /// Threads that read at once. Reads are short and mostly from the page cache; a thousand followers
+    /// with a thread each would cost more memory than their buffers.
+    pub readers: usize,
+    /// How often recency is written back, and the floor is looked at.
+    pub tending: Duration,
+}
+
+impl StoreSettings {
+    /// The defaults: 10 GiB on disk (some 20,000 files of the mean size), 1 GiB left free, 64 MiB in
+    /// memory for files up to 1 MiB (most wheels are smaller), 16 readers, tended every minute.
+    pub fn new(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            max_bytes: 10 << 30,
+            free_floor: 1 << 30,
+            hot_bytes: 64 << 20,
+            hot_file: 1 << 20,
+            readers: 16,
+            tending: Duration::from_mins(1),
+        }
+    }
+}

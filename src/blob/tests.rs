@@ -1,0 +1,251 @@
+//! The store by its facade, on a folder of the test's own.
+
+use std::fs::File;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use sha2::Digest;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use super::{Blob, KeepError, Key, OpenError, Store, StoreSettings};
+use crate::model::Sha256;
+
+fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn settings(folder: &Path) -> StoreSettings {
+    StoreSettings { free_floor: 0, ..StoreSettings::new(folder.to_owned()) }
+}
+
+fn content(seed: u8, size: usize) -> (Key, Bytes) {
+    let bytes = Bytes::from(vec![seed; size]);
+    let sha256 = Sha256(sha2::Sha256::digest(&bytes).into());
+    (Key { sha256, size: Some(size as u64) }, bytes)
+}
+
+fn path_of(folder: &Path, key: &Key) -> std::path::PathBuf {
+    let digits = key.sha256.to_string();
+    folder.join("sha256").join(&digits[..2]).join(digits)
+}
+
+async fn keep(store: &Store, key: &Key, bytes: &Bytes) -> Result<(), KeepError> {
+    let writer = store.writer(key.size).await?;
+    let writer = writer.append(vec![bytes.clone()]).await.map_err(|spilled| spilled.cause)?;
+    assert_eq!((writer.sha256(), writer.written()), (key.sha256, bytes.len() as u64));
+    writer.finish(key).await
+}
+
+async fn read(blob: Blob) -> Vec<u8> {
+    let size = usize::try_from(blob.size()).unwrap();
+    match blob {
+        Blob::Hot(bytes) => bytes.to_vec(),
+        Blob::File(reader, _) => reader.read_at(0, vec![0; size]).await.unwrap(),
+    }
+}
+
+fn files_below(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for item in std::fs::read_dir(folder).unwrap() {
+        let path = item.unwrap().path();
+        if path.is_dir() {
+            found.extend(files_below(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn what_is_kept_is_found_again_also_by_the_next_process() {
+    let folder = folder();
+    let small = content(1, 1000);
+    let large = content(2, 3 << 20);
+    let store = Store::open(&settings(folder.path())).unwrap();
+    assert!(store.get(&small.0).await.is_none());
+    for (key, bytes) in [&small, &large] {
+        keep(&store, key, bytes).await.unwrap();
+    }
+    drop(store);
+    let store = Store::open(&settings(folder.path())).unwrap();
+    for (key, bytes) in [small, large] {
+        assert_eq!(read(store.get(&key).await.unwrap()).await, bytes);
+        assert_eq!(read(store.get(&key).await.unwrap()).await, bytes);
+    }
+}
+
+#[tokio::test]
+async fn a_small_file_is_held_in_memory_and_a_large_one_is_not() {
+    let folder = folder();
+    let store = Store::open(&StoreSettings { hot_file: 100, ..settings(folder.path()) }).unwrap();
+    for (size, hot) in [(100, true), (101, false)] {
+        let (key, bytes) = content(1, size);
+        keep(&store, &key, &bytes).await.unwrap();
+        store.get(&key).await.unwrap();
+        std::fs::remove_file(path_of(folder.path(), &key)).unwrap();
+        assert_eq!(store.get(&key).await.is_some(), hot, "{size} bytes");
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_writer_leaves_nothing() {
+    let folder = folder();
+    let store = Store::open(&settings(folder.path())).unwrap();
+    let (_, bytes) = content(1, 1000);
+    let writer = store.writer(Some(1000)).await.unwrap().append(vec![bytes]).await.unwrap();
+    drop(writer);
+    assert_eq!(files_below(folder.path()), [folder.path().join("lock")]);
+}
+
+#[tokio::test]
+async fn leftovers_of_a_killed_process_are_gone_at_the_start() {
+    let folder = folder();
+    std::fs::create_dir(folder.path().join("tmp")).unwrap();
+    std::fs::write(folder.path().join("tmp/.tmpAbc"), "half").unwrap();
+    let _store = Store::open(&settings(folder.path())).unwrap();
+    assert_eq!(files_below(folder.path()), [folder.path().join("lock")]);
+}
+
+#[tokio::test]
+async fn a_second_process_on_the_folder_is_refused() {
+    let folder = folder();
+    let first = Store::open(&settings(folder.path())).unwrap();
+    let refused = Store::open(&settings(folder.path())).unwrap_err();
+    assert!(matches!(refused, OpenError::InUse(_)), "{refused}");
+    assert!(refused.to_string().contains("in use by another process"));
+    drop(first);
+    Store::open(&settings(folder.path())).unwrap();
+}
+
+#[tokio::test]
+async fn an_entry_of_a_wrong_length_is_thrown_away() {
+    let folder = folder();
+    let store = Store::open(&settings(folder.path())).unwrap();
+    let (key, bytes) = content(1, 1000);
+    keep(&store, &key, &bytes).await.unwrap();
+    let path = path_of(folder.path(), &key);
+    std::fs::write(&path, "cut").unwrap();
+    assert!(store.get(&key).await.is_none());
+    assert!(!path.exists());
+}
+
+fn age(folder: &Path, key: &Key, seconds: u64) {
+    let file = File::options().write(true).open(path_of(folder, key)).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(seconds)).unwrap();
+}
+
+fn kept_bytes(folder: &Path) -> u64 {
+    files_below(&folder.join("sha256")).iter().map(|path| path.metadata().unwrap().len()).sum()
+}
+
+/// A store bounded to ten files of 1,000 bytes.
+fn bounded(folder: &Path) -> Store {
+    Store::open(&StoreSettings { max_bytes: 10_000, hot_bytes: 0, ..settings(folder) }).unwrap()
+}
+
+#[tokio::test]
+async fn the_bound_is_kept_by_evicting_what_was_used_longest_ago() {
+    let folder = folder();
+    let store = bounded(folder.path());
+    let files: Vec<_> = (0..10).map(|seed| content(seed, 1000)).collect();
+    for (seed, (key, bytes)) in files.iter().enumerate() {
+        keep(&store, key, bytes).await.unwrap();
+        age(folder.path(), key, 1000 - seed as u64);
+    }
+    // The oldest is used again, so the second oldest has to go.
+    store.get(&files[0].0).await.unwrap();
+    let (key, bytes) = content(10, 1000);
+    keep(&store, &key, &bytes).await.unwrap();
+    assert_eq!(kept_bytes(folder.path()), 10_000);
+    assert!(store.get(&files[0].0).await.is_some());
+    assert!(store.get(&files[1].0).await.is_none());
+}
+
+#[tokio::test]
+async fn a_thousand_files_never_exceed_the_bound() {
+    let folder = folder();
+    let store = bounded(folder.path());
+    for seed in 0..=255_u8 {
+        let (key, bytes) = content(seed, 900 + usize::from(seed));
+        keep(&store, &key, &bytes).await.unwrap();
+        assert!(kept_bytes(folder.path()) <= 10_000);
+    }
+    assert!(kept_bytes(folder.path()) > 8_000, "more was evicted than necessary");
+}
+
+#[tokio::test]
+async fn what_an_earlier_process_kept_counts_and_a_smaller_bound_is_reached() {
+    let folder = folder();
+    let before = Store::open(&settings(folder.path())).unwrap();
+    for seed in 0..30 {
+        let (key, bytes) = content(seed, 1000);
+        keep(&before, &key, &bytes).await.unwrap();
+    }
+    drop(before);
+    let store = bounded(folder.path());
+    store.disk.count_all().await;
+    let (key, bytes) = content(99, 1000);
+    keep(&store, &key, &bytes).await.unwrap();
+    assert_eq!(kept_bytes(folder.path()), 10_000);
+}
+
+#[tokio::test]
+async fn use_survives_a_restart() {
+    let folder = folder();
+    let store = bounded(folder.path());
+    let files: Vec<_> = (0..10).map(|seed| content(seed, 1000)).collect();
+    for (key, bytes) in &files {
+        keep(&store, key, bytes).await.unwrap();
+        age(folder.path(), key, 1000);
+    }
+    store.get(&files[3].0).await.unwrap();
+    let ended = CancellationToken::new();
+    ended.cancel();
+    store.tend(ended).await;
+    drop(store);
+    let written = path_of(folder.path(), &files[3].0).metadata().unwrap().modified().unwrap();
+    assert!(written.elapsed().unwrap() < Duration::from_secs(500));
+}
+
+#[tokio::test]
+async fn a_file_larger_than_the_bound_is_refused_and_nothing_is_evicted_for_it() {
+    let folder = folder();
+    let store = bounded(folder.path());
+    let (key, bytes) = content(1, 1000);
+    keep(&store, &key, &bytes).await.unwrap();
+    let refused = store.writer(Some(10_001)).await.unwrap_err();
+    assert!(matches!(refused, KeepError::NoRoom), "{refused}");
+    assert!(store.get(&key).await.is_some());
+}
+
+#[tokio::test]
+async fn a_floor_that_eviction_cannot_reach_evicts_nothing() {
+    let folder = folder();
+    let store = Store::open(&settings(folder.path())).unwrap();
+    let (key, bytes) = content(1, 1000);
+    keep(&store, &key, &bytes).await.unwrap();
+    drop(store);
+    let greedy = StoreSettings { free_floor: u64::MAX / 2, ..settings(folder.path()) };
+    let store = Store::open(&greedy).unwrap();
+    store.disk.count_all().await;
+    assert!(matches!(store.writer(Some(1)).await, Err(KeepError::NoRoom)));
+    assert!(store.get(&key).await.is_some());
+}
+
+#[tokio::test]
+async fn a_write_that_outgrows_the_bound_leaves_its_bytes_and_digest_to_go_on_from() {
+    let folder = folder();
+    let store = bounded(folder.path());
+    let (key, bytes) = content(1, 9_000);
+    let writer = store.writer(None).await.unwrap().append(vec![bytes.clone()]).await.unwrap();
+    let spilled = writer.append(vec![bytes.clone()]).await.unwrap_err();
+    assert!(matches!(spilled.cause, KeepError::NoRoom));
+    assert_eq!(spilled.written, 9_000);
+    assert_eq!(Sha256(spilled.hasher.finalize().into()), key.sha256);
+    assert_eq!(spilled.reader.read_at(0, vec![0; 9_000]).await.unwrap(), bytes);
+    // What it had reserved is free again.
+    keep(&store, &key, &bytes).await.unwrap();
+}

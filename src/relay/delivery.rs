@@ -1,0 +1,133 @@
+//! A located file on its way to a client: from the store, from a flight, or straight through.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+use super::buffers::Buffers;
+use super::direct::Direct;
+use super::flight::{Flight, Pilot};
+use super::flights::{Flights, Joined};
+use super::pump::{Origin, Pump};
+use super::range::Asked;
+use super::served::{Answer, Served, Source};
+use super::target::Target;
+use super::transfer::{From, Transfer};
+use super::want::Want;
+use super::{FetchError, RelayError, RelaySettings};
+use crate::blob::{Key, Store};
+use crate::upstream::Upstream;
+
+/// Everything that brings bytes.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    pub(super) store: Store,
+    pub(super) settings: RelaySettings,
+    /// Turns of flights, which go at upstream's pace.
+    pub(super) transfers: Semaphore,
+    /// Turns of what is passed straight through: a slow client holds one for long, and must not hold up
+    /// a flight.
+    pub(super) directs: Arc<Semaphore>,
+    pub(super) buffers: Buffers,
+    upstream: Upstream,
+    flights: Flights,
+    tasks: TaskTracker,
+}
+
+impl Delivery {
+    pub(super) fn new(upstream: Upstream, store: Store, settings: RelaySettings, tasks: TaskTracker) -> Self {
+        let transfers = Semaphore::new(settings.transfers);
+        let directs = Arc::new(Semaphore::new(settings.directs));
+        let buffers = Buffers::new(settings.chunk, settings.read_ahead);
+        Self { store, settings, transfers, directs, buffers, upstream, flights: Flights::default(), tasks }
+    }
+
+    /// Answers for a file. A body's first bytes are awaited, so that a fetch that fails before them has an
+    /// error's status instead of a cut.
+    pub(super) async fn serve(self: &Arc<Self>, target: Target, want: &Want) -> Result<Served, RelayError> {
+        let served = |source, size, answer| Served {
+            path: target.path.clone(),
+            sha256: target.sha256,
+            size,
+            source,
+            answer,
+        };
+        if want.is_met_by(target.sha256) {
+            return Ok(served(Source::Hit, target.size, Answer::NotModified));
+        }
+        if want.asked(target.sha256, target.size) == Asked::Unsatisfiable {
+            return Ok(served(Source::Miss, target.size, Answer::Unsatisfiable));
+        }
+        if want.head {
+            let (source, size) = self.look(&target).await;
+            return Ok(served(source, size, Answer::Head));
+        }
+        let (source, size, origin) = self.source(&target).await?;
+        let asked = want.asked(target.sha256, size);
+        let range = match &asked {
+            Asked::Whole => 0..size.unwrap_or(u64::MAX),
+            Asked::Part(range) => range.clone(),
+            Asked::Unsatisfiable => return Ok(served(source, size, Answer::Unsatisfiable)),
+        };
+        let pump = Pump::new(self, &target, source, origin, range.clone());
+        let (size_now, content) = pump.prime().await?;
+        let answer = match asked {
+            Asked::Part(_) => Answer::Part(range, content),
+            Asked::Whole | Asked::Unsatisfiable => Answer::Whole(content),
+        };
+        Ok(served(source, size.or(size_now), answer))
+    }
+
+    /// What a HEAD may know without a fetch.
+    async fn look(&self, target: &Target) -> (Source, Option<u64>) {
+        let kept = match target.key() {
+            Some(key) => self.store.get(&key).await,
+            None => None,
+        };
+        kept.map_or((Source::Miss, target.size), |blob| (Source::Hit, Some(blob.size())))
+    }
+
+    /// Where the bytes are to come from, and the file's size as far as anybody states it.
+    async fn source(self: &Arc<Self>, target: &Target) -> Result<(Source, Option<u64>, Origin), RelayError> {
+        let Some(key) = target.key() else {
+            let direct = Direct::start(self, target).await?;
+            return Ok((Source::Relayed, direct.size(), Origin::Direct(Box::new(direct))));
+        };
+        if let Some(blob) = self.store.get(&key).await {
+            return Ok((Source::Hit, Some(blob.size()), Origin::Kept(blob)));
+        }
+        let (source, mut flight) = self.join(target, key)?;
+        let size = match target.size {
+            Some(size) => Some(size),
+            None => flight.size().await?,
+        };
+        Ok((source, size, Origin::Flight(flight)))
+    }
+
+    fn join(self: &Arc<Self>, target: &Target, key: Key) -> Result<(Source, Flight), RelayError> {
+        match self.flights.join(key, self.settings.flights)? {
+            Joined::Running(stage) => {
+                let flight = Flight(stage);
+                let source = if flight.is_whole() { Source::Hit } else { Source::Joined };
+                Ok((source, flight))
+            }
+            Joined::New(takeoff) => {
+                let flight = Flight(takeoff.stage.subscribe());
+                let (delivery, target) = (Arc::clone(self), target.clone());
+                self.tasks.spawn(Pilot { delivery, target, key, takeoff }.fly());
+                Ok((Source::Miss, flight))
+            }
+        }
+    }
+
+    /// Opens a transfer within the limits.
+    pub(super) async fn transfer(
+        &self,
+        target: &Target,
+        size: Option<u64>,
+        from: From<'_>,
+    ) -> Result<Transfer, FetchError> {
+        Transfer::open(&self.upstream, target, size, self.settings.max_file, from).await
+    }
+}

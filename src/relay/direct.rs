@@ -1,0 +1,133 @@
+//! Bytes straight through, for one client: a file that nobody states a digest for, or that cannot be kept.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sha2::Digest;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::FetchError;
+use super::delivery::Delivery;
+use super::flight::{Spill, released};
+use super::target::Target;
+use super::transfer::{From, Transfer};
+use crate::model::Sha256;
+
+/// One transfer and what of it is held back.
+pub(super) struct Direct {
+    delivery: Arc<Delivery>,
+    target: Target,
+    transfer: Transfer,
+    hasher: sha2::Sha256,
+    /// Bytes that came from upstream, and of a spilled flight before.
+    arrived: u64,
+    /// Bytes that have left, counted from the start of the file.
+    left: u64,
+    held: VecDeque<Bytes>,
+    ended: bool,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl Direct {
+    /// From the first byte on.
+    pub(super) async fn start(delivery: &Arc<Delivery>, target: &Target) -> Result<Self, FetchError> {
+        Self::open(delivery, target, &Spill::nothing(target.size), Bytes::new()).await
+    }
+
+    /// From where a flight stopped; `held` are its bytes between those released and the last written.
+    pub(super) async fn open(
+        delivery: &Arc<Delivery>,
+        target: &Target,
+        spill: &Spill,
+        held: Bytes,
+    ) -> Result<Self, FetchError> {
+        let turn = Arc::clone(&delivery.directs).acquire_owned().await.map_err(|_| FetchError::Lost)?;
+        let from = From { byte: spill.written, etag: spill.etag.as_deref() };
+        let opened = delivery.transfer(target, spill.size, from).await;
+        let transfer = opened.inspect_err(|error| target.report(error))?;
+        Ok(Self {
+            delivery: Arc::clone(delivery),
+            target: target.clone(),
+            transfer,
+            hasher: spill.hasher.clone(),
+            arrived: spill.written,
+            left: spill.written - held.len() as u64,
+            held: VecDeque::from([held]),
+            ended: false,
+            _turn: turn,
+        })
+    }
+
+    /// The whole size, if anybody states it.
+    pub(super) fn size(&self) -> Option<u64> {
+        self.transfer.size
+    }
+
+    /// The next bytes that may leave, with their place in the file; `None` at the end of a right file.
+    pub(super) async fn next(&mut self) -> Result<Option<(u64, Bytes)>, FetchError> {
+        let stepped = self.step().await;
+        stepped.inspect_err(|error| self.target.report(error))
+    }
+
+    async fn step(&mut self) -> Result<Option<(u64, Bytes)>, FetchError> {
+        loop {
+            if let Some(bytes) = self.release() {
+                let at = self.left;
+                self.left += bytes.len() as u64;
+                return Ok(Some((at, bytes)));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            if let Some(chunk) = self.transfer.chunk().await? {
+                self.arrived += chunk.len() as u64;
+                self.check_length()?;
+                self.hasher.update(&chunk);
+                self.held.push_back(chunk);
+            } else {
+                self.check()?;
+                self.ended = true;
+            }
+        }
+    }
+
+    fn release(&mut self) -> Option<Bytes> {
+        let limit = if self.ended {
+            self.arrived
+        } else {
+            let holdback = if self.target.sha256.is_some() { self.delivery.settings.holdback } else { 0 };
+            released(self.arrived, self.size(), holdback)
+        };
+        while let Some(first) = self.held.front_mut() {
+            if first.is_empty() {
+                self.held.pop_front();
+                continue;
+            }
+            let may = limit.saturating_sub(self.left);
+            let may = usize::try_from(may).map_or(first.len(), |may| may.min(first.len()));
+            return (may > 0).then(|| first.split_to(may));
+        }
+        None
+    }
+
+    fn check_length(&self) -> Result<(), FetchError> {
+        let max = self.delivery.settings.max_file;
+        match self.size() {
+            Some(stated) if self.arrived > stated => Err(FetchError::Size { stated, sent: self.arrived }),
+            None if self.arrived > max => Err(FetchError::TooLarge(max)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn check(&self) -> Result<(), FetchError> {
+        if let Some(stated) = self.size().filter(|&size| size != self.arrived) {
+            return Err(FetchError::Size { stated, sent: self.arrived });
+        }
+        let actual = Sha256(self.hasher.clone().finalize().into());
+        match self.target.sha256 {
+            Some(expected) if expected != actual => Err(FetchError::Digest { expected, actual }),
+            Some(_) | None => Ok(()),
+        }
+    }
+}

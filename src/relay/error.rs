@@ -1,0 +1,74 @@
+//! What can go wrong between a request for a file and its last byte.
+
+use std::io;
+
+use crate::index::IndexError;
+use crate::model::Sha256;
+use crate::upstream::UpstreamError;
+
+/// Why a fetch brought no file: upstream's side, but for [`FetchError::Lost`]. `Clone`, because all who
+/// waited for one fetch get the same.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// Upstream did not give it.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// The bytes are not those that the index promised.
+    #[error("upstream sent a wrong file: sha256 is {actual}, should be {expected}")]
+    Digest {
+        /// What the index states.
+        expected: Sha256,
+        /// What came.
+        actual: Sha256,
+    },
+    /// The size is not the one that the index, or upstream's first answer, stated.
+    #[error("upstream sent a wrong file: {sent} bytes, should be {stated}")]
+    Size {
+        /// What was stated.
+        stated: u64,
+        /// What came, or was announced.
+        sent: u64,
+    },
+    /// Larger than the settings allow.
+    #[error("the file has more than {0} bytes")]
+    TooLarge(u64),
+    /// Ours: the fetch stopped without a result.
+    #[error("the fetch was lost")]
+    Lost,
+}
+
+/// Why a request for a file has no answer, or an answer no end.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    /// The index does not know the file, or cannot be asked.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// Upstream's side.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// Ours: as many files are on their way as the settings allow. A retry helps.
+    #[error("too many files are being fetched")]
+    Busy,
+    /// Ours: a kept or arriving file cannot be read. A retry may help.
+    #[error("cannot read a file: {0}")]
+    Disk(#[from] io::Error),
+}
+
+impl FetchError {
+    /// The transfer broke off, and the rest of it may still be had.
+    pub(super) fn resumable(&self) -> bool {
+        match self {
+            Self::Upstream(error) => match error {
+                UpstreamError::Unreachable(_) | UpstreamError::TimedOut | UpstreamError::Broken(_) => true,
+                UpstreamError::Status(status) => *status >= 500,
+                UpstreamError::Absent(_)
+                | UpstreamError::Limited { .. }
+                | UpstreamError::TooLarge(_)
+                | UpstreamError::Unexpected(_)
+                | UpstreamError::Fault(_)
+                | UpstreamError::Settings(_) => false,
+            },
+            Self::Digest { .. } | Self::Size { .. } | Self::TooLarge(_) | Self::Lost => false,
+        }
+    }
+}

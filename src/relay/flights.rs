@@ -1,0 +1,65 @@
+//! The flights there are: at most one a file, however many wait for it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use super::RelayError;
+use super::flight::Stage;
+use crate::blob::Key;
+
+/// The table of what is in the air.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Flights(Arc<Mutex<HashMap<Key, watch::Receiver<Stage>>>>);
+
+/// What a request finds.
+pub(super) enum Joined {
+    /// A flight of another request's.
+    Running(watch::Receiver<Stage>),
+    /// Nothing: the caller has to fly.
+    New(Takeoff),
+}
+
+/// The duty to fly. Dropped, the flight is out of the table, whatever became of it.
+pub(super) struct Takeoff {
+    flights: Flights,
+    key: Key,
+    /// Where the flight reports.
+    pub(super) stage: watch::Sender<Stage>,
+}
+
+impl Flights {
+    /// Joins the flight of a file or makes one, if there are fewer than `most`.
+    pub(super) fn join(&self, key: Key, most: usize) -> Result<Joined, RelayError> {
+        let mut flights = self.lock();
+        if let Some(running) = flights.get(&key) {
+            return Ok(Joined::Running(running.clone()));
+        }
+        if flights.len() >= most {
+            return Err(RelayError::Busy);
+        }
+        let (stage, follower) = watch::channel(Stage::Asking);
+        flights.insert(key, follower);
+        Ok(Joined::New(Takeoff { flights: self.clone(), key, stage }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, watch::Receiver<Stage>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Takeoff {
+    /// Ends the flight: out of the table first, so that who sees the end and asks again starts anew.
+    pub(super) fn end(self, stage: Stage) {
+        let report = self.stage.clone();
+        drop(self);
+        report.send_replace(stage);
+    }
+}
+
+impl Drop for Takeoff {
+    fn drop(&mut self) {
+        self.flights.lock().remove(&self.key);
+    }
+}

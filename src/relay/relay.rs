@@ -1,0 +1,76 @@
+//! From a path to an answer.
+
+use std::sync::Arc;
+
+use tokio_util::task::TaskTracker;
+
+use super::delivery::Delivery;
+use super::target::Target;
+use super::{RelayError, RelaySettings, Served, Want};
+use crate::blob::Store;
+use crate::index::{Index, IndexError};
+use crate::model::{FilePath, ProjectName};
+use crate::upstream::Upstream;
+
+/// The relay of package files. Clones are one relay.
+#[derive(Debug, Clone)]
+pub struct Relay {
+    index: Index,
+    delivery: Arc<Delivery>,
+}
+
+impl Relay {
+    /// A relay that keeps files in `store`. Fetches run on `tasks`, so that a drain can wait for them.
+    pub fn new(
+        index: Index,
+        upstream: Upstream,
+        store: Store,
+        settings: RelaySettings,
+        tasks: TaskTracker,
+    ) -> Self {
+        Self { index, delivery: Arc::new(Delivery::new(upstream, store, settings, tasks)) }
+    }
+
+    /// Answers for the file at a path below `/packages/`: upstream's own paths, and the old addresses
+    /// `source/n/name/FILE` and `PYTAG/n/name/FILE`, which are looked up by file name (WIRE.md section 7).
+    ///
+    /// A file is fetched only if upstream's index named it. Bodies are whole and right or end with an
+    /// error.
+    pub async fn open(&self, path: &FilePath, want: &Want) -> Result<Served, RelayError> {
+        let known = match (self.index.file(path).await, old_address(path)) {
+            (Err(IndexError::NoSuchFile), Some(project)) => {
+                self.index.file_by_name(path.filename(), &project).await?
+            }
+            (found, _) => found?,
+        };
+        let target = Target::new(known.path, &known.url, known.sha256, known.size)?;
+        self.delivery.serve(target, want).await
+    }
+}
+
+/// The project of an old address: four segments, the second the first letter of the third.
+fn old_address(path: &FilePath) -> Option<ProjectName> {
+    let segments: Vec<_> = path.as_str().split('/').collect();
+    let [_tag, initial, name, _file] = segments[..] else { return None };
+    let of_name = name.get(..1).is_some_and(|first| first.eq_ignore_ascii_case(initial));
+    ProjectName::parse(name).ok().filter(|_| of_name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn project(path: &str) -> Option<String> {
+        old_address(&FilePath::parse(path).unwrap()).map(|name| name.to_string())
+    }
+
+    #[test]
+    fn an_old_address_names_its_project() {
+        assert_eq!(project("source/Z/Zope.Interface/x-1.tar.gz").as_deref(), Some("zope-interface"));
+        assert_eq!(project("cp27/z/Zope/x-1.egg").as_deref(), Some("zope"));
+        let today = format!("ab/cd/{}/x-1.tar.gz", "0".repeat(60));
+        for other in [today.as_str(), "source/x/zope/x-1.tar.gz", "source/zope/x-1.tar.gz", "x-1.tar.gz"] {
+            assert_eq!(project(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! An upstream that does, request by request, what its script says.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+/// One answer. The default of [`Reply::good`] is the file as it should be.
+#[derive(Clone)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) body: Bytes,
+    /// `Content-Length`; `None`: the body ends with the connection.
+    pub(super) length: Option<usize>,
+    /// The connection breaks after so many bytes.
+    pub(super) cut: Option<usize>,
+    /// Waits for the permit before this byte.
+    pub(super) pause: Option<(usize, Arc<Semaphore>)>,
+    pub(super) etag: Option<&'static str>,
+}
+
+impl Reply {
+    pub(super) fn good(body: &Bytes) -> Self {
+        let (length, etag) = (Some(body.len()), Some("\"v1\""));
+        Self { status: 200, body: body.clone(), length, cut: None, pause: None, etag }
+    }
+
+    pub(super) fn status(status: u16) -> Self {
+        Self { status, ..Self::good(&Bytes::from_static(b"no")) }
+    }
+
+    pub(super) fn wrong_byte(body: &Bytes, at: usize) -> Self {
+        let mut bytes = body.to_vec();
+        bytes[at] ^= 1;
+        Self::good(&bytes.into())
+    }
+
+    pub(super) fn cut(body: &Bytes, at: usize) -> Self {
+        Self { cut: Some(at), ..Self::good(body) }
+    }
+
+    /// Pauses before a byte; a permit lets it go on.
+    pub(super) fn paused(body: &Bytes, at: usize) -> (Self, Arc<Semaphore>) {
+        let gate = Arc::new(Semaphore::new(0));
+        (Self { pause: Some((at, Arc::clone(&gate))), ..Self::good(body) }, gate)
+    }
+}
+
+/// The server. The last reply repeats.
+pub(super) struct Script {
+    pub(super) url: url::Url,
+    /// The `Range` field of each request, in order.
+    pub(super) requests: Arc<Mutex<Vec<Option<String>>>>,
+}
+
+impl Script {
+    pub(super) async fn start(replies: Vec<Reply>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/files/x-1.whl", listener.local_addr().unwrap()).parse().unwrap();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let replies = Arc::new(Mutex::new(VecDeque::from(replies)));
+        let seen = Arc::clone(&requests);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(answer(stream, Arc::clone(&replies), Arc::clone(&seen)));
+            }
+        });
+        Self { url, requests }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.requests.lock().unwrap().len()
+    }
+}
+
+async fn answer(
+    stream: TcpStream,
+    replies: Arc<Mutex<VecDeque<Reply>>>,
+    seen: Arc<Mutex<Vec<Option<String>>>>,
+) -> Option<()> {
+    let mut stream = BufReader::new(stream);
+    let mut range = None;
+    let mut line = String::new();
+    while stream.read_line(&mut line).await.ok()? > 2 {
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("range")
+        {
+            range = Some(value.trim().to_owned());
+        }
+        line.clear();
+    }
+    let reply = {
+        seen.lock().unwrap().push(range.clone());
+        let mut replies = replies.lock().unwrap();
+        if replies.len() > 1 { replies.pop_front()? } else { replies.front()?.clone() }
+    };
+    let from: Option<usize> =
+        range.and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+    let from = from.filter(|_| reply.status == 200 && reply.etag.is_some());
+    let start = from.unwrap_or(0);
+    let mut head = match from {
+        Some(from) => {
+            let (last, size) = (reply.body.len() - 1, reply.body.len());
+            format!("HTTP/1.1 206 Partial\r\nContent-Range: bytes {from}-{last}/{size}\r\n")
+        }
+        None => format!("HTTP/1.1 {} X\r\n", reply.status),
+    };
+    if let Some(etag) = reply.etag {
+        head.extend(["ETag: ", etag, "\r\n"]);
+    }
+    if let Some(length) = reply.length {
+        head.extend(["Content-Length: ", &(length - start).to_string(), "\r\n"]);
+    }
+    head += "Content-Type: application/octet-stream\r\nConnection: close\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.ok()?;
+    let end = reply.cut.unwrap_or(reply.body.len());
+    let pause = reply.pause.as_ref().map_or(start, |(at, _)| (*at).max(start));
+    stream.write_all(&reply.body[start..pause.min(end)]).await.ok()?;
+    stream.flush().await.ok()?;
+    if let Some((_, gate)) = &reply.pause {
+        gate.acquire().await.ok()?.forget();
+    }
+    stream.write_all(&reply.body[pause.min(end)..end]).await.ok()?;
+    stream.shutdown().await.ok()
+}

@@ -1,0 +1,78 @@
+//! What a request asks, besides the path.
+
+use crate::model::Sha256;
+
+use super::range::Asked;
+
+/// The request's own conditions, as field values.
+#[derive(Debug, Clone, Default)]
+pub struct Want {
+    /// HEAD: nothing is fetched for it.
+    pub head: bool,
+    /// `Range`.
+    pub range: Option<String>,
+    /// `If-Range`.
+    pub if_range: Option<String>,
+    /// `If-None-Match`.
+    pub if_none_match: Option<String>,
+}
+
+/// The strong validator of a file: its digest, in quotes.
+pub(super) fn etag(sha256: Sha256) -> String {
+    format!("\"{sha256}\"")
+}
+
+impl Want {
+    /// The client has it already (RFC 9110 section 13.1.2: weak comparison).
+    pub(super) fn is_met_by(&self, sha256: Option<Sha256>) -> bool {
+        let (Some(field), Some(sha256)) = (&self.if_none_match, sha256) else { return false };
+        let etag = etag(sha256);
+        field.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+    }
+
+    /// The part asked for. HEAD has none (section 14.2), nor has a condition that names another file:
+    /// `If-Range` is compared strongly, and a date never matches, because we give none.
+    pub(super) fn asked(&self, sha256: Option<Sha256>, size: Option<u64>) -> Asked {
+        let (Some(field), Some(size), false) = (&self.range, size, self.head) else { return Asked::Whole };
+        let current = match &self.if_range {
+            Some(validator) => sha256.is_some_and(|sha256| validator.trim() == etag(sha256)),
+            None => true,
+        };
+        if current { Asked::of(field, size) } else { Asked::Whole }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: Option<Sha256> = Some(Sha256([0xab; 32]));
+
+    fn tag() -> String {
+        format!("\"{}\"", "ab".repeat(32))
+    }
+
+    #[test]
+    fn a_client_that_has_the_file_is_told_so() {
+        let has = |field: String| Want { if_none_match: Some(field), ..Want::default() }.is_met_by(FILE);
+        assert!(has(tag()) && has(format!("W/{}", tag())) && has("*".to_owned()));
+        assert!(has(format!("\"other\" , {}", tag())));
+        assert!(!has("\"other\"".to_owned()) && !has("ab".repeat(32)) && !has(String::new()));
+        assert!(!Want::default().is_met_by(FILE));
+        assert!(!Want { if_none_match: Some(tag()), ..Want::default() }.is_met_by(None));
+    }
+
+    #[test]
+    fn a_range_counts_only_for_the_file_that_if_range_names() {
+        let asked = |if_range: Option<String>, head| {
+            let range = Some("bytes=1-2".to_owned());
+            Want { head, range, if_range, if_none_match: None }.asked(FILE, Some(10))
+        };
+        assert_eq!(asked(None, false), Asked::Part(1..3));
+        assert_eq!(asked(Some(tag()), false), Asked::Part(1..3));
+        assert_eq!(asked(Some(format!("W/{}", tag())), false), Asked::Whole);
+        assert_eq!(asked(Some("\"other\"".to_owned()), false), Asked::Whole);
+        assert_eq!(asked(Some("Mon, 01 Jan 2024 00:00:00 GMT".to_owned()), false), Asked::Whole);
+        assert_eq!(asked(None, true), Asked::Whole);
+    }
+}
