@@ -1,11 +1,14 @@
 //! Which files may be fetched.
 
+use axum::Router;
+use axum::routing::get;
 use cheesewire::index::IndexError;
 use cheesewire::journal::KnownFile;
 use cheesewire::model::FilePath;
 use cheesewire::sandbox::Change;
 
 use super::{happen, name, quick};
+use crate::support::scripted::serve;
 use crate::support::{IndexRelay, sandbox};
 
 fn absent(found: &Result<KnownFile, IndexError>) {
@@ -73,6 +76,22 @@ async fn a_json_document_makes_its_files_known_too() {
     }
     // The document said whose they are, the page what they are.
     assert_eq!(sandbox.requests().total(), 2);
+}
+
+#[tokio::test]
+async fn a_file_that_only_the_json_document_names_is_found_there() {
+    let page = ([("content-type", "text/html")], "<a href='a-2.0.zip'>a-2.0.zip</a>");
+    let json = r#"{"info":{},"urls":[{"url":"https://files.test/packages/aa/a-1.0.zip","digests":{}}]}"#;
+    let json = ([("content-type", "application/json")], json);
+    let router = Router::new()
+        .route("/simple/a/", get(move || async move { page }))
+        .route("/pypi/a/json", get(move || async move { json }));
+    let relay = IndexRelay::start(serve(router).await.as_str(), quick()).await;
+    relay.index.page(&name("a")).await.unwrap();
+    relay.index.json(&name("a"), None).await.unwrap();
+    let known = relay.index.file(&FilePath::parse("aa/a-1.0.zip").unwrap()).await.unwrap();
+    assert_eq!(known.url, "https://files.test/packages/aa/a-1.0.zip");
+    absent(&relay.index.file(&FilePath::parse("aa/a-3.0.zip").unwrap()).await);
 }
 
 #[tokio::test]

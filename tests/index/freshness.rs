@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cheesewire::index::{IndexError, IndexSettings};
+use cheesewire::journal::DocumentKey;
 use cheesewire::sandbox::{Change, Effect, Fault, Route};
 
 use super::{happen, name, publish, quick};
@@ -37,6 +38,20 @@ async fn an_old_page_is_revalidated_with_its_validator() {
     let relay = IndexRelay::start(&sandbox.url(), settings).await;
     for _ in 0..2 {
         relay.index.page(&name("wire-core")).await.unwrap();
+    }
+    let asked: Vec<_> = sandbox.requests().last().map(|seen| seen.if_none_match.is_some()).collect();
+    assert_eq!(asked, [false, true]);
+}
+
+#[tokio::test]
+async fn a_confirmation_is_kept_across_restarts() {
+    let sandbox = sandbox().await;
+    let relay = IndexRelay::start(&sandbox.url(), quick()).await;
+    relay.index.page(&name("wire-core")).await.unwrap();
+    let key = DocumentKey::Page(name("wire-core"));
+    relay.journal.touch_document(&key, 1_700_000_000).await.unwrap();
+    for _ in 0..2 {
+        relay.forgetful(quick()).page(&name("wire-core")).await.unwrap();
     }
     let asked: Vec<_> = sandbox.requests().last().map(|seen| seen.if_none_match.is_some()).collect();
     assert_eq!(asked, [false, true]);

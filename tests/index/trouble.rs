@@ -140,6 +140,10 @@ async fn a_release_that_does_not_exist_is_told_from_a_project() {
     assert!(matches!(release, Err(IndexError::NoSuchRelease)), "{release:?}");
     let project = relay.index.json(&name("no-such-thing"), Some("77")).await;
     assert!(matches!(project, Err(IndexError::NoSuchProject)), "{project:?}");
+    sandbox.forget_requests();
+    let endless = relay.index.json(&name("wire-core"), Some(&"7".repeat(10_000))).await;
+    assert!(matches!(endless, Err(IndexError::NoSuchRelease)), "{endless:?}");
+    assert_eq!(sandbox.requests().total(), 0);
     let answer = get(&relay.url("/pypi/wire-core/77/json")).await;
     assert_eq!((answer.status, answer.text()), (404, "no such release\n"));
 }
