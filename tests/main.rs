@@ -5,6 +5,7 @@
 mod architecture;
 mod follow;
 mod files;
+mod index;
 mod journal;
 mod kill;
 mod sandbox;
