@@ -1,68 +1,54 @@
-//! An index over an upstream, served over HTTP, without the rest of the relay.
+//! A relay of one's own, in this process.
 
-use std::net::SocketAddr;
+use std::path::Path;
 
-use cheesewire::follow::{FollowSettings, FollowStatus, run};
-use cheesewire::http::{Origins, index_routes};
-use cheesewire::index::{Index, IndexSettings};
-use cheesewire::journal::{Journal, JournalSettings};
-use cheesewire::upstream::Upstream;
+use cheesewire::app::App;
+use cheesewire::config::{Config, Sources};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
-use super::scripted::upstream;
-
-/// What a test talks to.
-pub struct IndexRelay {
-    pub index: Index,
-    pub journal: Journal,
-    /// `http://127.0.0.1:PORT`.
-    pub origin: String,
-    upstream: Upstream,
-    _folder: TempDir,
-    following: Option<DropGuard>,
+/// A running relay. Dropped, it stops; its folder goes with it.
+pub struct Relay {
+    /// Its address with a `/` at the end.
+    pub url: String,
+    stop: CancellationToken,
+    running: JoinHandle<()>,
+    folder: TempDir,
 }
 
-impl IndexRelay {
-    /// Over the index at `base`; the journal knows nothing, and nobody follows.
-    pub async fn start(base: &str, settings: IndexSettings) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let journal = Journal::open(folder.path(), JournalSettings::default()).await.unwrap();
-        let upstream = upstream(base.parse().unwrap());
-        let index = Index::new(upstream.clone(), journal.clone(), settings);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address: SocketAddr = listener.local_addr().unwrap();
-        let router = index_routes(index.clone(), Origins::new(None, address));
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        let origin = format!("http://{address}");
-        Self { index, journal, origin, upstream, _folder: folder, following: None }
+impl Relay {
+    /// A relay before `upstream`, with settings on top of those that keep tests quick.
+    pub async fn start(upstream: &str, settings: &[&str]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), upstream, settings).await
     }
 
-    /// Starts to answer what the journal wants, without polling.
-    pub fn answer_wants(&mut self) {
-        let cancel = CancellationToken::new();
-        let settings = FollowSettings { follow: false, ..FollowSettings::default() };
-        let status = watch::Sender::new(FollowStatus::default());
-        tokio::spawn(run(self.journal.clone(), self.upstream.clone(), settings, status, cancel.clone()));
-        self.following = Some(cancel.drop_guard());
+    /// The same over what another relay left.
+    pub async fn start_in(folder: TempDir, upstream: &str, settings: &[&str]) -> Self {
+        let app = App::build(&config(folder.path(), upstream, settings)).await.unwrap();
+        let url = format!("http://{}/", app.address());
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(app.run(stop.clone()));
+        Self { url, stop, running, folder }
     }
 
-    /// Fills the journal's projects from upstream's listing, once.
-    pub async fn seed(&self) {
-        let listing = self.upstream.listing().await.unwrap();
-        let projects = listing.projects.into_iter().map(|project| (project.name, project.serial)).collect();
-        self.journal.seed(projects, listing.last_serial.unwrap()).await.unwrap();
+    /// Stops it in order, and leaves its folder to the next.
+    pub async fn stop(self) -> TempDir {
+        self.stop.cancel();
+        self.running.await.unwrap();
+        self.folder
     }
+}
 
-    /// The same index after its memory is gone: a restart.
-    pub fn forgetful(&self, settings: IndexSettings) -> Index {
-        Index::new(self.upstream.clone(), self.journal.clone(), settings)
+fn config(folder: &Path, upstream: &str, settings: &[&str]) -> Config {
+    let mut sources = Sources::default();
+    sources.flag("test", "upstream.url", Some(upstream.to_owned()));
+    sources.flag("test", "http.listen", Some("127.0.0.1:0".to_owned()));
+    sources.flag("test", "data.folder", Some(folder.display().to_string()));
+    // The sandbox has no limit unless a test wants one.
+    sources.flag("test", "upstream.calls_per_second", Some("1000".to_owned()));
+    for setting in settings {
+        sources.set(setting).unwrap();
     }
-
-    /// An address on the relay.
-    pub fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.origin)
-    }
+    Config::read(sources).unwrap()
 }
