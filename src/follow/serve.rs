@@ -45,9 +45,14 @@ impl Follower {
         }
     }
 
+    /// Asks upstream, unless the journal knows by now: a caller may have looked just before the answer to the same
+    /// question came, and asked just after.
     async fn serve(&self, want: Want) -> Result<(), FollowError> {
         match want {
+            Want::Since(since) if self.journal.knows_after(since).await? => Ok(()),
             Want::Since(since) => self.fetch(since).await,
+            Want::LastSerial if self.journal.current_last_serial().is_ok() => Ok(()),
+            Want::Projects if self.journal.projects_known().is_ok() => Ok(()),
             Want::LastSerial | Want::Projects if self.settings.follow => self.await_listing().await,
             Want::LastSerial => self.hear().await.map(|_| ()),
             Want::Projects => self.list().await,
