@@ -4,9 +4,14 @@
 
 mod architecture;
 mod follow;
+mod files;
 mod index;
 mod journal;
+mod kill;
 mod sandbox;
+mod sandbox_faults;
 mod sandbox_pip;
+mod sandbox_rpc;
+mod sandbox_scale;
 mod support;
 mod upstream;

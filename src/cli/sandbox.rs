@@ -56,6 +56,7 @@ pub enum SandboxCommandError {
 /// Serves until the process is told to end.
 pub async fn run(args: SandboxArgs) -> Result<(), SandboxCommandError> {
     let scale = args.projects.map(|projects| ScaleSettings { projects, events: args.events });
+    let fixtures = scale.is_none();
     let sandbox = Sandbox::start(SandboxSettings {
         listen: args.listen,
         files_host: args.files_host,
@@ -69,8 +70,10 @@ pub async fn run(args: SandboxArgs) -> Result<(), SandboxCommandError> {
     })
     .await?;
     let url = sandbox.url();
-    writeln!(io::stdout(), "sandbox at {url}, last serial {}", sandbox.last_serial())?;
-    writeln!(io::stdout(), "  pip install --index-url {url}simple/ wire-top")?;
+    writeln!(io::stdout(), "sandbox at {url} (XML-RPC at {url}pypi), last serial {}", sandbox.last_serial())?;
+    if fixtures {
+        writeln!(io::stdout(), "  pip install --index-url {url}simple/ wire-top")?;
+    }
     writeln!(
         io::stdout(),
         "  curl -X POST {url}_sandbox/faults -d '{{\"route\":\"file\",\"effect\":{{\"kind\":\"cut\",\"at\":100}}}}'"

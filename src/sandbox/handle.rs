@@ -128,6 +128,7 @@ pub(super) async fn answer(
     };
     shared.requests.count(route, seen(&head.method, &label, &head.headers));
     metrics::counter!("cheesewire_sandbox_requests_total").increment(1);
+    tracing::debug!(method = %head.method, path = label, "asked");
     let mut plan = Plan::of(shared.faults.take(route, &label));
     tokio::time::sleep(plan.delay).await;
     if plan.reset {

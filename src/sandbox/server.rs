@@ -169,7 +169,7 @@ impl Sandbox {
         self.pause_or_resume(true).await
     }
 
-    /// Listens on the same address again.
+    /// Listens on the same address again; fails if another program has taken it meanwhile.
     pub async fn resume(&self) -> Result<(), SandboxError> {
         self.pause_or_resume(false).await
     }
@@ -177,7 +177,8 @@ impl Sandbox {
     async fn pause_or_resume(&self, paused: bool) -> Result<(), SandboxError> {
         let (done, finished) = oneshot::channel();
         self.shared.pauses.send(Pause { paused, done }).await.map_err(|_| SandboxError::Stopped)?;
-        finished.await.map_err(|_| SandboxError::Stopped)
+        let listening = finished.await.map_err(|_| SandboxError::Stopped)?;
+        listening.map_err(|error| SandboxError::Listen { address: self.address, error })
     }
 
     /// Closes the listener and all connections for good.

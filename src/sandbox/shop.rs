@@ -17,12 +17,20 @@ pub(super) struct Shop {
     projects: BTreeMap<ProjectName, Vec<Arc<Project>>>,
     files: HashMap<FilePath, Upload>,
     journal: Vec<Event>,
+    /// The last serial before anything happened at run time.
+    built: Serial,
 }
 
 impl Shop {
     /// Appends an event.
     pub(super) fn record(&mut self, event: Event) {
         self.journal.push(event);
+    }
+
+    /// Everything from now on happens at run time.
+    pub(super) fn built(mut self) -> Self {
+        self.built = self.last_event().map_or(Serial(0), |event| event.serial);
+        self
     }
 
     /// The last event.
@@ -45,7 +53,8 @@ impl Shop {
         }
         let states = self.projects.entry(name).or_default();
         if states.len() == STATES {
-            states.remove(0);
+            // Not the first: it stands for everything before.
+            states.remove(1);
         }
         states.push(Arc::new(project));
     }
@@ -63,23 +72,24 @@ impl Shop {
         }
     }
 
-    /// A project as it was at `serial`, or as far back as is known.
+    /// A project as it was at `serial`, or as far back as is known; none if it was made later.
     pub(super) fn project(&self, name: &ProjectName, at: Serial) -> Option<Arc<Project>> {
         let states = self.projects.get(name)?;
-        state_at(states, at).cloned()
+        self.state_at(states, at).cloned()
     }
 
     /// Every project in name order, as it was at `serial`.
     pub(super) fn projects(&self, at: Serial) -> impl Iterator<Item = &Arc<Project>> {
-        self.projects.values().filter_map(move |states| state_at(states, at))
+        self.projects.values().filter_map(move |states| self.state_at(states, at))
     }
 
     /// A file by its path.
     pub(super) fn file(&self, path: &FilePath) -> Option<Upload> {
         self.files.get(path).cloned()
     }
-}
 
-fn state_at(states: &[Arc<Project>], at: Serial) -> Option<&Arc<Project>> {
-    states.iter().rev().find(|state| state.last_serial <= at).or_else(|| states.first())
+    fn state_at<'a>(&self, states: &'a [Arc<Project>], at: Serial) -> Option<&'a Arc<Project>> {
+        let first = || states.first().filter(|state| state.last_serial <= self.built);
+        states.iter().rev().find(|state| state.last_serial <= at).or_else(first)
+    }
 }

@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn the_big_wheel_has_the_digests_that_its_fixture_states() {
         let fixture =
-            fixture::all().unwrap().into_iter().find(|fixture| fixture.name == "big-wheel").unwrap();
+            fixture::all().unwrap().into_iter().find(|(name, _)| name.as_str() == "big-wheel").unwrap().1;
         let release = fixture.releases().remove(0);
         let stated = release.bulk.clone().unwrap();
         let (mut crc, mut sha256) = (flate2::Crc::new(), Vec::new());
