@@ -41,7 +41,6 @@ pub(super) fn read(name: &ProjectName, body: &[u8], url: &Url) -> Result<Project
     }
     Ok(ProjectPage {
         name: name.clone(),
-        spelling: name.to_string(),
         api_minor: 0,
         versions: None,
         files,

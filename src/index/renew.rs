@@ -55,7 +55,10 @@ impl Inner {
             let standing = self.standing(key.project(), held.last_serial).await?;
             if standing != Standing::Gone {
                 count("slow");
-                return Ok(Arc::new(held.settled(self.settings.failure_pause, standing, true)));
+                let settled = Arc::new(held.settled(self.settings.failure_pause, standing, true));
+                // The next clients need not wait to learn the same; the renewal's end replaces it.
+                memo.put(key, settled.clone()).await;
+                return Ok(settled);
             }
         }
         count("renewed");
@@ -132,7 +135,7 @@ impl Inner {
 
     /// Upstream says 404 or 410: that is remembered for a moment, and what was kept is gone.
     async fn absent<T>(&self, key: &DocumentKey) -> Result<T, IndexError> {
-        self.forget(key).await?;
+        self.forget(key).await;
         let row = self.journal.project(key.project()).await?;
         self.absent.insert(key.clone(), row.and_then(|row| row.serial));
         Err(IndexError::NoSuchProject)

@@ -48,6 +48,22 @@ async fn a_slow_upstream_is_waited_for_only_if_nothing_is_kept() {
 }
 
 #[tokio::test]
+async fn one_client_waits_for_a_slow_upstream_and_the_next_ones_do_not() {
+    let sandbox = sandbox().await;
+    let patience = Duration::from_millis(300);
+    let relay = IndexRelay::start(&sandbox.url(), IndexSettings { patience, ..forgetful() }).await;
+    relay.index.page(&name("wire-core")).await.unwrap();
+    sandbox.faults().add(Fault::on(Route::Page, Effect::Delay { millis: 60_000 })).unwrap();
+    let many = async {
+        for _ in 0..20 {
+            relay.index.page(&name("wire-core")).await.unwrap();
+        }
+    };
+    // Waiting each would take 6 s.
+    tokio::time::timeout(10 * patience, many).await.unwrap();
+}
+
+#[tokio::test]
 async fn without_anything_kept_a_dead_upstream_is_a_503_that_says_when() {
     let sandbox = sandbox().await;
     let relay = IndexRelay::start(&sandbox.url(), quick()).await;
