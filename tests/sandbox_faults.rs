@@ -195,6 +195,11 @@ async fn the_same_is_done_over_http() {
             200,
             "remove file fresh-1.0.tar.gz",
         ),
+        (
+            r#"{"change": "publish", "name": "fresh", "version": "1.0", "files": ["py3-none-any"]}"#,
+            409,
+            "remove file fresh-1.0.tar.gz",
+        ),
         (r#"{"change": "yank", "name": "fresh", "version": "1.0", "reason": ""}"#, 200, "yank release"),
         (r#"{"change": "quarantine", "name": "fresh"}"#, 200, "project quarantined"),
         (r#"{"change": "remove_project", "name": "absent"}"#, 404, "project quarantined"),

@@ -58,4 +58,13 @@ async fn pip_installs_every_installable_project_and_its_sdist() {
     assert_eq!(run(&python, &["-c", program]).await.trim(), "2.0");
     assert_eq!(run(&venv.join("bin/tool-script"), &[]).await.trim(), "tool-script 1.0");
     run(&python, &["-m", "pip", "check"]).await;
+    let verify = "import base64, hashlib, importlib.metadata as metadata\n\
+        count = 0\n\
+        for file in metadata.files('big-wheel') + metadata.files('many-versions') + metadata.files('wire-core'):\n\
+        \x20   if file.hash:\n\
+        \x20       digest = hashlib.sha256(file.locate().read_bytes()).digest()\n\
+        \x20       assert base64.urlsafe_b64encode(digest).rstrip(b'=').decode() == file.hash.value, file\n\
+        \x20       count += 1\n\
+        assert count > 9, count";
+    run(&python, &["-c", verify]).await;
 }

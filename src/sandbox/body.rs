@@ -10,9 +10,9 @@ use http_body_util::{BodyExt, Full, StreamBody};
 
 use super::wire::Flushes;
 
-/// The connection is to be cut here.
+/// The connection is to be cut here: on demand, or because the rest cannot be written.
 #[derive(Debug, thiserror::Error)]
-#[error("cut on demand")]
+#[error("cut")]
 pub(super) struct Cut;
 
 pub(super) type Body = UnsyncBoxBody<Bytes, Cut>;
@@ -24,7 +24,12 @@ pub(super) fn whole(bytes: impl Into<Bytes>) -> Body {
 
 /// A body that is made while it is sent.
 pub(super) fn pieces(pieces: impl Iterator<Item = Bytes> + Send + 'static) -> Body {
-    BodyExt::boxed_unsync(StreamBody::new(stream::iter(pieces.map(|piece| Ok(Frame::data(piece))))))
+    try_pieces(pieces.map(Ok))
+}
+
+/// A body that is made while it is sent, and may turn out not to be possible.
+pub(super) fn try_pieces(pieces: impl Iterator<Item = Result<Bytes, Cut>> + Send + 'static) -> Body {
+    BodyExt::boxed_unsync(StreamBody::new(stream::iter(pieces.map(|piece| piece.map(Frame::data)))))
 }
 
 /// What is done to a body.

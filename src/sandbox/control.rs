@@ -72,11 +72,22 @@ fn add_fault(shared: &Shared, body: &[u8]) -> Result<Response<Body>, String> {
 async fn publish(shared: &Arc<Shared>, body: &[u8]) -> Result<Response<Body>, String> {
     let change: Change = read(body)?;
     let serial = super::change_catalogue(shared.clone(), change).await;
-    Ok(match serial {
-        Ok(serial) => reply(&json!({ "serial": serial })),
-        Err(error @ SandboxError::Absent(_)) => text(StatusCode::NOT_FOUND, &error.to_string()),
-        Err(error) => return Err(error.to_string()),
-    })
+    Ok(serial.map_or_else(|error| refusal(&error), |serial| reply(&json!({ "serial": serial }))))
+}
+
+fn refusal(error: &SandboxError) -> Response<Body> {
+    let status = match error {
+        SandboxError::Absent(_) => StatusCode::NOT_FOUND,
+        SandboxError::Pack { .. } => StatusCode::BAD_REQUEST,
+        SandboxError::FileExists(_) | SandboxError::Unchangeable => StatusCode::CONFLICT,
+        // Of the start; none comes from a change.
+        SandboxError::Listen { .. }
+        | SandboxError::Fixture { .. }
+        | SandboxError::List(_)
+        | SandboxError::TooManyEvents(_)
+        | SandboxError::Stopped => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    text(status, &error.to_string())
 }
 
 /// Answers first: the connection that asked is closed too.

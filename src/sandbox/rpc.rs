@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::model::{ProjectName, Serial};
 use crate::xmlrpc::{Call, Encoder, Fault, TooWide, Value, encode_response};
 
-use super::body::{Body, pieces, whole};
+use super::body::{Body, Cut, try_pieces, whole};
 use super::catalogue::Catalogue;
 use super::project::Project;
 
@@ -171,17 +169,24 @@ fn streamed(
     encoder.open_response();
     open(&mut encoder);
     let mut done = false;
-    pieces(std::iter::from_fn(move || {
+    try_pieces(std::iter::from_fn(move || {
         if done {
             return None;
         }
-        // Serials and times stay below 2³¹ here: what cannot be written ends the rows.
-        if !matches!(more(&mut encoder), Ok(true)) {
-            done = true;
-            close(&mut encoder);
-            encoder.close_response();
+        match more(&mut encoder) {
+            Ok(true) => {}
+            Ok(false) => {
+                done = true;
+                close(&mut encoder);
+                encoder.close_response();
+            }
+            // Rows are on their way: only a cut can say that they are not all.
+            Err(TooWide) => {
+                done = true;
+                return Some(Err(Cut));
+            }
         }
-        Some(encoder.take()).filter(|piece: &Bytes| !piece.is_empty())
+        Some(Ok(encoder.take()))
     }))
 }
 
