@@ -177,6 +177,21 @@ async fn a_thousand_files_never_exceed_the_bound() {
 }
 
 #[tokio::test]
+async fn entries_edited_by_hand_do_not_upset_the_account() {
+    let folder = folder();
+    let store = bounded(folder.path());
+    let (edited, other) = (content(1, 1000), content(2, 1000));
+    for (key, bytes) in [&edited, &other] {
+        keep(&store, key, bytes).await.unwrap();
+    }
+    std::fs::write(path_of(folder.path(), &edited.0), vec![0; 5000]).unwrap();
+    assert!(store.get(&edited.0).await.is_none());
+    let (key, bytes) = content(3, 1000);
+    keep(&store, &key, &bytes).await.unwrap();
+    assert!(store.get(&other.0).await.is_some(), "evicted for an account that went below zero");
+}
+
+#[tokio::test]
 async fn what_an_earlier_process_kept_counts_and_a_smaller_bound_is_reached() {
     let folder = folder();
     let before = Store::open(&settings(folder.path())).unwrap();
