@@ -3,9 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, unreachable_pub)]
 
 mod architecture;
+mod follow;
 mod files;
+mod index;
 mod journal;
 mod kill;
 mod sandbox;
+mod sandbox_faults;
+mod sandbox_pip;
+mod sandbox_rpc;
+mod sandbox_scale;
 mod support;
 mod upstream;

@@ -1,1 +1,3 @@
-//! To come.
+//! One file a subcommand.
+
+pub mod sandbox;

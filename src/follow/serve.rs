@@ -102,7 +102,7 @@ impl Follower {
 
     /// Asks for upstream's last serial, and tells the journal if nobody polls.
     async fn hear(&self) -> Result<Serial, FollowError> {
-        let last = self.last_serial().await?;
+        let last = self.upstream.changelog_last_serial().await?;
         if !self.settings.follow {
             self.journal.heard_last_serial(last).await?;
         }
@@ -111,7 +111,7 @@ impl Follower {
 
     /// Whether upstream had rows.
     async fn fetch_rows(&self, since: Serial) -> Result<bool, FollowError> {
-        let slice = self.slice(since).await?;
+        let slice = self.upstream.changelog_since(since).await?;
         let Some(last) = slice.last.filter(|&last| last > since) else { return Ok(false) };
         self.journal.append(slice.events, since, last).await?;
         Ok(true)

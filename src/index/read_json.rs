@@ -108,7 +108,10 @@ fn file(mut raw: RawFile, base: &Url) -> Option<PageFile> {
         Some(RawMetadata::Hashes(hashes)) if metadata_path(&path).is_some() => CoreMetadata::Yes(hashes),
         Some(RawMetadata::Flag(true)) if metadata_path(&path).is_some() => CoreMetadata::Yes(BTreeMap::new()),
         Some(RawMetadata::Hashes(_) | RawMetadata::Flag(_)) | None => {
-            raw.other.remove("data-dist-info-metadata");
+            // A third name that upstream has for it.
+            if let Some(advert) = raw.other.get_mut("data-dist-info-metadata") {
+                *advert = Value::Bool(false);
+            }
             CoreMetadata::No
         }
     };

@@ -1,60 +1,95 @@
 //! The index that a sandbox serves, whatever it is made from.
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::model::{Event, FilePath, ProjectName, Serial};
 
-use super::artefact::File;
-use super::project::Project;
+use super::SandboxError;
+use super::change::Change;
+use super::project::{Project, Upload};
+use super::scale::Scale;
 use super::shop::Shop;
 
-/// What is served.
-#[derive(Debug)]
-pub(super) struct Catalogue(RwLock<Shop>);
+/// What is served. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) enum Catalogue {
+    /// The fixtures, and what has happened to them since.
+    Fixtures(Arc<RwLock<Shop>>),
+    /// A large one that does not change.
+    Scale(Arc<Scale>),
+}
 
 impl Catalogue {
     pub(super) fn fixtures(shop: Shop) -> Self {
-        Self(RwLock::new(shop))
+        Self::Fixtures(Arc::new(RwLock::new(shop)))
     }
 
     /// The serial of the last event.
     pub(super) fn last_serial(&self) -> Serial {
-        self.read().last_event().map_or(Serial(0), |event| event.serial)
+        match self {
+            Self::Fixtures(shop) => read(shop).last_event().map_or(Serial(0), |event| event.serial),
+            Self::Scale(scale) => scale.last_serial(),
+        }
     }
 
     /// At most `limit` events after `serial`, ascending.
     pub(super) fn events_after(&self, serial: Serial, limit: usize) -> Vec<Event> {
-        self.read().events_after(serial, limit).to_vec()
+        match self {
+            Self::Fixtures(shop) => read(shop).events_after(serial, limit).to_vec(),
+            Self::Scale(scale) => scale.events_after(serial, limit),
+        }
     }
 
     /// A project as it was at a serial, or as far back as is known.
     pub(super) fn project(&self, name: &ProjectName, at: Serial) -> Option<Arc<Project>> {
-        self.read().project(name, at)
+        match self {
+            Self::Fixtures(shop) => read(shop).project(name, at),
+            Self::Scale(scale) => scale.project(name),
+        }
     }
 
     /// Registered spelling and last serial of every project, in the order of their normal names.
-    pub(super) fn listing(&self, at: Serial) -> impl Iterator<Item = (String, Serial)> + Send + use<> {
-        let row = |project: &Arc<Project>| (project.name.clone(), project.last_serial.min(at));
-        let rows: Vec<_> = self.read().projects(at).map(row).collect();
-        rows.into_iter()
+    pub(super) fn listing(&self, at: Serial) -> Box<dyn Iterator<Item = (String, Serial)> + Send> {
+        let aged = move |(name, serial): (String, Serial)| (name, serial.min(at));
+        match self {
+            Self::Fixtures(shop) => {
+                let row = |project: &Arc<Project>| (project.name.clone(), project.last_serial);
+                let rows: Vec<_> = read(shop).projects(at).map(row).collect();
+                Box::new(rows.into_iter().map(aged))
+            }
+            Self::Scale(scale) => {
+                let scale = scale.clone();
+                Box::new((0..).map_while(move |place| scale.listed(place)).map(aged))
+            }
+        }
     }
 
-    /// Every project as it is now.
+    /// Every project as it is now; none of a large index, whose projects have neither roles nor classifiers
+    /// to be found by.
     pub(super) fn projects(&self) -> Vec<Arc<Project>> {
-        self.read().projects(Serial(i64::MAX)).cloned().collect()
+        match self {
+            Self::Fixtures(shop) => read(shop).projects(Serial(i64::MAX)).cloned().collect(),
+            Self::Scale(_) => Vec::new(),
+        }
     }
 
     /// A file by its path.
-    pub(super) fn file(&self, path: &FilePath) -> Option<Arc<File>> {
-        self.read().file(path)
+    pub(super) fn file(&self, path: &FilePath) -> Option<Upload> {
+        match self {
+            Self::Fixtures(shop) => read(shop).file(path),
+            Self::Scale(scale) => scale.file(path),
+        }
     }
 
-    /// For changing it.
-    pub(super) fn write(&self) -> RwLockWriteGuard<'_, Shop> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    /// Makes something happen. The serial of its last event.
+    pub(super) fn change(&self, change: Change) -> Result<Serial, SandboxError> {
+        match self {
+            Self::Fixtures(shop) => shop.write().unwrap_or_else(PoisonError::into_inner).change(change),
+            Self::Scale(_) => Err(SandboxError::Unchangeable),
+        }
     }
+}
 
-    fn read(&self) -> RwLockReadGuard<'_, Shop> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
-    }
+fn read(shop: &RwLock<Shop>) -> RwLockReadGuard<'_, Shop> {
+    shop.read().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::model::{Event, ProjectName, Serial};
+use crate::model::{Action, Event, ProjectName, Serial};
 
 use super::SandboxError;
 use super::artefact::{File, Recipe};
@@ -47,7 +47,7 @@ impl Publication {
 #[serde(tag = "change", rename_all = "snake_case")]
 pub enum Change {
     /// A release, or further files of one.
-    Publish(Publication),
+    Publish(Box<Publication>),
     /// A file goes.
     RemoveFile {
         /// The project.
@@ -94,7 +94,7 @@ pub enum Change {
         /// The role.
         role: Role,
     },
-    /// Any other action; it changes nothing but serials.
+    /// Any other action; it changes nothing but serials. (An old `remove` without a version removes.)
     Note {
         /// The project.
         name: String,
@@ -130,7 +130,10 @@ impl Shop {
             apply(project, &change, &mut events)?;
         }
         let Some(mut project) = next else { return Err(absent(&spelling)) };
-        let gone = matches!(change_of(&events), Some("remove project"));
+        // Whoever notes an old bare `remove` removes the project too.
+        let gone = events.last().is_some_and(|(version, action)| {
+            Action::parse(action, version.is_some()) == Action::RemoveProject
+        });
         let first = self.last_event().map_or((0, 0), |event| (event.serial.0, event.time));
         for (n, (version, action)) in (1..).zip(events) {
             let (serial, time) = (first.0 + n * STEP, first.1 + n * STEP);
@@ -149,10 +152,6 @@ impl Shop {
 }
 
 type Events = Vec<(Option<String>, String)>;
-
-fn change_of(events: &Events) -> Option<&str> {
-    events.last().map(|(_, action)| action.as_str())
-}
 
 /// Gives the file of an `add` event its time.
 fn stamp(project: &mut Project, action: &str, time: i64) {
@@ -194,20 +193,18 @@ fn new_project(name: &str) -> Project {
 
 fn publish(project: &mut Project, wanted: &Publication, events: &mut Events) -> Result<(), SandboxError> {
     let version = Some(wanted.version.clone());
-    let place = match project.releases.iter().position(|release| release.version == wanted.version) {
-        Some(place) => place,
-        None => {
-            events.push((version.clone(), "new release".to_owned()));
-            project.releases.push(Release {
-                version: wanted.version.clone(),
-                info: Arc::new(wanted.info.clone()),
-                files: Vec::new(),
-                yanked: None,
-                quarantined: false,
-            });
-            project.releases.len() - 1
-        }
-    };
+    let known = project.releases.iter().position(|release| release.version == wanted.version);
+    let place = known.unwrap_or_else(|| {
+        events.push((version.clone(), "new release".to_owned()));
+        project.releases.push(Release {
+            version: wanted.version.clone(),
+            info: Arc::new(wanted.info.clone()),
+            files: Vec::new(),
+            yanked: None,
+            quarantined: false,
+        });
+        project.releases.len() - 1
+    });
     let name = project.name.clone();
     let release = &mut project.releases[place];
     for form in &wanted.files {

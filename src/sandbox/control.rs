@@ -45,7 +45,10 @@ pub(super) async fn answer(shared: &Arc<Shared>, method: &Method, path: &str, bo
             *shared.xmlrpc.write().unwrap_or_else(PoisonError::into_inner) = mode;
             reply(&json!({}))
         }),
-        _ => Ok(text(StatusCode::NOT_FOUND, "see README, section sandbox, for what is here")),
+        _ => Ok(text(
+            StatusCode::NOT_FOUND,
+            "here are faults (GET, POST, DELETE), requests (GET, DELETE), publish, pause and xmlrpc (POST)",
+        )),
     };
     answered.unwrap_or_else(|reason| text(StatusCode::BAD_REQUEST, &reason))
 }
@@ -87,8 +90,13 @@ fn pause(shared: &Arc<Shared>, body: &[u8]) -> Result<Response<Body>, String> {
         for paused in [true, false] {
             let (done, finished) = tokio::sync::oneshot::channel();
             // An error means that the sandbox has stopped meanwhile.
-            if shared.pauses.send(Pause { paused, done }).await.is_err() || finished.await.is_err() {
+            if shared.pauses.send(Pause { paused, done }).await.is_err() {
                 return;
+            }
+            match finished.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return tracing::error!(%error, "the sandbox cannot listen again"),
+                Err(_) => return,
             }
             if paused {
                 tokio::time::sleep(Duration::from_secs_f64(seconds)).await;

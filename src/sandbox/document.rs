@@ -1,5 +1,7 @@
 //! `/pypi/NAME/json` and `/pypi/NAME/VERSION/json`, with today's fields.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use crate::model::{Serial, Stamp};
@@ -21,9 +23,10 @@ pub(super) fn json(
     let ownership = json!({ "organization": project.organization, "roles": project.roles });
     document.insert("ownership".to_owned(), ownership);
     if whole {
-        let releases: Map<String, Value> =
-            project.shown().map(|release| (release.version.clone(), files(release, origins))).collect();
-        document.insert("releases".to_owned(), Value::Object(releases));
+        // Warehouse sorts keys as text.
+        let releases: BTreeMap<&str, Value> =
+            project.shown().map(|release| (release.version.as_str(), files(release, origins))).collect();
+        document.insert("releases".to_owned(), json!(releases));
     }
     document.insert("urls".to_owned(), files(release, origins));
     document.insert("vulnerabilities".to_owned(), json!([]));

@@ -3,6 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 
+use super::scale::{ListError, ScaleSettings};
+
 /// A sandbox's error. None is helped by a retry.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
@@ -38,6 +40,15 @@ pub enum SandboxError {
     /// A file name can be used once.
     #[error("there is a file of that name: {0}")]
     FileExists(String),
+    /// The list of projects is no list.
+    #[error(transparent)]
+    List(#[from] ListError),
+    /// More events than serials.
+    #[error("{0} events; at most {most} keep serials below 2^31", most = ScaleSettings::MOST_EVENTS)]
+    TooManyEvents(u64),
+    /// Nothing happens in a large index.
+    #[error("an index made with --projects cannot be changed")]
+    Unchangeable,
     /// It has been stopped.
     #[error("the sandbox has stopped")]
     Stopped,

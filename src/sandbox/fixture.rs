@@ -133,13 +133,13 @@ impl Fixture {
 }
 
 /// Reads all of them.
-pub(super) fn all() -> Result<Vec<Fixture>, SandboxError> {
+pub(super) fn all() -> Result<Vec<(ProjectName, Fixture)>, SandboxError> {
     let mut found = Vec::new();
     for (file, text) in FILES {
         let document: Document = toml::from_str(text)
             .map_err(|error| SandboxError::Fixture { file, reason: error.to_string() })?;
         for mut fixture in document.project {
-            ProjectName::parse(&fixture.name).map_err(|error| SandboxError::Fixture {
+            let name = ProjectName::parse(&fixture.name).map_err(|error| SandboxError::Fixture {
                 file,
                 reason: format!("{}: {error}", fixture.name),
             })?;
@@ -147,7 +147,7 @@ pub(super) fn all() -> Result<Vec<Fixture>, SandboxError> {
                 let times = fixture.description_bytes.div_ceil(description.len().max(1));
                 *description = description.repeat(times.max(1));
             }
-            found.push(fixture);
+            found.push((name, fixture));
         }
     }
     Ok(found)

@@ -34,7 +34,7 @@ const ROWS: usize = 1_000;
 pub(super) struct Shared {
     pub(super) settings: SandboxSettings,
     pub(super) origins: Origins,
-    pub(super) catalogue: Arc<Catalogue>,
+    pub(super) catalogue: Catalogue,
     pub(super) faults: Faults,
     pub(super) requests: Requests,
     pub(super) limiter: Option<Limiter>,
@@ -128,6 +128,7 @@ pub(super) async fn answer(
     };
     shared.requests.count(route, seen(&head.method, &label, &head.headers));
     metrics::counter!("cheesewire_sandbox_requests_total").increment(1);
+    tracing::debug!(method = %head.method, path = label, "asked");
     let mut plan = Plan::of(shared.faults.take(route, &label));
     tokio::time::sleep(plan.delay).await;
     if plan.reset {
@@ -205,7 +206,7 @@ impl Shared {
             (Route::Json, ["pypi", name, "json", ..]) => self.json(asked, name, None, at),
             (Route::Json, ["pypi", name, version, "json", ..]) => self.json(asked, name, Some(version), at),
             (Route::File, ["packages", rest @ ..]) => {
-                self.file(&rest.join("/")).map(|file| respond::file(asked, file))
+                self.file(&rest.join("/")).map(|file| respond::file(asked, &file, self.settings.file_etags))
             }
             (Route::Metadata, ["packages", rest @ ..]) => self.metadata(asked, &rest.join("/")),
             (Route::Provenance, ["integrity", name, version, file, "provenance"]) => {
@@ -287,12 +288,12 @@ impl Shared {
         Some(document(asked, body.to_string(), &manner))
     }
 
-    fn file(&self, path: &str) -> Option<Arc<super::File>> {
+    fn file(&self, path: &str) -> Option<super::Upload> {
         self.catalogue.file(&FilePath::parse(path).ok()?)
     }
 
     fn metadata(&self, asked: &Asked<'_>, path: &str) -> Option<Response<Body>> {
-        let metadata = self.file(path.strip_suffix(".metadata")?)?.metadata.clone()?;
+        let metadata = self.file(path.strip_suffix(".metadata")?)?.file.metadata.clone()?;
         let manner = Manner {
             content_type: "application/octet-stream",
             cache_control: "max-age=365000000, immutable, public",

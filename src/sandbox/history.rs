@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 
-use crate::model::{Event, ProjectName, Serial};
+use crate::model::{Event, Serial};
 
 use super::SandboxError;
 use super::artefact::{File, Recipe, mix};
@@ -36,27 +36,25 @@ struct Story {
 pub(super) fn build() -> Result<Shop, SandboxError> {
     let mut projects = Vec::new();
     let mut stories: Vec<Story> = (0..GONE).map(gone).collect();
-    for fixture in all()? {
+    for (name, fixture) in all()? {
         let project =
             make(&fixture).map_err(|error| SandboxError::Pack { project: fixture.name.clone(), error })?;
         stories.push(story(&fixture, &project));
-        projects.push(project);
+        projects.push((name, project));
     }
     let mut shop = Shop::default();
-    let told = tell(stories, &mut shop);
-    for mut project in projects {
-        let Some((serial, times)) = told.get(&project.name) else { continue };
-        project.last_serial = *serial;
-        for upload in project.releases.iter_mut().flat_map(|release| &mut release.files) {
-            if let Some(time) = times.get(&upload.file.filename) {
-                upload.time = *time;
+    let mut told = tell(stories, &mut shop);
+    for (name, mut project) in projects {
+        // Every story begins with an event, so each is there.
+        if let Some((serial, times)) = told.remove(&project.name) {
+            project.last_serial = serial;
+            for upload in project.releases.iter_mut().flat_map(|release| &mut release.files) {
+                upload.time = times.get(&upload.file.filename).copied().unwrap_or(FIRST_TIME);
             }
         }
-        let name = ProjectName::parse(&project.name)
-            .map_err(|error| SandboxError::Fixture { file: "", reason: error.to_string() })?;
         shop.put(name, project);
     }
-    Ok(shop)
+    Ok(shop.built())
 }
 
 fn make(fixture: &Fixture) -> io::Result<Project> {
@@ -149,7 +147,7 @@ fn gone(n: u64) -> Story {
     }
     steps.push_back((version(), format!("remove file {file}")));
     // Before 2012 an action was `remove`, with a version or without one.
-    if n % 4 == 0 {
+    if n.is_multiple_of(4) {
         steps.extend([(version(), "remove".to_owned()), (None, "remove".to_owned())]);
     } else {
         steps.extend([(version(), "remove release".to_owned()), (None, "remove project".to_owned())]);

@@ -97,7 +97,7 @@ pub(super) fn json(project: &Project, serial: Serial, origins: &Origins) -> Valu
             })
         })
         .collect();
-    let versions: Vec<&str> = project.shown().map(|release| release.version.as_str()).collect();
+    let versions: Vec<&str> = project.in_order().map(|release| release.version.as_str()).collect();
     let mut status = json!({ "status": project.status });
     if let Some(reason) = &project.status_reason {
         status["reason"] = json!(reason);

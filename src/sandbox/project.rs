@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Serial, latest};
+use crate::model::{Serial, latest, newest_first};
 
 use super::artefact::File;
 use super::info::Info;
@@ -110,8 +110,15 @@ impl Project {
         self.shown().find(|release| release.version == version)
     }
 
-    /// Every shown file with its release, oldest release first.
+    /// The shown releases in the order of their versions, as index pages have them.
+    pub(super) fn in_order(&self) -> impl Iterator<Item = &Release> {
+        let mut releases: Vec<&Release> = self.shown().collect();
+        newest_first(&mut releases, |release| &release.version);
+        releases.into_iter().rev()
+    }
+
+    /// Every shown file with its release, in the order of versions.
     pub fn files(&self) -> impl Iterator<Item = (&Release, &Upload)> {
-        self.shown().flat_map(|release| release.files.iter().map(move |upload| (release, upload)))
+        self.in_order().flat_map(|release| release.files.iter().map(move |upload| (release, upload)))
     }
 }

@@ -1,7 +1,7 @@
 //! Answers with the headers that upstream has: validators, lifetimes, serials, ranges.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -10,8 +10,8 @@ use md5::{Digest as _, Md5};
 
 use crate::model::Serial;
 
-use super::artefact::File;
 use super::body::{Body, pieces, whole};
+use super::project::Upload;
 
 /// Piece of a file that is sent at once: large enough for full speed, small for a thousand connections.
 const PIECE: usize = 128 * 1024;
@@ -110,16 +110,21 @@ fn tagged(
 }
 
 /// A package file, whole or a single range of it.
-pub(super) fn file(asked: &Asked<'_>, file: Arc<File>) -> Response<Body> {
+pub(super) fn file(asked: &Asked<'_>, upload: &Upload, with_etag: bool) -> Response<Body> {
+    let file = upload.file.clone();
     let size = file.content.size();
-    let etag = format!("\"{}\"", file.digests.md5);
-    if asked.has(&etag) {
+    let etag = with_etag.then(|| format!("\"{}\"", file.digests.md5));
+    let uploaded = UNIX_EPOCH + Duration::from_secs(u64::try_from(upload.time).unwrap_or(0));
+    let modified = httpdate::fmt_http_date(uploaded);
+    if let Some(etag) = etag.as_deref().filter(|etag| asked.has(etag)) {
         let mut response = Response::new(whole(""));
         *response.status_mut() = StatusCode::NOT_MODIFIED;
-        set(&mut response, header::ETAG, &etag);
+        set(&mut response, header::ETAG, etag);
         return response;
     }
-    let same = asked.header(header::IF_RANGE).is_none_or(|tag| tag == etag);
+    let same = asked
+        .header(header::IF_RANGE)
+        .is_none_or(|validator| Some(validator) == etag.as_deref() || validator == modified);
     let wanted = asked.header(header::RANGE).filter(|_| same).map_or(Wanted::All, |text| wanted(text, size));
     let (status, range) = match wanted {
         Wanted::All => (StatusCode::OK, 0..size),
@@ -152,7 +157,10 @@ pub(super) fn file(asked: &Asked<'_>, file: Arc<File>) -> Response<Body> {
     }
     set(&mut response, header::CONTENT_LENGTH, &(range.end - range.start).to_string());
     set(&mut response, header::CONTENT_TYPE, content_type);
-    set(&mut response, header::ETAG, &etag);
+    if let Some(etag) = &etag {
+        set(&mut response, header::ETAG, etag);
+    }
+    set(&mut response, header::LAST_MODIFIED, &modified);
     set(&mut response, header::ACCEPT_RANGES, "bytes");
     set(&mut response, header::CACHE_CONTROL, "max-age=365000000, immutable, public");
     response

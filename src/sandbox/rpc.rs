@@ -58,7 +58,7 @@ const JSON: &str = "This index no longer supports this XMLRPC method. Use the JS
 const GONE: &str = "This API has been removed.";
 
 /// What a method gives, or refuses with.
-pub(super) fn answer(catalogue: &Arc<Catalogue>, call: &Call, rows: usize) -> Result<Body, Fault> {
+pub(super) fn answer(catalogue: &Catalogue, call: &Call, rows: usize) -> Result<Body, Fault> {
     match call.method.as_str() {
         "changelog_last_serial" => {
             arguments(call, [])?;
@@ -124,7 +124,7 @@ fn small(value: &Value, wide: bool) -> Result<Body, Fault> {
     Ok(whole(encode_response(value, wide)?))
 }
 
-fn changelog(catalogue: Arc<Catalogue>, since: Serial, rows: usize, wide: bool) -> Body {
+fn changelog(catalogue: Catalogue, since: Serial, rows: usize, wide: bool) -> Body {
     let (mut after, mut left) = (since, rows);
     streamed(wide, Encoder::open_array, Encoder::close_array, move |encoder| {
         let events = catalogue.events_after(after, left.min(ROWS));

@@ -1,7 +1,9 @@
 //! The listener and its connections; a pause closes both for real.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -16,8 +18,11 @@ use super::wire::Wire;
 /// To close the listener and every connection, or to open it again; acknowledged when done.
 pub(super) struct Pause {
     pub(super) paused: bool,
-    pub(super) done: oneshot::Sender<()>,
+    pub(super) done: oneshot::Sender<io::Result<()>>,
 }
+
+/// After a failed `accept`: with no descriptor left it would fail again at once, a core's worth of times.
+const BREATH: Duration = Duration::from_millis(10);
 
 /// Accepts until `stop`.
 pub(super) async fn run(
@@ -42,11 +47,15 @@ pub(super) async fn run(
                 Ok((stream, _)) => {
                     tokio::spawn(connection(stream, shared.clone(), connections.clone()));
                 }
-                // The peer gave up before it was accepted, or descriptors are short for a moment.
-                Err(error) => tracing::debug!(%error, "a connection could not be accepted"),
+                // The peer gave up before it was accepted, or descriptors are short for a while.
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(BREATH).await;
+                }
             },
             pause = pauses.recv() => {
                 let Some(Pause { paused, done }) = pause else { return };
+                let mut result = Ok(());
                 if paused {
                     listener = None;
                     connections.cancel();
@@ -54,11 +63,11 @@ pub(super) async fn run(
                     connections = stop.child_token();
                     match TcpListener::bind(address).await {
                         Ok(bound) => listener = Some(bound),
-                        Err(error) => tracing::error!(%error, %address, "the sandbox cannot listen again"),
+                        Err(error) => result = Err(error),
                     }
                 }
                 // Who asked may have left: nobody to tell then.
-                let _ = done.send(());
+                let _ = done.send(result);
             }
         }
     }

@@ -19,6 +19,7 @@ use super::limit::Limiter;
 use super::page::Origins;
 use super::project::Project;
 use super::requests::{RequestCounts, Requests};
+use super::scale::Scale;
 use super::serve::{Pause, run};
 use super::shop::Shop;
 use super::{File, SandboxError, SandboxSettings, history};
@@ -64,7 +65,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 pub(super) async fn change_catalogue(shared: Arc<Shared>, change: Change) -> Result<Serial, SandboxError> {
-    blocking(move || shared.catalogue.write().change(change)).await
+    blocking(move || shared.catalogue.change(change)).await
 }
 
 impl Sandbox {
@@ -72,16 +73,20 @@ impl Sandbox {
     pub async fn start(settings: SandboxSettings) -> Result<Self, SandboxError> {
         let wanted = settings.listen;
         let failed = |error| SandboxError::Listen { address: wanted, error };
-        let shop = blocking(fixtures).await?;
+        let scale = settings.scale.clone();
+        let catalogue = blocking(move || match scale {
+            Some(scale) => Ok(Catalogue::Scale(Arc::new(Scale::open(&scale)?))),
+            None => fixtures().map(Catalogue::fixtures),
+        })
+        .await?;
         let listener = TcpListener::bind(wanted).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let index = origin(&reachable(address).ip().to_string(), address);
-        let files =
-            settings.files_host.as_deref().map_or_else(|| index.clone(), |host| origin(host, address));
+        let base = origin(&reachable(address).ip().to_string(), address);
+        let files = settings.files_host.as_deref().map_or_else(|| base.clone(), |host| origin(host, address));
         let (pauses, received) = mpsc::channel(1);
         let shared = Arc::new(Shared {
-            origins: Origins { index, files },
-            catalogue: Arc::new(Catalogue::fixtures(shop)),
+            origins: Origins { index: base, files },
+            catalogue,
             faults: Faults::default(),
             requests: Requests::default(),
             limiter: settings.rate_limit.map(Limiter::new),
@@ -146,7 +151,7 @@ impl Sandbox {
 
     /// Publishes a release or further files of one. The serial of its last event.
     pub async fn publish(&self, publication: Publication) -> Result<Serial, SandboxError> {
-        self.change(Change::Publish(publication)).await
+        self.change(Change::Publish(publication.into())).await
     }
 
     /// Makes something happen to a project, with its events. The serial of the last of them.
@@ -164,7 +169,7 @@ impl Sandbox {
         self.pause_or_resume(true).await
     }
 
-    /// Listens on the same address again.
+    /// Listens on the same address again; fails if another program has taken it meanwhile.
     pub async fn resume(&self) -> Result<(), SandboxError> {
         self.pause_or_resume(false).await
     }
@@ -172,7 +177,8 @@ impl Sandbox {
     async fn pause_or_resume(&self, paused: bool) -> Result<(), SandboxError> {
         let (done, finished) = oneshot::channel();
         self.shared.pauses.send(Pause { paused, done }).await.map_err(|_| SandboxError::Stopped)?;
-        finished.await.map_err(|_| SandboxError::Stopped)
+        let listening = finished.await.map_err(|_| SandboxError::Stopped)?;
+        listening.map_err(|error| SandboxError::Listen { address: self.address, error })
     }
 
     /// Closes the listener and all connections for good.

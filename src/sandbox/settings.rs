@@ -3,6 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use super::scale::ScaleSettings;
+
 /// Settings of a sandbox; the default one listens on a free port of the loopback and has no limits.
 #[derive(Debug, Clone)]
 pub struct SandboxSettings {
@@ -20,8 +22,13 @@ pub struct SandboxSettings {
     pub changelog_rows: usize,
     /// `/simple/` has a JSON form. Default: yes.
     pub simple_json: bool,
+    /// Files have an `ETag`. WIRE.md section 8 has it on all but files, the file host itself gives one, and
+    /// resuming needs one. Default: yes; without it only `Last-Modified` tells versions of a file apart.
+    pub file_etags: bool,
     /// An empty or missing `User-Agent` gets 406. Default: no, since `curl -A ''` is not the usual test.
     pub refuse_anonymous: bool,
+    /// A large index instead of the fixtures. Default: the fixtures.
+    pub scale: Option<ScaleSettings>,
 }
 
 /// How many XML-RPC calls are answered.
@@ -42,7 +49,9 @@ impl Default for SandboxSettings {
             rate_limit: None,
             changelog_rows: 50_000,
             simple_json: true,
+            file_etags: true,
             refuse_anonymous: false,
+            scale: None,
         }
     }
 }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use crate::model::{Event, FilePath, ProjectName, Serial};
 
-use super::artefact::File;
-use super::project::Project;
+use super::project::{Project, Upload};
 
 /// As many states of a project are kept for stale answers; a test changes a project a few times.
 const STATES: usize = 16;
@@ -16,14 +15,22 @@ const STATES: usize = 16;
 pub(super) struct Shop {
     /// The states of each live project, oldest first, never empty.
     projects: BTreeMap<ProjectName, Vec<Arc<Project>>>,
-    files: HashMap<FilePath, Arc<File>>,
+    files: HashMap<FilePath, Upload>,
     journal: Vec<Event>,
+    /// The last serial before anything happened at run time.
+    built: Serial,
 }
 
 impl Shop {
     /// Appends an event.
     pub(super) fn record(&mut self, event: Event) {
         self.journal.push(event);
+    }
+
+    /// Everything from now on happens at run time.
+    pub(super) fn built(mut self) -> Self {
+        self.built = self.last_event().map_or(Serial(0), |event| event.serial);
+        self
     }
 
     /// The last event.
@@ -42,11 +49,12 @@ impl Shop {
     pub(super) fn put(&mut self, name: ProjectName, project: Project) {
         self.forget_files(&name);
         for upload in project.releases.iter().flat_map(|release| &release.files) {
-            self.files.insert(upload.file.path.clone(), upload.file.clone());
+            self.files.insert(upload.file.path.clone(), upload.clone());
         }
         let states = self.projects.entry(name).or_default();
         if states.len() == STATES {
-            states.remove(0);
+            // Not the first: it stands for everything before.
+            states.remove(1);
         }
         states.push(Arc::new(project));
     }
@@ -64,23 +72,24 @@ impl Shop {
         }
     }
 
-    /// A project as it was at `serial`, or as far back as is known.
+    /// A project as it was at `serial`, or as far back as is known; none if it was made later.
     pub(super) fn project(&self, name: &ProjectName, at: Serial) -> Option<Arc<Project>> {
         let states = self.projects.get(name)?;
-        state_at(states, at).cloned()
+        self.state_at(states, at).cloned()
     }
 
     /// Every project in name order, as it was at `serial`.
     pub(super) fn projects(&self, at: Serial) -> impl Iterator<Item = &Arc<Project>> {
-        self.projects.values().filter_map(move |states| state_at(states, at))
+        self.projects.values().filter_map(move |states| self.state_at(states, at))
     }
 
     /// A file by its path.
-    pub(super) fn file(&self, path: &FilePath) -> Option<Arc<File>> {
+    pub(super) fn file(&self, path: &FilePath) -> Option<Upload> {
         self.files.get(path).cloned()
     }
-}
 
-fn state_at(states: &[Arc<Project>], at: Serial) -> Option<&Arc<Project>> {
-    states.iter().rev().find(|state| state.last_serial <= at).or_else(|| states.first())
+    fn state_at<'a>(&self, states: &'a [Arc<Project>], at: Serial) -> Option<&'a Arc<Project>> {
+        let first = || states.first().filter(|state| state.last_serial <= self.built);
+        states.iter().rev().find(|state| state.last_serial <= at).or_else(first)
+    }
 }

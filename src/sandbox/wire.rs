@@ -22,8 +22,8 @@ pub(super) struct Flushes(watch::Receiver<()>);
 
 impl Wire {
     pub(super) fn new(stream: TcpStream) -> (Self, Flushes) {
-        let (flushed, flushes) = watch::channel(());
-        (Self { stream, flushed }, Flushes(flushes))
+        let (flushed, receiver) = watch::channel(());
+        (Self { stream, flushed }, Flushes(receiver))
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use cheesewire::xmlrpc::{Fault, Limits, Value, decode_response, encode_call};
 use reqwest::header::HeaderMap;
-use reqwest::{Client, Method, redirect};
+use reqwest::{Body, Client, Method, Response, redirect};
 
 /// A whole answer.
 #[derive(Debug)]
@@ -50,9 +50,12 @@ pub async fn get_with(method: Method, url: &str, headers: &[(&str, &str)]) -> Re
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let response = request.send().await?;
+    Ok(read(request.send().await?).await)
+}
+
+async fn read(response: Response) -> Answer {
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    Ok(Answer { status, headers, body: response.bytes().await.map(|body| body.to_vec()) })
+    Answer { status, headers, body: response.bytes().await.map(|body| body.to_vec()) }
 }
 
 /// A GET that gets an answer.
@@ -60,10 +63,14 @@ pub async fn get(url: &str) -> Answer {
     get_with(Method::GET, url, &[]).await.unwrap()
 }
 
+/// A POST of XML or JSON that gets an answer.
+pub async fn post(url: &str, body: impl Into<Body>) -> Answer {
+    let request = client().post(url).header("content-type", "text/xml").body(body);
+    read(request.send().await.unwrap()).await
+}
+
 /// An XML-RPC call.
 pub async fn call(base: &str, method: &str, params: &[Value]) -> Result<Value, Fault> {
-    let body = encode_call(method, params).unwrap();
-    let request = client().post(format!("{base}pypi")).header("content-type", "text/xml").body(body);
-    let answer = request.send().await.unwrap().bytes().await.unwrap();
-    decode_response(&answer, Limits { depth: 64 }).unwrap()
+    let answer = post(&format!("{base}pypi"), encode_call(method, params).unwrap()).await;
+    decode_response(answer.bytes(), Limits { depth: 64 }).unwrap()
 }

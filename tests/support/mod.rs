@@ -1,10 +1,13 @@
 //! Builders that the tests share.
 
-mod client;
-mod files;
-mod sandbox;
 pub mod scripted;
 
-pub use client::{Answer, call, get, get_with};
+mod client;
+mod files;
+mod relay;
+mod sandbox;
+
+pub use client::{Answer, call, get, get_with, post};
 pub use files::Files;
+pub use relay::IndexRelay;
 pub use sandbox::sandbox;

@@ -14,4 +14,4 @@ pub use content::Content;
 pub use digests::Digests;
 pub use file::File;
 pub(super) use noise::mix;
-pub(super) use recipe::{Bulk, Recipe};
+pub(super) use recipe::{Bulk, Recipe, stem};

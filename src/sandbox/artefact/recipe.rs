@@ -36,22 +36,12 @@ pub(crate) struct Recipe<'a> {
 }
 
 impl Recipe<'_> {
-    /// The name in file names and of the module: normal form, with `_`.
     pub(super) fn module(&self) -> String {
-        let mut module = String::with_capacity(self.name.len());
-        for c in self.name.chars() {
-            match c {
-                '-' | '_' | '.' if module.ends_with('_') => {}
-                '-' | '_' | '.' => module.push('_'),
-                _ => module.push(c.to_ascii_lowercase()),
-            }
-        }
-        module
+        module(self.name)
     }
 
-    /// `NAME-VERSION`, as file names have it (PEP 427 escapes the version's `-`).
     pub(super) fn stem(&self) -> String {
-        format!("{}-{}", self.module(), self.version.replace('-', "_"))
+        stem(self.name, self.version)
     }
 
     /// The module's only source file.
@@ -73,6 +63,24 @@ impl Recipe<'_> {
     pub(super) fn metadata(&self) -> String {
         metadata::text(self.name, self.version, self.info)
     }
+}
+
+/// The name in file names and of the module: normal form, with `_`.
+fn module(name: &str) -> String {
+    let mut module = String::with_capacity(name.len());
+    for c in name.chars() {
+        match c {
+            '-' | '_' | '.' if module.ends_with('_') => {}
+            '-' | '_' | '.' => module.push('_'),
+            _ => module.push(c.to_ascii_lowercase()),
+        }
+    }
+    module
+}
+
+/// `NAME-VERSION`, as file names have it (PEP 427 escapes the version's `-`).
+pub(crate) fn stem(name: &str, version: &str) -> String {
+    format!("{}-{}", module(name), version.replace('-', "_"))
 }
 
 /// A row of `RECORD`.

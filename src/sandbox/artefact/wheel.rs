@@ -31,7 +31,8 @@ pub(super) fn pack(recipe: &Recipe<'_>, tag: &str) -> (Content, Digests) {
         zip.outside(&name, bulk.crc32, bulk.len);
     }
     let name = format!("{info}/RECORD");
-    rows += &format!("{name},,\n");
+    rows.push_str(&name);
+    rows.push_str(",,\n");
     zip.member(&name, rows.as_bytes());
     let content = Content::archive(zip.finish());
     let digests = recipe.bulk.map_or_else(|| Digests::of(&content), |bulk| bulk.wheel.clone());
@@ -46,7 +47,9 @@ fn wheel_text(tag: &str) -> String {
     for python in pythons {
         for abi in abis.clone() {
             for platform in platforms.clone() {
-                text += &format!("Tag: {python}-{abi}-{platform}\n");
+                for piece in ["Tag: ", python, "-", abi, "-", platform, "\n"] {
+                    text.push_str(piece);
+                }
             }
         }
     }
@@ -62,7 +65,7 @@ mod tests {
     #[test]
     fn the_big_wheel_has_the_digests_that_its_fixture_states() {
         let fixture =
-            fixture::all().unwrap().into_iter().find(|fixture| fixture.name == "big-wheel").unwrap();
+            fixture::all().unwrap().into_iter().find(|(name, _)| name.as_str() == "big-wheel").unwrap().1;
         let release = fixture.releases().remove(0);
         let stated = release.bulk.clone().unwrap();
         let (mut crc, mut sha256) = (flate2::Crc::new(), Vec::new());

@@ -1,0 +1,113 @@
+//! `cheesewire sandbox`: a miniature index to try clients on.
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::sandbox::{RateLimit, Sandbox, SandboxError, SandboxSettings, ScaleSettings};
+
+/// Options of `cheesewire sandbox`.
+#[derive(Debug, Args)]
+pub struct SandboxArgs {
+    /// Where to listen
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3142")]
+    listen: SocketAddr,
+    /// Serve these projects instead of the fixtures: tab-separated name, version, month, rank, summary
+    /// below a header line, gzip or not
+    #[arg(long, value_name = "FILE")]
+    projects: Option<PathBuf>,
+    /// How many events the projects of --projects have
+    #[arg(long, value_name = "N", requires = "projects", default_value_t = 1_000_000)]
+    events: u64,
+    /// XML-RPC calls per second, and how many at once after a rest, as 1 or 1/10
+    #[arg(long, value_name = "RATE[/BURST]", value_parser = rate_limit)]
+    rate_limit: Option<RateLimit>,
+    /// How long a method takes, as list_packages_with_serial=12s; repeat for others
+    #[arg(long, value_name = "METHOD=TIME", value_parser = delay)]
+    delay: Vec<(String, Duration)>,
+    /// The host that file addresses name, with the same port, as localhost
+    #[arg(long, value_name = "HOST")]
+    files_host: Option<String>,
+    /// `/simple/` has no JSON form
+    #[arg(long)]
+    no_simple_json: bool,
+    /// Files have no `ETag`
+    #[arg(long)]
+    no_file_etags: bool,
+    /// Refuse requests without a `User-Agent`
+    #[arg(long)]
+    refuse_anonymous: bool,
+}
+
+/// Why the command ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxCommandError {
+    /// The sandbox did not start.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// Signals cannot be waited for, or nobody reads what is printed.
+    #[error("standard output or signals")]
+    Io(#[from] io::Error),
+}
+
+/// Serves until the process is told to end.
+pub async fn run(args: SandboxArgs) -> Result<(), SandboxCommandError> {
+    let scale = args.projects.map(|projects| ScaleSettings { projects, events: args.events });
+    let fixtures = scale.is_none();
+    let sandbox = Sandbox::start(SandboxSettings {
+        listen: args.listen,
+        files_host: args.files_host,
+        delays: args.delay,
+        rate_limit: args.rate_limit,
+        simple_json: !args.no_simple_json,
+        file_etags: !args.no_file_etags,
+        refuse_anonymous: args.refuse_anonymous,
+        scale,
+        ..SandboxSettings::default()
+    })
+    .await?;
+    let url = sandbox.url();
+    writeln!(io::stdout(), "sandbox at {url} (XML-RPC at {url}pypi), last serial {}", sandbox.last_serial())?;
+    if fixtures {
+        writeln!(io::stdout(), "  pip install --index-url {url}simple/ wire-top")?;
+    }
+    writeln!(
+        io::stdout(),
+        "  curl -X POST {url}_sandbox/faults -d '{{\"route\":\"file\",\"effect\":{{\"kind\":\"cut\",\"at\":100}}}}'"
+    )?;
+    tokio::signal::ctrl_c().await?;
+    sandbox.stop().await;
+    Ok(())
+}
+
+fn rate_limit(text: &str) -> Result<RateLimit, String> {
+    let (rate, burst) = text.split_once('/').unwrap_or((text, "1"));
+    let per_second = rate.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
+    let burst = burst.parse().ok().filter(|burst: &u32| *burst > 0);
+    match (per_second, burst) {
+        (Some(per_second), Some(burst)) => Ok(RateLimit { per_second, burst }),
+        _ => Err("two numbers above 0, as 1/10".to_owned()),
+    }
+}
+
+fn delay(text: &str) -> Result<(String, Duration), String> {
+    let (method, time) = text.split_once('=').ok_or("no `=` between method and time")?;
+    let time = humantime::parse_duration(time).map_err(|error| error.to_string())?;
+    Ok((method.to_owned(), time))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_or_delay_that_makes_no_sense_is_refused() {
+        assert_eq!(rate_limit("0.5/10"), Ok(RateLimit { per_second: 0.5, burst: 10 }));
+        assert!(["0", "-1", "nan", "1/0", "x"].iter().all(|text| rate_limit(text).is_err()));
+        assert_eq!(delay("m=1500ms"), Ok(("m".to_owned(), Duration::from_millis(1_500))));
+        assert!(["m", "m=", "m=fast"].iter().all(|text| delay(text).is_err()));
+    }
+}

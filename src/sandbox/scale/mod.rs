@@ -1,0 +1,131 @@
+//! An index as large as the real one: names from a list, events computed by their index, never held.
+//!
+//! Held are the list and one number a project. Nothing here grows with the number of events.
+
+mod events;
+mod names;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::model::{Event, FilePath, ProjectName, Serial};
+
+use super::SandboxError;
+use super::artefact::{File, Recipe};
+use super::info::Info;
+use super::project::{Project, Release, Status, Upload};
+use events::Events;
+pub use names::ListError;
+use names::{Listed, Names};
+
+/// The only file of a release.
+const WHEEL: &str = "py3-none-any";
+
+/// What the scale mode is made from.
+#[derive(Debug, Clone)]
+pub struct ScaleSettings {
+    /// A list of names: a header line, then `name version month rank summary`, tab-separated, gzip or not.
+    pub projects: PathBuf,
+    /// How many events; at most [`ScaleSettings::MOST_EVENTS`].
+    pub events: u64,
+}
+
+impl ScaleSettings {
+    /// Serials have to stay below 2³¹, and the space between two is three on average.
+    pub const MOST_EVENTS: u64 = events::MOST;
+}
+
+/// The index.
+#[derive(Debug)]
+pub(super) struct Scale {
+    names: Names,
+    events: Events,
+    /// For each project by place: the index of its last event plus one; 0 if it has none.
+    last: Vec<u32>,
+}
+
+impl Scale {
+    /// Reads the list and finds every project's last event: one pass over all, a second for 36 million.
+    pub(super) fn open(settings: &ScaleSettings) -> Result<Self, SandboxError> {
+        if settings.events > ScaleSettings::MOST_EVENTS {
+            return Err(SandboxError::TooManyEvents(settings.events));
+        }
+        let names = Names::read(Path::new(&settings.projects))?;
+        let events = Events::new(settings.events, names.len());
+        let mut last = vec![0; names.len()];
+        for (event, end) in (0..settings.events).zip(1..) {
+            last[events.project(event)] = end;
+        }
+        Ok(Self { names, events, last })
+    }
+
+    pub(super) fn last_serial(&self) -> Serial {
+        Serial(Events::serial_before(self.events.len()))
+    }
+
+    /// At most `limit` events after `serial`, ascending.
+    pub(super) fn events_after(&self, serial: Serial, limit: usize) -> Vec<Event> {
+        let first = self.events.first_after(serial.0);
+        let indices = first..self.events.len();
+        indices.take(limit).filter_map(|index| self.event(index)).collect()
+    }
+
+    fn event(&self, index: u64) -> Option<Event> {
+        Some(self.events.event(index, self.names.get(self.events.project(index))?))
+    }
+
+    fn serial(&self, place: usize) -> Serial {
+        // No event of its own: something happened before the journal's first.
+        Serial(Events::serial_before(u64::from(self.last[place])))
+    }
+
+    /// Registered spelling and last serial of a range of places, in name order; empty past the end.
+    pub(super) fn listed(&self, place: usize) -> Option<(String, Serial)> {
+        Some((self.names.get(place)?.name.to_owned(), self.serial(place)))
+    }
+
+    /// A project with its only file, made anew each time.
+    pub(super) fn project(&self, name: &ProjectName) -> Option<Arc<Project>> {
+        let place = self.names.place(name)?;
+        let listed = self.names.get(place)?;
+        Some(Arc::new(Project {
+            name: listed.name.to_owned(),
+            status: Status::Active,
+            status_reason: None,
+            organization: None,
+            roles: Vec::new(),
+            releases: listed
+                .version
+                .and_then(|version| self.release(place, listed, version))
+                .into_iter()
+                .collect(),
+            last_serial: self.serial(place),
+        }))
+    }
+
+    fn release(&self, place: usize, listed: Listed<'_>, version: &str) -> Option<Release> {
+        let info = Info { summary: Some(listed.summary.to_owned()), ..Info::default() };
+        let recipe = Recipe { name: listed.name, version, info: &info, script: false, bulk: None };
+        let file = File::make(&recipe, WHEEL)
+            .inspect_err(|error| tracing::error!(%error, name = listed.name, "cannot pack a wheel"))
+            .ok()?;
+        let time = self.events.time(u64::from(self.last[place]).saturating_sub(1));
+        Some(Release {
+            version: version.to_owned(),
+            info: Arc::new(info),
+            files: vec![Upload { time, file: Arc::new(file) }],
+            yanked: None,
+            quarantined: false,
+        })
+    }
+
+    /// A file by its path: its name says whose it is, and only the right digest finds it.
+    pub(super) fn file(&self, path: &FilePath) -> Option<Upload> {
+        let (module, _) = path.filename().split_once('-')?;
+        let project = self.project(&ProjectName::parse(module).ok()?)?;
+        project.files().map(|(_, upload)| upload).find(|upload| upload.file.path == *path).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,62 @@
+//! Rows that upstream should not send.
+
+use cheesewire::model::Serial;
+use cheesewire::sandbox::Publication;
+use cheesewire::xmlrpc::Value;
+
+use super::{Following, answers, polling};
+use crate::support::sandbox;
+
+const CHANGELOG: &str = "changelog_since_serial";
+
+fn row(name: Value, serial: i64) -> Value {
+    Value::Array(vec![name, Value::Nil, 7.into(), "create".into(), serial.into()])
+}
+
+#[tokio::test]
+async fn a_nameless_row_is_skipped_and_the_cursor_moves_on() {
+    let (folder, sandbox) = (tempfile::tempdir().unwrap(), sandbox().await);
+    let following = Following::start(folder.path(), &sandbox, polling()).await;
+    let head = sandbox.last_serial().0;
+    following.reaches(Serial(head)).await;
+    let rows = vec![
+        row("late".into(), head + 3),
+        Value::Nil,
+        row("early".into(), head + 1),
+        row(Value::Nil, head + 9),
+    ];
+    sandbox.faults().add(answers(CHANGELOG, &Value::Array(rows)).times(1)).unwrap();
+    following.reaches(Serial(head + 9)).await;
+    let names = following.since(Serial(head)).await.into_iter().map(|event| event.name);
+    assert_eq!(names.collect::<Vec<_>>(), ["early", "late"]);
+}
+
+#[tokio::test]
+async fn a_page_that_cannot_be_read_is_an_error_and_moves_nothing() {
+    let (folder, sandbox) = (tempfile::tempdir().unwrap(), sandbox().await);
+    let mut following = Following::start(folder.path(), &sandbox, polling()).await;
+    let head = sandbox.last_serial();
+    following.reaches(head).await;
+    sandbox.faults().add(answers(CHANGELOG, &Value::Array(vec![Value::Nil]))).unwrap();
+    let status = following.status(|status| status.failures >= 3).await;
+    assert!(status.last_error.unwrap().contains("cannot be read"));
+    assert_eq!(following.journal.last_serial(), Some(head));
+    sandbox.faults().clear();
+    let serial = sandbox.publish(Publication::new("next", "1.0")).await.unwrap();
+    following.reaches(serial).await;
+    assert_eq!(following.since(head).await, sandbox.events_after(head, 100));
+}
+
+#[tokio::test]
+async fn a_page_of_old_rows_is_no_news_and_no_progress() {
+    let (folder, sandbox) = (tempfile::tempdir().unwrap(), sandbox().await);
+    let mut following = Following::start(folder.path(), &sandbox, polling()).await;
+    let head = sandbox.last_serial();
+    following.reaches(head).await;
+    let rows = vec![row("a".into(), head.0 - 1), row("b".into(), head.0)];
+    sandbox.faults().add(answers(CHANGELOG, &Value::Array(rows)).times(2)).unwrap();
+    let serial = sandbox.publish(Publication::new("next", "1.0")).await.unwrap();
+    following.reaches(serial).await;
+    assert_eq!(following.status(|_| true).await.failures, 0);
+    assert_eq!(following.since(head).await, sandbox.events_after(head, 100));
+}
