@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, unreachable_pub)]
 
 mod architecture;
-mod follow;
 mod files;
+mod follow;
 mod index;
 mod journal;
 mod kill;

@@ -165,7 +165,7 @@ async fn the_bound_is_kept_by_evicting_what_was_used_longest_ago() {
 }
 
 #[tokio::test]
-async fn a_thousand_files_never_exceed_the_bound() {
+async fn hundreds_of_files_never_exceed_the_bound() {
     let folder = folder();
     let store = bounded(folder.path());
     for seed in 0..=255_u8 {
