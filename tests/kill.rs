@@ -1,6 +1,6 @@
 //! `kill -9` while files are being kept and evicted: afterwards each is whole or not there.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -39,7 +39,7 @@ async fn child() {
             writer = writer.append(vec![bytes.slice_ref(part)]).await.unwrap();
         }
         writer.finish(&key).await.unwrap();
-        println!("kept {}", key.sha256);
+        writeln!(std::io::stdout(), "kept {}", key.sha256).unwrap();
     }
 }
 

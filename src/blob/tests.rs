@@ -165,7 +165,7 @@ async fn the_bound_is_kept_by_evicting_what_was_used_longest_ago() {
 }
 
 #[tokio::test]
-async fn a_thousand_files_never_exceed_the_bound() {
+async fn hundreds_of_files_never_exceed_the_bound() {
     let folder = folder();
     let store = bounded(folder.path());
     for seed in 0..=255_u8 {
@@ -174,6 +174,21 @@ async fn a_thousand_files_never_exceed_the_bound() {
         assert!(kept_bytes(folder.path()) <= 10_000);
     }
     assert!(kept_bytes(folder.path()) > 8_000, "more was evicted than necessary");
+}
+
+#[tokio::test]
+async fn entries_edited_by_hand_do_not_upset_the_account() {
+    let folder = folder();
+    let store = bounded(folder.path());
+    let (edited, other) = (content(1, 1000), content(2, 1000));
+    for (key, bytes) in [&edited, &other] {
+        keep(&store, key, bytes).await.unwrap();
+    }
+    std::fs::write(path_of(folder.path(), &edited.0), vec![0; 5000]).unwrap();
+    assert!(store.get(&edited.0).await.is_none());
+    let (key, bytes) = content(3, 1000);
+    keep(&store, &key, &bytes).await.unwrap();
+    assert!(store.get(&other.0).await.is_some(), "evicted for an account that went below zero");
 }
 
 #[tokio::test]

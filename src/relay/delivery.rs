@@ -7,11 +7,12 @@ use tokio_util::task::TaskTracker;
 
 use super::buffers::Buffers;
 use super::direct::Direct;
-use super::flight::{Flight, Pilot};
+use super::flight::Pilot;
 use super::flights::{Flights, Joined};
 use super::pump::{Origin, Pump};
 use super::range::Asked;
 use super::served::{Answer, Served, Source};
+use super::stage::Flight;
 use super::target::Target;
 use super::transfer::{From, Transfer};
 use super::want::Want;

@@ -9,7 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::FetchError;
 use super::delivery::Delivery;
-use super::flight::{Spill, released};
+use super::stage::{Spill, released};
 use super::target::Target;
 use super::transfer::{From, Transfer};
 use crate::model::Sha256;

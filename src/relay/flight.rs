@@ -7,84 +7,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use metrics::counter;
-use tokio::sync::watch;
 use tracing::{debug, warn};
 
 use super::FetchError;
 use super::delivery::Delivery;
 use super::flights::Takeoff;
+use super::stage::{Spill, Stage, released};
 use super::target::Target;
 use super::transfer::{From, Transfer};
-use crate::blob::{Blob, KeepError, Key, Reader, Writer};
-
-/// How far a flight is.
-#[derive(Debug, Clone)]
-pub(super) enum Stage {
-    /// Upstream has not answered.
-    Asking,
-    /// Bytes are coming; `released` of them may be read.
-    Flowing { reader: Reader, size: Option<u64>, released: u64 },
-    /// All is here and right.
-    Whole(Blob),
-    /// It cannot be kept: followers go on by themselves.
-    Spilled(Arc<Spill>),
-    /// It will not come.
-    Failed(FetchError),
-}
-
-/// What a flight leaves that could not keep its bytes.
-#[derive(Debug)]
-pub(super) struct Spill {
-    /// The bytes that were written; `None` if none were.
-    pub(super) reader: Option<Reader>,
-    pub(super) written: u64,
-    pub(super) released: u64,
-    pub(super) size: Option<u64>,
-    /// Over the bytes written.
-    pub(super) hasher: sha2::Sha256,
-    pub(super) etag: Option<String>,
-}
-
-/// A follower's view of a flight.
-#[derive(Debug, Clone)]
-pub(super) struct Flight(pub(super) watch::Receiver<Stage>);
-
-impl Flight {
-    /// Waits until there is a byte at `at`, or none will come.
-    pub(super) async fn reach(&mut self, at: u64) -> Stage {
-        let there = |stage: &Stage| match stage {
-            Stage::Asking => false,
-            Stage::Flowing { released, .. } => *released > at,
-            Stage::Whole(_) | Stage::Spilled(_) | Stage::Failed(_) => true,
-        };
-        self.0.wait_for(there).await.map_or(Stage::Failed(FetchError::Lost), |stage| stage.clone())
-    }
-
-    /// Waits until it is clear how large the file is, if that is ever said before its end.
-    pub(super) async fn size(&mut self) -> Result<Option<u64>, FetchError> {
-        let answered = |stage: &Stage| !matches!(stage, Stage::Asking);
-        match &*self.0.wait_for(answered).await.map_err(|_| FetchError::Lost)? {
-            Stage::Asking => Ok(None),
-            Stage::Flowing { size, .. } => Ok(*size),
-            Stage::Whole(blob) => Ok(Some(blob.size())),
-            Stage::Spilled(spill) => Ok(spill.size),
-            Stage::Failed(error) => Err(error.clone()),
-        }
-    }
-
-    /// It has landed: a follower that comes now waits for nothing.
-    pub(super) fn is_whole(&self) -> bool {
-        matches!(*self.0.borrow(), Stage::Whole(_))
-    }
-}
-
-/// How many of `arrived` bytes may leave. The last ones may not, nor as many as could be the last.
-pub(super) fn released(arrived: u64, size: Option<u64>, holdback: u64) -> u64 {
-    match size {
-        Some(size) => arrived.min(size.saturating_sub(holdback)),
-        None => arrived.saturating_sub(holdback),
-    }
-}
+use crate::blob::{Blob, KeepError, Key, Writer};
 
 /// The task.
 pub(super) struct Pilot {
@@ -246,29 +177,6 @@ impl std::convert::From<FetchError> for End {
     }
 }
 
-impl Spill {
-    /// Nothing was written.
-    pub(super) fn nothing(size: Option<u64>) -> Self {
-        let hasher = <sha2::Sha256 as sha2::Digest>::new();
-        Self { reader: None, written: 0, released: 0, size, hasher, etag: None }
-    }
-}
-
 fn total(batch: &[Bytes]) -> u64 {
     batch.iter().map(|part| part.len() as u64).sum()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_bytes_are_held_back_and_a_small_file_is_held_back_whole() {
-        assert_eq!(released(500, Some(1000), 100), 500);
-        assert_eq!(released(950, Some(1000), 100), 900);
-        assert_eq!(released(1000, Some(1000), 100), 900);
-        assert_eq!(released(50, Some(60), 100), 0);
-        assert_eq!(released(1000, None, 100), 900);
-        assert_eq!(released(50, None, 100), 0);
-    }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::RelayError;
-use super::flight::Stage;
+use super::stage::Stage;
 use crate::blob::Key;
 
 /// The table of what is in the air.

@@ -14,6 +14,7 @@ mod pump;
 mod range;
 mod served;
 mod settings;
+mod stage;
 mod target;
 mod transfer;
 mod want;

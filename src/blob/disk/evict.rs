@@ -60,7 +60,7 @@ impl Disk {
     /// many went.
     fn evict_step(&self, next: &mut usize, needed: u64) -> io::Result<usize> {
         let mut sample = self.sample(next)?;
-        sample.sort_by_key(|found| self.recency.last(found.sha256, found.used));
+        sample.sort_by_cached_key(|found| self.recency.last(found.sha256, found.used));
         let most = (sample.len() / SHARE).max(1);
         let mut evicted = 0;
         for found in sample.into_iter().take(most) {

@@ -54,8 +54,12 @@ impl Layout {
     fn remove_leftovers(&self) -> io::Result<usize> {
         let mut removed = 0;
         for leftover in fs::read_dir(self.temporary())? {
-            fs::remove_file(leftover?.path())?;
-            removed += 1;
+            let leftover = leftover?;
+            // A folder is somebody else's: we make none here.
+            if !leftover.file_type()?.is_dir() {
+                fs::remove_file(leftover.path())?;
+                removed += 1;
+            }
         }
         Ok(removed)
     }

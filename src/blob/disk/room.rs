@@ -54,8 +54,11 @@ impl Room {
     /// An entry has gone. The caller holds the shard.
     pub(super) fn subtract(&self, counted: bool, bytes: u64) {
         if counted {
-            self.kept.fetch_sub(bytes, Relaxed);
-            self.publish();
+            // Somebody may have edited an entry since it was counted: never below nothing.
+            let less = |kept: u64| Some(kept.saturating_sub(bytes));
+            if self.kept.fetch_update(Relaxed, Relaxed, less).is_ok() {
+                self.publish();
+            }
         }
     }
 
