@@ -104,9 +104,9 @@ async fn bodies_may_be_chunked_and_coded_with_gzip() {
     let last = Value::Int(sandbox.last_serial().0);
     let mut coder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     coder.write_all(CALL.as_bytes()).unwrap();
-    let coded = coder.finish().unwrap();
+    let body = coder.finish().unwrap();
     let headers = "Content-Type: text/xml\r\nContent-Encoding: gzip\r\n";
-    assert_eq!(value(&post(&relay, "/pypi", headers, &coded).await), last);
+    assert_eq!(value(&post(&relay, "/pypi", headers, &body).await), last);
     let (first, second) = CALL.split_at(30);
     let chunked = format!(
         "POST /pypi HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\nContent-Type: text/xml\r\n\

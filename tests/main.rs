@@ -1,6 +1,7 @@
 //! Every integration test, by concern, in one binary.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, unreachable_pub)]
+// Figures of a run are printed for who asks for them with --nocapture.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs, unreachable_pub)]
 
 mod architecture;
 mod clients;

@@ -10,8 +10,8 @@ use crate::xmlrpc::Value;
 
 /// Call an XML-RPC method and print its answer as JSON.
 ///
-/// Each ARG is read as JSON if it is JSON (5, true, null, ["a"], {"name": "x"}), else as a text; quote
-/// twice for a text that looks like JSON: '"5"'. A fault goes to standard error, with exit code 1.
+/// Each ARG is read as JSON if it is JSON (5, true, null, a list, an object), else as a text; quote
+/// twice for a text that looks like JSON, as '"5"'. A fault goes to standard error, with exit code 1.
 #[derive(Debug, Args)]
 pub struct CallArgs {
     /// The server; calls go to `pypi` below it.

@@ -48,15 +48,15 @@ impl Sources {
     pub fn text(&mut self, text: &str, name: &str) -> Result<(), ConfigError> {
         let table: toml::Table =
             text.parse().map_err(|error| ConfigError::one(format!("{name} is not TOML: {error}")))?;
-        self.table(String::new(), table, &Origin::File(name.to_owned()));
+        self.table("", table, &Origin::File(name.to_owned()));
         Ok(())
     }
 
-    fn table(&mut self, path: String, table: toml::Table, origin: &Origin) {
+    fn table(&mut self, path: &str, table: toml::Table, origin: &Origin) {
         for (key, value) in table {
             let path = if path.is_empty() { key } else { format!("{path}.{key}") };
             match value {
-                toml::Value::Table(inner) => self.table(path, inner, origin),
+                toml::Value::Table(inner) => self.table(&path, inner, origin),
                 value => {
                     self.values.insert(path, (value, origin.clone()));
                 }

@@ -13,12 +13,13 @@ pub(super) fn write(settings: &[Described]) -> String {
         let (table, key) = setting.key.split_once('.').unwrap_or(("", setting.key));
         if table != section {
             section = table;
-            out.push_str(&format!("{}[{table}]\n", if out.is_empty() { "" } else { "\n" }));
+            out += if out.is_empty() { "" } else { "\n" };
+            out += &["[", table, "]\n"].concat();
         }
         comment(&mut out, setting.meaning);
         let off = if setting.value == setting.default { "# " } else { "" };
-        let value = toml::Value::String(setting.value.clone());
-        out.push_str(&format!("{off}{key} = {value}\n"));
+        let value = toml::Value::String(setting.value.clone()).to_string();
+        out += &[off, key, " = ", &value, "\n"].concat();
     }
     out
 }

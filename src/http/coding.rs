@@ -50,9 +50,9 @@ where
         loop {
             match pieces.next().await.transpose()? {
                 Some(piece) => {
-                    let coded = coder.push(&piece);
-                    if !coded.is_empty() {
-                        return Ok(Some((coded, Some((pieces, coder)))));
+                    let bytes = coder.push(&piece);
+                    if !bytes.is_empty() {
+                        return Ok(Some((bytes, Some((pieces, coder)))));
                     }
                 }
                 None => return Ok(Some((coder.finish(), None))),

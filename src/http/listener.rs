@@ -34,7 +34,7 @@ pub struct ListenerSettings {
 
 impl Default for ListenerSettings {
     fn default() -> Self {
-        let patience = Patience { header: Duration::from_secs(10), idle: Duration::from_secs(60) };
+        let patience = Patience { header: Duration::from_secs(10), idle: Duration::from_mins(1) };
         Self { max_connections: 4096, patience, drain: Duration::from_secs(30) }
     }
 }

@@ -111,20 +111,19 @@ mod tests {
     use super::*;
     use crate::xmlrpc::{Limits, decode_response};
 
-    fn rows(
-        numbers: &[i64],
-    ) -> Rows<
-        impl Stream<Item = Result<Vec<i64>, StreamError>> + use<>,
-        fn(&mut Encoder, &i64) -> Result<(), TooWide>,
-    > {
-        let chunks: Vec<_> = numbers.chunks(1000).map(|chunk| Ok(chunk.to_vec())).collect();
-        Rows::new(stream::iter(chunks), false, Frame::Array, |encoder, n| encoder.int(*n))
+    /// The answer that is an array of numbers, read a thousand at a time.
+    async fn answer(numbers: &[i64]) -> Result<Answer, Fault> {
+        let chunks: Vec<Result<_, StreamError>> =
+            numbers.chunks(1000).map(|chunk| Ok(chunk.to_vec())).collect();
+        Rows::new(stream::iter(chunks), false, Frame::Array, |encoder, n: &i64| encoder.int(*n))
+            .answer()
+            .await
     }
 
     #[tokio::test]
     async fn many_rows_leave_in_pieces_and_read_back_whole() {
         let numbers: Vec<i64> = (0..20_000).collect();
-        let Answer::Stream(pieces) = rows(&numbers).answer().await.unwrap() else { panic!("in one piece") };
+        let Answer::Stream(pieces) = answer(&numbers).await.unwrap() else { panic!("in one piece") };
         let pieces: Vec<Bytes> = pieces.map(Result::unwrap).collect().await;
         assert!(pieces.len() > 3 && pieces.iter().all(|piece| piece.len() < 2 * PIECE));
         let value = decode_response(&pieces.concat(), Limits { depth: 64 }).unwrap().unwrap();
@@ -133,7 +132,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_number_too_wide_is_a_fault_while_nothing_has_left() {
-        let fault = rows(&[1 << 31]).answer().await.err().unwrap();
+        let fault = answer(&[1 << 31]).await.err().unwrap();
         assert_eq!(fault.string, "OverflowError: int exceeds XML-RPC limits");
     }
 }

@@ -17,7 +17,7 @@ impl Arguments {
             let value = given.get(at).filter(|value| param.required || **value != Value::Nil);
             match value {
                 None if param.required => {
-                    complaints.push(format!("{}: Missing required argument", param.name))
+                    complaints.push(format!("{}: Missing required argument", param.name));
                 }
                 Some(value) if !fits(param.kind, value) => {
                     complaints.push(format!("{}: {}", param.name, param.kind.complaint()));

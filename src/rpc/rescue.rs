@@ -8,7 +8,7 @@ use crate::upstream::UpstreamError;
 use crate::xmlrpc::Fault;
 
 /// When to come back after a failure that names no time of its own.
-const RETRY: Duration = Duration::from_secs(60);
+const RETRY: Duration = Duration::from_mins(1);
 
 impl From<WantError> for Fault {
     fn from(error: WantError) -> Self {

@@ -65,7 +65,7 @@ impl Process {
             }
             self.child.wait().await.unwrap()
         };
-        let status = tokio::time::timeout(Duration::from_secs(60), all).await.expect("it does not end");
+        let status = tokio::time::timeout(Duration::from_mins(1), all).await.expect("it does not end");
         (status.code(), rest)
     }
 
