@@ -1,1 +1,177 @@
-//! To come.
+//! The composition root: names the concrete parts, starts them, and ends them in order.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+use crate::blob::{OpenError, Store};
+use crate::config::Config;
+use crate::follow::{self, FollowStatus};
+use crate::http::{self, Admin, ListenerSettings, Origins, Parts};
+use crate::index::Index;
+use crate::journal::{Journal, JournalError};
+use crate::relay::Relay;
+use crate::rpc::Rpc;
+use crate::upstream::{Upstream, UpstreamError};
+
+/// Bounds of histograms' buckets in seconds: from an answer out of memory to a client's timeout.
+const BUCKETS: [f64; 12] = [0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 4.0, 10.0];
+/// How often the metrics' samples are folded into their buckets, so that they do not pile up unread.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Why the relay does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The address can't be listened on.
+    #[error("can't listen on {address}: {error}; choose another with --listen, such as 127.0.0.1:0")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// The journal can't be opened.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The cache can't be opened.
+    #[error(transparent)]
+    Cache(#[from] OpenError),
+    /// The upstream settings make no client.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// Another recorder of metrics is installed in this process.
+    #[error("metrics can't be recorded: {0}")]
+    Metrics(String),
+}
+
+/// A relay, put together and listening.
+pub struct App {
+    listener: TcpListener,
+    address: SocketAddr,
+    settings: ListenerSettings,
+    router: axum::Router,
+    journal: Journal,
+    tasks: TaskTracker,
+    /// Ends what runs beside requests.
+    background: CancellationToken,
+    /// Set when the order to stop has come.
+    stopping: CancellationToken,
+}
+
+impl App {
+    /// Opens journal and cache, starts what runs in the background, and listens.
+    pub async fn build(config: &Config) -> Result<Self, AppError> {
+        let metrics = recorder()?;
+        let address = config.http.listen;
+        let listen = |error| AppError::Listen { address, error };
+        // First: a second relay by mistake should complain of the address, not of locks.
+        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+
+        let journal = Journal::open(&config.data, config.journal.clone()).await?;
+        let store = Store::open(&config.store)?;
+        let upstream = Upstream::new(config.upstream.clone())?;
+        let tasks = TaskTracker::new();
+        let index = Index::new(upstream.clone(), journal.clone(), config.index.clone());
+        let relay =
+            Relay::new(index.clone(), upstream.clone(), store.clone(), config.relay.clone(), tasks.clone());
+        let rpc = Rpc::new(journal.clone(), index.clone(), upstream.clone(), config.rpc.clone());
+
+        let background = CancellationToken::new();
+        let (status, followed) = watch::channel(FollowStatus::default());
+        tasks.spawn(follow::run(
+            journal.clone(),
+            upstream,
+            config.follow.clone(),
+            status,
+            background.clone(),
+        ));
+        let tending = background.clone();
+        tasks.spawn(async move { store.tend(tending).await });
+        tasks.spawn(background.clone().run_until_cancelled_owned(upkeep(metrics.clone())));
+
+        let stopping = CancellationToken::new();
+        let admin = Admin {
+            metrics: Arc::new(move || metrics.render()),
+            state: state(journal.clone(), followed),
+            stopping: stopping.clone(),
+        };
+        let origins = Origins::new(config.http.public_url.as_ref().map(Url::as_str), address);
+        let router = http::router(Parts { rpc, index, relay, admin }, config.http.calls, &origins);
+        let settings = config.http.listener.clone();
+        Ok(Self { listener, address, settings, router, journal, tasks, background, stopping })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop`; then lets requests and fetches end within the drain time, and closes the journal.
+    pub async fn run(self, stop: CancellationToken) {
+        tracing::info!(address = %self.address, version = env!("CARGO_PKG_VERSION"), "listening");
+        let stopping = self.stopping;
+        let stop = async move {
+            stop.cancelled().await;
+            stopping.cancel();
+        };
+        http::serve(self.listener, self.router, &self.settings, stop).await;
+        self.background.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(self.settings.drain, self.tasks.wait()).await.is_err() {
+            tracing::warn!("fetches still running were cut at the drain deadline; nothing of them is kept");
+        }
+        self.journal.close().await;
+        tracing::info!("stopped");
+    }
+}
+
+/// The process's recorder of metrics: one, however many relays tests build.
+fn recorder() -> Result<PrometheusHandle, AppError> {
+    static RECORDER: OnceLock<Result<PrometheusHandle, String>> = OnceLock::new();
+    let install = || {
+        let builder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS)?;
+        builder.install_recorder()
+    };
+    RECORDER
+        .get_or_init(|| install().map_err(|error: BuildError| error.to_string()))
+        .clone()
+        .map_err(AppError::Metrics)
+}
+
+async fn upkeep(metrics: PrometheusHandle) {
+    let mut ticks = tokio::time::interval(UPKEEP);
+    loop {
+        ticks.tick().await;
+        metrics.run_upkeep();
+    }
+}
+
+/// What `/readyz` tells of the journal and of following upstream.
+fn state(
+    journal: Journal,
+    followed: watch::Receiver<FollowStatus>,
+) -> Arc<dyn Fn() -> serde_json::Value + Send + Sync> {
+    Arc::new(move || {
+        let status = followed.borrow();
+        let since = status.last_success.and_then(|at| at.elapsed().ok()).map(|since| since.as_secs());
+        serde_json::json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "last_serial": journal.last_serial(),
+            "upstream": {
+                "seconds_since_success": since,
+                "failures": status.failures,
+                "last_error": status.last_error,
+                "behind": status.upstream_behind,
+            },
+        })
+    })
+}

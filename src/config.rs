@@ -1,1 +1,150 @@
-//! To come.
+//! The configuration: strict, from a TOML file, the environment and flags; every complaint at once.
+
+mod pip;
+mod reader;
+mod setting;
+mod settings;
+mod source;
+mod template;
+
+use std::fmt;
+use std::path::PathBuf;
+
+pub use source::Sources;
+
+use crate::blob::StoreSettings;
+use crate::follow::FollowSettings;
+use crate::http::HttpSettings;
+use crate::index::IndexSettings;
+use crate::journal::JournalSettings;
+use crate::relay::RelaySettings;
+use crate::rpc::RpcSettings;
+use crate::upstream::UpstreamSettings;
+use reader::Reader;
+use setting::Setting;
+
+/// Everything that can be set.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The index to stand before.
+    pub upstream: UpstreamSettings,
+    /// Journal and cache are below it.
+    pub data: PathBuf,
+    /// The edge.
+    pub http: HttpSettings,
+    /// The methods.
+    pub rpc: RpcSettings,
+    /// The journal's limits.
+    pub journal: JournalSettings,
+    /// How upstream is followed.
+    pub follow: FollowSettings,
+    /// Pages and documents.
+    pub index: IndexSettings,
+    /// Files on their way.
+    pub relay: RelaySettings,
+    /// Kept files.
+    pub store: StoreSettings,
+    /// The logs.
+    pub log: LogSettings,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone)]
+pub struct LogSettings {
+    /// For people or for machines.
+    pub format: LogFormat,
+    /// What is logged: a level, or levels by module as `tracing` has them.
+    pub filter: String,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, filter: "info".to_owned() }
+    }
+}
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Setting for LogFormat {
+    const EXPECTED: &'static str = "text or json";
+    fn read(text: &str) -> Option<Self> {
+        match text {
+            "text" => Some(Self::Text),
+            "json" => Some(Self::Json),
+            _ => None,
+        }
+    }
+    fn write(&self) -> String {
+        match self {
+            Self::Text => "text".to_owned(),
+            Self::Json => "json".to_owned(),
+        }
+    }
+}
+
+/// All that was wrong with the configuration. The process ends with [`ConfigError::EXIT_CODE`].
+#[derive(Debug, thiserror::Error)]
+pub struct ConfigError {
+    complaints: Vec<String>,
+}
+
+impl ConfigError {
+    /// `EX_USAGE` of sysexits.h: a supervisor should not start the process again as it is.
+    pub const EXIT_CODE: u8 = 64;
+
+    fn one(complaint: String) -> Self {
+        Self { complaints: vec![complaint] }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the configuration is wrong:")?;
+        self.complaints.iter().try_for_each(|complaint| write!(f, "\n  {complaint}"))
+    }
+}
+
+/// A setting as documented.
+#[derive(Debug, Clone)]
+pub struct Described {
+    /// Its dotted key.
+    pub key: &'static str,
+    /// Its default, in the text form; empty if there is none.
+    pub default: String,
+    /// Its value now.
+    pub value: String,
+    /// What it means, with its reason.
+    pub meaning: &'static str,
+}
+
+impl Config {
+    /// Reads all settings; every complaint comes at once.
+    pub fn read(sources: Sources) -> Result<Self, ConfigError> {
+        let mut reader = Reader::new(sources);
+        let (config, given) = settings::read(&mut reader)?;
+        if !given {
+            let complaint =
+                "upstream.url is not set; name the index with --upstream URL, or --upstream pip for pip's";
+            reader.complain(complaint.to_owned());
+        }
+        reader.finish()?;
+        Ok(config)
+    }
+
+    /// All settings with their meanings, defaults and values, as a TOML file.
+    pub fn template(sources: Sources) -> Result<String, ConfigError> {
+        let mut reader = Reader::new(sources);
+        settings::read(&mut reader)?;
+        Ok(template::write(&reader.finish()?))
+    }
+}
+
+#[cfg(test)]
+mod tests;

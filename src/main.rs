@@ -1,3 +1,93 @@
-//! The `cheesewire` command.
+//! The `cheesewire` command: arguments, logs, configuration, signals, and a drain with a deadline.
 
-fn main() {}
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use cheesewire::cli::{self, Cli, Command};
+use cheesewire::config::{ConfigError, LogFormat, LogSettings};
+use clap::Parser as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; a wrong flag is one of the configuration.
+            let code = if error.use_stderr() { ConfigError::EXIT_CODE } else { 0 };
+            error.print().ok();
+            return ExitCode::from(code);
+        }
+    };
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cheesewire: {error:#}");
+            let wrong_configuration = error.is::<ConfigError>();
+            ExitCode::from(if wrong_configuration { ConfigError::EXIT_CODE } else { 1 })
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Serve(args) => {
+            let config = args.config()?;
+            logs(&config.log)?;
+            runtime()?.block_on(async { Ok(cli::serve::run(config, stop_signal()?).await?) })
+        }
+        Command::Demo(args) => {
+            logs(&LogSettings::default())?;
+            runtime()?.block_on(async { Ok(cli::demo::run(args, stop_signal()?).await?) })
+        }
+        Command::Sandbox(args) => {
+            logs(&LogSettings::default())?;
+            runtime()?.block_on(async { Ok(cli::sandbox::run(args, stop_signal()?).await?) })
+        }
+        Command::Call(args) => runtime()?.block_on(async { Ok(cli::call::run(args).await?) }),
+        Command::Config(args) => Ok(cli::config::run(&args.template()?)?),
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")
+}
+
+/// A token that the first SIGTERM or SIGINT cancels; a second one ends the process at once.
+fn stop_signal() -> anyhow::Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM can't be listened for")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT can't be listened for")?;
+    let stop = CancellationToken::new();
+    let cancelled = stop.clone();
+    tokio::spawn(async move {
+        for first in [true, false] {
+            let name = tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            };
+            if first {
+                tracing::info!(
+                    signal = name,
+                    "stopping; running requests may end, a second signal cuts them"
+                );
+                cancelled.cancel();
+            } else {
+                std::process::exit(1);
+            }
+        }
+    });
+    Ok(stop)
+}
+
+fn logs(settings: &LogSettings) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&settings.filter).with_context(|| {
+        format!("log.filter = {:?} is no filter; write such as info or cheesewire=debug", settings.filter)
+    })?;
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match settings.format {
+        LogFormat::Text => logs.init(),
+        LogFormat::Json => logs.json().init(),
+    }
+    Ok(())
+}

@@ -64,6 +64,11 @@ where
         self.inner.values.get(key).await
     }
 
+    /// Keeps a value that came by another way than a fill.
+    pub async fn put(&self, key: &K, value: V) {
+        self.inner.values.insert(key.clone(), value).await;
+    }
+
     /// Drops a value. A fill under way is not stopped; what it brings is kept.
     pub async fn forget(&self, key: &K) {
         self.inner.values.invalidate(key).await;

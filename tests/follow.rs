@@ -53,11 +53,11 @@ impl Following {
     /// Waits until our head is `serial`.
     async fn reaches(&self, serial: Serial) {
         let mut head = self.journal.watch_last_serial();
-        head.wait_for(|head| *head == Some(serial)).await.unwrap();
+        within(head.wait_for(|head| *head == Some(serial))).await.unwrap();
     }
 
     async fn status(&mut self, wanted: impl FnMut(&FollowStatus) -> bool) -> FollowStatus {
-        self.status.wait_for(wanted).await.unwrap().clone()
+        within(self.status.wait_for(wanted)).await.unwrap().clone()
     }
 
     /// One answer, after as many questions to upstream as it takes.
@@ -75,6 +75,11 @@ impl Following {
         self.task.await.unwrap();
         self.journal.close().await;
     }
+}
+
+/// A wait that fails a test instead of hanging it.
+async fn within<T>(wait: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(30), wait).await.expect("it never came")
 }
 
 /// An XML-RPC method that answers something else.

@@ -3,8 +3,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, unreachable_pub)]
 
 mod architecture;
+mod clients;
+mod edges;
+mod files;
 mod follow;
+mod index;
 mod journal;
+mod kill;
+mod methods;
+mod process;
+mod restart;
 mod sandbox;
 mod sandbox_faults;
 mod sandbox_pip;

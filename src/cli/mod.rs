@@ -1,3 +1,39 @@
-//! One file a subcommand.
+//! The subcommands, one file each.
 
+pub mod call;
+pub mod config;
+pub mod demo;
 pub mod sandbox;
+pub mod serve;
+
+use clap::{Parser, Subcommand};
+
+use call::CallArgs;
+use config::ConfigArgs;
+use demo::DemoArgs;
+use sandbox::SandboxArgs;
+use serve::ServeArgs;
+
+/// A relay that stands where PyPI stood for programs that still speak its XML-RPC interface.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the relay.
+    Serve(ServeArgs),
+    /// Serve a miniature PyPI and the relay before it, with lines to try them.
+    Demo(DemoArgs),
+    /// Serve only the miniature PyPI, with faults on demand, for testing mirror clients.
+    Sandbox(SandboxArgs),
+    /// Call an XML-RPC method and print its answer as JSON.
+    Call(CallArgs),
+    /// Print every setting with its meaning, default and value, as a TOML file.
+    Config(ConfigArgs),
+}

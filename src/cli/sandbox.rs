@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use tokio_util::sync::CancellationToken;
 
 use crate::sandbox::{RateLimit, Sandbox, SandboxError, SandboxSettings, ScaleSettings};
 
@@ -48,13 +49,13 @@ pub enum SandboxCommandError {
     /// The sandbox did not start.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
-    /// Signals cannot be waited for, or nobody reads what is printed.
-    #[error("standard output or signals")]
+    /// Nobody reads what is printed.
+    #[error("standard output can't be written: {0}")]
     Io(#[from] io::Error),
 }
 
-/// Serves until the process is told to end.
-pub async fn run(args: SandboxArgs) -> Result<(), SandboxCommandError> {
+/// Serves until `stop`.
+pub async fn run(args: SandboxArgs, stop: CancellationToken) -> Result<(), SandboxCommandError> {
     let scale = args.projects.map(|projects| ScaleSettings { projects, events: args.events });
     let fixtures = scale.is_none();
     let sandbox = Sandbox::start(SandboxSettings {
@@ -78,7 +79,7 @@ pub async fn run(args: SandboxArgs) -> Result<(), SandboxCommandError> {
         io::stdout(),
         "  curl -X POST {url}_sandbox/faults -d '{{\"route\":\"file\",\"effect\":{{\"kind\":\"cut\",\"at\":100}}}}'"
     )?;
-    tokio::signal::ctrl_c().await?;
+    stop.cancelled().await;
     sandbox.stop().await;
     Ok(())
 }

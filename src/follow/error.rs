@@ -11,21 +11,13 @@ const LATER: Duration = Duration::from_mins(1);
 
 /// A failure of upstream's or ours.
 #[derive(Debug, thiserror::Error)]
-pub enum FollowError {
+pub(super) enum FollowError {
     /// Upstream's.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
     /// Ours: what came could not be kept.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// Upstream's: an answer of another shape than WIRE.md section 4 says.
-    #[error("upstream's {method} answered with {seen}")]
-    Shape {
-        /// The method.
-        method: &'static str,
-        /// What came.
-        seen: &'static str,
-    },
     /// Upstream's: it has lost events that it once numbered.
     #[error(
         "upstream has nothing after serial {since}, its last serial is {last}: it was restored from an older copy"
@@ -43,10 +35,18 @@ pub enum FollowError {
 
 impl FollowError {
     /// When the same question may have another answer; `None` if nobody said.
-    pub fn retry_after(&self) -> Option<Duration> {
+    pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Upstream(error) => error.retry_after(),
-            Self::Journal(_) | Self::Shape { .. } | Self::Lost { .. } | Self::NoListing => None,
+            Self::Journal(_) | Self::Lost { .. } | Self::NoListing => None,
+        }
+    }
+
+    /// Nothing helps but a hand: a person should hear of it.
+    pub(super) fn needs_a_hand(&self) -> bool {
+        match self {
+            Self::Journal(error) => !error.retry_helps(),
+            Self::Upstream(_) | Self::Lost { .. } | Self::NoListing => false,
         }
     }
 
@@ -71,7 +71,6 @@ impl FollowError {
                 | UpstreamError::Settings(_),
             ) => "upstream",
             Self::Journal(_) => "journal",
-            Self::Shape { .. } => "shape",
             Self::Lost { .. } => "lost",
             Self::NoListing => "no_listing",
         }

@@ -1,15 +1,11 @@
 //! The task that follows upstream.
 
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-use super::changelog::{CHANGELOG, LAST_SERIAL, Slice};
 use super::{FollowError, FollowSettings, FollowStatus};
 use crate::journal::{Journal, Upkeep};
-use crate::model::Serial;
 use crate::upstream::Upstream;
-use crate::xmlrpc::Value;
 
 /// What polls and callers' questions share.
 pub(super) struct Follower {
@@ -48,21 +44,6 @@ pub async fn run(
 }
 
 impl Follower {
-    /// Upstream's events after a serial, as many as it gives.
-    pub(super) async fn slice(&self, since: Serial) -> Result<Slice, FollowError> {
-        let answer = self.upstream.call(CHANGELOG, &[Value::Int(since.0)]).await?;
-        // 50,000 rows take some 20 ms.
-        let read = spawn_blocking(move || Slice::read(answer)).await;
-        read.unwrap_or(Err(FollowError::Shape { method: CHANGELOG, seen: "rows that stopped their reader" }))
-    }
-
-    /// Upstream's last serial.
-    pub(super) async fn last_serial(&self) -> Result<Serial, FollowError> {
-        let answer = self.upstream.call(LAST_SERIAL, &[]).await?;
-        let wrong = FollowError::Shape { method: LAST_SERIAL, seen: "something other than an int" };
-        answer.as_int().map(Serial).ok_or(wrong)
-    }
-
     /// Fills the project table from upstream's listing.
     pub(super) async fn list(&self) -> Result<(), FollowError> {
         let listing = self.upstream.listing().await?;
@@ -71,7 +52,7 @@ impl Follower {
         // of an old server) is taken for current: there is nothing better.
         let last_serial = match listing.last_serial.or(newest) {
             Some(serial) => serial,
-            None => self.last_serial().await?,
+            None => self.upstream.changelog_last_serial().await?,
         };
         let projects = listing.projects.into_iter().map(|project| (project.name, project.serial)).collect();
         self.journal.seed(projects, last_serial).await?;

@@ -46,7 +46,11 @@ impl Follower {
                 }
                 Err(error) => {
                     let wait = wait_after(&error, &mut waits, self.settings.longest_wait);
-                    tracing::warn!(%error, wait_seconds = wait.as_secs_f64(), "following upstream failed");
+                    if error.needs_a_hand() {
+                        tracing::error!(%error, wait_seconds = wait.as_secs_f64(), "the journal cannot be kept");
+                    } else {
+                        tracing::warn!(%error, wait_seconds = wait.as_secs_f64(), "following upstream failed");
+                    }
                     self.status.send_modify(|status| status.failed(&error.to_string()));
                     sleep(wait).await;
                 }
@@ -60,7 +64,7 @@ impl Follower {
             // The listing may be half an hour old.
             return Ok(Polled::More);
         };
-        let slice = self.slice(since).await?;
+        let slice = self.upstream.changelog_since(since).await?;
         let full = slice.rows >= self.settings.full_page;
         // Rows at or before `since` only: upstream repeats itself, which is no news and no progress.
         let Some(last) = slice.last.filter(|&last| last > since) else {
@@ -74,7 +78,7 @@ impl Follower {
     /// After a poll without news: is it that nothing happened, or was upstream restored from an older copy? Then
     /// our own head stays, and polls bring news again when upstream has passed it.
     async fn compare_heads(&self, ours: Serial) -> Result<(), FollowError> {
-        let theirs = self.last_serial().await?;
+        let theirs = self.upstream.changelog_last_serial().await?;
         let behind = (theirs < ours).then_some(theirs);
         let news = self.status.send_if_modified(|status| {
             let news = status.upstream_behind.is_some() != behind.is_some();
@@ -102,7 +106,6 @@ fn wait_after(error: &FollowError, waits: &mut ExponentialBackoff, longest: Dura
         FollowError::Upstream(UpstreamError::Limited { retry }) => growing.max(*retry),
         FollowError::Upstream(_)
         | FollowError::Journal(_)
-        | FollowError::Shape { .. }
         | FollowError::Lost { .. }
         | FollowError::NoListing => growing,
     }

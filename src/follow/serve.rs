@@ -45,9 +45,14 @@ impl Follower {
         }
     }
 
+    /// Asks upstream, unless the journal knows by now: a caller may have looked just before the answer to the same
+    /// question came, and asked just after.
     async fn serve(&self, want: Want) -> Result<(), FollowError> {
         match want {
+            Want::Since(since) if self.journal.knows_after(since).await? => Ok(()),
             Want::Since(since) => self.fetch(since).await,
+            Want::LastSerial if self.journal.current_last_serial().is_ok() => Ok(()),
+            Want::Projects if self.journal.projects_known().is_ok() => Ok(()),
             Want::LastSerial | Want::Projects if self.settings.follow => self.await_listing().await,
             Want::LastSerial => self.hear().await.map(|_| ()),
             Want::Projects => self.list().await,
@@ -102,7 +107,7 @@ impl Follower {
 
     /// Asks for upstream's last serial, and tells the journal if nobody polls.
     async fn hear(&self) -> Result<Serial, FollowError> {
-        let last = self.last_serial().await?;
+        let last = self.upstream.changelog_last_serial().await?;
         if !self.settings.follow {
             self.journal.heard_last_serial(last).await?;
         }
@@ -111,7 +116,7 @@ impl Follower {
 
     /// Whether upstream had rows.
     async fn fetch_rows(&self, since: Serial) -> Result<bool, FollowError> {
-        let slice = self.slice(since).await?;
+        let slice = self.upstream.changelog_since(since).await?;
         let Some(last) = slice.last.filter(|&last| last > since) else { return Ok(false) };
         self.journal.append(slice.events, since, last).await?;
         Ok(true)

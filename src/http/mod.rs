@@ -1,9 +1,103 @@
-//! The HTTP side: routes, statuses, nothing else.
+//! The edge: routes, what a request may cost, and which status or fault a failure becomes.
 
+mod admin;
+mod coding;
+mod files;
 mod index;
+mod listener;
 mod negotiate;
+mod observe;
 mod origin;
+mod patience;
 mod rescue;
+mod rpc;
 
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+
+pub use admin::Admin;
+pub use files::routes as file_routes;
 pub use index::routes as index_routes;
+pub use listener::{ListenerSettings, serve};
 pub use origin::Origins;
+pub use patience::Patience;
+pub use rpc::CallLimits;
+
+use url::Url;
+
+use crate::index::Index;
+use crate::relay::Relay;
+use crate::rpc::Rpc;
+
+/// What answers.
+pub struct Parts {
+    /// Calls.
+    pub rpc: Rpc,
+    /// Pages and documents.
+    pub index: Index,
+    /// Files.
+    pub relay: Relay,
+    /// Who runs it.
+    pub admin: Admin,
+}
+
+/// Settings of the edge.
+#[derive(Debug, Clone)]
+pub struct HttpSettings {
+    /// Where to listen. Default `127.0.0.1:3141`: devpi's port, which old configurations know.
+    pub listen: SocketAddr,
+    /// The address that clients use, for absolute links; unset: what each client sent as `Host`.
+    pub public_url: Option<Url>,
+    /// Bounds on connections.
+    pub listener: ListenerSettings,
+    /// Bounds on calls.
+    pub calls: CallLimits,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 3141).into(),
+            public_url: None,
+            listener: ListenerSettings::default(),
+            calls: CallLimits { body: 1 << 20, patience: Duration::from_secs(10) },
+        }
+    }
+}
+
+/// All routes over the parts that answer them.
+pub fn router(parts: Parts, calls: CallLimits, origins: &Origins) -> Router {
+    let Parts { rpc, index, relay, admin } = parts;
+    // Outermost first: every request is counted, then routed; what no route takes ends in the fallback.
+    Router::new()
+        .merge(rpc::routes(rpc, calls, origins.clone()))
+        .merge(index::routes(index, origins.clone()))
+        .merge(files::routes(relay))
+        .merge(admin::routes(admin))
+        .fallback(elsewhere)
+        .method_not_allowed_fallback(other_method)
+        .layer(axum::middleware::from_fn(observe::observe))
+}
+
+/// A path that nobody answers.
+async fn elsewhere(method: Method) -> Response {
+    purge(&method).unwrap_or_else(|| {
+        (StatusCode::NOT_FOUND, "nothing is here; the index is at /simple/\n").into_response()
+    })
+}
+
+/// A path that is answered, but not to this method.
+async fn other_method(method: Method) -> Response {
+    purge(&method)
+        .unwrap_or_else(|| (StatusCode::METHOD_NOT_ALLOWED, "not with this method\n").into_response())
+}
+
+/// bandersnatch 3 to 6 purges what it has read, on any path, and stops at any answer but 200 (WIRE.md
+/// section 7).
+fn purge(method: &Method) -> Option<Response> {
+    (method.as_str() == "PURGE").then(|| StatusCode::OK.into_response())
+}

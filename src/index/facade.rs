@@ -19,6 +19,9 @@ use crate::upstream::Upstream;
 /// Paths whose project is remembered in memory. 100,000 of some 250 bytes: the files that are asked for often.
 const PATHS: u64 = 100_000;
 
+/// The longest version that is asked for. The longest known has about 100 characters; each absence is remembered.
+const MAX_VERSION: usize = 256;
+
 /// Pages, documents and the files that they name. Clones share everything.
 #[derive(Clone)]
 pub struct Index {
@@ -136,6 +139,9 @@ impl Index {
         name: &ProjectName,
         version: Option<&str>,
     ) -> Result<Arc<Held<JsonDocument>>, IndexError> {
+        if version.is_some_and(|version| version.len() > MAX_VERSION) {
+            return Err(IndexError::NoSuchRelease);
+        }
         let document = |version: Option<&str>| DocumentKey::Json(name.clone(), version.map(str::to_owned));
         let found = self.inner.current(&self.inner.documents, &document(version)).await;
         if !matches!(found, Err(IndexError::NoSuchProject)) {
@@ -148,8 +154,9 @@ impl Index {
                 Err(error) => return Err(error),
             }
         }
-        self.held_page(name).await?;
-        Err(IndexError::NoJsonApi)
+        // Upstream has no document for a project without releases.
+        let page = self.held_page(name).await?;
+        Err(if page.content.files.is_empty() { IndexError::NoSuchRelease } else { IndexError::NoJsonApi })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which files may be fetched, and from where: only what a page or document of upstream's names.
 
-use super::page::{CoreMetadata, PageFile, ProjectPage};
+use super::page::{PageFile, ProjectPage};
 use super::{Index, IndexError};
 use crate::journal::KnownFile;
 use crate::model::{FilePath, ProjectName};
@@ -36,7 +36,9 @@ impl Index {
         line: impl Fn(&PageFile) -> bool,
     ) -> Result<KnownFile, IndexError> {
         let gone = |error| match error {
-            IndexError::NoSuchProject | IndexError::NoJsonApi => IndexError::NoSuchFile,
+            IndexError::NoSuchProject | IndexError::NoSuchRelease | IndexError::NoJsonApi => {
+                IndexError::NoSuchFile
+            }
             error => error,
         };
         let page = self.page(project).await.map_err(gone)?;
@@ -55,13 +57,8 @@ impl ProjectPage {
 }
 
 impl PageFile {
-    /// The path is this file's, or its metadata's.
+    /// The path is this file's, or its metadata's if that exists.
     fn names(&self, path: &FilePath) -> bool {
-        let advertised = || matches!(self.core_metadata, CoreMetadata::Yes(_));
-        self.path == *path
-            || path
-                .as_str()
-                .strip_suffix(".metadata")
-                .is_some_and(|stem| self.path.as_str() == stem && advertised())
+        self.path == *path || path.as_str().strip_suffix(".metadata") == Some(self.path.as_str())
     }
 }

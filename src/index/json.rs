@@ -5,7 +5,7 @@ use url::Url;
 
 use super::location;
 use crate::journal::KnownFile;
-use crate::model::{ProjectName, Serial, Sha256};
+use crate::model::{FilePath, ProjectName, Serial, Sha256};
 
 /// A document of `/pypi/NAME/json` or `/pypi/NAME/VERSION/json`.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +47,15 @@ impl JsonDocument {
         releases.chain([&self.value["urls"]]).filter_map(Value::as_array).flatten()
     }
 
+    /// The release's files: upstream's object for each, with the path below our `/packages/` and the address
+    /// there, for a client that knows us at `origin`.
+    pub fn urls(&self, origin: &str) -> impl Iterator<Item = (&Value, FilePath, String)> {
+        self.value["urls"].as_array().into_iter().flatten().filter_map(move |file| {
+            let (path, url) = local(file, origin)?;
+            Some((file, path, url))
+        })
+    }
+
     /// Its bytes for a client that knows us at `origin`.
     pub(super) fn write(&self, origin: &str) -> serde_json::Result<Vec<u8>> {
         let mut value = self.value.clone();
@@ -62,12 +71,18 @@ impl JsonDocument {
 
 fn rewrite(files: &mut Value, origin: &str) {
     for file in files.as_array_mut().into_iter().flatten() {
-        let url = file["url"].as_str().and_then(|url| Url::parse(url).ok());
-        if let (Some(path), Some(object)) = (url.as_ref().and_then(location::path_of), file.as_object_mut()) {
-            let ours = format!("{origin}/packages/{}", location::encoded(&path));
+        if let (Some((_, ours)), Some(object)) = (local(file, origin), file.as_object_mut()) {
             object.insert("url".to_owned(), Value::String(ours));
         }
     }
+}
+
+/// Where a file object's file is with us: its path, and its address.
+fn local(file: &Value, origin: &str) -> Option<(FilePath, String)> {
+    let url = Url::parse(file["url"].as_str()?).ok()?;
+    let path = location::path_of(&url)?;
+    let ours = format!("{origin}/packages/{}", location::encoded(&path));
+    Some((path, ours))
 }
 
 #[cfg(test)]

@@ -85,20 +85,23 @@ impl Inner {
         }
     }
 
-    /// Forgets what upstream does not have (any more).
-    pub(super) async fn forget(&self, key: &DocumentKey) -> Result<(), IndexError> {
-        match key {
+    /// Forgets what upstream does not have (any more). On a full disk it stays on the disk, until upstream is asked
+    /// about it again.
+    pub(super) async fn forget(&self, key: &DocumentKey) {
+        let forgotten = match key {
             DocumentKey::Page(project) => {
-                self.journal.drop_project(project).await?;
                 self.documents.forget(&DocumentKey::Json(project.clone(), None)).await;
                 self.pages.forget(key).await;
+                self.journal.drop_project(project).await
             }
             DocumentKey::Json(..) => {
-                self.journal.forget_document(key).await?;
                 self.documents.forget(key).await;
+                self.journal.forget_document(key).await
             }
+        };
+        if let Err(error) = forgotten {
+            tracing::error!(project = %key.project(), %error, "what upstream has no more cannot be forgotten");
         }
-        Ok(())
     }
 }
 

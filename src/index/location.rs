@@ -99,6 +99,13 @@ mod tests {
     fn only_addresses_of_provenances_are_kept() {
         let url = "https://index.test/integrity/a/1.0/a-1.0.zip/provenance";
         assert_eq!(provenance_path(url).as_deref(), Some("/integrity/a/1.0/a-1.0.zip/provenance"));
-        assert_eq!(provenance_path("https://index.test/a/provenance"), None);
+        for other in [
+            "/a/provenance",
+            "/integrity/a/provenance",
+            "/integrity/a/1.0/a-1.0.zip",
+            "/integrity/a/1/b/c/provenance",
+        ] {
+            assert_eq!(provenance_path(&format!("https://index.test{other}")), None, "{other}");
+        }
     }
 }

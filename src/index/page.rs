@@ -14,8 +14,6 @@ use crate::model::{FilePath, ProjectName, Serial, Sha256};
 pub struct ProjectPage {
     /// The project.
     pub name: ProjectName,
-    /// The spelling that the page has for it; HTML has none, then it is the normal form.
-    pub spelling: String,
     /// The minor of upstream's `api-version` 1.x. 0 for HTML: it lacks what PEP 700 requires of 1.1.
     pub api_minor: u32,
     /// All versions, if upstream lists them.

@@ -11,11 +11,16 @@ use super::page::{CoreMetadata, PageFile, ProjectPage, ProjectStatus, Yanked, me
 use crate::model::{FileKind, ProjectName};
 use crate::upstream::{Anchor, HtmlElement, elements};
 
+/// How the titles of index pages begin: PyPI's and most servers', devpi's, and what file servers list.
+const TITLES: [&str; 3] = ["Links for ", "Simple index", "Index of "];
+
 /// Reads a page that came from `url`.
 pub(super) fn read(name: &ProjectName, body: &[u8], url: &Url) -> Result<ProjectPage, String> {
     let mut base = url.clone();
     let (mut files, mut status, mut reason, mut version) = (Vec::new(), None, None, None);
+    let mut titled = false;
     elements(body, |element| match element {
+        HtmlElement::Title(title) => titled = TITLES.iter().any(|known| title.starts_with(known)),
         HtmlElement::Base(href) => base = url.join(&href).unwrap_or_else(|_| url.clone()),
         HtmlElement::Meta { name, content } => match name.as_str() {
             "pypi:project-status" => status = Some(content),
@@ -26,13 +31,16 @@ pub(super) fn read(name: &ProjectName, body: &[u8], url: &Url) -> Result<Project
         HtmlElement::Anchor(anchor) => files.extend(file(anchor, &base)),
     })
     .map_err(|error| format!("HTML that cannot be read: {error}"))?;
+    // A page of nothing is what a network that wants one to sign in gives for everything.
+    if files.is_empty() && version.is_none() && !titled {
+        return Err("HTML that is no index page".to_owned());
+    }
     // PEP 629: what has another major must not be read as if it had this one.
     if version.is_some_and(|version| !version.starts_with("1.")) {
         return Err("a page of an unknown repository-version".to_owned());
     }
     Ok(ProjectPage {
         name: name.clone(),
-        spelling: name.to_string(),
         api_minor: 0,
         versions: None,
         files,
@@ -121,6 +129,15 @@ mod tests {
         assert_eq!(wheel.gpg_sig, Some(true));
         assert_eq!((sdist.filename.as_str(), &sdist.yanked), ("A-0.9.tar.gz", &Yanked::Yes(None)));
         assert_eq!(sdist.url.as_str(), "https://index.test/simple/a/A-0.9.tar.gz");
+    }
+
+    #[test]
+    fn a_page_of_nothing_must_say_that_it_is_one() {
+        let url = Url::parse("http://index.test/simple/a/").unwrap();
+        let read = |text: &str| read(&ProjectName::parse("a").unwrap(), text.as_bytes(), &url);
+        assert!(read("<title>Links for a</title>").is_ok());
+        assert!(read("<meta name='pypi:repository-version' content='1.0'>").is_ok());
+        assert!(read("<title>Welcome</title><a href='/login'>Sign in to this hotel's network</a>").is_err());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -16,8 +17,9 @@ const KNOWN_MINOR: u32 = 4;
 #[derive(Deserialize)]
 struct RawPage {
     meta: RawMeta,
-    #[serde(default)]
-    name: Option<String>,
+    /// The normal form of what was asked for; named, so that it is not passed on among the others.
+    #[serde(rename = "name", default)]
+    _name: IgnoredAny,
     files: Vec<RawFile>,
     #[serde(default)]
     versions: Option<Vec<String>>,
@@ -85,9 +87,7 @@ pub(super) fn read(name: &ProjectName, body: &[u8], url: &Url) -> Result<Project
     let minor = raw.meta.api_version.strip_prefix("1.").and_then(|minor| minor.parse().ok());
     // PEP 691: what has another major must not be read as if it had this one.
     let minor: u32 = minor.ok_or("a page of an unknown api-version")?;
-    let spelling = raw.name.filter(|spelling| ProjectName::parse(spelling).as_ref() == Ok(name));
     Ok(ProjectPage {
-        spelling: spelling.unwrap_or_else(|| name.to_string()),
         name: name.clone(),
         api_minor: minor.min(KNOWN_MINOR),
         versions: raw.versions,
@@ -108,7 +108,10 @@ fn file(mut raw: RawFile, base: &Url) -> Option<PageFile> {
         Some(RawMetadata::Hashes(hashes)) if metadata_path(&path).is_some() => CoreMetadata::Yes(hashes),
         Some(RawMetadata::Flag(true)) if metadata_path(&path).is_some() => CoreMetadata::Yes(BTreeMap::new()),
         Some(RawMetadata::Hashes(_) | RawMetadata::Flag(_)) | None => {
-            raw.other.remove("data-dist-info-metadata");
+            // A third name that upstream has for it.
+            if let Some(advert) = raw.other.get_mut("data-dist-info-metadata") {
+                *advert = Value::Bool(false);
+            }
             CoreMetadata::No
         }
     };

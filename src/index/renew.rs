@@ -10,6 +10,11 @@ use crate::journal::DocumentKey;
 use crate::memo::Memo;
 use crate::upstream::{Fetched, UpstreamError};
 
+/// How a page or document was come by.
+fn count(outcome: &'static str) {
+    metrics::counter!("cheesewire_index_requests_total", "outcome" => outcome).increment(1);
+}
+
 /// What asking upstream brought.
 enum Answer<T> {
     /// A copy at least as new as the one before.
@@ -30,10 +35,34 @@ impl Inner {
         if let Some(held) = &previous
             && self.is_fresh(key, held).await?
         {
+            count("hit");
             return Ok(held.clone());
         }
-        let renewal = Self::renew(self.clone(), key.clone(), previous);
-        Ok(memo.fill(key, renewal).await?)
+        let renewal = Self::renew(self.clone(), key.clone(), previous.clone());
+        let renewed = tokio::time::timeout(self.settings.patience, memo.fill(key, renewal));
+        if let Ok(renewed) = renewed.await {
+            count("renewed");
+            return Ok(renewed?);
+        }
+        // Slow. The renewal goes on; what is kept goes out, if it may, else there is nothing but to wait on.
+        let kept = match previous {
+            Some(held) => Some(held),
+            None => self.load(key).await?.map(Arc::new),
+        };
+        if let Some(held) = kept
+            && held.age() < seconds(self.settings.stale_if_error)
+        {
+            let standing = self.standing(key.project(), held.last_serial).await?;
+            if standing != Standing::Gone {
+                count("slow");
+                let settled = Arc::new(held.settled(self.settings.failure_pause, standing, true));
+                // The next clients need not wait to learn the same; the renewal's end replaces it.
+                memo.put(key, settled.clone()).await;
+                return Ok(settled);
+            }
+        }
+        count("renewed");
+        Ok(memo.fill(key, Self::renew(self.clone(), key.clone(), None)).await?)
     }
 
     async fn renew<T: Content>(
@@ -106,7 +135,7 @@ impl Inner {
 
     /// Upstream says 404 or 410: that is remembered for a moment, and what was kept is gone.
     async fn absent<T>(&self, key: &DocumentKey) -> Result<T, IndexError> {
-        self.forget(key).await?;
+        self.forget(key).await;
         let row = self.journal.project(key.project()).await?;
         self.absent.insert(key.clone(), row.and_then(|row| row.serial));
         Err(IndexError::NoSuchProject)

@@ -12,6 +12,9 @@ pub struct IndexSettings {
     /// How old a page or document may be that is given out because upstream fails. 86400 s: upstream's own
     /// `stale-if-error`.
     pub stale_if_error: Duration,
+    /// How long a client waits for upstream when there is something kept; then it gets that, and the fetch goes on.
+    /// 4 s: the shortest limit of a known client is 5 s (WIRE.md section 6).
+    pub patience: Duration,
     /// After a failure of upstream's nothing is asked again for the same page for so long. 10 s: a page that
     /// many want does not make each of them wait for a connection that fails.
     pub failure_pause: Duration,
@@ -39,6 +42,7 @@ impl Default for IndexSettings {
             page_max_age: Duration::from_mins(10),
             json_max_age: Duration::from_mins(15),
             stale_if_error: Duration::from_hours(24),
+            patience: Duration::from_secs(4),
             failure_pause: Duration::from_secs(10),
             behind_pauses: vec![Duration::from_millis(500), Duration::from_secs(1)],
             behind_pause: Duration::from_mins(1),

@@ -9,7 +9,7 @@ use super::{Journal, JournalError, compress, facts};
 use crate::model::{ProjectName, Serial};
 
 /// The most documents that go when one comes: no step is long, and a bound that was lowered is still reached.
-const EVICT_AT_ONCE: usize = 8;
+const EVICT_AT_ONCE: u64 = 8;
 
 /// Which document.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -64,7 +64,7 @@ impl Journal {
     }
 
     /// Keeps a document with the files that it names, in place of the one before and of its files. A path that
-    /// several documents name belongs to the last one kept. Past the bound on documents the least recently
+    /// several documents name belongs to the page, else to the last one kept. Past the bound on documents the least recently
     /// checked ones go, and with them their files; never the one that came.
     pub async fn keep_document(
         &self,
@@ -78,13 +78,16 @@ impl Journal {
         // Packing a page of megabytes takes tens of milliseconds: neither the reactor nor the writer waits for it.
         let packed = spawn_blocking(move || compress::pack(&body)).await.map_err(|_| JournalError::Closed)?;
         let packed = packed.map_err(|error| JournalError::folder(self.path(), error))?;
-        let evicted = self
+        let (evicted, kept) = self
             .write(move |connection| {
                 let id = store(connection, &key, &document, &packed, &files)?;
                 evict(connection, id, limit)
             })
             .await?;
         metrics::counter!("cheesewire_journal_evicted_documents_total").increment(evicted);
+        // Bytes stay below 2⁵³, where a double still counts by one.
+        #[allow(clippy::cast_precision_loss)]
+        metrics::gauge!("cheesewire_journal_documents_bytes").set(kept as f64);
         Ok(())
     }
 
@@ -187,19 +190,19 @@ fn bound(length: usize) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX)
 }
 
-/// How many documents went.
-fn evict(connection: &Connection, newest: i64, limit: i64) -> rusqlite::Result<u64> {
+/// How many documents went, and what the rest weighs.
+fn evict(connection: &Connection, newest: i64, limit: i64) -> rusqlite::Result<(u64, i64)> {
     let mut evicted = 0;
-    for _ in 0..EVICT_AT_ONCE {
-        if facts::get(connection, facts::DOCUMENTS_BYTES)?.is_none_or(|kept| kept <= limit) {
-            break;
-        }
+    loop {
+        let kept = facts::get(connection, facts::DOCUMENTS_BYTES)?.unwrap_or(0);
         let sql = "DELETE FROM documents WHERE id = \
                    (SELECT id FROM documents WHERE id <> ?1 ORDER BY checked LIMIT 1)";
-        if connection.prepare_cached(sql)?.execute([newest])? == 0 {
-            break;
+        if kept <= limit
+            || evicted >= EVICT_AT_ONCE
+            || connection.prepare_cached(sql)?.execute([newest])? == 0
+        {
+            return Ok((evicted, kept));
         }
         evicted += 1;
     }
-    Ok(evicted)
 }

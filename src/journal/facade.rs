@@ -49,8 +49,9 @@ impl Journal {
     /// Ends the writer after all that waits for it, and lets the folder go. What is asked afterwards fails with
     /// [`JournalError::Closed`].
     pub async fn close(&self) {
-        self.inner.writer.close().await;
+        // Readers first: the last connection that closes moves the log into the database.
         self.inner.readers.close();
+        self.inner.writer.close().await;
     }
 
     pub(super) fn settings(&self) -> &JournalSettings {

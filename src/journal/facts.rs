@@ -21,7 +21,8 @@ pub(super) fn set(connection: &Connection, name: &str, value: i64) -> rusqlite::
 
 /// Sets the number unless it is higher already; tells what it is now.
 pub(super) fn raise(connection: &Connection, name: &str, value: i64) -> rusqlite::Result<i64> {
-    let highest = get(connection, name)?.map_or(value, |known| known.max(value));
-    set(connection, name, highest)?;
-    Ok(highest)
+    match get(connection, name)? {
+        Some(known) if known >= value => Ok(known),
+        Some(_) | None => set(connection, name, value).map(|()| value),
+    }
 }

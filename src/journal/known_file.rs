@@ -62,12 +62,14 @@ impl Journal {
     }
 }
 
-/// Makes `files` the document's.
+/// Makes `files` the document's. A path that two documents name belongs to the project's page, which names it as
+/// long as the file exists; between others to the newest.
 pub(super) fn insert(connection: &Connection, document: i64, files: &[KnownFile]) -> rusqlite::Result<()> {
-    // The newest document that names a path has it.
     let sql = "INSERT INTO files (path, document, filename, url, sha256, size) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
                ON CONFLICT (path) DO UPDATE SET document = excluded.document, url = excluded.url, \
-               sha256 = excluded.sha256, size = excluded.size";
+               sha256 = excluded.sha256, size = excluded.size \
+               WHERE (SELECT kind FROM documents WHERE id = excluded.document) = 0 \
+               OR (SELECT kind FROM documents WHERE id = files.document) <> 0";
     let mut statement = connection.prepare_cached(sql)?;
     for file in files {
         let sha256 = file.sha256.map(|digest| digest.0);

@@ -40,6 +40,13 @@ impl Journal {
         }
     }
 
+    /// Whether it is known what came right after `serial`.
+    pub async fn knows_after(&self, serial: Serial) -> Result<bool, JournalError> {
+        self.read(move |connection| coverage::known_upto(connection, serial.0))
+            .await
+            .map(|upto| upto.is_some())
+    }
+
     /// The events in `(after, upto]`, which must be covered.
     fn events(&self, after: i64, upto: i64, limit: usize) -> Chunks<Event> {
         let journal = self.clone();

@@ -187,3 +187,71 @@ fn in_savepoint<T>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+
+    fn writer(pages: i64) -> (tempfile::TempDir, Writer) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        let connection = Connection::open(&path).unwrap();
+        connection.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x)").unwrap();
+        connection.execute_batch(&format!("PRAGMA max_page_count = {pages}")).unwrap();
+        let lock = File::create(folder.path().join("lock")).unwrap();
+        let writer = Writer::start(connection, lock, path, 16).unwrap();
+        (folder, writer)
+    }
+
+    async fn insert(writer: &Writer, bytes: usize) -> Result<(), JournalError> {
+        let sql = "INSERT INTO t VALUES (zeroblob(?1))";
+        writer
+            .write(move |connection| connection.execute(sql, [i64::try_from(bytes).unwrap()]), |_| ())
+            .await?;
+        Ok(())
+    }
+
+    async fn lengths(writer: &Writer) -> Vec<i64> {
+        let read = |connection: &Connection| {
+            let mut statement = connection.prepare("SELECT length(x) FROM t ORDER BY 1")?;
+            statement.query_map([], |row| row.get(0))?.collect()
+        };
+        writer.write(read, |_| ()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_job_that_fails_undoes_itself_alone() {
+        let (_folder, writer) = writer(1_000_000);
+        let (release, held) = sync_channel(1);
+        let first = writer.write(move |_| Ok(held.recv().is_ok()), |_| ());
+        let half = writer.write(
+            |connection| {
+                connection.execute("INSERT INTO t VALUES (zeroblob(7))", [])?;
+                connection.execute("INSERT INTO nothing VALUES (1)", [])
+            },
+            |_| panic!("not committed"),
+        );
+        let let_go = async { release.send(()).unwrap() };
+        let (waited, one, half, two, ()) =
+            tokio::join!(first, insert(&writer, 1), half, insert(&writer, 2), let_go);
+        assert!(waited.unwrap() && one.is_ok() && two.is_ok());
+        assert!(matches!(half, Err(JournalError::Sqlite { .. })));
+        assert_eq!(lengths(&writer).await, [1, 2]);
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_told_to_whom_it_hit_and_the_writer_goes_on() {
+        let (_folder, writer) = writer(20);
+        let (small, large, last) =
+            tokio::join!(insert(&writer, 10), insert(&writer, 1 << 20), insert(&writer, 20));
+        assert!(matches!(large, Err(JournalError::Full { .. })), "{large:?}");
+        let mut told: Vec<i64> = Vec::new();
+        told.extend(small.is_ok().then_some(10));
+        told.extend(last.is_ok().then_some(20));
+        assert_eq!(lengths(&writer).await, told);
+        insert(&writer, 30).await.unwrap();
+        assert_eq!(lengths(&writer).await.last(), Some(&30));
+    }
+}

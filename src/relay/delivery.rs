@@ -39,7 +39,7 @@ impl Delivery {
     pub(super) fn new(upstream: Upstream, store: Store, settings: RelaySettings, tasks: TaskTracker) -> Self {
         let transfers = Semaphore::new(settings.transfers);
         let directs = Arc::new(Semaphore::new(settings.directs));
-        let buffers = Buffers::new(settings.chunk, settings.read_ahead);
+        let buffers = Buffers::new(&settings);
         Self { store, settings, transfers, directs, buffers, upstream, flights: Flights::default(), tasks }
     }
 

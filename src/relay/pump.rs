@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use metrics::counter;
 
-use super::buffers::{Lane, lent};
+use super::buffers::Lane;
 use super::delivery::Delivery;
 use super::direct::Direct;
 use super::flight::{Flight, Stage};
@@ -142,8 +142,8 @@ impl Pump {
 /// One buffer of `at..end`, or less.
 async fn read(lane: &Lane, reader: &Reader, at: u64, end: u64) -> Result<Bytes, RelayError> {
     let turn = lane.turn().await.map_err(std::io::Error::other)?;
-    let size = usize::try_from(end - at).map_or(lane.chunk, |left| left.min(lane.chunk));
-    Ok(lent(reader.read_at(at, vec![0; size]).await?, turn))
+    let size = usize::try_from(end - at).map_or(turn.size, |left| left.min(turn.size));
+    Ok(turn.lend(reader.read_at(at, vec![0; size]).await?))
 }
 
 /// The bytes of a spilled flight that had not been released; at most the holdback.

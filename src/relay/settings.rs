@@ -7,10 +7,12 @@ use std::time::Duration;
 pub struct RelaySettings {
     /// Bytes at the end of a file that no client gets before size and digest are right.
     pub holdback: u64,
-    /// Bytes read for a client at a time. Each body holds at most one such buffer of its own.
-    pub chunk: usize,
-    /// Bytes that all bodies together may read ahead of their sockets, beyond that one buffer.
-    pub read_ahead: usize,
+    /// Bytes that each body may always read ahead of its socket.
+    pub own_buffer: usize,
+    /// Bytes that all bodies together may read ahead beyond that.
+    pub pool: usize,
+    /// Bytes of one read into the pool.
+    pub pool_buffer: usize,
     /// Bytes of an arriving file that are hashed and written in one go.
     pub batch: usize,
     /// Files that are transferred from upstream at once; further ones wait.
@@ -28,14 +30,16 @@ pub struct RelaySettings {
 }
 
 impl Default for RelaySettings {
-    /// 64 KiB held back and 64 KiB a read, so that a thousand followers hold 64 MB; 16 MiB ahead of
-    /// sockets; batches of 256 KiB (a hop to a blocking thread costs about as much as hashing 20 KB);
-    /// 32 transfers, 64 straight through, 1,024 flights; 3 resumptions from 200 ms on; 8 GiB, a multiple of the largest known.
+    /// 64 KiB held back; 32 KiB a body, so that a thousand followers hold 32 MB, and 16 MiB in reads of
+    /// 128 KiB for those who are first; batches of 256 KiB (a hop to a blocking thread costs about as much
+    /// as hashing 20 KB); 32 transfers, 64 straight through, 1,024 flights; 3 resumptions from 200 ms on;
+    /// 8 GiB, a multiple of the largest known.
     fn default() -> Self {
         Self {
             holdback: 64 << 10,
-            chunk: 64 << 10,
-            read_ahead: 16 << 20,
+            own_buffer: 32 << 10,
+            pool: 16 << 20,
+            pool_buffer: 128 << 10,
             batch: 256 << 10,
             transfers: 32,
             directs: 64,

@@ -1,4 +1,4 @@
-//! What an index's HTML says, in any hand: `<base>`, `<meta>` and `<a>`, as a browser's tokenizer sees them.
+//! What an index's HTML says, in any hand: `<title>`, `<base>`, `<meta>` and `<a>`, as a browser's tokenizer sees them.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -11,6 +11,8 @@ const MAX_TEXT: usize = 1024;
 /// One element of interest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HtmlElement {
+    /// `<title>`, trimmed, at most 1 KiB of it.
+    Title(String),
     /// `<base href>`: what relative links are relative to. Only the first counts.
     Base(String),
     /// `<meta name content>`.
@@ -38,12 +40,15 @@ pub fn elements(document: impl Read, mut found: impl FnMut(HtmlElement)) -> std:
     let mut emitter = DefaultEmitter::default();
     // Else the inside of a script would be read as markup.
     emitter.naively_switch_states(true);
-    let mut open = None;
+    let mut open: Option<Open> = None;
     for token in Tokenizer::new_with_emitter(IoReader::new(document), emitter) {
         match token? {
             Token::StartTag(tag) if tag.name == b"a" => {
-                let next = OpenAnchor { attributes: attributes(tag), text: Vec::new() };
-                found_anchor(open.replace(next), &mut found);
+                let next = Open { anchor: Some(attributes(tag)), text: Vec::new() };
+                close(open.replace(next), &mut found);
+            }
+            Token::StartTag(tag) if tag.name == b"title" => {
+                close(open.replace(Open { anchor: None, text: Vec::new() }), &mut found);
             }
             Token::StartTag(tag) if tag.name == b"base" => {
                 if let Some(href) = attributes(tag).remove("href") {
@@ -57,9 +62,9 @@ pub fn elements(document: impl Read, mut found: impl FnMut(HtmlElement)) -> std:
                     found(HtmlElement::Meta { name, content });
                 }
             }
-            Token::EndTag(tag) if tag.name == b"a" => found_anchor(open.take(), &mut found),
+            Token::EndTag(tag) if tag.name == b"a" || tag.name == b"title" => close(open.take(), &mut found),
             Token::String(text) => {
-                if let Some(OpenAnchor { text: kept, .. }) = &mut open {
+                if let Some(Open { text: kept, .. }) = &mut open {
                     let room = MAX_TEXT.saturating_sub(kept.len());
                     kept.extend_from_slice(&text[..text.len().min(room)]);
                 }
@@ -67,20 +72,24 @@ pub fn elements(document: impl Read, mut found: impl FnMut(HtmlElement)) -> std:
             _ => {}
         }
     }
-    found_anchor(open, &mut found);
+    close(open, &mut found);
     Ok(())
 }
 
-struct OpenAnchor {
-    attributes: BTreeMap<String, String>,
+/// An element whose text is being read: an anchor with its attributes, or the title.
+struct Open {
+    anchor: Option<BTreeMap<String, String>>,
     text: Vec<u8>,
 }
 
 /// Anchors do not nest: the next one, `</a>` and the end of the document all end the open one.
-fn found_anchor(open: Option<OpenAnchor>, found: &mut impl FnMut(HtmlElement)) {
-    if let Some(OpenAnchor { attributes, text }) = open {
+fn close(open: Option<Open>, found: &mut impl FnMut(HtmlElement)) {
+    if let Some(Open { anchor, text }) = open {
         let text = String::from_utf8_lossy(&text).trim().to_owned();
-        found(HtmlElement::Anchor(Anchor { attributes, text }));
+        found(match anchor {
+            Some(attributes) => HtmlElement::Anchor(Anchor { attributes, text }),
+            None => HtmlElement::Title(text),
+        });
     }
 }
 
@@ -102,7 +111,7 @@ mod tests {
     #[test]
     fn links_are_read_in_any_hand() {
         let found = read(
-            "<BASE href='/x/'><meta name=\"pypi:repository-version\" content=1.4>\
+            "<title> Links\n</title><BASE href='/x/'><meta name=\"pypi:repository-version\" content=1.4>\
              <script>'<a href=no>'</script><A HREF=a-1.zip data-yanked>a&amp;<b>1</b></A><a href='b?x=1&amp;y=2'>b",
         );
         let anchor = |pairs: &[(&str, &str)], text: &str| {
@@ -112,6 +121,7 @@ mod tests {
         assert_eq!(
             found,
             [
+                HtmlElement::Title("Links".to_owned()),
                 HtmlElement::Base("/x/".to_owned()),
                 HtmlElement::Meta { name: "pypi:repository-version".to_owned(), content: "1.4".to_owned() },
                 anchor(&[("href", "a-1.zip"), ("data-yanked", "")], "a&1"),

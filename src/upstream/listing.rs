@@ -133,7 +133,7 @@ fn read_html(body: impl Read, url: &Url) -> Result<Listing, UpstreamError> {
     let mut projects = Vec::new();
     elements(body, |element| match element {
         HtmlElement::Base(href) => base = url.join(&href).unwrap_or_else(|_| url.clone()),
-        HtmlElement::Meta { .. } => {}
+        HtmlElement::Title(_) | HtmlElement::Meta { .. } => {}
         HtmlElement::Anchor(anchor) => {
             let target = anchor.attributes.get("href").and_then(|href| base.join(href).ok());
             projects.extend(target.and_then(|target| listed(&base, &target, &anchor.text)));

@@ -4,6 +4,7 @@
 //! digests and serials are judged by who keeps the answer.
 
 mod addresses;
+mod changelog;
 mod client;
 mod error;
 mod file;
@@ -13,6 +14,7 @@ mod settings;
 mod throttle;
 mod transport;
 
+pub use changelog::Slice;
 pub use client::{Document, Fetched, Upstream};
 pub use error::UpstreamError;
 pub use file::{FileResponse, Resume};

@@ -18,6 +18,9 @@ pub struct UpstreamSettings {
     /// XML-RPC calls that may wait for their turn; one more is refused. Default 64: at one call a second
     /// the last of them waits a minute, longer than any caller does.
     pub waiting_calls: usize,
+    /// Pages, documents and listings fetched at once; more wait for a place. Default 16: as many as a mirror
+    /// client has workers, and far from what an index would call a flood.
+    pub fetches_at_once: usize,
     /// Longest wait for a connection. Default 10 s.
     pub connect_timeout: Duration,
     /// Longest silence between bytes, and before the first. Default 30 s: the slowest call upstream has
@@ -44,6 +47,7 @@ impl UpstreamSettings {
             contact: None,
             calls_per_second: 1.0,
             waiting_calls: 64,
+            fetches_at_once: 16,
             connect_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_secs(30),
             answer_timeout: Duration::from_mins(5),

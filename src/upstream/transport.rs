@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
+use tokio::sync::Semaphore;
 use url::Url;
 
 use super::addresses::Addresses;
@@ -60,6 +61,7 @@ pub(super) struct Transport {
     pub(super) settings: UpstreamSettings,
     pub(super) addresses: Addresses,
     pub(super) throttle: Throttle,
+    places: Semaphore,
     /// Decodes gzip and follows redirects.
     pages: Client,
     /// As `pages`, but follows nothing: a redirected POST would come out as a GET.
@@ -94,7 +96,8 @@ impl Transport {
         let pages = build(common().redirect(Policy::custom(follow)))?;
         let calls = build(common().redirect(Policy::none()))?;
         let files = build(common().redirect(Policy::custom(follow)).no_gzip())?;
-        Ok(Self { settings, addresses, throttle, pages, calls, files })
+        let places = Semaphore::new(settings.fetches_at_once.clamp(1, Semaphore::MAX_PERMITS));
+        Ok(Self { settings, addresses, throttle, places, pages, calls, files })
     }
 
     pub(super) fn get(&self, kind: Kind, url: &Url) -> RequestBuilder {
@@ -136,6 +139,8 @@ impl Transport {
         answer: impl Future<Output = Result<T, UpstreamError>>,
         outcome: impl FnOnce(&T) -> &'static str,
     ) -> Result<T, UpstreamError> {
+        // A call has waited for its turn already. Nothing closes the semaphore; its error would mean no bound.
+        let _place = if kind == Kind::Call { None } else { self.places.acquire().await.ok() };
         let started = std::time::Instant::now();
         let result = tokio::time::timeout(self.settings.answer_timeout, answer)
             .await

@@ -106,6 +106,33 @@ async fn files_leave_with_the_document_that_named_them() {
 }
 
 #[tokio::test]
+async fn what_a_page_names_stays_with_the_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = Journal::open(folder.path(), JournalSettings::default()).await.unwrap();
+    let (shared, own) = (file("a", "1/a-1.whl"), file("a", "1/a-2.whl"));
+    let json = DocumentKey::Json(name("a"), None);
+    let both = vec![shared.clone(), own.clone()];
+    for page_first in [true, false] {
+        if page_first {
+            journal.keep_document(&page("a"), &document("1", 1), vec![shared.clone()]).await.unwrap();
+        }
+        journal.keep_document(&json, &document("2", 1), both.clone()).await.unwrap();
+        if !page_first {
+            journal.keep_document(&page("a"), &document("1", 1), vec![shared.clone()]).await.unwrap();
+        }
+        assert_eq!(journal.file(&own.path).await.unwrap(), Some(own.clone()));
+        journal.forget_document(&json).await.unwrap();
+        assert_eq!(
+            journal.file(&shared.path).await.unwrap(),
+            Some(shared.clone()),
+            "page first: {page_first}"
+        );
+        assert_eq!(journal.file(&own.path).await.unwrap(), None);
+        journal.drop_project(&name("a")).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_touched_document_keeps_its_body() {
     let folder = tempfile::tempdir().unwrap();
     let journal = Journal::open(folder.path(), JournalSettings::default()).await.unwrap();

@@ -1,9 +1,16 @@
 //! Builders that the tests share.
 
+pub mod process;
 pub mod scripted;
 
 mod client;
+mod files;
+mod index;
+mod relay;
 mod sandbox;
 
-pub use client::{call, get, get_with, post};
+pub use client::{Answer, call, get, get_with, post};
+pub use files::Files;
+pub use index::IndexRelay;
+pub use relay::Relay;
 pub use sandbox::sandbox;

@@ -2,3 +2,6 @@
 //! our insides.
 
 mod index;
+mod relay;
+
+pub(super) use relay::{bad_path, unsatisfiable};

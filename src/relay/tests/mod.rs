@@ -221,6 +221,30 @@ async fn a_wrong_small_file_has_an_error_status_and_the_next_client_a_new_fetch(
     assert_eq!(right(bench.get().await).await, small);
 }
 
+#[tokio::test]
+async fn the_last_bytes_wait_for_the_digest() {
+    let size = file().len();
+    let (reply, gate) = Reply::paused(&file(), size - 1);
+    let bench = Bench::new(vec![reply]).await;
+    let mut stream = content(bench.get().await.unwrap()).into_stream();
+    let mut got = 0;
+    while got < size - (64 << 10) {
+        got += stream.next().await.unwrap().unwrap().len();
+    }
+    assert_eq!(got, size - (64 << 10));
+    // All but the last byte is here, and still nothing more comes.
+    while bench.kept()[0].metadata().unwrap().len() < size as u64 - 1 {
+        tokio::task::yield_now().await;
+    }
+    let more = tokio::time::timeout(Duration::from_millis(100), stream.next()).await;
+    assert!(more.is_err(), "bytes that nobody has checked");
+    gate.add_permits(1);
+    while let Some(chunk) = stream.next().await {
+        got += chunk.unwrap().len();
+    }
+    assert_eq!(got, size);
+}
+
 /// Lines logged on this thread.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);

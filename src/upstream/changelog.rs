@@ -1,22 +1,47 @@
 //! Rows of upstream's changelog → events. What cannot be read is left out, and the rest goes on (promise 5).
 
+use tokio::task::spawn_blocking;
+
+use super::{Upstream, UpstreamError};
 use crate::model::{Event, Serial};
 use crate::xmlrpc::Value;
 
-use super::FollowError;
+const CHANGELOG: &str = "changelog_since_serial";
+const LAST_SERIAL: &str = "changelog_last_serial";
 
-pub(super) const CHANGELOG: &str = "changelog_since_serial";
-pub(super) const LAST_SERIAL: &str = "changelog_last_serial";
-
-/// One answer of upstream's.
+/// One answer of upstream's to "what happened since".
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Slice {
-    /// What could be read.
-    pub(super) events: Vec<Event>,
+pub struct Slice {
+    /// What could be read, in upstream's order.
+    pub events: Vec<Event>,
     /// The highest serial of any row, also of one without a name; `None` if there were no rows.
-    pub(super) last: Option<Serial>,
+    pub last: Option<Serial>,
     /// How many rows upstream sent.
-    pub(super) rows: usize,
+    pub rows: usize,
+}
+
+impl Upstream {
+    /// The events after a serial, as many as upstream gives: at most 50,000 (WIRE.md section 6). Rows without a
+    /// name and rows of another shape are skipped, counted and logged; if there are rows but not one has a
+    /// serial, the whole is an error.
+    pub async fn changelog_since(&self, since: Serial) -> Result<Slice, UpstreamError> {
+        let answer = self.call(CHANGELOG, &[Value::Int(since.0)]).await?;
+        // 50,000 rows take some 20 ms.
+        spawn_blocking(move || Slice::read(answer))
+            .await
+            .unwrap_or_else(|_| Err(odd("rows that stopped their reader")))
+    }
+
+    /// The serial of upstream's newest event.
+    pub async fn changelog_last_serial(&self) -> Result<Serial, UpstreamError> {
+        let answer = self.call(LAST_SERIAL, &[]).await?;
+        let wrong = || UpstreamError::Unexpected(format!("something other than an int to {LAST_SERIAL}"));
+        answer.as_int().map(Serial).ok_or_else(wrong)
+    }
+}
+
+fn odd(seen: &str) -> UpstreamError {
+    UpstreamError::Unexpected(format!("{seen} to {CHANGELOG}"))
 }
 
 /// A row that is no event.
@@ -28,11 +53,9 @@ enum Odd {
 }
 
 impl Slice {
-    /// Reads `[[name, version|nil, timestamp, action, serial] …]` (WIRE.md section 4). Rows without a name and
-    /// rows of another shape are skipped, counted and logged; if not one row has a serial, the whole is an error.
-    pub(super) fn read(answer: Value) -> Result<Self, FollowError> {
-        let wrong = |seen| FollowError::Shape { method: CHANGELOG, seen };
-        let Value::Array(rows) = answer else { return Err(wrong("something other than an array")) };
+    /// Reads `[[name, version|nil, timestamp, action, serial] …]` (WIRE.md section 4).
+    fn read(answer: Value) -> Result<Self, UpstreamError> {
+        let Value::Array(rows) = answer else { return Err(odd("something other than an array")) };
         let mut slice = Self { rows: rows.len(), ..Self::default() };
         let (mut nameless, mut shapeless) = (0_u64, 0_u64);
         for row in rows {
@@ -55,13 +78,13 @@ impl Slice {
         }
         if nameless + shapeless > 0 {
             tracing::warn!(nameless, shapeless, "upstream's changelog has rows that are no events; skipped");
-            metrics::counter!("cheesewire_follow_skipped_rows_total", "reason" => "nameless")
+            metrics::counter!("cheesewire_upstream_skipped_rows_total", "reason" => "nameless")
                 .increment(nameless);
-            metrics::counter!("cheesewire_follow_skipped_rows_total", "reason" => "shape")
+            metrics::counter!("cheesewire_upstream_skipped_rows_total", "reason" => "shape")
                 .increment(shapeless);
         }
         if slice.rows > 0 && slice.last.is_none() {
-            return Err(wrong("rows that cannot be read"));
+            return Err(odd("rows that cannot be read"));
         }
         Ok(slice)
     }

@@ -1,0 +1,64 @@
+//! `cheesewire serve`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{App, AppError};
+use crate::config::{Config, ConfigError, Sources};
+
+/// Serve the relay.
+///
+/// Every setting of `cheesewire config` can be given in the file, in the environment
+/// (`CHEESEWIRE_HTTP__IDLE_TIMEOUT=30s` for http.idle_timeout) or with --set; flags win over the environment,
+/// and that over the file.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The index to stand before: its address, or `pip` for the one that the local pip is set to.
+    #[arg(long, value_name = "URL")]
+    upstream: Option<String>,
+    /// Where to listen [default: 127.0.0.1:3141].
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// The folder for journal and cache [default: cheesewire-data].
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// A TOML file with settings.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Set one setting, such as follow.enabled=false. May be given more than once.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+impl ServeArgs {
+    /// The configuration that file, environment and these flags make together.
+    pub fn config(&self) -> Result<Config, ConfigError> {
+        Config::read(self.sources()?)
+    }
+
+    /// Where settings are given.
+    pub(super) fn sources(&self) -> Result<Sources, ConfigError> {
+        let mut sources = Sources::default();
+        if let Some(file) = &self.config {
+            sources.file(file)?;
+        }
+        sources.environment(
+            std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))),
+        );
+        for assignment in &self.set {
+            sources.set(assignment)?;
+        }
+        sources.flag("--upstream", "upstream.url", self.upstream.clone());
+        sources.flag("--listen", "http.listen", self.listen.clone());
+        sources.flag("--data", "data.folder", self.data.clone());
+        Ok(sources)
+    }
+}
+
+/// Serves until `stop`.
+pub async fn run(config: Config, stop: CancellationToken) -> Result<(), AppError> {
+    App::build(&config).await?.run(stop).await;
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! Kinds of setting: how a text becomes one, and how one is written.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+/// A type that a setting can have. Values from the environment and from flags are texts; a file may also
+/// have TOML's numbers and booleans, which have a text form too.
+pub(super) trait Setting: Sized {
+    /// What is expected, for complaints.
+    const EXPECTED: &'static str;
+    /// Reads the text form; `None` if it is not one.
+    fn read(text: &str) -> Option<Self>;
+    /// The text form, for the template.
+    fn write(&self) -> String;
+}
+
+macro_rules! settings_by_text {
+    ($($kind:ty: $expected:literal, $write:expr;)*) => {$(
+        impl Setting for $kind {
+            const EXPECTED: &'static str = $expected;
+            fn read(text: &str) -> Option<Self> {
+                text.parse().ok()
+            }
+            fn write(&self) -> String {
+                let write: fn(&Self) -> String = $write;
+                write(self)
+            }
+        }
+    )*};
+}
+
+settings_by_text! {
+    bool: "true or false", ToString::to_string;
+    u32: "a whole number", ToString::to_string;
+    u64: "a whole number", ToString::to_string;
+    usize: "a whole number", ToString::to_string;
+    SocketAddr: "an address and port such as 127.0.0.1:3141", ToString::to_string;
+    PathBuf: "a path", |path| path.display().to_string();
+    String: "a text", Clone::clone;
+}
+
+impl Setting for f64 {
+    const EXPECTED: &'static str = "a number above 0";
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok().filter(|n: &f64| n.is_finite() && *n > 0.0)
+    }
+    fn write(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Setting for Duration {
+    const EXPECTED: &'static str = "a duration above 0 such as 500ms, 30s or 5m";
+    fn read(text: &str) -> Option<Self> {
+        humantime::parse_duration(text).ok().filter(|duration| !duration.is_zero())
+    }
+    fn write(&self) -> String {
+        humantime::format_duration(*self).to_string()
+    }
+}
+
+impl Setting for Url {
+    const EXPECTED: &'static str = "an address such as http://index.test/ (or https)";
+    fn read(text: &str) -> Option<Self> {
+        Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+    }
+    fn write(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// A number of bytes, in whatever integer the owner of the setting keeps it: `64 MiB`, `10GB`, `4096`.
+pub(super) struct Bytes<T>(pub(super) T);
+
+impl<T: TryFrom<u64> + Copy + TryInto<u64>> Setting for Bytes<T> {
+    const EXPECTED: &'static str = "a size such as 64 MiB or 10 GB";
+    fn read(text: &str) -> Option<Self> {
+        let size: bytesize::ByteSize = text.parse().ok()?;
+        T::try_from(size.as_u64()).ok().map(Self)
+    }
+    fn write(&self) -> String {
+        let bytes: u64 = self.0.try_into().unwrap_or(u64::MAX);
+        let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
+        let unit = units.iter().find(|(_, shift)| bytes > 0 && bytes.trailing_zeros() >= *shift);
+        unit.map_or_else(|| bytes.to_string(), |(name, shift)| format!("{} {name}", bytes >> shift))
+    }
+}
+
+/// An empty text is "not set".
+impl<T: Setting> Setting for Option<T> {
+    const EXPECTED: &'static str = T::EXPECTED;
+    fn read(text: &str) -> Option<Self> {
+        if text.is_empty() { Some(None) } else { T::read(text).map(Some) }
+    }
+    fn write(&self) -> String {
+        self.as_ref().map_or_else(String::new, Setting::write)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for bytes in [0_u64, 1, 4096, 64 << 20, 10 << 30, 10_000_000] {
+            assert_eq!(Bytes::<u64>::read(&Bytes(bytes).write()).map(|read| read.0), Some(bytes));
+        }
+        let duration = Duration::from_millis(90_500);
+        assert_eq!(Duration::read(&duration.write()), Some(duration));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        assert!(Duration::read("0s").is_none() && Duration::read("5").is_none());
+        assert!(f64::read("0").is_none() && f64::read("NaN").is_none());
+        assert!(Url::read("index.test").is_none() && Url::read("ftp://index.test/").is_none());
+        assert!(Bytes::<u32>::read("10 GiB").is_none());
+        assert!(<Option<String>>::read("").is_some_and(|value| value.is_none()));
+    }
+}

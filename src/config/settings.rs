@@ -1,0 +1,329 @@
+//! Every setting: its key, its place, its meaning. The defaults stand beside the parts they belong to.
+
+use std::path::{Path, PathBuf};
+
+use url::Url;
+
+use super::reader::Reader;
+use super::setting::Setting;
+use super::{Config, ConfigError, LogSettings, pip};
+use crate::blob::StoreSettings;
+use crate::follow::FollowSettings;
+use crate::http::HttpSettings;
+use crate::index::IndexSettings;
+use crate::journal::JournalSettings;
+use crate::relay::RelaySettings;
+use crate::rpc::RpcSettings;
+use crate::upstream::UpstreamSettings;
+
+/// What stands in place of an upstream that was not given, until that is complained about.
+const UNSET: &str = "http://unset.invalid/";
+
+/// How the index is named.
+#[derive(Debug, Clone)]
+enum Address {
+    /// The one that the local pip is set to.
+    Pip,
+    /// This one.
+    Url(Url),
+}
+
+impl Setting for Address {
+    const EXPECTED: &'static str = "an address such as http://index.test/ (or https), or pip";
+    fn read(text: &str) -> Option<Self> {
+        if text == "pip" { Some(Self::Pip) } else { Url::read(text).map(Self::Url) }
+    }
+    fn write(&self) -> String {
+        match self {
+            Self::Pip => "pip".to_owned(),
+            Self::Url(url) => url.to_string(),
+        }
+    }
+}
+
+/// Reads all settings; also tells whether an upstream was given.
+pub(super) fn read(reader: &mut Reader) -> Result<(Config, bool), ConfigError> {
+    let (upstream, given) = upstream(reader)?;
+    let mut data = PathBuf::from("cheesewire-data");
+    reader.set("data.folder", &mut data, "The folder for journal and cache; made if missing.");
+    let (http, rpc) = (http(reader), rpc(reader));
+    let (journal, follow, index) = (journal(reader), follow(reader), index(reader));
+    let (store, relay) = (store(reader, &data), relay(reader));
+    let log = log(reader);
+    Ok((Config { upstream, data, http, rpc, journal, follow, index, relay, store, log }, given))
+}
+
+fn upstream(reader: &mut Reader) -> Result<(UpstreamSettings, bool), ConfigError> {
+    let mut address: Option<Address> = None;
+    let complaints = reader.complaints();
+    reader.set(
+        "upstream.url",
+        &mut address,
+        "The index to stand before: its address or that of its /simple/, or pip for the index that the local pip is \
+         set to. User and password in it become Basic authentication.",
+    );
+    // A bad address was given too: it has its complaint already.
+    let given = address.is_some() || reader.complaints() > complaints;
+    let text = match address {
+        None => UNSET.to_owned(),
+        Some(Address::Pip) => pip::index()?,
+        Some(Address::Url(url)) => url.into(),
+    };
+    let base = Url::read(&text)
+        .ok_or_else(|| ConfigError::one(format!("upstream.url = {text}: expected {}", Url::EXPECTED)))?;
+    let mut upstream = UpstreamSettings::new(base);
+    reader.set(
+        "upstream.contact",
+        &mut upstream.contact,
+        "Whom upstream may write to about this relay, such as an e-mail address; part of User-Agent.",
+    );
+    reader.set(
+        "upstream.calls_per_second",
+        &mut upstream.calls_per_second,
+        "XML-RPC calls a second, all callers together. PyPI calls one polite and refuses many more.",
+    );
+    reader.set(
+        "upstream.waiting_calls",
+        &mut upstream.waiting_calls,
+        "XML-RPC calls that may wait for their turn; one more is refused.",
+    );
+    reader.set("upstream.connect_timeout", &mut upstream.connect_timeout, "Longest wait for a connection.");
+    reader.set(
+        "upstream.read_timeout",
+        &mut upstream.read_timeout,
+        "Longest silence between bytes. PyPI's slowest call takes 10 to 15 s before its first.",
+    );
+    reader.set(
+        "upstream.answer_timeout",
+        &mut upstream.answer_timeout,
+        "Longest time for a whole answer that is not a file.",
+    );
+    reader.bytes(
+        "upstream.page_limit",
+        &mut upstream.page_limit,
+        "Most bytes of a project page or JSON document.",
+    );
+    reader.bytes(
+        "upstream.listing_limit",
+        &mut upstream.listing_limit,
+        "Most bytes of the listing of all projects.",
+    );
+    reader.bytes("upstream.call_limit", &mut upstream.call_limit, "Most bytes of an XML-RPC answer.");
+    reader.set(
+        "upstream.retries",
+        &mut upstream.retries,
+        "How often a GET that failed on the way or with a 5xx is asked again.",
+    );
+    Ok((upstream, given))
+}
+
+fn http(reader: &mut Reader) -> HttpSettings {
+    let mut http = HttpSettings::default();
+    reader.set("http.listen", &mut http.listen, "Where to listen. Port 0 takes any free one.");
+    reader.set(
+        "http.public_url",
+        &mut http.public_url,
+        "The address that clients use, for absolute links behind a proxy. Unset: what each client sent as Host.",
+    );
+    let listener = &mut http.listener;
+    reader.set(
+        "http.max_connections",
+        &mut listener.max_connections,
+        "Connections served at once; more wait in the kernel's queue.",
+    );
+    reader.set(
+        "http.header_timeout",
+        &mut listener.patience.header,
+        "From a request's first byte to the end of its headers.",
+    );
+    reader.set(
+        "http.idle_timeout",
+        &mut listener.patience.idle,
+        "Between requests, and for a client that takes no byte of its answer.",
+    );
+    reader.set(
+        "http.drain",
+        &mut listener.drain,
+        "How long running requests may go on after the order to stop.",
+    );
+    reader.set("http.body_timeout", &mut http.calls.patience, "For a call's body as a whole.");
+    reader.bytes("http.body_limit", &mut http.calls.body, "Most bytes of a call, also after decoding.");
+    http
+}
+
+fn rpc(reader: &mut Reader) -> RpcSettings {
+    let mut rpc = RpcSettings::default();
+    reader.set(
+        "rpc.deadline",
+        &mut rpc.deadline,
+        "The time within which a call is answered, if need be with a fault that says when to come back. The oldest \
+         clients wait for 5 s.",
+    );
+    reader.set("rpc.depth", &mut rpc.depth, "Deepest nesting of a call's elements.");
+    reader.set(
+        "rpc.changelog_rows",
+        &mut rpc.changelog_rows,
+        "Most events in one answer. PyPI gives 50,000.",
+    );
+    rpc
+}
+
+fn journal(reader: &mut Reader) -> JournalSettings {
+    let mut journal = JournalSettings::default();
+    reader.bytes(
+        "journal.documents_bytes",
+        &mut journal.documents_bytes,
+        "Most bytes of kept index pages and JSON documents, compressed. Past it the least recently checked go.",
+    );
+    reader.set("journal.readers", &mut journal.readers, "Connections that read at once.");
+    reader.set("journal.queue", &mut journal.queue, "Writes that may wait for the writer.");
+    journal
+}
+
+fn follow(reader: &mut Reader) -> FollowSettings {
+    let mut follow = FollowSettings::default();
+    reader.set(
+        "follow.enabled",
+        &mut follow.follow,
+        "Whether upstream's changelog is polled. If not, upstream is asked only what clients need.",
+    );
+    reader.set("follow.interval", &mut follow.interval, "From one poll to the next.");
+    reader.set(
+        "follow.full_page",
+        &mut follow.full_page,
+        "A poll that brings so many events is followed by the next at once.",
+    );
+    reader.set(
+        "follow.listing_lifetime",
+        &mut follow.listing_lifetime,
+        "Without polling, how long a listing of all projects is believed.",
+    );
+    reader.set(
+        "follow.shortest_wait",
+        &mut follow.shortest_wait,
+        "The first wait after a failure; it doubles.",
+    );
+    reader.set("follow.longest_wait", &mut follow.longest_wait, "The longest wait after failures.");
+    follow
+}
+
+fn index(reader: &mut Reader) -> IndexSettings {
+    let mut index = IndexSettings::default();
+    reader.set(
+        "index.page_max_age",
+        &mut index.page_max_age,
+        "How long a project page is current without asking.",
+    );
+    reader.set("index.json_max_age", &mut index.json_max_age, "The same for a document of the JSON API.");
+    reader.set(
+        "index.stale_if_error",
+        &mut index.stale_if_error,
+        "How old a page or document may be that is given out because upstream fails.",
+    );
+    reader.set(
+        "index.failure_pause",
+        &mut index.failure_pause,
+        "After a failure of upstream's the same page is not asked for again for so long.",
+    );
+    reader.set(
+        "index.behind_pause",
+        &mut index.behind_pause,
+        "How long a page is believed that upstream serves older than its own changelog says.",
+    );
+    reader.set(
+        "index.absent_max_age",
+        &mut index.absent_max_age,
+        "How long upstream's \"no such project\" is remembered; its 404s count towards its rate limit.",
+    );
+    reader.set("index.absent_entries", &mut index.absent_entries, "How many absences are remembered.");
+    reader.bytes("index.parsed_bytes", &mut index.parsed_bytes, "Parsed pages and documents in memory.");
+    reader.bytes(
+        "index.rendered_bytes",
+        &mut index.rendered_bytes,
+        "Rendered pages and documents in memory.",
+    );
+    index
+}
+
+fn store(reader: &mut Reader, data: &Path) -> StoreSettings {
+    let mut store = StoreSettings::new(data.join("files"));
+    reader.set("cache.folder", &mut store.folder, "The folder for package files.");
+    reader.bytes(
+        "cache.max_bytes",
+        &mut store.max_bytes,
+        "Most bytes of kept files. Past it the least recently used go.",
+    );
+    reader.bytes("cache.free_floor", &mut store.free_floor, "Bytes of the file system that are left free.");
+    reader.bytes("cache.hot_bytes", &mut store.hot_bytes, "Most bytes of small files in memory.");
+    reader.bytes("cache.hot_file", &mut store.hot_file, "The largest file that is held in memory.");
+    reader.set("cache.readers", &mut store.readers, "Threads that read kept files at once.");
+    reader.set(
+        "cache.tending",
+        &mut store.tending,
+        "How often recency is written back and the floor is looked at.",
+    );
+    store
+}
+
+fn relay(reader: &mut Reader) -> RelaySettings {
+    let mut relay = RelaySettings::default();
+    reader.bytes(
+        "relay.holdback",
+        &mut relay.holdback,
+        "Bytes at the end of a file that no client gets before size and digest are right.",
+    );
+    reader.bytes(
+        "relay.own_buffer",
+        &mut relay.own_buffer,
+        "Bytes that each answer may always read ahead of its socket.",
+    );
+    reader.bytes(
+        "relay.pool",
+        &mut relay.pool,
+        "Bytes that all answers together may read ahead beyond that.",
+    );
+    reader.bytes("relay.pool_buffer", &mut relay.pool_buffer, "Bytes of one read into that pool.");
+    reader.bytes(
+        "relay.batch",
+        &mut relay.batch,
+        "Bytes of an arriving file that are hashed and written in one go.",
+    );
+    reader.set(
+        "relay.transfers",
+        &mut relay.transfers,
+        "Files transferred from upstream at once; further ones wait.",
+    );
+    reader.set(
+        "relay.directs",
+        &mut relay.directs,
+        "Files without a known digest that are passed straight through at once; further ones wait.",
+    );
+    reader.set(
+        "relay.flights",
+        &mut relay.flights,
+        "Files wanted from upstream at once, waiting ones included; who would start one more is told to come back.",
+    );
+    reader.set(
+        "relay.resumes",
+        &mut relay.resumes,
+        "How often a transfer that breaks off is taken up again.",
+    );
+    reader.set("relay.resume_pause", &mut relay.resume_pause, "The pause before that; it doubles.");
+    reader.bytes("relay.max_file", &mut relay.max_file, "The largest file that is taken from upstream.");
+    relay
+}
+
+fn log(reader: &mut Reader) -> LogSettings {
+    let mut log = LogSettings::default();
+    reader.set(
+        "log.format",
+        &mut log.format,
+        "text for people, json for machines. Logs go to standard error.",
+    );
+    reader.set(
+        "log.filter",
+        &mut log.filter,
+        "A level (error, warn, info, debug, trace), or levels by module: info,cheesewire::http=debug.",
+    );
+    log
+}

@@ -1,0 +1,94 @@
+//! Where settings come from: defaults, a TOML file, the environment, flags. Later ones win.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use super::ConfigError;
+
+/// Environment variables are this prefix and the key in capitals, `__` for the dot:
+/// `http.idle_timeout` is `CHEESEWIRE_HTTP__IDLE_TIMEOUT`.
+const PREFIX: &str = "CHEESEWIRE_";
+
+/// Who gave a value; named in complaints about it.
+#[derive(Debug, Clone)]
+pub(super) enum Origin {
+    File(String),
+    Environment(String),
+    Flag(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(file) => write!(f, "in {file}"),
+            Self::Environment(variable) => write!(f, "in the environment variable {variable}"),
+            Self::Flag(flag) => write!(f, "in the flag {flag}"),
+        }
+    }
+}
+
+/// The values that were given, by dotted key.
+#[derive(Debug, Default)]
+pub struct Sources {
+    pub(super) values: BTreeMap<String, (toml::Value, Origin)>,
+}
+
+impl Sources {
+    /// Adds a TOML file. Fails if it can't be read or is not TOML.
+    pub fn file(&mut self, path: &Path) -> Result<(), ConfigError> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            ConfigError::one(format!("the configuration file {name} can't be read: {error}"))
+        })?;
+        self.text(&text, &name)
+    }
+
+    /// Adds TOML text; `name` is used in complaints.
+    pub fn text(&mut self, text: &str, name: &str) -> Result<(), ConfigError> {
+        let table: toml::Table =
+            text.parse().map_err(|error| ConfigError::one(format!("{name} is not TOML: {error}")))?;
+        self.table(String::new(), table, &Origin::File(name.to_owned()));
+        Ok(())
+    }
+
+    fn table(&mut self, path: String, table: toml::Table, origin: &Origin) {
+        for (key, value) in table {
+            let path = if path.is_empty() { key } else { format!("{path}.{key}") };
+            match value {
+                toml::Value::Table(inner) => self.table(path, inner, origin),
+                value => {
+                    self.values.insert(path, (value, origin.clone()));
+                }
+            }
+        }
+    }
+
+    /// Adds environment variables; those without our prefix are passed over.
+    pub fn environment(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
+        for (variable, value) in variables {
+            if let Some(key) = variable.strip_prefix(PREFIX) {
+                let key = key.to_ascii_lowercase().replace("__", ".");
+                self.values.insert(key, (toml::Value::String(value), Origin::Environment(variable)));
+            }
+        }
+    }
+
+    /// Adds a flag's value under a key.
+    pub fn flag(&mut self, flag: &str, key: &str, value: Option<String>) {
+        if let Some(value) = value {
+            let value = toml::Value::String(value);
+            self.values.insert(key.to_owned(), (value, Origin::Flag(flag.to_owned())));
+        }
+    }
+
+    /// Adds `KEY=VALUE` of a `--set` flag.
+    pub fn set(&mut self, assignment: &str) -> Result<(), ConfigError> {
+        let Some((key, value)) = assignment.split_once('=') else {
+            let complaint = format!("--set {assignment}: write KEY=VALUE, such as http.idle_timeout=30s");
+            return Err(ConfigError::one(complaint));
+        };
+        self.flag(&format!("--set {key}"), key.trim(), Some(value.trim().to_owned()));
+        Ok(())
+    }
+}

@@ -1,0 +1,63 @@
+//! Refusals and failures of the files' routes. Each closes the connection: old installers do not read the
+//! body of an error, and would take it for the next answer.
+
+use std::fmt::Display;
+
+use axum::http::header::{CONNECTION, CONTENT_RANGE, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use tracing::{debug, error};
+
+use crate::index::IndexError;
+use crate::relay::{FetchError, RelayError};
+
+impl IntoResponse for RelayError {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Index(cause) => closed(cause),
+            // A file that upstream does not give is answered as a page that it does not give.
+            Self::Fetch(FetchError::Upstream(cause)) => closed(IndexError::Upstream(cause)),
+            Self::Fetch(
+                cause @ (FetchError::Digest { .. } | FetchError::Size { .. } | FetchError::TooLarge(_)),
+            ) => {
+                error!(%cause, "502 for a file");
+                refused(StatusCode::BAD_GATEWAY, &cause)
+            }
+            Self::Busy => {
+                error!(cause = %self, "503 for a file");
+                closed((StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], text(&self)))
+            }
+            Self::Fetch(FetchError::Lost) | Self::Disk(_) => {
+                error!(cause = %self, "500 for a file");
+                refused(StatusCode::INTERNAL_SERVER_ERROR, &"the relay failed")
+            }
+        }
+    }
+}
+
+/// 400: the path is none, for this reason.
+pub(in crate::http) fn bad_path(reason: &dyn Display) -> Response {
+    debug!(%reason, "400 for a file");
+    refused(StatusCode::BAD_REQUEST, reason)
+}
+
+/// 416: the file has no such bytes.
+pub(in crate::http) fn unsatisfiable(size: Option<u64>) -> Response {
+    debug!("416 for a file");
+    let size = size.map(|size| [(CONTENT_RANGE, format!("bytes */{size}"))]);
+    closed((StatusCode::RANGE_NOT_SATISFIABLE, size, text(&"the file has no such bytes")))
+}
+
+fn refused(status: StatusCode, reason: &dyn Display) -> Response {
+    closed((status, text(reason)))
+}
+
+fn text(reason: &dyn Display) -> String {
+    format!("{reason}\n")
+}
+
+fn closed(response: impl IntoResponse) -> Response {
+    let mut response = response.into_response();
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}

@@ -1,0 +1,99 @@
+//! Checks a call's parameters against the method table, with upstream's words (WIRE.md section 3).
+
+use crate::xmlrpc::{Fault, Value};
+
+use super::table::{Kind, Method};
+
+/// Parameters that fit their method: one place each, `None` where an optional one was left out or nil.
+#[derive(Debug)]
+pub(super) struct Arguments(Vec<Option<Value>>);
+
+impl Arguments {
+    /// Checks all parameters; every complaint is in the fault.
+    pub(super) fn check(method: &Method, given: &[Value]) -> Result<Self, Fault> {
+        let mut complaints = Vec::new();
+        let mut places = Vec::with_capacity(method.params.len());
+        for (at, param) in method.params.iter().enumerate() {
+            let value = given.get(at).filter(|value| param.required || **value != Value::Nil);
+            match value {
+                None if param.required => {
+                    complaints.push(format!("{}: Missing required argument", param.name))
+                }
+                Some(value) if !fits(param.kind, value) => {
+                    complaints.push(format!("{}: {}", param.name, param.kind.complaint()));
+                }
+                Some(_) | None => {}
+            }
+            places.push(value.cloned());
+        }
+        for at in method.params.len()..given.len() {
+            // Upstream counts from one.
+            complaints.push(format!("{}: Unexpected positional argument", at + 1));
+        }
+        if complaints.is_empty() { Ok(Self(places)) } else { Err(Fault::invalid_params(&complaints)) }
+    }
+
+    /// The text in a place; empty if it was left out.
+    pub(super) fn text(&self, at: usize) -> &str {
+        self.0[at].as_ref().and_then(Value::as_str).unwrap_or("")
+    }
+
+    /// The whole number in a place, if it was given.
+    pub(super) fn int(&self, at: usize) -> Option<i64> {
+        self.0[at].as_ref().and_then(Value::as_int)
+    }
+
+    /// The boolean in a place; false if it was left out.
+    pub(super) fn flag(&self, at: usize) -> bool {
+        self.0[at].as_ref().and_then(Value::as_bool).unwrap_or(false)
+    }
+}
+
+fn fits(kind: Kind, value: &Value) -> bool {
+    match kind {
+        Kind::Text => value.as_str().is_some(),
+        Kind::Int => value.as_int().is_some(),
+        Kind::Bool => value.as_bool().is_some(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::find;
+    use super::*;
+
+    fn complaint(method: &str, given: &[Value]) -> String {
+        Arguments::check(find(method).unwrap(), given).unwrap_err().string
+    }
+
+    #[test]
+    fn complaints_have_upstreams_words_and_come_all_at_once() {
+        assert_eq!(complaint("package_roles", &[]), "client error; package_name: Missing required argument");
+        assert_eq!(
+            complaint("changelog_last_serial", &[Value::Int(1)]),
+            "client error; 1: Unexpected positional argument"
+        );
+        assert_eq!(
+            complaint("release_urls", &[Value::Int(1)]),
+            "client error; package_name: Input should be a valid string; version: Missing required argument"
+        );
+        assert_eq!(
+            complaint("changelog_since_serial", &[Value::from("5")]),
+            "client error; serial: Input should be a valid integer"
+        );
+        assert_eq!(
+            complaint("changelog_since_serial", &[Value::Nil]),
+            "client error; serial: Input should be a valid integer"
+        );
+    }
+
+    #[test]
+    fn old_spellings_of_numbers_and_booleans_fit() {
+        let method = find("changelog_since_serial").unwrap();
+        let arguments = Arguments::check(method, &[Value::Double(7.0), Value::Nil]).unwrap();
+        assert_eq!((arguments.int(0), arguments.int(1)), (Some(7), None));
+        let method = find("package_releases").unwrap();
+        let arguments = Arguments::check(method, &[Value::from("a"), Value::Int(1)]).unwrap();
+        assert!(arguments.flag(1));
+    }
+}

@@ -1,0 +1,184 @@
+//! A release as the removed methods gave it, from documents of the JSON API (WIRE.md section 5). Pure.
+
+use serde_json::Value as Json;
+
+use crate::model::Stamp;
+use crate::xmlrpc::Value;
+
+/// Fields of `release_data` that are strings and that the JSON API has under the same name.
+const STRINGS: [&str; 14] = [
+    "bugtrack_url",
+    "package_url",
+    "release_url",
+    "docs_url",
+    "home_page",
+    "author",
+    "author_email",
+    "maintainer",
+    "maintainer_email",
+    "summary",
+    "description",
+    "keywords",
+    "platform",
+    "requires_python",
+];
+
+/// Fields that are arrays of strings. The JSON API has dropped most; what it has is passed on.
+const ARRAYS: [&str; 9] = [
+    "classifiers",
+    "requires",
+    "requires_dist",
+    "provides",
+    "provides_dist",
+    "obsoletes",
+    "obsoletes_dist",
+    "requires_external",
+    "provides_extra",
+];
+
+/// The struct of `release_data`. `ordering` counts the project's older releases.
+pub(super) fn data(info: &Json, ordering: i64) -> Value {
+    let mut members = vec![member("name", text(info, "name")), member("version", text(info, "version"))];
+    members.push(member("stable_version", Value::Nil));
+    members.extend(STRINGS.iter().map(|name| member(name, text(info, name))));
+    members.extend(ARRAYS.iter().map(|name| member(name, strings(&info[*name]))));
+    members.push(member("download_url", or_unknown(info, "download_url")));
+    members.push(member("license", license(info)));
+    members.push(member("project_url", project_url(&info["project_urls"])));
+    members.push(member("_pypi_ordering", Value::Int(ordering)));
+    members.push(member("_pypi_hidden", Value::Bool(false)));
+    members.push(member("downloads", downloads(&info["downloads"])));
+    for name in ["code_kwalitee_id", "documentation_id", "installability_id"] {
+        members.push(member(&format!("cheesecake_{name}"), Value::Nil));
+    }
+    Value::Struct(members)
+}
+
+/// The struct of one file in `release_urls`. `path` is the file's below `/packages/` on our side, `url` its
+/// whole address there.
+pub(super) fn file(file: &Json, path: &str, url: String) -> Value {
+    let digest = |kind: &str| text(&file["digests"], kind);
+    let sdist = file["packagetype"] == "sdist";
+    // What stdeb and pip look for; old uploads gave an interpreter's version here.
+    let python = if sdist { Value::from("source") } else { text(file, "python_version") };
+    let stamp = ["upload_time_iso_8601", "upload_time"]
+        .iter()
+        .find_map(|name| file[*name].as_str().and_then(Stamp::parse));
+    let (time, iso) = match stamp {
+        Some(stamp) => (Value::from(stamp), Value::from(stamp.rfc3339_micros())),
+        None => (Value::from(""), Value::from("")),
+    };
+    Value::Struct(vec![
+        member("filename", text(file, "filename")),
+        member("packagetype", text(file, "packagetype")),
+        member("python_version", python),
+        member("size", Value::Int(file["size"].as_i64().unwrap_or(-1))),
+        member("md5_digest", digest("md5")),
+        member("sha256_digest", digest("sha256")),
+        member(
+            "digests",
+            Value::Struct(vec![member("md5", digest("md5")), member("sha256", digest("sha256"))]),
+        ),
+        member("has_sig", Value::Bool(false)),
+        member("upload_time", time),
+        member("upload_time_iso_8601", iso),
+        member("comment_text", text(file, "comment_text")),
+        member("downloads", Value::Int(-1)),
+        member("path", Value::from(path)),
+        member("url", Value::from(url)),
+    ])
+}
+
+/// `[role, user]` pairs of a document's `ownership`: roles descending, then users.
+/// `None` if upstream does not tell.
+pub(super) fn roles(document: &Json) -> Option<Value> {
+    let roles = document["ownership"]["roles"].as_array()?;
+    let mut pairs: Vec<(&str, &str)> =
+        roles.iter().filter_map(|role| Some((role["role"].as_str()?, role["user"].as_str()?))).collect();
+    pairs.sort_by(|a, b| b.0.cmp(a.0).then(a.1.cmp(b.1)));
+    Some(pairs.into_iter().map(|(role, user)| Value::from_iter([role, user])).collect())
+}
+
+fn member(name: &str, value: Value) -> (String, Value) {
+    (name.to_owned(), value)
+}
+
+/// Null and missing are `''`: three clients crash on nil (WIRE.md section 2, rule 5).
+fn text(object: &Json, name: &str) -> Value {
+    Value::from(object[name].as_str().unwrap_or(""))
+}
+
+fn strings(array: &Json) -> Value {
+    array.as_array().into_iter().flatten().filter_map(Json::as_str).collect()
+}
+
+fn or_unknown(info: &Json, name: &str) -> Value {
+    Value::from(info[name].as_str().filter(|text| !text.is_empty()).unwrap_or("UNKNOWN"))
+}
+
+/// Uploads of today state an SPDX expression instead of the old field.
+fn license(info: &Json) -> Value {
+    let stated = ["license", "license_expression"]
+        .iter()
+        .find_map(|name| info[*name].as_str().filter(|t| !t.is_empty()));
+    Value::from(stated.unwrap_or(""))
+}
+
+/// "Label, URL" of each project link.
+fn project_url(links: &Json) -> Value {
+    let links = links.as_object().into_iter().flatten();
+    links.filter_map(|(label, url)| Some(format!("{label}, {}", url.as_str()?))).collect()
+}
+
+fn downloads(counts: &Json) -> Value {
+    let count = |name: &str| member(name, Value::Int(counts[name].as_i64().unwrap_or(-1)));
+    Value::Struct(["last_day", "last_week", "last_month"].map(count).to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn nulls_are_empty_texts_and_only_four_fields_are_nil() {
+        let Value::Struct(members) = data(&json!({"name": "a", "version": "1", "summary": null}), 3) else {
+            panic!("not a struct")
+        };
+        let nil: Vec<_> =
+            members.iter().filter(|(_, value)| *value == Value::Nil).map(|(name, _)| name).collect();
+        assert_eq!(
+            nil,
+            [
+                "stable_version",
+                "cheesecake_code_kwalitee_id",
+                "cheesecake_documentation_id",
+                "cheesecake_installability_id"
+            ]
+        );
+        let get = |name: &str| members.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+        assert_eq!(get("summary"), Some(Value::from("")));
+        assert_eq!(get("download_url"), Some(Value::from("UNKNOWN")));
+        assert_eq!(get("_pypi_ordering"), Some(Value::Int(3)));
+    }
+
+    #[test]
+    fn an_sdist_says_source_and_its_time_is_a_date() {
+        let object = json!({"filename": "a-1.zip", "packagetype": "sdist", "python_version": "2.7",
+            "upload_time": "2026-01-31T23:59:59", "size": 5, "digests": {"md5": "m", "sha256": "s"}});
+        let value = file(&object, "ab/a-1.zip", "http://127.0.0.1/packages/ab/a-1.zip".to_owned());
+        assert_eq!(value.get("python_version"), Some(&Value::from("source")));
+        assert_eq!(value.get("upload_time"), Some(&Value::DateTime("20260131T23:59:59".to_owned())));
+        assert_eq!(value.get("sha256_digest"), Some(&Value::from("s")));
+    }
+
+    #[test]
+    fn roles_descend_and_users_ascend() {
+        let document = json!({"ownership": {"roles": [
+            {"role": "Maintainer", "user": "b"}, {"role": "Owner", "user": "z"}, {"role": "Owner", "user": "a"}]}});
+        let pair = |role: &str, user: &str| Value::from_iter([role, user]);
+        let expected = Value::from_iter([pair("Owner", "a"), pair("Owner", "z"), pair("Maintainer", "b")]);
+        assert_eq!(roles(&document), Some(expected));
+        assert_eq!(roles(&json!({})), None);
+    }
+}

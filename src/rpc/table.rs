@@ -1,0 +1,250 @@
+//! The methods as data: name, parameters, result, source, lifetime. Validation, introspection and the
+//! README's table derive from it (WIRE.md section 4).
+
+/// What a parameter takes. The words are those of upstream's complaints (WIRE.md section 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A string.
+    Text,
+    /// A whole number: an int, or a double with a whole value.
+    Int,
+    /// A boolean, or the ints 0 and 1.
+    Bool,
+}
+
+impl Kind {
+    /// The type in XML-RPC's words, for `system.methodSignature`.
+    pub fn xmlrpc(self) -> &'static str {
+        match self {
+            Self::Text => "string",
+            Self::Int => "int",
+            Self::Bool => "boolean",
+        }
+    }
+
+    /// What upstream says of a value of another type.
+    pub fn complaint(self) -> &'static str {
+        match self {
+            Self::Text => "Input should be a valid string",
+            Self::Int => "Input should be a valid integer",
+            Self::Bool => "Input should be a valid boolean",
+        }
+    }
+}
+
+/// A parameter.
+#[derive(Debug, Clone, Copy)]
+pub struct Param {
+    /// Its name, as upstream's complaints have it.
+    pub name: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+    /// It must be there; an optional one may also be nil.
+    pub required: bool,
+}
+
+/// Where an answer comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The journal's events.
+    Journal,
+    /// The journal's project table.
+    Projects,
+    /// Upstream's JSON API, kept by the index.
+    Json,
+    /// JSON `ownership`, else upstream's own method.
+    Ownership,
+    /// This table.
+    Table,
+}
+
+impl Source {
+    /// In words, for the README.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Journal => "journal",
+            Self::Projects => "project table",
+            Self::Json => "JSON API",
+            Self::Ownership => "JSON `ownership`, else upstream",
+            Self::Table => "the method table",
+        }
+    }
+}
+
+/// How long an answer holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lifetime {
+    /// Until the journal's next event.
+    Serial,
+    /// As the index's documents: until their age or an event of the project; stale while upstream is down.
+    Document,
+    /// As long as the process.
+    Forever,
+}
+
+/// What runs for a method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verb {
+    ChangelogLastSerial,
+    ChangelogSinceSerial,
+    ListPackages,
+    ListPackagesWithSerial,
+    PackageReleases,
+    ReleaseUrls,
+    ReleaseData,
+    PackageRoles,
+    ListMethods,
+}
+
+/// A method.
+#[derive(Debug)]
+pub struct Method {
+    /// Its name on the wire.
+    pub name: &'static str,
+    /// Its parameters in order; the required ones come first.
+    pub params: &'static [Param],
+    /// The XML-RPC type of its result.
+    pub result: &'static str,
+    /// What it answers, in one sentence.
+    pub help: &'static str,
+    /// Where the answer comes from.
+    pub source: Source,
+    /// How long the answer holds.
+    pub lifetime: Lifetime,
+    pub(super) verb: Verb,
+}
+
+const fn required(name: &'static str, kind: Kind) -> Param {
+    Param { name, kind, required: true }
+}
+
+const fn optional(name: &'static str, kind: Kind) -> Param {
+    Param { name, kind, required: false }
+}
+
+const RELEASE: &[Param] = &[required("package_name", Kind::Text), required("version", Kind::Text)];
+const RELEASE_URLS: &str = "The files of a release, each as a struct; empty if there is no such release.";
+const RELEASE_DATA: &str = "The metadata of a release as a struct; empty if there is no such release.";
+
+/// All methods, by name.
+pub const METHODS: &[Method] = &[
+    Method {
+        name: "changelog_last_serial",
+        params: &[],
+        result: "int",
+        help: "The serial of the last event.",
+        source: Source::Journal,
+        lifetime: Lifetime::Serial,
+        verb: Verb::ChangelogLastSerial,
+    },
+    Method {
+        name: "changelog_since_serial",
+        params: &[required("serial", Kind::Int), optional("limit", Kind::Int)],
+        result: "array",
+        help: "Events after a serial as [name, version, timestamp, action, serial], ascending; ask again from the last one until none comes.",
+        source: Source::Journal,
+        lifetime: Lifetime::Serial,
+        verb: Verb::ChangelogSinceSerial,
+    },
+    Method {
+        name: "list_packages",
+        params: &[],
+        result: "array",
+        help: "The names of all projects, as registered.",
+        source: Source::Projects,
+        lifetime: Lifetime::Serial,
+        verb: Verb::ListPackages,
+    },
+    Method {
+        name: "list_packages_with_serial",
+        params: &[],
+        result: "struct",
+        help: "All projects, each with the serial of its last event.",
+        source: Source::Projects,
+        lifetime: Lifetime::Serial,
+        verb: Verb::ListPackagesWithSerial,
+    },
+    Method {
+        name: "package_data",
+        params: RELEASE,
+        result: "struct",
+        help: RELEASE_DATA,
+        source: Source::Json,
+        lifetime: Lifetime::Document,
+        verb: Verb::ReleaseData,
+    },
+    Method {
+        name: "package_releases",
+        params: &[required("package_name", Kind::Text), optional("show_hidden", Kind::Bool)],
+        result: "array",
+        help: "The latest version of a project, or with show_hidden all, newest first; empty if there is no such project.",
+        source: Source::Json,
+        lifetime: Lifetime::Document,
+        verb: Verb::PackageReleases,
+    },
+    Method {
+        name: "package_roles",
+        params: &[required("package_name", Kind::Text)],
+        result: "array",
+        help: "Who owns and maintains a project, as [role, user].",
+        source: Source::Ownership,
+        lifetime: Lifetime::Document,
+        verb: Verb::PackageRoles,
+    },
+    Method {
+        name: "package_urls",
+        params: RELEASE,
+        result: "array",
+        help: RELEASE_URLS,
+        source: Source::Json,
+        lifetime: Lifetime::Document,
+        verb: Verb::ReleaseUrls,
+    },
+    Method {
+        name: "release_data",
+        params: RELEASE,
+        result: "struct",
+        help: RELEASE_DATA,
+        source: Source::Json,
+        lifetime: Lifetime::Document,
+        verb: Verb::ReleaseData,
+    },
+    Method {
+        name: "release_urls",
+        params: RELEASE,
+        result: "array",
+        help: RELEASE_URLS,
+        source: Source::Json,
+        lifetime: Lifetime::Document,
+        verb: Verb::ReleaseUrls,
+    },
+    Method {
+        name: "system.listMethods",
+        params: &[],
+        result: "array",
+        help: "The names of all methods.",
+        source: Source::Table,
+        lifetime: Lifetime::Forever,
+        verb: Verb::ListMethods,
+    },
+];
+
+/// Looks a method up by its name on the wire.
+pub(super) fn find(name: &str) -> Option<&'static Method> {
+    METHODS.binary_search_by_key(&name, |method| method.name).ok().map(|at| &METHODS[at])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_and_required_parameters_come_first() {
+        assert!(METHODS.is_sorted_by_key(|method| method.name));
+        for method in METHODS {
+            assert!(method.params.is_sorted_by_key(|param| !param.required), "{}", method.name);
+            assert_eq!(find(method.name).map(|found| found.name), Some(method.name));
+        }
+        assert!(find("post_cheesecake").is_none());
+    }
+}

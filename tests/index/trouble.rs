@@ -1,0 +1,165 @@
+//! An upstream that fails, and an upstream that has less than another.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get as route;
+use cheesewire::index::{IndexError, IndexSettings};
+use cheesewire::sandbox::{Change, Effect, Fault, Route};
+
+use super::{happen, name, quick};
+use crate::support::scripted::serve;
+use crate::support::{IndexRelay, get, sandbox};
+
+/// Settings under which everything must be asked again.
+fn forgetful() -> IndexSettings {
+    IndexSettings { page_max_age: Duration::ZERO, json_max_age: Duration::ZERO, ..quick() }
+}
+
+#[tokio::test]
+async fn what_is_kept_goes_out_while_upstream_is_down_and_says_so() {
+    let sandbox = sandbox().await;
+    let relay = IndexRelay::start(&sandbox.url(), forgetful()).await;
+    let fresh = get(&relay.url("/simple/wire-core/")).await;
+    assert_eq!(fresh.header("warning"), "");
+    sandbox.pause().await.unwrap();
+    for _ in 0..2 {
+        let stale = get(&relay.url("/simple/wire-core/")).await;
+        assert_eq!((stale.status, stale.bytes()), (200, fresh.bytes()));
+        assert_eq!(stale.header("warning"), "110 - \"Response is Stale\"");
+        assert_eq!(stale.header("cache-control"), "no-cache");
+    }
+    let restarted = relay.forgetful(forgetful()).page(&name("wire-core")).await;
+    assert_eq!(restarted.unwrap().files.len(), sandbox.project("wire-core").unwrap().files().count());
+}
+
+#[tokio::test]
+async fn a_slow_upstream_is_waited_for_only_if_nothing_is_kept() {
+    let sandbox = sandbox().await;
+    let settings = IndexSettings { patience: Duration::from_millis(1), ..forgetful() };
+    let relay = IndexRelay::start(&sandbox.url(), settings).await;
+    sandbox.faults().add(Fault::on(Route::Page, Effect::Delay { millis: 200 })).unwrap();
+    let first = get(&relay.url("/simple/wire-core/")).await;
+    assert_eq!((first.status, first.header("warning")), (200, ""));
+    let second = get(&relay.url("/simple/wire-core/")).await;
+    assert_eq!((second.status, second.bytes()), (200, first.bytes()));
+    assert_ne!(second.header("warning"), "");
+    assert_eq!(sandbox.requests().route(Route::Page), 2);
+}
+
+#[tokio::test]
+async fn one_client_waits_for_a_slow_upstream_and_the_next_ones_do_not() {
+    let sandbox = sandbox().await;
+    let patience = Duration::from_millis(300);
+    let relay = IndexRelay::start(&sandbox.url(), IndexSettings { patience, ..forgetful() }).await;
+    relay.index.page(&name("wire-core")).await.unwrap();
+    sandbox.faults().add(Fault::on(Route::Page, Effect::Delay { millis: 60_000 })).unwrap();
+    let many = async {
+        for _ in 0..20 {
+            relay.index.page(&name("wire-core")).await.unwrap();
+        }
+    };
+    // Waiting each would take 6 s.
+    tokio::time::timeout(10 * patience, many).await.unwrap();
+}
+
+#[tokio::test]
+async fn without_anything_kept_a_dead_upstream_is_a_503_that_says_when() {
+    let sandbox = sandbox().await;
+    let relay = IndexRelay::start(&sandbox.url(), quick()).await;
+    sandbox.pause().await.unwrap();
+    for path in ["/simple/wire-core/", "/pypi/wire-core/json", "/pypi/wire-core/1.0/json"] {
+        let answer = get(&relay.url(path)).await;
+        assert_eq!(answer.status, 503, "{path}");
+        assert!(answer.header("retry-after").parse::<u64>().unwrap() > 0);
+        assert!(!answer.text().contains("127.0.0.1"), "{}", answer.text());
+    }
+    sandbox.resume().await.unwrap();
+    assert_eq!(get(&relay.url("/simple/wire-core/")).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_is_too_old_does_not_go_out() {
+    let sandbox = sandbox().await;
+    let settings = IndexSettings { stale_if_error: Duration::ZERO, ..forgetful() };
+    let relay = IndexRelay::start(&sandbox.url(), settings).await;
+    assert_eq!(get(&relay.url("/simple/wire-core/")).await.status, 200);
+    sandbox.pause().await.unwrap();
+    assert_eq!(get(&relay.url("/simple/wire-core/")).await.status, 503);
+}
+
+#[tokio::test]
+async fn what_the_journal_saw_removed_does_not_go_out_while_upstream_is_down() {
+    let sandbox = sandbox().await;
+    let relay = IndexRelay::start(&sandbox.url(), quick()).await;
+    relay.seed().await;
+    relay.index.page(&name("wire-core")).await.unwrap();
+    happen(&sandbox, &relay, Change::RemoveProject { name: "wire-core".to_owned() }).await;
+    sandbox.pause().await.unwrap();
+    assert_ne!(get(&relay.url("/simple/wire-core/")).await.status, 200);
+}
+
+#[tokio::test]
+async fn nonsense_from_upstream_is_a_502_or_what_is_kept_and_the_relay_goes_on() {
+    let sandbox = sandbox().await;
+    let relay = IndexRelay::start(&sandbox.url(), forgetful()).await;
+    let kept = get(&relay.url("/simple/wire-left/")).await;
+    let answer = |content_type: &str, body: &str| Effect::Answer {
+        status: 200,
+        headers: [("content-type".to_owned(), content_type.to_owned())].into(),
+        body: body.to_owned(),
+    };
+    let json = "application/vnd.pypi.simple.v1+json";
+    let nonsense = [
+        (answer("image/png", "secret"), 502),
+        (answer(json, ""), 502),
+        (answer(json, "<html>secret</html>"), 502),
+        (answer(json, "{\"meta\":{\"api-version\":\"1.0\"},\"name\":\"a\",\"fi"), 502),
+        (answer(json, "{\"meta\":{\"api-version\":\"2.0\"},\"name\":\"a\",\"files\":[]}"), 502),
+        (Effect::Status { code: 500 }, 503),
+        (Effect::Reset, 503),
+        (Effect::Cut { at: 20 }, 503),
+    ];
+    for (effect, status) in nonsense {
+        sandbox.faults().add(Fault::on(Route::Page, effect.clone())).unwrap();
+        let answer = get(&relay.url("/simple/wire-core/")).await;
+        assert_eq!(answer.status, status, "{effect:?}");
+        assert!(!answer.text().contains("secret"), "{}", answer.text());
+        let stale = get(&relay.url("/simple/wire-left/")).await;
+        assert_eq!((stale.status, stale.bytes()), (200, kept.bytes()), "{effect:?}");
+        sandbox.faults().clear();
+    }
+    assert_eq!(get(&relay.url("/simple/wire-core/")).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_upstream_without_json_api_is_not_a_project_that_does_not_exist() {
+    let html = "<a href='a-1.0.tar.gz#sha256=00'>a-1.0.tar.gz</a>";
+    let page = route(move || async move { ([("content-type", "text/html")], html) });
+    let base = serve(Router::new().route("/simple/a/", page)).await;
+    let relay = IndexRelay::start(base.as_str(), quick()).await;
+    for path in ["/pypi/a/json", "/pypi/a/1.0/json"] {
+        let answer = get(&relay.url(path)).await;
+        assert_eq!((answer.status, answer.text()), (502, "the index upstream has no JSON API\n"));
+    }
+    assert_eq!(get(&relay.url("/pypi/b/json")).await.status, 404);
+    let file = relay.index.file_by_name("a-1.0.tar.gz", &name("a")).await.unwrap();
+    assert!(file.path.as_str().starts_with("x/"), "{}", file.path);
+    assert_eq!(file.url, format!("{base}simple/a/a-1.0.tar.gz"));
+}
+
+#[tokio::test]
+async fn a_release_that_does_not_exist_is_told_from_a_project() {
+    let sandbox = sandbox().await;
+    let relay = IndexRelay::start(&sandbox.url(), quick()).await;
+    let release = relay.index.json(&name("wire-core"), Some("77")).await;
+    assert!(matches!(release, Err(IndexError::NoSuchRelease)), "{release:?}");
+    let project = relay.index.json(&name("no-such-thing"), Some("77")).await;
+    assert!(matches!(project, Err(IndexError::NoSuchProject)), "{project:?}");
+    sandbox.forget_requests();
+    let endless = relay.index.json(&name("wire-core"), Some(&"7".repeat(10_000))).await;
+    assert!(matches!(endless, Err(IndexError::NoSuchRelease)), "{endless:?}");
+    assert_eq!(sandbox.requests().total(), 0);
+    let answer = get(&relay.url("/pypi/wire-core/77/json")).await;
+    assert_eq!((answer.status, answer.text()), (404, "no such release\n"));
+}

@@ -1,0 +1,78 @@
+//! The whole binary as a process of its own: for what a process's death, memory and signals show.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
+
+/// The binary under test.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_cheesewire");
+
+/// A running `cheesewire serve`. Dropped, it is killed.
+pub struct Process {
+    /// Its address with a `/` at the end.
+    pub url: String,
+    child: Child,
+    log: Lines<BufReader<ChildStderr>>,
+}
+
+impl Process {
+    /// Serves over `folder`; returns once it listens.
+    pub async fn start(folder: &Path, upstream: &str, settings: &[&str]) -> Self {
+        let mut command = Command::new(BINARY);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--upstream", upstream, "--data"]).arg(folder);
+        for setting in settings {
+            command.args(["--set", setting]);
+        }
+        command.env("CHEESEWIRE_LOG__FORMAT", "json").stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut seen = Vec::new();
+        while let Some(line) = log.next_line().await.unwrap() {
+            let entry: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+            if entry["fields"]["message"] == "listening" {
+                let url = format!("http://{}/", entry["fields"]["address"].as_str().unwrap());
+                return Self { url, child, log };
+            }
+            seen.push(line);
+        }
+        panic!("it ended before it listened: {seen:?}");
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
+    /// SIGKILL, and wait until it is gone.
+    pub async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// SIGTERM.
+    pub fn terminate(&self) {
+        let status = std::process::Command::new("kill").args(["-TERM", &self.pid().to_string()]).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Waits for its end: its exit code and the rest of its log.
+    pub async fn end(mut self) -> (Option<i32>, Vec<String>) {
+        let mut rest = Vec::new();
+        let all = async {
+            while let Some(line) = self.log.next_line().await.unwrap() {
+                rest.push(line);
+            }
+            self.child.wait().await.unwrap()
+        };
+        let status = tokio::time::timeout(Duration::from_secs(60), all).await.expect("it does not end");
+        (status.code(), rest)
+    }
+
+    /// The most memory that it has had resident, in MiB.
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+    }
+}

@@ -1,0 +1,54 @@
+//! A relay of one's own, in this process.
+
+use std::path::Path;
+
+use cheesewire::app::App;
+use cheesewire::config::{Config, Sources};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// A running relay. Dropped, it stops; its folder goes with it.
+pub struct Relay {
+    /// Its address with a `/` at the end.
+    pub url: String,
+    stop: CancellationToken,
+    running: JoinHandle<()>,
+    folder: TempDir,
+}
+
+impl Relay {
+    /// A relay before `upstream`, with settings on top of those that keep tests quick.
+    pub async fn start(upstream: &str, settings: &[&str]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), upstream, settings).await
+    }
+
+    /// The same over what another relay left.
+    pub async fn start_in(folder: TempDir, upstream: &str, settings: &[&str]) -> Self {
+        let app = App::build(&config(folder.path(), upstream, settings)).await.unwrap();
+        let url = format!("http://{}/", app.address());
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(app.run(stop.clone()));
+        Self { url, stop, running, folder }
+    }
+
+    /// Stops it in order, and leaves its folder to the next.
+    pub async fn stop(self) -> TempDir {
+        self.stop.cancel();
+        self.running.await.unwrap();
+        self.folder
+    }
+}
+
+fn config(folder: &Path, upstream: &str, settings: &[&str]) -> Config {
+    let mut sources = Sources::default();
+    sources.flag("test", "upstream.url", Some(upstream.to_owned()));
+    sources.flag("test", "http.listen", Some("127.0.0.1:0".to_owned()));
+    sources.flag("test", "data.folder", Some(folder.display().to_string()));
+    // The sandbox has no limit unless a test wants one.
+    sources.flag("test", "upstream.calls_per_second", Some("1000".to_owned()));
+    for setting in settings {
+        sources.set(setting).unwrap();
+    }
+    Config::read(sources).unwrap()
+}
