@@ -63,9 +63,9 @@ async fn a_longer_or_shorter_file_is_a_whole_answer_of_the_wrong_length() {
     let sandbox = sandbox().await;
     let file = wheel(&sandbox, "wire-core");
     let right = file.content.to_vec();
-    sandbox.faults().add(Fault::on(Route::File, Effect::Longer { by: 5 }).times(1)).unwrap();
+    sandbox.faults().add(Fault::on(Route::File, Effect::Longer { by: 100_000 }).times(1)).unwrap();
     let longer = get(&sandbox.file_url(&file)).await;
-    assert_eq!(longer.bytes(), [&right[..], &[0; 5]].concat());
+    assert_eq!(longer.bytes(), [&right[..], &vec![0; 100_000]].concat());
     sandbox.faults().add(Fault::on(Route::File, Effect::Shorter { by: 7 }).times(1)).unwrap();
     let shorter = get(&sandbox.file_url(&file)).await;
     assert_eq!(shorter.bytes(), &right[..right.len() - 7]);

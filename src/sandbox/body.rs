@@ -10,6 +10,9 @@ use http_body_util::{BodyExt, Full, StreamBody};
 
 use super::wire::Flushes;
 
+/// What a body is made longer with, piece by piece.
+static ZEROS: &[u8] = &[0; 64 * 1024];
+
 /// The connection is to be cut here: on demand, or because the rest cannot be written.
 #[derive(Debug, thiserror::Error)]
 #[error("cut")]
@@ -87,8 +90,10 @@ impl Spoiling {
             match self.body.frame().await {
                 Some(frame) => self.waiting = frame?.into_data().unwrap_or_default(),
                 None if self.spoil.longer > 0 => {
-                    self.waiting = vec![0; usize::try_from(self.spoil.longer).unwrap_or(0)].into();
-                    self.spoil.longer = 0;
+                    let len = self.spoil.longer.min(ZEROS.len() as u64);
+                    self.spoil.longer -= len;
+                    self.waiting = Bytes::from_static(ZEROS);
+                    self.waiting.truncate(usize::try_from(len).unwrap_or(ZEROS.len()));
                 }
                 None => return Ok(None),
             }

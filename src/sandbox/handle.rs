@@ -13,11 +13,12 @@ use percent_encoding::percent_decode_str;
 use crate::model::{FilePath, ProjectName, Serial};
 use crate::xmlrpc::{Fault as RpcFault, Limits, decode_call, encode_fault};
 
-use super::body::{Body, Spoil, whole};
+use super::body::{Body, whole};
 use super::catalogue::Catalogue;
-use super::fault::{Effect, Faults};
+use super::fault::Faults;
 use super::limit::{Limiter, Verdict};
 use super::page::{self, Origins};
+use super::plan::Plan;
 use super::requests::{Requests, Seen};
 use super::respond::{self, Asked, Manner, document, moved, set, streamed, text};
 use super::wire::Flushes;
@@ -47,63 +48,6 @@ pub(super) struct Shared {
 #[error("reset on demand")]
 pub(super) struct Reset;
 
-/// What the faults make of a request.
-#[derive(Default)]
-struct Plan {
-    delay: Duration,
-    answer: Option<Response<Body>>,
-    reset: bool,
-    behind: i64,
-    shorter: u64,
-    spoil: Spoil,
-}
-
-impl Plan {
-    fn of(effects: Vec<Effect>) -> Self {
-        let mut plan = Self::default();
-        for effect in effects {
-            match effect {
-                Effect::Delay { millis } => plan.delay += Duration::from_millis(millis),
-                Effect::Status { code } => {
-                    plan.answer.get_or_insert_with(|| text(respond::status(code), "a fault on demand"));
-                }
-                Effect::Answer { status, headers, body } => {
-                    plan.answer.get_or_insert_with(|| {
-                        let mut response = Response::new(whole(body));
-                        *response.status_mut() = respond::status(status);
-                        for (name, value) in &headers {
-                            set(&mut response, name.as_str(), value);
-                        }
-                        response
-                    });
-                }
-                Effect::Cut { at } => plan.spoil.cut = Some(at),
-                Effect::WrongByte { at } => plan.spoil.wrong.push(at),
-                Effect::Drip { bytes, every_millis } => {
-                    plan.spoil.drip = Some((bytes, Duration::from_millis(every_millis)));
-                }
-                Effect::Stale { behind } => plan.behind = behind,
-                Effect::Reset => plan.reset = true,
-                Effect::Longer { by } => plan.spoil.longer += by,
-                Effect::Shorter { by } => plan.shorter += by,
-            }
-        }
-        plan
-    }
-
-    /// Spoils an answer, its stated length included.
-    fn finish(mut self, mut response: Response<Body>, flushes: Flushes) -> Response<Body> {
-        let stated = response.headers().get(header::CONTENT_LENGTH);
-        let stated = stated.and_then(|len| len.to_str().ok()?.parse::<u64>().ok());
-        if let Some(len) = stated.filter(|_| self.shorter + self.spoil.longer > 0) {
-            let end = len.saturating_sub(self.shorter);
-            self.spoil.end = (self.shorter > 0).then_some(end);
-            set(&mut response, header::CONTENT_LENGTH, &(end + self.spoil.longer).to_string());
-        }
-        if self.spoil.is_none() { response } else { response.map(|body| self.spoil.apply(body, flushes)) }
-    }
-}
-
 /// Answers a request.
 pub(super) async fn answer(
     shared: Arc<Shared>,
@@ -130,7 +74,7 @@ pub(super) async fn answer(
     metrics::counter!("cheesewire_sandbox_requests_total").increment(1);
     tracing::debug!(method = %head.method, path = label, "asked");
     let mut plan = Plan::of(shared.faults.take(route, &label));
-    tokio::time::sleep(plan.delay).await;
+    pause(plan.delay).await;
     if plan.reset {
         return Err(Reset);
     }
@@ -147,6 +91,13 @@ pub(super) async fn answer(
         (None, None) => shared.get(route, &asked, &path, plan.behind),
     };
     Ok(plan.finish(response, flushes))
+}
+
+/// Sleeps; not at all for no time, which the timer would round up to a millisecond.
+async fn pause(time: Duration) {
+    if !time.is_zero() {
+        tokio::time::sleep(time).await;
+    }
 }
 
 fn seen(method: &Method, path: &str, headers: &HeaderMap) -> Seen {
@@ -179,7 +130,7 @@ impl Shared {
             (_, _, Err(fault)) => Err(fault),
             (XmlRpc::Live, _, Ok(call)) => {
                 let delays = self.settings.delays.iter().filter(|(method, _)| *method == call.method);
-                tokio::time::sleep(delays.map(|(_, delay)| *delay).sum()).await;
+                pause(delays.map(|(_, delay)| *delay).sum()).await;
                 rpc::answer(&self.catalogue, &call, self.settings.changelog_rows)
             }
         };
@@ -194,7 +145,7 @@ impl Shared {
     }
 
     fn get(&self, route: Route, asked: &Asked<'_>, path: &str, behind: i64) -> Response<Body> {
-        let at = Serial(self.catalogue.last_serial().0 - behind);
+        let at = Serial(self.catalogue.last_serial().0.saturating_sub(behind));
         let Ok(path) = percent_decode_str(path).decode_utf8() else {
             return text(StatusCode::BAD_REQUEST, "not UTF-8");
         };

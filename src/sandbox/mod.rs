@@ -1,5 +1,6 @@
 //! A miniature package index that behaves as upstream does today (WIRE.md section 8), with faults on demand.
 
+mod apply;
 mod artefact;
 mod body;
 mod catalogue;
@@ -14,6 +15,7 @@ mod history;
 mod info;
 mod limit;
 mod page;
+mod plan;
 mod project;
 mod requests;
 mod respond;
