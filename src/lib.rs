@@ -1,5 +1,31 @@
 //! A relay that stands where PyPI stood for programs that still speak its XML-RPC interface.
 //!
+//! ```text
+//!  legacy clients, pip, uv, mirrors
+//!         │ XML-RPC        │ simple / JSON        │ files           │ metrics
+//!         ▼                ▼                      ▼                 ▼
+//!  ┌───────────────────────────── http ────────────────────────────────────┐  status and fault choice
+//!  │        rpc                 index                 relay          admin │  what each request means
+//!  └───┬──────────┬───────────────┬────────────────────┬───────────────────┘
+//!    xmlrpc     memo           journal  ◄── follow     blob     how it is kept and shared
+//!      │          │               │           │          │
+//!      └──────────┴──── model ────┴───────────┴── upstream      pure facts · the one door to PyPI
+//! ```
+//!
+//! - [`model`]: pure facts: names, versions, events and serials, file names and paths, digests, times.
+//! - [`xmlrpc`]: bytes ↔ values, by the spellings that old clients have.
+//! - [`upstream`]: the only code that knows PyPI's addresses, headers and manners.
+//! - [`journal`]: the only code that knows SQL: events, projects, coverage, kept documents.
+//! - [`follow`]: keeps the journal current, and fetches what questions turn out to need.
+//! - [`memo`]: single flight and a bounded cache; fills outlive their callers.
+//! - [`rpc`]: what each XML-RPC method means; the method table.
+//! - [`index`]: simple pages and JSON documents: fetched, revalidated, rewritten, rendered.
+//! - [`blob`]: the only code that knows disk paths: package files, whole or absent.
+//! - [`relay`]: package files on their way: flights, followers, ranges, the last bytes held back.
+//! - [`http`]: the edge.
+//! - [`sandbox`]: a miniature PyPI with faults on demand, for tests, demos and other people's CI.
+//! - [`app`]: the composition root. [`config`] and [`cli`]: what stands around it.
+//!
 //! Imports go down only; `tests/architecture.rs` holds the table.
 
 pub mod app;

@@ -13,6 +13,7 @@ mod journal;
 mod kill;
 mod methods;
 mod process;
+mod readme;
 mod restart;
 mod sandbox;
 mod sandbox_faults;

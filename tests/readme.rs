@@ -1,0 +1,51 @@
+//! The README says what is so.
+
+use cheesewire::config::{Config, Sources};
+use cheesewire::rpc::METHODS;
+
+const README: &str = include_str!("../README.md");
+
+/// The cells of the table rows that begin with a code word.
+fn rows() -> Vec<Vec<String>> {
+    let rows = README.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|row| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()).collect()
+}
+
+#[test]
+fn every_method_stands_in_the_readme_with_its_parameters_and_source() {
+    let rows = rows();
+    for method in METHODS {
+        let params = method.params.iter().map(|p| format!("{}{}", p.name, if p.required { "" } else { "?" }));
+        let signature = format!("`{}({})`", method.name, params.collect::<Vec<_>>().join(", "));
+        let row = rows.iter().find(|row| row[0] == signature).unwrap_or_else(|| panic!("{signature}"));
+        assert_eq!(row[2], method.source.words(), "{signature}");
+    }
+}
+
+#[test]
+fn the_settings_in_the_readme_exist_with_those_defaults() {
+    let template = Config::template(Sources::default()).unwrap();
+    let mut section = String::new();
+    let mut settings = std::collections::BTreeMap::new();
+    for line in template.lines() {
+        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            section = name.to_owned();
+        } else if let Some((key, value)) = line.trim_start_matches("# ").split_once(" = ") {
+            settings.insert(format!("{section}.{key}"), value.trim_matches('"').to_owned());
+        }
+    }
+    let (_, chapter) = README.split_once("The ones most often set:").unwrap();
+    let (chapter, _) = chapter.split_once("\n## ").unwrap();
+    let mut seen = 0;
+    for row in chapter.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<_> = row.trim_matches('|').split('|').collect();
+        let words = |cell: &str| {
+            cell.split(',').map(|word| word.trim().trim_matches('`').to_owned()).collect::<Vec<_>>()
+        };
+        for (key, default) in words(cells[0]).iter().zip(words(cells[1])) {
+            assert_eq!(settings.get(key), Some(&default), "{key}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 12, "{seen}");
+}
