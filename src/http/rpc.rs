@@ -6,11 +6,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT};
 use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::post;
 use bytes::Bytes;
+use http_body::Body as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use super::coding;
@@ -121,7 +122,27 @@ impl IntoResponse for Refusal {
     }
 }
 
-async fn read(body: Body, headers: &HeaderMap, limits: CallLimits) -> Result<Bytes, Refusal> {
+/// The body as it arrives; not begun if it says that it is too large.
+async fn arrived(body: &mut Body, limits: CallLimits) -> Result<Bytes, Refusal> {
+    if body.size_hint().lower() > limits.body as u64 {
+        return Err(Refusal::TooLarge(limits.body));
+    }
+    match tokio::time::timeout(limits.patience, Limited::new(body, limits.body).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge(limits.body)),
+        Ok(Err(_)) => Err(Refusal::Broken),
+        Err(_) => Err(Refusal::TooSlow(limits.patience)),
+    }
+}
+
+/// Lets the rest of a body go by, for no longer than a call may take to arrive.
+async fn swallow(mut body: Body, patience: Duration) {
+    let rest = async { while let Some(Ok(_)) = body.frame().await {} };
+    // What is still coming then is cut off with the connection.
+    let _ = tokio::time::timeout(patience, rest).await;
+}
+
+async fn read(mut body: Body, headers: &HeaderMap, limits: CallLimits) -> Result<Bytes, Refusal> {
     let gzip = match headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
         None | Some(b"identity" | b"") => false,
         Some(coding) if coding.eq_ignore_ascii_case(b"gzip") || coding.eq_ignore_ascii_case(b"x-gzip") => {
@@ -129,12 +150,16 @@ async fn read(body: Body, headers: &HeaderMap, limits: CallLimits) -> Result<Byt
         }
         Some(_) => return Err(Refusal::Coding),
     };
-    let collected = tokio::time::timeout(limits.patience, Limited::new(body, limits.body).collect()).await;
-    let bytes = match collected {
-        Ok(Ok(collected)) => collected.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(Refusal::TooLarge(limits.body)),
-        Ok(Err(_)) => return Err(Refusal::Broken),
-        Err(_) => return Err(Refusal::TooSlow(limits.patience)),
+    let bytes = match arrived(&mut body, limits).await {
+        Ok(bytes) => bytes,
+        Err(refusal) => {
+            // Who expects a word before sending gets this one at once. Others send first and read then: a
+            // connection closed on what they still send would take the answer from them.
+            if matches!(refusal, Refusal::TooLarge(_)) && !headers.contains_key(EXPECT) {
+                swallow(body, limits.patience).await;
+            }
+            return Err(refusal);
+        }
     };
     if !gzip {
         return Ok(bytes);

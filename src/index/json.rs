@@ -23,7 +23,7 @@ impl JsonDocument {
         if !value["info"].is_object() {
             return Err("a JSON document without `info`".to_owned());
         }
-        let last_serial = value["last_serial"].as_i64().map(Serial);
+        let last_serial = value["last_serial"].as_i64().filter(|serial| *serial >= 0).map(Serial);
         Ok(Self { value, last_serial })
     }
 
