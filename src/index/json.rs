@@ -1,5 +1,6 @@
 //! The JSON API's documents: passed through as upstream wrote them, with only their files' addresses ours.
 
+use serde::Deserialize as _;
 use serde_json::Value;
 use url::Url;
 
@@ -23,7 +24,8 @@ impl JsonDocument {
         if !value["info"].is_object() {
             return Err("a JSON document without `info`".to_owned());
         }
-        let last_serial = value["last_serial"].as_i64().map(Serial);
+        // A serial that is none says as little as a missing one.
+        let last_serial = Serial::deserialize(&value["last_serial"]).ok();
         Ok(Self { value, last_serial })
     }
 
@@ -47,13 +49,24 @@ impl JsonDocument {
         releases.chain([&self.value["urls"]]).filter_map(Value::as_array).flatten()
     }
 
-    /// The release's files: upstream's object for each, with the path below our `/packages/` and the address
-    /// there, for a client that knows us at `origin`.
-    pub fn urls(&self, origin: &str) -> impl Iterator<Item = (&Value, FilePath, String)> {
-        self.value["urls"].as_array().into_iter().flatten().filter_map(move |file| {
-            let (path, url) = local(file, origin)?;
-            Some((file, path, url))
-        })
+    /// The version that the document is about: the one asked for, or the project's latest.
+    pub fn version(&self) -> Option<&str> {
+        self.value["info"]["version"].as_str()
+    }
+
+    /// The versions that a project's document lists, in upstream's order; none in a release's.
+    pub fn versions(&self) -> impl Iterator<Item = &str> {
+        self.value["releases"].as_object().into_iter().flatten().map(|(version, _)| version.as_str())
+    }
+
+    /// A release's files, if the document tells of that release: upstream's object for each, with the path
+    /// below our `/packages/` and the address there, for a client that knows us at `origin`.
+    pub fn files(&self, version: &str, origin: &str) -> Option<Vec<(&Value, FilePath, String)>> {
+        let listed = &self.value["releases"][version];
+        let own = || (self.version() == Some(version)).then_some(&self.value["urls"]);
+        let files = listed.as_array().or_else(|| own()?.as_array())?;
+        let local = |file| local(file, origin).map(|(path, url)| (file, path, url));
+        Some(files.iter().filter_map(local).collect())
     }
 
     /// Its bytes for a client that knows us at `origin`.
