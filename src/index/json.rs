@@ -15,10 +15,12 @@ pub struct JsonDocument {
     pub value: Value,
     /// Its `last_serial`.
     pub last_serial: Option<Serial>,
+    /// Where it came from: mirrors may write their files' addresses relative to it.
+    base: Url,
 }
 
 impl JsonDocument {
-    pub(super) fn parse(body: &[u8]) -> Result<Self, String> {
+    pub(super) fn parse(body: &[u8], base: Url) -> Result<Self, String> {
         let value: Value = serde_json::from_slice(body)
             .map_err(|error| format!("a JSON document that cannot be read: {error}"))?;
         if !value["info"].is_object() {
@@ -26,13 +28,13 @@ impl JsonDocument {
         }
         // A serial that is none says as little as a missing one.
         let last_serial = Serial::deserialize(&value["last_serial"]).ok();
-        Ok(Self { value, last_serial })
+        Ok(Self { value, last_serial, base })
     }
 
     /// The files that it names. Those whose address is none are left out.
     pub(super) fn known(&self, project: &ProjectName) -> impl Iterator<Item = KnownFile> {
         self.file_objects().filter_map(|file| {
-            let url = Url::parse(file["url"].as_str()?).ok()?;
+            let url = self.base.join(file["url"].as_str()?).ok()?;
             let sha256 = file["digests"]["sha256"].as_str().and_then(|digits| digits.parse::<Sha256>().ok());
             Some(KnownFile {
                 path: location::path_of(&url)?,
@@ -65,7 +67,7 @@ impl JsonDocument {
         let listed = &self.value["releases"][version];
         let own = || (self.version() == Some(version)).then_some(&self.value["urls"]);
         let files = listed.as_array().or_else(|| own()?.as_array())?;
-        let local = |file| local(file, origin).map(|(path, url)| (file, path, url));
+        let local = |file| local(file, &self.base, origin).map(|(path, url)| (file, path, url));
         Some(files.iter().filter_map(local).collect())
     }
 
@@ -73,26 +75,26 @@ impl JsonDocument {
     pub(super) fn write(&self, origin: &str) -> serde_json::Result<Vec<u8>> {
         let mut value = self.value.clone();
         if let Some(releases) = value.get_mut("releases").and_then(Value::as_object_mut) {
-            releases.values_mut().for_each(|files| rewrite(files, origin));
+            releases.values_mut().for_each(|files| rewrite(files, &self.base, origin));
         }
         if let Some(files) = value.get_mut("urls") {
-            rewrite(files, origin);
+            rewrite(files, &self.base, origin);
         }
         serde_json::to_vec(&value)
     }
 }
 
-fn rewrite(files: &mut Value, origin: &str) {
+fn rewrite(files: &mut Value, base: &Url, origin: &str) {
     for file in files.as_array_mut().into_iter().flatten() {
-        if let (Some((_, ours)), Some(object)) = (local(file, origin), file.as_object_mut()) {
+        if let (Some((_, ours)), Some(object)) = (local(file, base, origin), file.as_object_mut()) {
             object.insert("url".to_owned(), Value::String(ours));
         }
     }
 }
 
 /// Where a file object's file is with us: its path, and its address.
-fn local(file: &Value, origin: &str) -> Option<(FilePath, String)> {
-    let url = Url::parse(file["url"].as_str()?).ok()?;
+fn local(file: &Value, base: &Url, origin: &str) -> Option<(FilePath, String)> {
+    let url = base.join(file["url"].as_str()?).ok()?;
     let path = location::path_of(&url)?;
     let ours = format!("{origin}/packages/{}", location::encoded(&path));
     Some((path, ours))
@@ -113,8 +115,16 @@ mod tests {
                 r#"{{"urls":[{file}],"info":{{"package_url":"https://index.test/project/a/"}},"releases":{{"2":[],"1":[{file}]}},"last_serial":4}}"#
             )
         };
-        let parsed =
-            JsonDocument::parse(document("https://files.test/packages/aa/a-1.zip").as_bytes()).unwrap();
+        let parse = |url: &str| {
+            JsonDocument::parse(document(url).as_bytes(), "http://index.test/pypi/a/json".parse().unwrap())
+                .unwrap()
+        };
+        let parsed = parse("https://files.test/packages/aa/a-1.zip");
+        let relative = parse("../../packages/aa/a-1.zip");
+        let written = relative.write("http://relay.test").unwrap();
+        assert_eq!(String::from_utf8(written).unwrap(), document("http://relay.test/packages/aa/a-1.zip"));
+        let known = relative.known(&ProjectName::parse("a").unwrap()).next().unwrap();
+        assert_eq!(known.url, "http://index.test/packages/aa/a-1.zip");
         let written = parsed.write("http://relay.test").unwrap();
         assert_eq!(String::from_utf8(written).unwrap(), document("http://relay.test/packages/aa/a-1.zip"));
         let known: Vec<_> = parsed.known(&ProjectName::parse("a").unwrap()).collect();
@@ -125,7 +135,8 @@ mod tests {
     #[test]
     fn what_is_no_document_says_so() {
         for bad in ["", "[]", "{}", "<html>", r#"{"info":null}"#] {
-            let error = JsonDocument::parse(bad.as_bytes()).unwrap_err();
+            let error =
+                JsonDocument::parse(bad.as_bytes(), "http://index.test/".parse().unwrap()).unwrap_err();
             assert!(!error.contains("html"), "{error}");
         }
     }
