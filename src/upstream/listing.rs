@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_line_without_a_name_and_serials_that_are_none_hide_nothing() {
-        let body = br#"{"meta":{"_last-serial":"9"},"projects":[{"name":null},{},{"name":"a","_last-serial":"x"},{"name":"b","_last-serial":-1}]}"#;
+        let body = br#"{"meta":{"_last-serial":[9]},"projects":[{"name":null},{},{"name":"a","_last-serial":"x"},{"name":"b","_last-serial":-1}]}"#;
         let listing = read_json(&body[..]).unwrap();
         let project = |name: &str| ListedProject { name: name.to_owned(), serial: None };
         assert_eq!(listing, Listing { last_serial: None, projects: vec![project("a"), project("b")] });
