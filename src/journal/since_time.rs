@@ -187,6 +187,10 @@ fn range(connection: &Connection, oldest: i64, head: Head) -> rusqlite::Result<R
         }
         next = next.min(after);
     }
+    if oldest <= 0 {
+        // No event is that old: it is the beginning that is asked for.
+        return Ok(Err(Want::Since(Serial(0))));
+    }
     // Newest first, each time twice as far: what clients ask for is mostly of the last days.
     let reach = head.serial.0.saturating_sub(next).max(PAGE);
     Ok(Err(Want::Since(Serial(next.saturating_sub(reach).max(0)))))
@@ -282,4 +286,165 @@ fn first_after(connection: &Connection, time: i64) -> rusqlite::Result<Option<i6
 
 fn seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const STEP: i64 = 40;
+
+    fn rules(settle: u64) -> TimeRules {
+        TimeRules {
+            step_back: Duration::from_secs(STEP.unsigned_abs()),
+            settle: Duration::from_secs(settle),
+            second_rows: 1000,
+        }
+    }
+
+    /// An upstream's events `(serial, time)`, and what a journal has of them.
+    struct Model {
+        events: Vec<(i64, i64)>,
+        connection: Connection,
+        page: usize,
+        asked: usize,
+    }
+
+    impl Model {
+        fn new(events: Vec<(i64, i64)>, page: usize) -> Self {
+            let connection = Connection::open_in_memory().unwrap();
+            connection.execute_batch(include_str!("schema/1.sql")).unwrap();
+            Self { events, connection, page, asked: 0 }
+        }
+
+        fn last(&self) -> i64 {
+            self.events.last().map_or(0, |event| event.0)
+        }
+
+        /// As the follower does it: one page of upstream's.
+        fn fetch(&mut self, since: i64) {
+            self.asked += 1;
+            let rows = self.events.iter().filter(|event| event.0 > since).take(self.page);
+            let mut upto = since;
+            for (serial, time) in rows {
+                let sql = "INSERT OR IGNORE INTO events (serial, name, time, verb) VALUES (?1, 1, ?2, 1)";
+                self.connection.execute(sql, [serial, time]).unwrap();
+                upto = *serial;
+            }
+            coverage::insert(&self.connection, since, upto).unwrap();
+        }
+
+        fn head(&self, as_of: i64) -> Head {
+            Head { serial: Serial(self.last()), current: true, as_of: Some(as_of) }
+        }
+
+        fn read(&self, after: i64, upto: i64) -> Vec<(i64, i64)> {
+            let sql = "SELECT time, serial FROM events WHERE time > ?1 AND time <= ?2 ORDER BY time, serial";
+            let mut statement = self.connection.prepare(sql).unwrap();
+            let rows = statement.query_map([after, upto], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+            rows.map(Result::unwrap).collect()
+        }
+    }
+
+    /// Ascending serials, and times that step back by less than [`STEP`] against any before.
+    fn events() -> impl Strategy<Value = Vec<(i64, i64)>> {
+        prop::collection::vec((1..40_000i64, 0..60i64, 0..STEP), 1..60).prop_map(|steps| {
+            let (mut serial, mut front) = (0, 1_000_000);
+            let mut made = Vec::new();
+            for (gap, ahead, back) in steps {
+                (serial, front) = (serial + gap, front + ahead);
+                made.push((serial, front - back));
+            }
+            made
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn who_loops_gets_every_event_once_whatever_is_known_when(
+            events in events(),
+            page in 1..9usize,
+            limit in 1..9usize,
+            known in prop::collection::vec(0..2_000_000i64, 0..4),
+            since in 999_900..1_002_000i64,
+        ) {
+            let mut model = Model::new(events, page);
+            for start in known {
+                model.fetch(start.min(model.last()));
+            }
+            let mut expected: Vec<_> = model.events.iter().map(|&(serial, time)| (time, serial)).collect();
+            expected.retain(|event| event.0 > since);
+            expected.sort_unstable();
+            let (mut got, mut last) = (Vec::new(), since);
+            loop {
+                match plan(&model.connection, last, limit, rules(2), model.head(i64::MAX)).unwrap() {
+                    Plan::Slice(Slice::Times { after, upto }) => {
+                        let rows = model.read(after, upto);
+                        prop_assert!(!rows.is_empty());
+                        last = rows.last().unwrap().0;
+                        got.extend(rows);
+                    }
+                    Plan::Want(Want::Since(serial)) => {
+                        model.fetch(serial.0);
+                        prop_assert!(model.asked < 300, "it asks for ever");
+                    }
+                    Plan::Nothing => break,
+                    Plan::Slice(Slice::Serials { .. }) | Plan::TooFull | Plan::Want(_) | Plan::Settling { .. } => {
+                        prop_assert!(false, "no such plan");
+                    }
+                }
+            }
+            prop_assert_eq!(got, expected);
+        }
+
+        #[test]
+        fn no_later_event_precedes_the_serial_before_a_time(
+            events in events(),
+            page in 1..9usize,
+            since in 999_900..1_002_000i64,
+        ) {
+            let mut model = Model::new(events, page);
+            let serial = loop {
+                match serial_before(&model.connection, since, rules(2), model.head(i64::MAX)).unwrap() {
+                    Ok(serial) => break serial,
+                    Err(Want::Since(serial)) => model.fetch(serial.0),
+                    Err(want) => prop_assert!(false, "{:?}", want),
+                }
+                prop_assert!(model.asked < 300, "it asks for ever");
+            };
+            prop_assert!(model.events.iter().all(|&(at, time)| at > serial || time <= since));
+        }
+    }
+
+    #[test]
+    fn the_newest_second_waits_until_it_is_over() {
+        let mut model = Model::new(vec![(1, 100), (2, 200), (3, 200)], 9);
+        model.fetch(0);
+        let plan = |as_of, since| plan(&model.connection, since, 9, rules(2), model.head(as_of)).unwrap();
+        let upto = |plan| match plan {
+            Plan::Slice(Slice::Times { upto, .. }) => Some(upto),
+            _ => None,
+        };
+        assert_eq!(upto(plan(201, 0)), Some(100));
+        assert!(matches!(plan(202, 100), Plan::Settling { until: 203, head: 3 }));
+        assert_eq!(upto(plan(203, 100)), Some(200));
+        assert!(matches!(plan(203, 200), Plan::Nothing));
+        // Our clock is behind upstream's: its own newest second still waits for the next.
+        assert!(matches!(plan(190, 100), Plan::Settling { until: 203, .. }));
+        // A time from beyond any clock does not block.
+        assert_eq!(upto(plan(200 - 2 * STEP, 0)), Some(200));
+    }
+
+    #[test]
+    fn nothing_happened_needs_an_upstream_that_said_so() {
+        let mut model = Model::new(vec![(1, 100)], 9);
+        model.fetch(0);
+        let head = Head { current: false, ..model.head(500) };
+        let plan = |since| plan(&model.connection, since, 9, rules(2), head).unwrap();
+        assert!(matches!(plan(50), Plan::Slice(_)));
+        assert!(matches!(plan(100), Plan::Want(Want::Since(Serial(1)))));
+        assert!(matches!(plan(i64::MAX), Plan::Want(Want::Since(Serial(1)))));
+    }
 }

@@ -1,11 +1,10 @@
 //! An answer on its way into memory, and everybody who reads it meanwhile.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::answer::{Pieces, StreamError};
@@ -38,7 +37,7 @@ impl Flight {
     pub(super) fn start(
         mut pieces: Pieces,
         room: OwnedSemaphorePermit,
-        ended: impl FnOnce(&Arc<Self>, &Result<(), StreamError>) + Send + 'static,
+        ended: impl FnOnce(&Result<(), StreamError>) + Send + 'static,
     ) -> Arc<Self> {
         let most = room.num_permits() * UNIT;
         let flight = Arc::new(Self {
@@ -57,7 +56,7 @@ impl Flight {
                 }
             }
             flight.shrink();
-            ended(flight, &end);
+            ended(&end);
             flight.progress.send_modify(|progress| progress.end = Some(end));
         });
         flight
@@ -66,6 +65,11 @@ impl Flight {
     /// What is in it so far, in units of room.
     pub(super) fn weight(&self) -> u32 {
         units(self.progress.borrow().bytes)
+    }
+
+    /// It ended, and not well.
+    pub(super) fn failed(&self) -> bool {
+        matches!(self.progress.borrow().end, Some(Err(_)))
     }
 
     fn push(&self, piece: Bytes, most: usize) -> Result<(), StreamError> {

@@ -14,6 +14,7 @@ mod rescue;
 mod rows;
 mod scan;
 mod settings;
+mod shelf;
 mod table;
 
 use std::sync::Arc;

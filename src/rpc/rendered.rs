@@ -1,18 +1,19 @@
 //! Bulk answers kept as bytes, by what was asked and our last serial: written once, coded once, read by all.
 //!
-//! Not a [`crate::memo::Memo`]: readers need not wait for the whole, and what it costs is counted while it grows.
+//! Not a [`crate::memo::Memo`]: readers need not wait for the whole, and what it costs is counted while it grows and
+//! until the last reader leaves.
 
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::sync::Semaphore;
 
 use super::answer::{Answer, Pieces, StreamError};
 use super::flight::{Flight, units};
 use super::scan::Scan;
+use super::shelf::Shelf;
 use crate::journal::Slice;
 use crate::model::Serial;
 use crate::xmlrpc::Fault;
@@ -48,7 +49,7 @@ pub(super) struct Key {
 
 /// The kept answers.
 pub(super) struct Renderings {
-    kept: Cache<(Key, bool), Arc<Flight>>,
+    kept: Arc<Shelf<(Key, bool)>>,
     unfit: Cache<(Subject, bool), ()>,
     room: Arc<Semaphore>,
     entry: u32,
@@ -57,12 +58,7 @@ pub(super) struct Renderings {
 impl Renderings {
     /// `bytes`: what all kept answers may take; `entry`: what one may.
     pub(super) fn new(bytes: usize, entry: usize) -> Self {
-        // By recency alone: with each event all answers have new keys, and nothing is gained by their past.
-        let kept = Cache::builder()
-            .max_capacity(u64::from(units(bytes)))
-            .weigher(|_, flight: &Arc<Flight>| flight.weight())
-            .eviction_policy(EvictionPolicy::lru())
-            .build();
+        let kept = Arc::new(Shelf::new(units(bytes)));
         let units = usize::try_from(units(bytes + WRITING * entry)).unwrap_or(usize::MAX);
         let room = Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS)));
         Self { kept, unfit: Cache::new(UNFIT), room, entry: self::units(entry) }
@@ -109,14 +105,13 @@ impl Renderings {
         }
         let place = (key.clone(), coded);
         let (kept, unfit, at) = (self.kept.clone(), self.unfit.clone(), place.clone());
-        self.kept.optionally_get_with(place, || {
+        self.kept.get_or(&place, || {
             let room = self.room.clone().try_acquire_many_owned(self.entry).ok()?;
             let pieces = coder.map_or_else(|| make(), |coder| coder(make()));
-            Some(Flight::start(pieces, room, move |flight, end| match end {
-                // Once more, for its weight.
-                Ok(()) => kept.insert(at, flight.clone()),
+            Some(Flight::start(pieces, room, move |end| match end {
+                Ok(()) => kept.settle(),
                 Err(error) => {
-                    kept.invalidate(&at);
+                    kept.remove(&at);
                     if matches!(error, StreamError::TooLarge) {
                         unfit.insert((at.0.subject, at.1), ());
                     }
@@ -224,10 +219,8 @@ mod tests {
         for answer in reading {
             assert_eq!(bytes(answer).await, all().await);
         }
-        renderings.kept.run_pending_tasks();
-        let most = usize::try_from(renderings.kept.weighted_size()).unwrap();
-        assert!(most <= 1 << 10, "{most} KiB are kept");
-        assert!(renderings.room.available_permits() >= 2 << 10);
+        // One is still kept.
+        assert_eq!(renderings.room.available_permits(), (3 << 10) - 1000);
     }
 
     #[tokio::test]
