@@ -6,6 +6,7 @@
 mod architecture;
 mod clients;
 mod edges;
+mod feed;
 mod files;
 mod follow;
 mod index;

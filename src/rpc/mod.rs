@@ -3,6 +3,7 @@
 mod answer;
 mod arguments;
 mod changelog;
+mod feed;
 mod packages;
 mod release;
 mod releases;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use answer::{Answer, StreamError};
+pub use feed::{Feed, FeedCut, FeedError, FeedSettings, Subscription, Told};
 pub use table::{Kind, Lifetime, METHODS, Method, Param, Source};
 
 use crate::index::Index;
