@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs, unreachable_pub)]
 
 mod architecture;
+mod bandersnatch;
 mod clients;
 mod edges;
 mod feed;
