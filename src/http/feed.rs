@@ -99,33 +99,35 @@ impl Manner {
     }
 
     fn write(self, told: &Told) -> Bytes {
-        let mut text = String::new();
         match (self, told) {
-            (_, Told::Events(events)) => events.iter().for_each(|event| self.event(&mut text, event)),
+            (_, Told::Events(events)) => events.iter().map(|event| self.event(event)).collect::<String>(),
             // A comment, and an empty line, which readers of lines skip.
-            (Self::ServerSent, Told::Nothing) => text.push_str(":\n\n"),
-            (Self::Lines, Told::Nothing) => text.push('\n'),
+            (Self::ServerSent, Told::Nothing) => ":\n\n".to_owned(),
+            (Self::Lines, Told::Nothing) => "\n".to_owned(),
             (Self::ServerSent, Told::Cut(cut)) => {
-                if let FeedCut::Unknown(error) = cut {
-                    text.push_str(&format!("retry: {}\n", error.retry.as_millis()));
-                }
-                text.push_str(&format!("event: cut\ndata: {}\n\n", json!({"cut": cut.to_string()})));
+                let retry = match cut {
+                    FeedCut::Unknown(error) => format!("retry: {}\n", error.retry.as_millis()),
+                    FeedCut::Slow | FeedCut::Stopping | FeedCut::Failed => String::new(),
+                };
+                format!("{retry}event: cut\ndata: {}\n\n", reason(cut))
             }
-            (Self::Lines, Told::Cut(cut)) => {
-                text.push_str(&format!("{}\n", json!({"cut": cut.to_string()})));
-            }
+            (Self::Lines, Told::Cut(cut)) => format!("{}\n", reason(cut)),
         }
-        text.into()
+        .into()
     }
 
-    fn event(self, text: &mut String, event: &Event) {
+    fn event(self, event: &Event) -> String {
         let Event { serial, name, version, time, action } = event;
         let line = json!({
             "serial": serial, "name": name, "version": version, "time": time, "action": action,
         });
         match self {
-            Self::ServerSent => text.push_str(&format!("id: {serial}\ndata: {line}\n\n")),
-            Self::Lines => text.push_str(&format!("{line}\n")),
+            Self::ServerSent => format!("id: {serial}\ndata: {line}\n\n"),
+            Self::Lines => format!("{line}\n"),
         }
     }
+}
+
+fn reason(cut: &FeedCut) -> serde_json::Value {
+    json!({"cut": cut.to_string()})
 }
