@@ -13,7 +13,7 @@ use crate::http::HttpSettings;
 use crate::index::IndexSettings;
 use crate::journal::JournalSettings;
 use crate::relay::RelaySettings;
-use crate::rpc::RpcSettings;
+use crate::rpc::{FeedSettings, RpcSettings};
 use crate::upstream::UpstreamSettings;
 
 /// What stands in place of an upstream that was not given, until that is complained about.
@@ -46,11 +46,11 @@ pub(super) fn read(reader: &mut Reader) -> Result<(Config, bool), ConfigError> {
     let (upstream, given) = upstream(reader)?;
     let mut data = PathBuf::from("cheesewire-data");
     reader.set("data.folder", &mut data, "The folder for journal and cache; made if missing.");
-    let (http, rpc) = (http(reader), rpc(reader));
+    let (http, rpc, feed) = (http(reader), rpc(reader), feed(reader));
     let (journal, follow, index) = (journal(reader), follow(reader), index(reader));
     let (store, relay) = (store(reader, &data), relay(reader));
     let log = log(reader);
-    Ok((Config { upstream, data, http, rpc, journal, follow, index, relay, store, log }, given))
+    Ok((Config { upstream, data, http, rpc, feed, journal, follow, index, relay, store, log }, given))
 }
 
 fn upstream(reader: &mut Reader) -> Result<(UpstreamSettings, bool), ConfigError> {
@@ -199,6 +199,32 @@ fn rpc(reader: &mut Reader) -> RpcSettings {
     reader.bytes("rpc.memo_bytes", &mut rpc.memo_bytes, "Bulk answers kept in memory.");
     reader.bytes("rpc.memo_entry", &mut rpc.memo_entry, "The largest of them.");
     rpc
+}
+
+fn feed(reader: &mut Reader) -> FeedSettings {
+    let mut feed = FeedSettings::default();
+    reader.set(
+        "feed.subscribers",
+        &mut feed.subscribers,
+        "Subscribers of the feed at once; one more is told to come back.",
+    );
+    reader.bytes("feed.buffer", &mut feed.buffer, "Bytes of events that are read ahead for a subscriber.");
+    reader.set(
+        "feed.keep_alive",
+        &mut feed.keep_alive,
+        "From one sign of life to the next where nothing happens.",
+    );
+    reader.set(
+        "feed.patience",
+        &mut feed.patience,
+        "How long a subscriber may take for one buffer before it is cut; it comes back where it was.",
+    );
+    reader.set(
+        "feed.first_wait",
+        &mut feed.first_wait,
+        "How long a new subscriber waits for a missing slice before it is told to come back.",
+    );
+    feed
 }
 
 fn journal(reader: &mut Reader) -> JournalSettings {

@@ -4,6 +4,7 @@ mod answer;
 mod arguments;
 mod changelog;
 mod cursor;
+mod feed;
 mod flight;
 mod packages;
 mod page;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use answer::{Answer, Pieces, StreamError};
+pub use feed::{Feed, FeedCut, FeedError, FeedSettings, Subscription, Told};
 pub use rendered::Coder;
 pub use settings::RpcSettings;
 pub use table::{Kind, Lifetime, METHODS, Method, Param, Source};
