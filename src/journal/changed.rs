@@ -77,7 +77,9 @@ fn counted(connection: &Connection, time: i64, most: usize) -> rusqlite::Result<
     Ok((beyond(0)?, beyond(most)?))
 }
 
-type Piece = Result<Vec<(String, Option<String>)>, JournalError>;
+/// A name, and with releases a version.
+type Row = (String, Option<String>);
+type Piece = Result<Vec<Row>, JournalError>;
 
 impl Search {
     async fn next(search: Option<Self>) -> Option<(Piece, Option<Self>)> {
@@ -100,7 +102,7 @@ impl Search {
     }
 
     /// The next rows that were not seen yet; `None` at the end.
-    fn look(&mut self, connection: &Connection) -> rusqlite::Result<Option<Vec<(String, Option<String>)>>> {
+    fn look(&mut self, connection: &Connection) -> rusqlite::Result<Option<Vec<Row>>> {
         let sql = "SELECT time, serial, name, version, names.spelling, verbs.text FROM events \
                    CROSS JOIN names ON names.id = events.name CROSS JOIN verbs ON verbs.id = events.verb \
                    WHERE time > ?1 AND time <= ?2 AND (time < ?2 OR serial < ?3) \

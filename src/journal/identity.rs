@@ -16,15 +16,13 @@ impl Identity {
     pub(super) fn of(connection: &Connection) -> rusqlite::Result<Self> {
         let mut halves = [0; 2];
         for (half, name) in halves.iter_mut().zip(HALVES) {
-            *half = match facts::get(connection, name)? {
-                Some(kept) => kept,
-                None => {
-                    // SQLite's generator is seeded by the system.
-                    let made = connection.query_row("SELECT random()", [], |row| row.get(0))?;
-                    facts::set(connection, name, made)?;
-                    made
-                }
-            };
+            if let Some(kept) = facts::get(connection, name)? {
+                *half = kept;
+            } else {
+                // SQLite's generator is seeded by the system.
+                *half = connection.query_row("SELECT random()", [], |row| row.get(0))?;
+                facts::set(connection, name, *half)?;
+            }
         }
         Ok(Self(halves))
     }

@@ -138,9 +138,12 @@ fn plan(
     let newest = newest(connection, &range)?;
     let upto = if at_head {
         let (open, far) = open(newest, rules, head);
-        let held = exists(connection, time.max(open.saturating_sub(1)), far)?;
         // What claims to be from beyond any clock would wait for ever: it waits for nothing but the others.
-        if held { open.saturating_sub(1) } else { i64::MAX }
+        if exists(connection, time.max(open.saturating_sub(1)), far)? {
+            open.saturating_sub(1)
+        } else {
+            i64::MAX
+        }
     } else {
         newest.saturating_sub(seconds(rules.step_back)).saturating_sub(1)
     };

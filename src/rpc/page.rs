@@ -27,13 +27,13 @@ impl Rpc {
             let Some(last) = journal.last_serial() else { return Err(Fault::internal()) };
             let step = i64::try_from(self.0.settings.times.step_back.as_secs()).unwrap_or(i64::MAX);
             let end = scan.until.map(|until| until.saturating_add(step));
-            let made = Page { scan: scan.clone(), slice, limit, last, end };
+            let wanted = Page { scan: scan.clone(), slice, limit, last, end };
             let key = Key { subject: Subject::Page { scan, limit }, head: Some(last), wide: ask.wide };
             let (journal, wide) = (journal.clone(), ask.wide);
             if slice.is_none() {
-                return Answer::streamed(page(&journal, made, wide)).await;
+                return Answer::streamed(page(&journal, wanted, wide)).await;
             }
-            let make = move || page(&journal, made.clone(), wide);
+            let make = move || page(&journal, wanted.clone(), wide);
             return self.0.renderings.answer(key, ask.coder, make).await;
         }
     }

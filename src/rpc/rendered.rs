@@ -47,10 +47,17 @@ pub(super) struct Key {
     pub(super) wide: bool,
 }
 
+/// How an answer is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Form {
+    Plain,
+    Coded,
+}
+
 /// The kept answers.
 pub(super) struct Renderings {
-    kept: Arc<Shelf<(Key, bool)>>,
-    unfit: Cache<(Subject, bool), ()>,
+    kept: Arc<Shelf<(Key, Form)>>,
+    unfit: Cache<(Subject, Form), ()>,
     room: Arc<Semaphore>,
     entry: u32,
 }
@@ -72,9 +79,8 @@ impl Renderings {
         coder: Option<Coder>,
         make: impl Fn() -> Pieces + Send + Sync + 'static,
     ) -> Result<Answer, Fault> {
-        let coded = coder.is_some();
         let make = Arc::new(make);
-        let Some(flight) = self.flight(&key, coder, make.clone()) else {
+        let Some(flight) = self.flight(&key, coder, &make) else {
             return Answer::streamed(make()).await;
         };
         // A slice by serial is the same pieces at any time: who was reading what turns out too large reads on in one
@@ -85,7 +91,7 @@ impl Renderings {
             None => make(),
         };
         let pieces = if frozen { resumed(flight.read(), retry) } else { flight.read() };
-        if !coded {
+        if coder.is_none() {
             return Answer::streamed(pieces).await;
         }
         let mut pieces = pieces;
@@ -93,17 +99,17 @@ impl Renderings {
         Ok(Answer::Coded(stream::once(async { Ok(first) }).chain(pieces).boxed()))
     }
 
-    fn flight<M>(&self, key: &Key, coder: Option<Coder>, make: Arc<M>) -> Option<Arc<Flight>>
+    fn flight<M>(&self, key: &Key, coder: Option<Coder>, make: &Arc<M>) -> Option<Arc<Flight>>
     where
         M: Fn() -> Pieces + Send + Sync + 'static,
     {
-        let coded = coder.is_some();
+        let form = if coder.is_some() { Form::Coded } else { Form::Plain };
         // A list of all names has some 70 MB; coded, a sixth.
-        let large = matches!(key.subject, Subject::Packages { .. }) && !coded;
-        if large || self.unfit.contains_key(&(key.subject.clone(), coded)) {
+        let large = matches!(key.subject, Subject::Packages { .. }) && form == Form::Plain;
+        if large || self.unfit.contains_key(&(key.subject.clone(), form)) {
             return None;
         }
-        let place = (key.clone(), coded);
+        let place = (key.clone(), form);
         let (kept, unfit, at) = (self.kept.clone(), self.unfit.clone(), place.clone());
         self.kept.get_or(&place, || {
             let room = self.room.clone().try_acquire_many_owned(self.entry).ok()?;
@@ -193,16 +199,16 @@ mod tests {
 
     #[tokio::test]
     async fn what_turns_out_too_large_is_read_to_its_end_and_not_tried_again() {
-        let (renderings, made) = (Renderings::new(4 << 20, 500 << 10), Arc::new(AtomicUsize::new(0)));
+        let (renderings, counter) = (Renderings::new(4 << 20, 500 << 10), Arc::new(AtomicUsize::new(0)));
         for expected in [2, 3] {
-            let count = made.clone();
+            let count = counter.clone();
             let make = move || {
                 count.fetch_add(1, Ordering::SeqCst);
                 ten()
             };
             let answer = renderings.answer(key(0), None, make).await.unwrap();
             assert_eq!(bytes(answer).await, all().await);
-            assert_eq!(made.load(Ordering::SeqCst), expected);
+            assert_eq!(counter.load(Ordering::SeqCst), expected);
         }
     }
 

@@ -101,9 +101,8 @@ async fn some(
     let ended = match writing.stop {
         Stop::TooWide(error) => return Err(error.into()),
         Stop::Ended => true,
-        Stop::Full => false,
         Stop::Not if read.next.is_some() => return Ok((encoder, Some((page, read.next)))),
-        Stop::Not => false,
+        Stop::Not | Stop::Full => false,
     };
     close(&mut encoder, &page, !ended, journal.identity())?;
     Ok((encoder, None))

@@ -59,7 +59,7 @@ async fn who_loops_on_the_last_time_gets_all_while_upstream_goes_on() {
     let relay = Relay::start(&sandbox.url(), &SETTINGS).await;
     let (mut got, mut last, mut calls) = (Vec::new(), 0, 0);
     loop {
-        let rows = ask(&relay, "changelog", &[Value::Int(last), Value::Bool(true)]).await;
+        let rows = ask(&relay, "changelog", &[Value::Int(last), Value::Bool(true), Value::Int(1000)]).await;
         let rows = rows.as_array().unwrap();
         let Some(newest) = rows.last() else { break };
         last = cell(newest, 2);
