@@ -1,5 +1,6 @@
 //! The `cheesewire` command: arguments, logs, configuration, signals, and a drain with a deadline.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -85,10 +86,12 @@ fn stop_signal() -> anyhow::Result<CancellationToken> {
 }
 
 fn logs(settings: &LogSettings) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&settings.filter).with_context(|| {
-        format!("log.filter = {:?} is no filter; write such as info or cheesewire=debug", settings.filter)
-    })?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_new(&settings.filter).context("log.filter")?;
+    // Colours are for people: in a file or a journal they are noise.
+    let colours =
+        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
+    let logs =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     match settings.format {
         LogFormat::Text => logs.init(),
         LogFormat::Json => logs.json().init(),

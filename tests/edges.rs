@@ -186,6 +186,20 @@ async fn what_is_no_call_gets_a_clear_fault_or_status_and_the_relay_goes_on() {
 }
 
 #[tokio::test]
+async fn who_asks_before_sending_too_much_need_not_send_and_who_just_sends_gets_the_answer() {
+    let (_sandbox, relay) = pair().await;
+    let xml = "Content-Type: text/xml\r\n";
+    let asking = format!(
+        "POST /pypi HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n{xml}Expect: 100-continue\r\nContent-Length: 20000000\r\n\r\n"
+    );
+    let answer = raw(&relay, asking.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    // The whole is written before anything is read, as old clients do.
+    let answer = post(&relay, "/pypi", xml, &vec![b' '; 20_000_000]).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+}
+
+#[tokio::test]
 async fn a_gzip_bomb_is_cut_at_the_limit_of_a_plain_call() {
     use std::io::Write as _;
     let (_sandbox, relay) = pair().await;

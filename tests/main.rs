@@ -5,6 +5,7 @@
 
 mod architecture;
 mod bandersnatch;
+mod changelog;
 mod clients;
 mod edges;
 mod feed;

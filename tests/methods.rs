@@ -1,7 +1,7 @@
 //! Every method over the fixtures, field by field.
 
 use cheesewire::model::{FileKind, Serial, Stamp, newest_first};
-use cheesewire::sandbox::{Project, Release, Sandbox, Upload};
+use cheesewire::sandbox::{Effect, Fault, Project, Release, Route, Sandbox, Upload};
 use cheesewire::xmlrpc::Value;
 
 use crate::support::{Relay, call, sandbox};
@@ -264,4 +264,25 @@ fn data<'a>(project: &Project, release: &Release) -> Vec<(&'a str, Value)> {
         ("cheesecake_documentation_id", Value::Nil),
         ("cheesecake_installability_id", Value::Nil),
     ]
+}
+
+#[tokio::test]
+async fn an_index_without_documents_of_releases_answers_from_the_projects_document() {
+    let (sandbox, relay) = pair().await;
+    let missing = Effect::Status { code: 404 };
+    sandbox.faults().add(Fault::on(Route::Json, missing).path("/pypi/wire-core/1.")).unwrap();
+    let project = sandbox.project("wire-core").unwrap();
+    for release in project.shown().filter(|release| release.version.starts_with("1.")) {
+        let params = [Value::from("wire-core"), Value::from(release.version.as_str())];
+        let urls = call(&relay.url, "release_urls", &params).await.unwrap();
+        assert_eq!(urls.as_array().unwrap().len(), release.files.len());
+    }
+    let data = |version: &'static str| {
+        let url = relay.url.clone();
+        async move { call(&url, "release_data", &[Value::from("wire-core"), Value::from(version)]).await }
+    };
+    assert_eq!(data("1.1").await.unwrap().get("version"), Some(&Value::from("1.1")));
+    let fault = data("1.0").await.unwrap_err();
+    assert!(fault.string.starts_with("RuntimeError: the index upstream tells"), "{fault}");
+    assert_eq!(data("1.9").await, Ok(Value::Struct(vec![])));
 }

@@ -80,7 +80,7 @@ import xmlrpc.client
 pypi = xmlrpc.client.ServerProxy("{relay}/pypi")
 print(pypi.list_packages(), pypi.package_releases("{PROJECT}", True), sep="\n")'
 
-# the newest events, as a mirror client asks for them
+# a call as it is on the wire: where the changelog stands
 curl -H 'Content-Type: text/xml' {relay}/pypi -d '<methodCall><methodName>changelog_last_serial</methodName></methodCall>'
 
 "#

@@ -1,8 +1,9 @@
 //! Reads settings one by one and keeps every complaint for the end.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use super::setting::{Bytes, Setting};
+use super::setting::{Bytes, Count, Setting};
 use super::source::{Origin, Sources};
 use super::{ConfigError, Described};
 
@@ -40,6 +41,16 @@ impl Reader {
         let mut bytes = Bytes(*place);
         self.set(key, &mut bytes, meaning);
         *place = bytes.0;
+    }
+
+    /// Sets a number of things of which one is needed.
+    pub(super) fn count<T>(&mut self, key: &'static str, place: &mut T, meaning: &'static str)
+    where
+        T: TryFrom<u64> + Copy + fmt::Display,
+    {
+        let mut count = Count(*place);
+        self.set(key, &mut count, meaning);
+        *place = count.0;
     }
 
     /// How many complaints there are.

@@ -1,9 +1,11 @@
 //! Kinds of setting: how a text becomes one, and how one is written.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tracing_subscriber::EnvFilter;
 use url::Url;
 
 /// A type that a setting can have. Values from the environment and from flags are texts; a file may also
@@ -43,9 +45,9 @@ settings_by_text! {
 }
 
 impl Setting for f64 {
-    const EXPECTED: &'static str = "a number above 0";
+    const EXPECTED: &'static str = "a number from 0.001 to 1000000";
     fn read(text: &str) -> Option<Self> {
-        text.parse().ok().filter(|n: &f64| n.is_finite() && *n > 0.0)
+        text.parse().ok().filter(|n: &f64| (0.001..=1_000_000.0).contains(n))
     }
     fn write(&self) -> String {
         self.to_string()
@@ -89,6 +91,37 @@ impl<T: TryFrom<u64> + Copy + TryInto<u64>> Setting for Bytes<T> {
     }
 }
 
+/// How many of something at least one is needed: none would wait for ever, or ask without end.
+pub(super) struct Count<T>(pub(super) T);
+
+/// More of anything counted is a slip, and past what semaphores can count at last.
+const MOST: u64 = 1_000_000_000;
+
+impl<T: TryFrom<u64> + Copy + fmt::Display> Setting for Count<T> {
+    const EXPECTED: &'static str = "a whole number from 1 to 1000000000";
+    fn read(text: &str) -> Option<Self> {
+        let count = text.parse().ok().filter(|count| (1..=MOST).contains(count))?;
+        T::try_from(count).ok().map(Self)
+    }
+    fn write(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+/// Which lines are logged, in `tracing`'s words.
+pub(super) struct Filter(pub(super) String);
+
+impl Setting for Filter {
+    const EXPECTED: &'static str =
+        "a level such as info, or levels by module such as info,cheesewire::http=debug";
+    fn read(text: &str) -> Option<Self> {
+        EnvFilter::try_new(text).is_ok().then(|| Self(text.to_owned()))
+    }
+    fn write(&self) -> String {
+        self.0.clone()
+    }
+}
+
 /// An empty text is "not set".
 impl<T: Setting> Setting for Option<T> {
     const EXPECTED: &'static str = T::EXPECTED;
@@ -116,7 +149,10 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused() {
         assert!(Duration::read("0s").is_none() && Duration::read("5").is_none());
-        assert!(f64::read("0").is_none() && f64::read("NaN").is_none());
+        assert!(["0", "NaN", "1e-300", "1e300", "inf"].iter().all(|text| f64::read(text).is_none()));
+        assert!(["0", "-1", "18446744073709551615"].iter().all(|text| Count::<usize>::read(text).is_none()));
+        assert!(Count::<u32>::read("1").is_some_and(|count| count.0 == 1));
+        assert!(Filter::read("a=b=c").is_none() && Filter::read("info,cheesewire::http=debug").is_some());
         assert!(Url::read("index.test").is_none() && Url::read("ftp://index.test/").is_none());
         assert!(Bytes::<u32>::read("10 GiB").is_none());
         assert!(<Option<String>>::read("").is_some_and(|value| value.is_none()));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use url::Url;
 
 use super::reader::Reader;
-use super::setting::Setting;
+use super::setting::{Filter, Setting};
 use super::{Config, ConfigError, LogSettings, pip};
 use crate::blob::StoreSettings;
 use crate::follow::FollowSettings;
@@ -82,7 +82,7 @@ fn upstream(reader: &mut Reader) -> Result<(UpstreamSettings, bool), ConfigError
         &mut upstream.calls_per_second,
         "XML-RPC calls a second, all callers together. PyPI calls one polite and refuses many more.",
     );
-    reader.set(
+    reader.count(
         "upstream.waiting_calls",
         &mut upstream.waiting_calls,
         "XML-RPC calls that may wait for their turn; one more is refused.",
@@ -126,7 +126,7 @@ fn http(reader: &mut Reader) -> HttpSettings {
         "The address that clients use, for absolute links behind a proxy. Unset: what each client sent as Host.",
     );
     let listener = &mut http.listener;
-    reader.set(
+    reader.count(
         "http.max_connections",
         &mut listener.max_connections,
         "Connections served at once; more wait in the kernel's queue.",
@@ -159,12 +159,45 @@ fn rpc(reader: &mut Reader) -> RpcSettings {
         "The time within which a call is answered, if need be with a fault that says when to come back. The oldest \
          clients wait for 5 s.",
     );
-    reader.set("rpc.depth", &mut rpc.depth, "Deepest nesting of a call's elements.");
     reader.set(
+        "rpc.longest_deadline",
+        &mut rpc.longest_deadline,
+        "The longest that a caller may ask for with ?deadline=SECONDS after the path.",
+    );
+    reader.count("rpc.depth", &mut rpc.depth, "Deepest nesting of a call's elements.");
+    reader.count(
         "rpc.changelog_rows",
         &mut rpc.changelog_rows,
         "Most events in one answer. PyPI gives 50,000.",
     );
+    reader.set(
+        "rpc.page_rows",
+        &mut rpc.page_rows,
+        "Most events that one changelog_page with a filter looks through.",
+    );
+    reader.set(
+        "rpc.changed_rows",
+        &mut rpc.changed_rows,
+        "Most events that one changed_packages or updated_releases looks through; beyond it they refuse.",
+    );
+    reader.set(
+        "rpc.step_back",
+        &mut rpc.times.step_back,
+        "How far an event's time may lie before that of an earlier one; questions by time rely on it.",
+    );
+    reader.set(
+        "rpc.settle",
+        &mut rpc.times.settle,
+        "How long after a second changelog(since) still waits for events of that second. A longer time also catches \
+         events that upstream adds late.",
+    );
+    reader.set(
+        "rpc.second_rows",
+        &mut rpc.times.second_rows,
+        "Most events of one second, which changelog(since) cannot cut.",
+    );
+    reader.bytes("rpc.memo_bytes", &mut rpc.memo_bytes, "Bulk answers kept in memory.");
+    reader.bytes("rpc.memo_entry", &mut rpc.memo_entry, "The largest of them.");
     rpc
 }
 
@@ -201,8 +234,8 @@ fn journal(reader: &mut Reader) -> JournalSettings {
         &mut journal.documents_bytes,
         "Most bytes of kept index pages and JSON documents, compressed. Past it the least recently checked go.",
     );
-    reader.set("journal.readers", &mut journal.readers, "Connections that read at once.");
-    reader.set("journal.queue", &mut journal.queue, "Writes that may wait for the writer.");
+    reader.count("journal.readers", &mut journal.readers, "Connections that read at once.");
+    reader.count("journal.queue", &mut journal.queue, "Writes that may wait for the writer.");
     journal
 }
 
@@ -215,6 +248,11 @@ fn follow(reader: &mut Reader) -> FollowSettings {
     );
     reader.set("follow.interval", &mut follow.interval, "From one poll to the next.");
     reader.set(
+        "follow.head_lifetime",
+        &mut follow.head_lifetime,
+        "How long after a poll without more news an empty changelog is given out; then upstream is asked first.",
+    );
+    reader.count(
         "follow.full_page",
         &mut follow.full_page,
         "A poll that brings so many events is followed by the next at once.",
@@ -282,7 +320,7 @@ fn store(reader: &mut Reader, data: &Path) -> StoreSettings {
     reader.bytes("cache.free_floor", &mut store.free_floor, "Bytes of the file system that are left free.");
     reader.bytes("cache.hot_bytes", &mut store.hot_bytes, "Most bytes of small files in memory.");
     reader.bytes("cache.hot_file", &mut store.hot_file, "The largest file that is held in memory.");
-    reader.set("cache.readers", &mut store.readers, "Threads that read kept files at once.");
+    reader.count("cache.readers", &mut store.readers, "Threads that read kept files at once.");
     reader.set(
         "cache.tending",
         &mut store.tending,
@@ -314,17 +352,17 @@ fn relay(reader: &mut Reader) -> RelaySettings {
         &mut relay.batch,
         "Bytes of an arriving file that are hashed and written in one go.",
     );
-    reader.set(
+    reader.count(
         "relay.transfers",
         &mut relay.transfers,
         "Files transferred from upstream at once; further ones wait.",
     );
-    reader.set(
+    reader.count(
         "relay.directs",
         &mut relay.directs,
         "Files without a known digest that are passed straight through at once; further ones wait.",
     );
-    reader.set(
+    reader.count(
         "relay.flights",
         &mut relay.flights,
         "Files wanted from upstream at once, waiting ones included; who would start one more is told to come back.",
@@ -346,10 +384,12 @@ fn log(reader: &mut Reader) -> LogSettings {
         &mut log.format,
         "text for people, json for machines. Logs go to standard error.",
     );
+    let mut filter = Filter(log.filter);
     reader.set(
         "log.filter",
-        &mut log.filter,
+        &mut filter,
         "A level (error, warn, info, debug, trace), or levels by module: info,cheesewire::http=debug.",
     );
+    log.filter = filter.0;
     log
 }

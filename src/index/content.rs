@@ -49,7 +49,7 @@ impl Content for JsonDocument {
     const WEIGHT: usize = 6;
 
     fn read(_project: &ProjectName, document: &KeptDocument) -> Result<Self, String> {
-        Self::parse(&document.body)
+        Self::parse(&document.body, url(document)?)
     }
 
     fn last_serial(&self) -> Option<Serial> {

@@ -1,5 +1,6 @@
 //! The JSON API's documents: passed through as upstream wrote them, with only their files' addresses ours.
 
+use serde::Deserialize as _;
 use serde_json::Value;
 use url::Url;
 
@@ -14,23 +15,26 @@ pub struct JsonDocument {
     pub value: Value,
     /// Its `last_serial`.
     pub last_serial: Option<Serial>,
+    /// Where it came from: mirrors may write their files' addresses relative to it.
+    base: Url,
 }
 
 impl JsonDocument {
-    pub(super) fn parse(body: &[u8]) -> Result<Self, String> {
+    pub(super) fn parse(body: &[u8], base: Url) -> Result<Self, String> {
         let value: Value = serde_json::from_slice(body)
             .map_err(|error| format!("a JSON document that cannot be read: {error}"))?;
         if !value["info"].is_object() {
             return Err("a JSON document without `info`".to_owned());
         }
-        let last_serial = value["last_serial"].as_i64().map(Serial);
-        Ok(Self { value, last_serial })
+        // A serial that is none says as little as a missing one.
+        let last_serial = Serial::deserialize(&value["last_serial"]).ok().filter(|serial| serial.0 >= 0);
+        Ok(Self { value, last_serial, base })
     }
 
     /// The files that it names. Those whose address is none are left out.
     pub(super) fn known(&self, project: &ProjectName) -> impl Iterator<Item = KnownFile> {
         self.file_objects().filter_map(|file| {
-            let url = Url::parse(file["url"].as_str()?).ok()?;
+            let url = self.base.join(file["url"].as_str()?).ok()?;
             let sha256 = file["digests"]["sha256"].as_str().and_then(|digits| digits.parse::<Sha256>().ok());
             Some(KnownFile {
                 path: location::path_of(&url)?,
@@ -47,39 +51,50 @@ impl JsonDocument {
         releases.chain([&self.value["urls"]]).filter_map(Value::as_array).flatten()
     }
 
-    /// The release's files: upstream's object for each, with the path below our `/packages/` and the address
-    /// there, for a client that knows us at `origin`.
-    pub fn urls(&self, origin: &str) -> impl Iterator<Item = (&Value, FilePath, String)> {
-        self.value["urls"].as_array().into_iter().flatten().filter_map(move |file| {
-            let (path, url) = local(file, origin)?;
-            Some((file, path, url))
-        })
+    /// The version that the document is about: the one asked for, or the project's latest.
+    pub fn version(&self) -> Option<&str> {
+        self.value["info"]["version"].as_str()
+    }
+
+    /// The versions that a project's document lists, in upstream's order; none in a release's.
+    pub fn versions(&self) -> impl Iterator<Item = &str> {
+        self.value["releases"].as_object().into_iter().flatten().map(|(version, _)| version.as_str())
+    }
+
+    /// A release's files, if the document tells of that release: upstream's object for each, with the path
+    /// below our `/packages/` and the address there, for a client that knows us at `origin`.
+    pub fn files(&self, version: &str, origin: &str) -> Option<Vec<(&Value, FilePath, String)>> {
+        let listed = &self.value["releases"][version];
+        let own = || (self.version() == Some(version)).then_some(&self.value["urls"]);
+        let files = listed.as_array().or_else(|| own()?.as_array())?;
+        let local = |file| local(file, &self.base, origin).map(|(path, url)| (file, path, url));
+        Some(files.iter().filter_map(local).collect())
     }
 
     /// Its bytes for a client that knows us at `origin`.
     pub(super) fn write(&self, origin: &str) -> serde_json::Result<Vec<u8>> {
         let mut value = self.value.clone();
         if let Some(releases) = value.get_mut("releases").and_then(Value::as_object_mut) {
-            releases.values_mut().for_each(|files| rewrite(files, origin));
+            releases.values_mut().for_each(|files| rewrite(files, &self.base, origin));
         }
         if let Some(files) = value.get_mut("urls") {
-            rewrite(files, origin);
+            rewrite(files, &self.base, origin);
         }
         serde_json::to_vec(&value)
     }
 }
 
-fn rewrite(files: &mut Value, origin: &str) {
+fn rewrite(files: &mut Value, base: &Url, origin: &str) {
     for file in files.as_array_mut().into_iter().flatten() {
-        if let (Some((_, ours)), Some(object)) = (local(file, origin), file.as_object_mut()) {
+        if let (Some((_, ours)), Some(object)) = (local(file, base, origin), file.as_object_mut()) {
             object.insert("url".to_owned(), Value::String(ours));
         }
     }
 }
 
 /// Where a file object's file is with us: its path, and its address.
-fn local(file: &Value, origin: &str) -> Option<(FilePath, String)> {
-    let url = Url::parse(file["url"].as_str()?).ok()?;
+fn local(file: &Value, base: &Url, origin: &str) -> Option<(FilePath, String)> {
+    let url = base.join(file["url"].as_str()?).ok()?;
     let path = location::path_of(&url)?;
     let ours = format!("{origin}/packages/{}", location::encoded(&path));
     Some((path, ours))
@@ -100,8 +115,16 @@ mod tests {
                 r#"{{"urls":[{file}],"info":{{"package_url":"https://index.test/project/a/"}},"releases":{{"2":[],"1":[{file}]}},"last_serial":4}}"#
             )
         };
-        let parsed =
-            JsonDocument::parse(document("https://files.test/packages/aa/a-1.zip").as_bytes()).unwrap();
+        let parse = |url: &str| {
+            JsonDocument::parse(document(url).as_bytes(), "http://index.test/pypi/a/json".parse().unwrap())
+                .unwrap()
+        };
+        let parsed = parse("https://files.test/packages/aa/a-1.zip");
+        let relative = parse("../../packages/aa/a-1.zip");
+        let written = relative.write("http://relay.test").unwrap();
+        assert_eq!(String::from_utf8(written).unwrap(), document("http://relay.test/packages/aa/a-1.zip"));
+        let known = relative.known(&ProjectName::parse("a").unwrap()).next().unwrap();
+        assert_eq!(known.url, "http://index.test/packages/aa/a-1.zip");
         let written = parsed.write("http://relay.test").unwrap();
         assert_eq!(String::from_utf8(written).unwrap(), document("http://relay.test/packages/aa/a-1.zip"));
         let known: Vec<_> = parsed.known(&ProjectName::parse("a").unwrap()).collect();
@@ -112,7 +135,8 @@ mod tests {
     #[test]
     fn what_is_no_document_says_so() {
         for bad in ["", "[]", "{}", "<html>", r#"{"info":null}"#] {
-            let error = JsonDocument::parse(bad.as_bytes()).unwrap_err();
+            let error =
+                JsonDocument::parse(bad.as_bytes(), "http://index.test/".parse().unwrap()).unwrap_err();
             assert!(!error.contains("html"), "{error}");
         }
     }

@@ -25,8 +25,12 @@ const PATH: &AsciiSet = &CONTROLS
     .add(b'}');
 
 /// The path below our `/packages/` of a file upstream: the rest of its address after `/packages/`, else one
-/// that is derived from the whole address and so the same for ever.
+/// that is derived from the whole address and so the same for ever. None for what is not fetched by HTTP: a page
+/// must not advertise it.
 pub(super) fn path_of(url: &Url) -> Option<FilePath> {
+    if !matches!(url.scheme(), "http" | "https") {
+        return None;
+    }
     let decoded = |text: &str| percent_decode_str(text).decode_utf8().ok().map(String::from);
     if let Some((_, rest)) = url.path().split_once("/packages/")
         && let Some(path) = decoded(rest).and_then(|rest| FilePath::parse(&rest).ok())
@@ -92,7 +96,13 @@ mod tests {
         {
             assert!(path(hostile).starts_with("x/"), "{hostile}");
         }
-        assert_eq!(path_of(&"https://files.test/packages/a/%2e%2e%2f".parse().unwrap()), None);
+        for none in [
+            "https://files.test/packages/a/%2e%2e%2f",
+            "file:///packages/etc/passwd",
+            "ftp://files.test/a.zip",
+        ] {
+            assert_eq!(path_of(&none.parse().unwrap()), None, "{none}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -15,12 +16,14 @@ use crate::model::{ProjectName, Serial};
 const KNOWN_MINOR: u32 = 4;
 
 #[derive(Deserialize)]
-struct RawPage {
+struct RawPage<'a> {
     meta: RawMeta,
     /// The normal form of what was asked for; named, so that it is not passed on among the others.
     #[serde(rename = "name", default)]
     _name: IgnoredAny,
-    files: Vec<RawFile>,
+    /// Read one by one: a line that breaks the rules costs itself only.
+    #[serde(borrow)]
+    files: Vec<&'a RawValue>,
     #[serde(default)]
     versions: Option<Vec<String>>,
     #[serde(rename = "project-status", default)]
@@ -33,7 +36,7 @@ struct RawPage {
 struct RawMeta {
     #[serde(rename = "api-version")]
     api_version: String,
-    #[serde(rename = "_last-serial", default)]
+    #[serde(rename = "_last-serial", default, deserialize_with = "Serial::lenient")]
     last_serial: Option<Serial>,
     #[serde(flatten)]
     other: Map<String, Value>,
@@ -52,6 +55,8 @@ struct RawFile {
     core_metadata: Option<RawMetadata>,
     #[serde(default)]
     dist_info_metadata: Option<RawMetadata>,
+    #[serde(default)]
+    data_dist_info_metadata: Option<RawMetadata>,
     #[serde(default)]
     gpg_sig: Option<bool>,
     #[serde(default)]
@@ -91,7 +96,7 @@ pub(super) fn read(name: &ProjectName, body: &[u8], url: &Url) -> Result<Project
         name: name.clone(),
         api_minor: minor.min(KNOWN_MINOR),
         versions: raw.versions,
-        files: raw.files.into_iter().filter_map(|raw| file(raw, url)).collect(),
+        files: raw.files.iter().filter_map(|raw| file(read_file(name, raw)?, url)).collect(),
         last_serial: raw.meta.last_serial,
         status: raw.status,
         other: raw.other,
@@ -99,21 +104,23 @@ pub(super) fn read(name: &ProjectName, body: &[u8], url: &Url) -> Result<Project
     })
 }
 
+/// One line of `files`; none, and a word in the log, if it is not as PEP 691 says.
+fn read_file(name: &ProjectName, raw: &RawValue) -> Option<RawFile> {
+    let read = serde_json::from_str(raw.get());
+    read.inspect_err(|error| tracing::warn!(project = %name, %error, "a file of a page is left out")).ok()
+}
+
 /// A line whose address is none is left out: one bad file hides no other.
-fn file(mut raw: RawFile, base: &Url) -> Option<PageFile> {
+fn file(raw: RawFile, base: &Url) -> Option<PageFile> {
     let mut url = base.join(&raw.url).ok()?;
     url.set_fragment(None);
     let path = location::path_of(&url)?;
-    let core_metadata = match raw.core_metadata.or(raw.dist_info_metadata) {
+    // One thing with three names: PEP 714's, PEP 691's, PyPI's.
+    let advertised = raw.core_metadata.or(raw.dist_info_metadata).or(raw.data_dist_info_metadata);
+    let core_metadata = match advertised {
         Some(RawMetadata::Hashes(hashes)) if metadata_path(&path).is_some() => CoreMetadata::Yes(hashes),
         Some(RawMetadata::Flag(true)) if metadata_path(&path).is_some() => CoreMetadata::Yes(BTreeMap::new()),
-        Some(RawMetadata::Hashes(_) | RawMetadata::Flag(_)) | None => {
-            // A third name that upstream has for it.
-            if let Some(advert) = raw.other.get_mut("data-dist-info-metadata") {
-                *advert = Value::Bool(false);
-            }
-            CoreMetadata::No
-        }
+        Some(RawMetadata::Hashes(_) | RawMetadata::Flag(_)) | None => CoreMetadata::No,
     };
     let yanked = match raw.yanked {
         None | Some(RawYanked::Flag(false)) => Yanked::No,

@@ -41,8 +41,9 @@ struct File<'a> {
     requires_python: &'a Option<String>,
     yanked: &'a Yanked,
     core_metadata: &'a CoreMetadata,
-    /// What PEP 691 called it before PEP 714.
-    dist_info_metadata: &'a CoreMetadata,
+    /// PyPI's own older name. Never `dist-info-metadata`, PEP 691's: pip 22.3 to 23.0 stop at its digests
+    /// (PEP 714).
+    data_dist_info_metadata: &'a CoreMetadata,
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,7 +102,7 @@ fn file<'a>(file: &'a PageFile, minor: u32, origin: &str) -> File<'a> {
         requires_python: &file.requires_python,
         yanked: &file.yanked,
         core_metadata: &file.core_metadata,
-        dist_info_metadata: &file.core_metadata,
+        data_dist_info_metadata: &file.core_metadata,
         size: file.size,
         upload_time: &file.upload_time,
         gpg_sig: file.gpg_sig,
@@ -127,7 +128,7 @@ mod tests {
             "files": [{
                 "filename": "A b-1.whl", "url": "https://files.test/packages/aa/A%20b-1.whl", "hashes": {"sha256": hex},
                 "requires-python": null, "yanked": "why", "core-metadata": {"sha256": hex},
-                "dist-info-metadata": {"sha256": hex}, "size": 3, "upload-time": "2026-01-31T23:59:59.000000Z",
+                "data-dist-info-metadata": {"sha256": hex}, "size": 3, "upload-time": "2026-01-31T23:59:59.000000Z",
                 "provenance": "https://index.test/integrity/a-b/1/A%20b-1.whl/provenance", "new-key": [1, null]
             }, {
                 "filename": "a-2.zip", "url": "../../elsewhere/a-2.zip", "hashes": {}, "yanked": false, "core-metadata": false
@@ -147,7 +148,7 @@ mod tests {
         files[1]["url"] = json!(second);
         for (key, value) in [
             ("requires-python", json!(null)),
-            ("dist-info-metadata", json!(false)),
+            ("data-dist-info-metadata", json!(false)),
             ("provenance", json!(null)),
         ] {
             files[1][key] = value;
@@ -157,11 +158,21 @@ mod tests {
 
     #[test]
     fn one_bad_file_hides_no_other() {
-        let body = br#"{"meta":{"api-version":"1.1"},"name":"a","files":[{"filename":"x","url":"http://[","hashes":{}},
-            {"filename":"a-1.zip","url":"https://files.test/packages/a-1.zip","hashes":{}}]}"#;
-        let page =
-            read_json::read(&ProjectName::parse("a").unwrap(), body, &"http://i.test/".parse().unwrap());
-        assert_eq!(page.unwrap().files.len(), 1);
+        for bad in [
+            r#"{"filename":"x","url":"http://[","hashes":{}}"#,
+            r#"{"filename":"a-2.zip","url":"file:///packages/a-2.zip","hashes":{}}"#,
+            r#"{"filename":null,"url":"https://files.test/packages/a-2.zip","hashes":{}}"#,
+            r#"{"filename":"a-2.zip","url":"https://files.test/packages/a-2.zip","hashes":null}"#,
+            r#"{"filename":"a-2.zip","url":"https://files.test/packages/a-2.zip","hashes":{},"size":"3"}"#,
+            "null",
+        ] {
+            let good = r#"{"filename":"a-1.zip","url":"https://files.test/packages/a-1.zip","hashes":{}}"#;
+            let body = format!(r#"{{"meta":{{"api-version":"1.1"}},"name":"a","files":[{bad},{good}]}}"#);
+            let name = ProjectName::parse("a").unwrap();
+            let page = read_json::read(&name, body.as_bytes(), &"http://i.test/".parse().unwrap()).unwrap();
+            let names: Vec<_> = page.files.iter().map(|file| file.filename.as_str()).collect();
+            assert_eq!(names, ["a-1.zip"], "{bad}");
+        }
         let other = br#"{"meta":{"api-version":"2.0"},"name":"a","files":[]}"#;
         assert!(
             read_json::read(&ProjectName::parse("a").unwrap(), other, &"http://i.test/".parse().unwrap())

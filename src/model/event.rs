@@ -2,12 +2,40 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The number of an event. Serials ascend and are unique, but not dense (WIRE.md section 6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
 #[serde(transparent)]
 pub struct Serial(pub i64);
+
+impl Serial {
+    /// Reads a key that each index may fill as it likes, as PEP 691 leaves those that begin with `_`: what is no
+    /// serial counts as none said.
+    pub fn lenient<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Self>, D::Error> {
+        let said = serde_json::Value::deserialize(from)?;
+        Ok(Self::deserialize(said).ok().filter(|serial| serial.0 >= 0))
+    }
+}
+
+/// From a number, or from its digits in a text: some mirrors of the JSON forms write it so.
+impl<'de> Deserialize<'de> for Serial {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            Number(i64),
+            Digits(String),
+        }
+        match Form::deserialize(deserializer)? {
+            Form::Number(serial) => Ok(Self(serial)),
+            Form::Digits(text) => {
+                text.parse().map(Self).map_err(|_| D::Error::custom("a serial that is no number"))
+            }
+        }
+    }
+}
 
 impl fmt::Display for Serial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -28,4 +56,17 @@ pub struct Event {
     pub time: i64,
     /// What happened, in upstream's words; see [`super::Action`].
     pub action: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_serial_is_a_number_or_its_digits() {
+        assert_eq!(serde_json::from_str::<Serial>("26356948").ok(), Some(Serial(26_356_948)));
+        assert_eq!(serde_json::from_str::<Serial>("\"26356948\"").ok(), Some(Serial(26_356_948)));
+        assert!(serde_json::from_str::<Serial>("\"new\"").is_err());
+        assert!(serde_json::from_str::<Serial>("1.5").is_err());
+    }
 }

@@ -13,31 +13,48 @@ impl Rpc {
         let Some(document) = self.document(arguments.text(0), None).await? else {
             return Ok(Value::Array(vec![]));
         };
-        if !arguments.flag(1) {
-            let latest = document.value["info"]["version"].as_str();
-            return Ok(latest.into_iter().collect());
+        if arguments.flag(1) {
+            return Ok(newest(&document).into_iter().collect());
         }
-        Ok(versions(&document).into_iter().collect())
+        Ok(document.version().into_iter().collect())
     }
 
     pub(super) async fn release_urls(&self, arguments: &Arguments, origin: &str) -> Result<Value, Fault> {
-        let document = self.document(arguments.text(0), Some(arguments.text(1))).await?;
-        let files = document.iter().flat_map(|document| document.urls(origin));
-        Ok(files.map(|(file, path, url)| release::file(file, path.as_str(), url)).collect())
+        let (name, version) = (arguments.text(0), arguments.text(1));
+        let files = |document: &JsonDocument| {
+            let files = document.files(version, origin)?;
+            Some(files.into_iter().map(|(file, path, url)| release::file(file, path.as_str(), url)).collect())
+        };
+        // The project's document serves all questions about it, and not every index has one a release.
+        let Some(project) = self.document(name, None).await? else { return Ok(Value::Array(vec![])) };
+        if let Some(files) = files(&project) {
+            return Ok(files);
+        }
+        let release = self.document(name, Some(version)).await?;
+        Ok(release.and_then(|release| files(&release)).unwrap_or(Value::Array(vec![])))
     }
 
     pub(super) async fn release_data(&self, arguments: &Arguments) -> Result<Value, Fault> {
         let (name, version) = (arguments.text(0), arguments.text(1));
-        // The project's own document is asked for only to tell how many releases are older.
-        let (release, project) = tokio::join!(self.document(name, Some(version)), self.document(name, None));
-        let Some(release) = release? else { return Ok(Value::Struct(vec![])) };
-        let info = &release.value["info"];
-        let versions =
-            project?.map(|project| versions(&project).iter().map(|v| (*v).to_owned()).collect::<Vec<_>>());
-        let newer =
-            versions.as_ref().and_then(|versions| versions.iter().position(|v| info["version"] == **v));
-        let older = versions.iter().map(Vec::len).sum::<usize>().saturating_sub(newer.unwrap_or(0) + 1);
-        Ok(release::data(info, i64::try_from(older).unwrap_or(i64::MAX)))
+        let Some(project) = self.document(name, None).await? else { return Ok(Value::Struct(vec![])) };
+        let versions = newest(&project);
+        let place = versions.iter().position(|listed| *listed == version);
+        let older = place.map_or(0, |newer| versions.len() - 1 - newer);
+        let data = |document: &JsonDocument| {
+            release::data(&document.value["info"], i64::try_from(older).unwrap_or(0))
+        };
+        if project.version() == Some(version) {
+            return Ok(data(&project));
+        }
+        match self.document(name, Some(version)).await? {
+            Some(release) => Ok(data(&release)),
+            // An empty answer would say that there is no such release.
+            None if place.is_some() => Err(Fault::raised(
+                "RuntimeError",
+                "the index upstream tells the metadata of the latest release only",
+            )),
+            None => Ok(Value::Struct(vec![])),
+        }
     }
 
     /// A document of the JSON API; `None` if there is no such project or release, or can be none of that name.
@@ -56,9 +73,8 @@ impl Rpc {
 }
 
 /// All versions of a project's document, newest first.
-fn versions(document: &JsonDocument) -> Vec<&str> {
-    let releases = document.value["releases"].as_object().into_iter().flatten();
-    let mut versions: Vec<&str> = releases.map(|(version, _)| version.as_str()).collect();
+fn newest(project: &JsonDocument) -> Vec<&str> {
+    let mut versions: Vec<&str> = project.versions().collect();
     newest_first(&mut versions, |version| version);
     versions
 }

@@ -170,6 +170,7 @@ impl Upstream {
                 None => Err(unasked_304()),
             };
         }
+        whole(&response)?;
         let content_type = media_type(response.headers());
         if !types.contains(&content_type.as_str()) {
             return Err(UpstreamError::Unexpected(format!(
@@ -189,13 +190,24 @@ impl Upstream {
     }
 }
 
+/// A part that nobody asked for must not be taken for all there is.
+pub(super) fn whole(response: &reqwest::Response) -> Result<(), UpstreamError> {
+    match response.status() {
+        StatusCode::PARTIAL_CONTENT => {
+            Err(UpstreamError::Unexpected("a part where the whole belongs".to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn unasked_304() -> UpstreamError {
     UpstreamError::Unexpected("304 to a question without validator".to_owned())
 }
 
 /// `X-PyPI-Last-Serial`.
 pub(super) fn last_serial(response: &reqwest::Response) -> Option<Serial> {
-    header(response.headers(), "x-pypi-last-serial")?.trim().parse().ok().map(Serial)
+    let serial = header(response.headers(), "x-pypi-last-serial")?.trim().parse().ok();
+    serial.filter(|serial| *serial >= 0).map(Serial)
 }
 
 /// A media type for people. What upstream sends is cut: it goes to logs and clients.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 use url::Url;
 
-use super::client::{ACCEPT_SIMPLE, SIMPLE_JSON, SIMPLE_TYPES, last_serial, named};
+use super::client::{ACCEPT_SIMPLE, SIMPLE_JSON, SIMPLE_TYPES, last_serial, named, whole};
 use super::html::{HtmlElement, elements};
 use super::transport::{Kind, media_type, send};
 use super::{Upstream, UpstreamError};
@@ -27,12 +27,11 @@ pub struct Listing {
 }
 
 /// One line of the listing.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedProject {
     /// The registered spelling.
     pub name: String,
     /// The project's last serial; HTML has none.
-    #[serde(rename = "_last-serial", default)]
     pub serial: Option<Serial>,
 }
 
@@ -47,6 +46,7 @@ impl Upstream {
         let url = self.transport.addresses.simple();
         let mut response =
             send(self.transport.get(Kind::Listing, &url).header(ACCEPT, ACCEPT_SIMPLE)).await?;
+        whole(&response)?;
         let media_type = media_type(response.headers());
         if !SIMPLE_TYPES.contains(&media_type.as_str()) {
             return Err(UpstreamError::Unexpected(format!("{} where a listing belongs", named(&media_type))));
@@ -116,16 +116,25 @@ fn read_json(body: impl Read) -> Result<Listing, UpstreamError> {
     #[derive(Deserialize)]
     struct Page {
         meta: Meta,
-        projects: Vec<ListedProject>,
+        projects: Vec<Row>,
     }
     #[derive(Deserialize)]
     struct Meta {
-        #[serde(rename = "_last-serial", default)]
+        #[serde(rename = "_last-serial", default, deserialize_with = "Serial::lenient")]
         last_serial: Option<Serial>,
+    }
+    #[derive(Deserialize)]
+    struct Row {
+        /// A line without is left out: it hides no other.
+        name: Option<String>,
+        #[serde(rename = "_last-serial", default, deserialize_with = "Serial::lenient")]
+        serial: Option<Serial>,
     }
     let page: Page = serde_json::from_reader(io::BufReader::with_capacity(64 << 10, body))
         .map_err(|error| UpstreamError::Unexpected(format!("a JSON listing that cannot be read: {error}")))?;
-    Ok(Listing { last_serial: page.meta.last_serial, projects: page.projects })
+    let projects = page.projects.into_iter();
+    let projects = projects.filter_map(|row| Some(ListedProject { name: row.name?, serial: row.serial }));
+    Ok(Listing { last_serial: page.meta.last_serial, projects: projects.collect() })
 }
 
 fn read_html(body: impl Read, url: &Url) -> Result<Listing, UpstreamError> {
@@ -174,6 +183,14 @@ mod tests {
             listing.projects.iter().map(|p| (p.name.as_str(), p.serial)).collect::<Vec<_>>(),
             expected
         );
+    }
+
+    #[test]
+    fn a_line_without_a_name_and_serials_that_are_none_hide_nothing() {
+        let body = br#"{"meta":{"_last-serial":[9]},"projects":[{"name":null},{},{"name":"a","_last-serial":"x"},{"name":"b","_last-serial":-1}]}"#;
+        let listing = read_json(&body[..]).unwrap();
+        let project = |name: &str| ListedProject { name: name.to_owned(), serial: None };
+        assert_eq!(listing, Listing { last_serial: None, projects: vec![project("a"), project("b")] });
     }
 
     #[test]

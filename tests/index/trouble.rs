@@ -110,7 +110,13 @@ async fn nonsense_from_upstream_is_a_502_or_what_is_kept_and_the_relay_goes_on()
         body: body.to_owned(),
     };
     let json = "application/vnd.pypi.simple.v1+json";
+    let part = Effect::Answer {
+        status: 206,
+        headers: [("content-type".to_owned(), json.to_owned())].into(),
+        body: "{\"meta\":{\"api-version\":\"1.0\"},\"name\":\"a\",\"files\":[]}".to_owned(),
+    };
     let nonsense = [
+        (part, 502),
         (answer("image/png", "secret"), 502),
         (answer(json, ""), 502),
         (answer(json, "<html>secret</html>"), 502),
