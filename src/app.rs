@@ -18,7 +18,7 @@ use crate::http::{self, Admin, ListenerSettings, Origins, Parts};
 use crate::index::Index;
 use crate::journal::{Journal, JournalError};
 use crate::relay::Relay;
-use crate::rpc::Rpc;
+use crate::rpc::{Feed, Rpc};
 use crate::upstream::{Upstream, UpstreamError};
 
 /// Bounds of histograms' buckets in seconds: from an answer out of memory to a client's timeout.
@@ -98,13 +98,14 @@ impl App {
         tasks.spawn(background.clone().run_until_cancelled_owned(upkeep(metrics.clone())));
 
         let stopping = CancellationToken::new();
+        let feed = Feed::new(journal.clone(), config.feed.clone(), stopping.clone());
         let admin = Admin {
             metrics: Arc::new(move || metrics.render()),
             state: state(journal.clone(), followed),
             stopping: stopping.clone(),
         };
         let origins = Origins::new(config.http.public_url.as_ref().map(Url::as_str), address);
-        let router = http::router(Parts { rpc, index, relay, admin }, config.http.calls, &origins);
+        let router = http::router(Parts { rpc, feed, index, relay, admin }, config.http.calls, &origins);
         let settings = config.http.listener.clone();
         Ok(Self { listener, address, settings, router, journal, tasks, background, stopping })
     }

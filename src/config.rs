@@ -18,7 +18,7 @@ use crate::http::HttpSettings;
 use crate::index::IndexSettings;
 use crate::journal::JournalSettings;
 use crate::relay::RelaySettings;
-use crate::rpc::RpcSettings;
+use crate::rpc::{FeedSettings, RpcSettings};
 use crate::upstream::UpstreamSettings;
 use reader::Reader;
 use setting::Setting;
@@ -34,6 +34,8 @@ pub struct Config {
     pub http: HttpSettings,
     /// The methods.
     pub rpc: RpcSettings,
+    /// The feed.
+    pub feed: FeedSettings,
     /// The journal's limits.
     pub journal: JournalSettings,
     /// How upstream is followed.

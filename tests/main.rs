@@ -4,8 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs, unreachable_pub)]
 
 mod architecture;
+mod bandersnatch;
+mod changelog;
 mod clients;
 mod edges;
+mod feed;
 mod files;
 mod follow;
 mod index;

@@ -1,7 +1,7 @@
 //! The README says what is so.
 
 use cheesewire::config::{Config, Sources};
-use cheesewire::rpc::METHODS;
+use cheesewire::rpc::{METHODS, Param};
 
 const README: &str = include_str!("../README.md");
 
@@ -15,7 +15,7 @@ fn rows() -> Vec<Vec<String>> {
 fn every_method_stands_in_the_readme_with_its_parameters_and_source() {
     let rows = rows();
     for method in METHODS {
-        let params = method.params.iter().map(|p| format!("{}{}", p.name, if p.required { "" } else { "?" }));
+        let params = method.params.iter().map(Param::words);
         let signature = format!("`{}({})`", method.name, params.collect::<Vec<_>>().join(", "));
         let row = rows.iter().find(|row| row[0] == signature).unwrap_or_else(|| panic!("{signature}"));
         assert_eq!(row[2], method.source.words(), "{signature}");

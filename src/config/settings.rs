@@ -13,7 +13,7 @@ use crate::http::HttpSettings;
 use crate::index::IndexSettings;
 use crate::journal::JournalSettings;
 use crate::relay::RelaySettings;
-use crate::rpc::RpcSettings;
+use crate::rpc::{FeedSettings, RpcSettings};
 use crate::upstream::UpstreamSettings;
 
 /// What stands in place of an upstream that was not given, until that is complained about.
@@ -46,11 +46,11 @@ pub(super) fn read(reader: &mut Reader) -> Result<(Config, bool), ConfigError> {
     let (upstream, given) = upstream(reader)?;
     let mut data = PathBuf::from("cheesewire-data");
     reader.set("data.folder", &mut data, "The folder for journal and cache; made if missing.");
-    let (http, rpc) = (http(reader), rpc(reader));
+    let (http, rpc, feed) = (http(reader), rpc(reader), feed(reader));
     let (journal, follow, index) = (journal(reader), follow(reader), index(reader));
     let (store, relay) = (store(reader, &data), relay(reader));
     let log = log(reader);
-    Ok((Config { upstream, data, http, rpc, journal, follow, index, relay, store, log }, given))
+    Ok((Config { upstream, data, http, rpc, feed, journal, follow, index, relay, store, log }, given))
 }
 
 fn upstream(reader: &mut Reader) -> Result<(UpstreamSettings, bool), ConfigError> {
@@ -159,13 +159,72 @@ fn rpc(reader: &mut Reader) -> RpcSettings {
         "The time within which a call is answered, if need be with a fault that says when to come back. The oldest \
          clients wait for 5 s.",
     );
+    reader.set(
+        "rpc.longest_deadline",
+        &mut rpc.longest_deadline,
+        "The longest that a caller may ask for with ?deadline=SECONDS after the path.",
+    );
     reader.count("rpc.depth", &mut rpc.depth, "Deepest nesting of a call's elements.");
     reader.count(
         "rpc.changelog_rows",
         &mut rpc.changelog_rows,
         "Most events in one answer. PyPI gives 50,000.",
     );
+    reader.set(
+        "rpc.page_rows",
+        &mut rpc.page_rows,
+        "Most events that one changelog_page with a filter looks through.",
+    );
+    reader.set(
+        "rpc.changed_rows",
+        &mut rpc.changed_rows,
+        "Most events that one changed_packages or updated_releases looks through; beyond it they refuse.",
+    );
+    reader.set(
+        "rpc.step_back",
+        &mut rpc.times.step_back,
+        "How far an event's time may lie before that of an earlier one; questions by time rely on it.",
+    );
+    reader.set(
+        "rpc.settle",
+        &mut rpc.times.settle,
+        "How long after a second changelog(since) still waits for events of that second. A longer time also catches \
+         events that upstream adds late.",
+    );
+    reader.set(
+        "rpc.second_rows",
+        &mut rpc.times.second_rows,
+        "Most events of one second, which changelog(since) cannot cut.",
+    );
+    reader.bytes("rpc.memo_bytes", &mut rpc.memo_bytes, "Bulk answers kept in memory.");
+    reader.bytes("rpc.memo_entry", &mut rpc.memo_entry, "The largest of them.");
     rpc
+}
+
+fn feed(reader: &mut Reader) -> FeedSettings {
+    let mut feed = FeedSettings::default();
+    reader.set(
+        "feed.subscribers",
+        &mut feed.subscribers,
+        "Subscribers of the feed at once; one more is told to come back.",
+    );
+    reader.bytes("feed.buffer", &mut feed.buffer, "Bytes of events that are read ahead for a subscriber.");
+    reader.set(
+        "feed.keep_alive",
+        &mut feed.keep_alive,
+        "From one sign of life to the next where nothing happens.",
+    );
+    reader.set(
+        "feed.patience",
+        &mut feed.patience,
+        "How long a subscriber may take for one buffer before it is cut; it comes back where it was.",
+    );
+    reader.set(
+        "feed.first_wait",
+        &mut feed.first_wait,
+        "How long a new subscriber waits for a missing slice before it is told to come back.",
+    );
+    feed
 }
 
 fn journal(reader: &mut Reader) -> JournalSettings {
@@ -188,6 +247,11 @@ fn follow(reader: &mut Reader) -> FollowSettings {
         "Whether upstream's changelog is polled. If not, upstream is asked only what clients need.",
     );
     reader.set("follow.interval", &mut follow.interval, "From one poll to the next.");
+    reader.set(
+        "follow.head_lifetime",
+        &mut follow.head_lifetime,
+        "How long after a poll without more news an empty changelog is given out; then upstream is asked first.",
+    );
     reader.count(
         "follow.full_page",
         &mut follow.full_page,

@@ -27,7 +27,7 @@ pub async fn run(
     cancel: CancellationToken,
 ) {
     let upkeep = if settings.follow {
-        Upkeep::Polled
+        Upkeep::Polled { head: settings.head_lifetime }
     } else {
         Upkeep::OnDemand { head: settings.interval, projects: settings.listing_lifetime }
     };

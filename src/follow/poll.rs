@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::follower::Follower;
 use super::{FollowError, FollowSettings, FollowStatus};
+use crate::journal::Asked;
 use crate::model::Serial;
 use crate::upstream::UpstreamError;
 
@@ -25,6 +26,7 @@ impl Follower {
         let mut waits = waits(&self.settings);
         let mut current_at = Instant::now();
         loop {
+            let asked = Asked::now();
             let polled = self.poll().await;
             let outcome = match &polled {
                 Ok(Polled::Current) => "current",
@@ -34,6 +36,7 @@ impl Follower {
             metrics::counter!("cheesewire_follow_polls_total", "outcome" => outcome).increment(1);
             if matches!(polled, Ok(Polled::Current)) {
                 current_at = Instant::now();
+                self.journal.caught_up(asked);
             }
             metrics::gauge!("cheesewire_follow_lag_seconds").set(current_at.elapsed().as_secs_f64());
             match polled {

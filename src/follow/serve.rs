@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::FollowError;
 use super::follower::Follower;
-use crate::journal::{Want, WantError};
+use crate::journal::{Asked, Want, WantError};
 use crate::model::Serial;
 
 /// Upstream failed in a way that concerns every question; until then callers hear so without asking it.
@@ -79,16 +79,21 @@ impl Follower {
         // that are no serial of anybody's.
         let mut named = None;
         if Some(since) >= self.journal.last_serial() {
+            let asked = Asked::now();
             let last = self.hear().await?;
             if last <= since {
+                self.compare(last, asked);
                 return Ok(());
             }
-            named = Some(last);
+            named = Some((last, asked));
         }
         if self.fetch_rows(since).await? {
+            if let Some((last, asked)) = named {
+                self.compare(last, asked);
+            }
             return Ok(());
         }
-        let last = if let Some(last) = named {
+        let last = if let Some((last, _)) = named {
             last
         } else {
             let last = self.hear().await?;
@@ -102,14 +107,26 @@ impl Follower {
             last
         };
         self.journal.append(Vec::new(), since, last).await?;
+        if let Some((last, asked)) = named {
+            self.compare(last, asked);
+        }
         Ok(())
+    }
+
+    /// Tells the journal that upstream, asked then, had nothing beyond our head, if that is so.
+    fn compare(&self, last: Serial, asked: Asked) {
+        if self.journal.last_serial().is_some_and(|ours| last <= ours) {
+            self.journal.caught_up(asked);
+        }
     }
 
     /// Asks for upstream's last serial, and tells the journal if nobody polls.
     async fn hear(&self) -> Result<Serial, FollowError> {
+        let asked = Asked::now();
         let last = self.upstream.changelog_last_serial().await?;
         if !self.settings.follow {
             self.journal.heard_last_serial(last).await?;
+            self.journal.caught_up(asked);
         }
         Ok(last)
     }

@@ -10,6 +10,9 @@ pub struct FollowSettings {
     /// From one poll to the next; if nothing is polled, how long upstream's last serial is believed. 60 s by
     /// default: upstream gets some ten events a minute, and mirrors ask for them every few minutes.
     pub interval: Duration,
+    /// How long after a poll that found nothing more "nothing happened" is still said; then upstream is asked first.
+    /// 3 min by default: one poll may fail or be slow without every client's question going upstream.
+    pub head_lifetime: Duration,
     /// A poll that brings so many rows is followed by the next at once. 50,000 by default, which is upstream's own
     /// limit (WIRE.md section 6).
     pub full_page: usize,
@@ -28,6 +31,7 @@ impl Default for FollowSettings {
         Self {
             follow: true,
             interval: Duration::from_mins(1),
+            head_lifetime: Duration::from_mins(3),
             full_page: 50_000,
             listing_lifetime: Duration::from_mins(30),
             shortest_wait: Duration::from_secs(1),

@@ -2,6 +2,7 @@
 
 mod admin;
 mod coding;
+mod feed;
 mod files;
 mod index;
 mod listener;
@@ -31,12 +32,14 @@ use url::Url;
 
 use crate::index::Index;
 use crate::relay::Relay;
-use crate::rpc::Rpc;
+use crate::rpc::{Feed, Rpc};
 
 /// What answers.
 pub struct Parts {
     /// Calls.
     pub rpc: Rpc,
+    /// Events as they come.
+    pub feed: Feed,
     /// Pages and documents.
     pub index: Index,
     /// Files.
@@ -71,10 +74,11 @@ impl Default for HttpSettings {
 
 /// All routes over the parts that answer them.
 pub fn router(parts: Parts, calls: CallLimits, origins: &Origins) -> Router {
-    let Parts { rpc, index, relay, admin } = parts;
+    let Parts { rpc, feed, index, relay, admin } = parts;
     // Outermost first: every request is counted, then routed; what no route takes ends in the fallback.
     Router::new()
         .merge(rpc::routes(rpc, calls, origins.clone()))
+        .merge(feed::routes(feed))
         .merge(index::routes(index, origins.clone()))
         .merge(files::routes(relay))
         .merge(admin::routes(admin))

@@ -1,8 +1,9 @@
-//! What a client accepts: the form of a simple page, and gzip.
+//! What a client accepts: the form of a simple page, that of a feed, and gzip.
 
 use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING, HeaderName};
 
+use super::feed::Manner;
 use crate::index::Form;
 
 /// The form that a client wants most; HTML if it says nothing, wants both alike, or neither.
@@ -15,6 +16,13 @@ pub(super) fn form(headers: &HeaderMap) -> Form {
         "application/vnd.pypi.simple.latest+html",
     ]);
     if json > html { Form::Json } else { Form::Html }
+}
+
+/// Server-sent events for who asks for them by name, as every `EventSource` does; lines for the rest.
+pub(super) fn feed(headers: &HeaderMap) -> Manner {
+    let (events, lines) = (wish_for(headers, "text/event-stream"), wish_for(headers, "application/x-ndjson"));
+    // 3: by its own name, not by a range.
+    if events.1 == 3 && events > lines { Manner::ServerSent } else { Manner::Lines }
 }
 
 /// Whether the client lists gzip by name and does not refuse it. `*` does not count: WIRE.md section 2, rule 8,
@@ -105,6 +113,24 @@ mod tests {
             assert_eq!(chosen(accept), Form::Html, "{accept}");
         }
         assert_eq!(form(&HeaderMap::new()), Form::Html);
+    }
+
+    #[test]
+    fn server_sent_events_only_for_who_names_them() {
+        let chosen = |accept| feed(&headers(ACCEPT, accept));
+        for accept in [
+            "text/event-stream",
+            "text/event-stream, */*;q=0.1",
+            "application/x-ndjson;q=0.5, text/event-stream",
+        ] {
+            assert_eq!(chosen(accept), Manner::ServerSent, "{accept}");
+        }
+        for accept in
+            ["*/*", "text/*", "", "text/event-stream;q=0", "application/x-ndjson, text/event-stream;q=0.9"]
+        {
+            assert_eq!(chosen(accept), Manner::Lines, "{accept}");
+        }
+        assert_eq!(feed(&HeaderMap::new()), Manner::Lines);
     }
 
     #[test]

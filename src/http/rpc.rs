@@ -11,13 +11,15 @@ use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::post;
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use super::coding;
 use super::negotiate;
 use super::origin::Origins;
-use crate::rpc::{Answer, Rpc};
+use crate::rpc::{Answer, Caller, Coder, Pieces, Rpc};
+use crate::xmlrpc::{Fault, encode_fault};
 
 /// Where calls arrive. Clients of every age: none of them follows a redirect.
 const ADDRESSES: [&str; 6] = ["/pypi", "/pypi/", "/RPC2", "/", "//RPC2", "//pypi"];
@@ -69,20 +71,43 @@ async fn call(State(edge): State<Edge>, request: Request<Body>) -> Response<Body
         Err(refusal) => return refusal.into_response(),
     };
     let origin = edge.origins.of(&head);
+    let Ok(deadline) = deadline(head.uri.query()) else {
+        // A fault, not a status: the call itself is sound, and the client shows a fault's text to its user.
+        let complaint = "deadline: Input should be a number of seconds above 0".to_owned();
+        return write(Answer::Whole(encode_fault(&Fault::invalid_params(&[complaint]))), false).await;
+    };
+    let gzip = negotiate::gzip(&head.headers);
+    let caller = Caller { origin: &origin, deadline, coder: gzip.then_some(GZIP) };
     let answer = if document.len() > INLINE {
         let rpc = edge.rpc.clone();
         let decoded = tokio::task::spawn_blocking(move || rpc.decode(&document)).await;
         match decoded {
-            Ok(call) => edge.rpc.answer(call, &origin).await,
+            Ok(call) => edge.rpc.answer(call, caller).await,
             Err(error) => {
                 tracing::error!(%error, "decoding a call failed");
                 return StatusCode::INTERNAL_SERVER_ERROR.into_response();
             }
         }
     } else {
-        edge.rpc.answer(edge.rpc.decode(&document), &origin).await
+        edge.rpc.answer(edge.rpc.decode(&document), caller).await
     };
-    write(answer, negotiate::gzip(&head.headers)).await
+    write(answer, gzip).await
+}
+
+/// What bulk answers are coded with while they are written into memory.
+const GZIP: Coder = gzip;
+
+fn gzip(pieces: Pieces) -> Pieces {
+    coding::gzip_stream(pieces).boxed()
+}
+
+/// `?deadline=9`, also `2.5`: how long the caller wants to wait.
+fn deadline(query: Option<&str>) -> Result<Option<Duration>, ()> {
+    let pairs = url::form_urlencoded::parse(query.unwrap_or("").as_bytes());
+    let Some((_, text)) = pairs.into_iter().find(|(key, _)| key == "deadline") else { return Ok(None) };
+    let seconds: f64 = text.parse().map_err(|_| ())?;
+    let duration = Duration::try_from_secs_f64(seconds).map_err(|_| ())?;
+    if duration.is_zero() { Err(()) } else { Ok(Some(duration)) }
 }
 
 /// `text/xml` or `application/xml`, any case, any parameter.
@@ -185,6 +210,7 @@ async fn write(answer: Answer, gzip: bool) -> Response<Body> {
         Answer::Whole(bytes) => (Body::from(bytes), false),
         Answer::Stream(pieces) if gzip => (Body::from_stream(coding::gzip_stream(pieces)), true),
         Answer::Stream(pieces) => (Body::from_stream(pieces), false),
+        Answer::Coded(pieces) => (Body::from_stream(pieces), true),
     };
     let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, XML);

@@ -26,6 +26,12 @@ pub(super) fn known_upto(connection: &Connection, serial: i64) -> rusqlite::Resu
     Ok(upto.filter(|&upto| upto > serial))
 }
 
+/// All ranges `(after, upto]`, the highest first.
+pub(super) fn from_the_top(connection: &Connection) -> rusqlite::Result<Vec<(i64, i64)>> {
+    let mut statement = connection.prepare_cached("SELECT after, upto FROM coverage ORDER BY after DESC")?;
+    statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

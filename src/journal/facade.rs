@@ -11,7 +11,7 @@ use super::known::Known;
 use super::readers::Readers;
 use super::want::Wants;
 use super::writer::Writer;
-use super::{JournalError, JournalSettings, facts, schema};
+use super::{Identity, JournalError, JournalSettings, facts, schema};
 use crate::model::Serial;
 
 /// The database's name in the data folder.
@@ -34,6 +34,7 @@ struct Inner {
     readers: Arc<Readers>,
     known: Arc<Known>,
     wants: Arc<Wants>,
+    identity: Identity,
 }
 
 impl Journal {
@@ -97,6 +98,11 @@ impl Journal {
         &self.inner.known
     }
 
+    /// This journal's own number: the same after a restart, another one in a new folder.
+    pub fn identity(&self) -> Identity {
+        self.inner.identity
+    }
+
     pub(super) fn wants(&self) -> &Arc<Wants> {
         &self.inner.wants
     }
@@ -113,9 +119,10 @@ impl Inner {
             value.map(|value| value.map(Serial))
         };
         let known = Known::new(fact(facts::PROJECTS_SERIAL)?, fact(facts::HEARD_SERIAL)?);
+        let identity = Identity::of(&connection).map_err(|error| JournalError::sqlite(&path, error))?;
         let readers = Arc::new(Readers::new(path.clone(), settings.readers));
         let writer = Writer::start(connection, lock, path, settings.queue)?;
-        Ok(Self { settings, writer, readers, known: Arc::new(known), wants: Arc::default() })
+        Ok(Self { settings, writer, readers, known: Arc::new(known), wants: Arc::default(), identity })
     }
 }
 

@@ -1,7 +1,7 @@
 //! How far we know upstream, in memory: the last serial, and how old that knowledge is.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -13,8 +13,11 @@ use crate::model::Serial;
 /// Who keeps the journal current.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Upkeep {
-    /// A poller: the last serial is how far it came, and an answer from the journal is as good as its last poll.
-    Polled,
+    /// A poller: the last serial is how far it came.
+    Polled {
+        /// How long after a poll that found nothing more "nothing happened" is believed; then upstream is asked.
+        head: Duration,
+    },
     /// Nobody, unless asked: what upstream said is believed for a while, then asked again.
     OnDemand {
         /// How long the last serial is believed.
@@ -22,6 +25,24 @@ pub enum Upkeep {
         /// How long a listing of all projects is believed.
         projects: Duration,
     },
+}
+
+/// A moment before a question to upstream: what upstream answered is as old as that, however long it took.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    at: Instant,
+    unix: i64,
+}
+
+/// How far upstream is known.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Head {
+    /// The last serial.
+    pub(super) serial: Serial,
+    /// Upstream said recently that there is nothing beyond it.
+    pub(super) current: bool,
+    /// When it last said so in this run, in Unix seconds of our clock.
+    pub(super) as_of: Option<i64>,
 }
 
 /// Shared by the journal's clones.
@@ -36,13 +57,27 @@ struct Inside {
     listed_at: Option<Instant>,
     heard: Option<Serial>,
     heard_at: Option<Instant>,
+    caught_up: Option<Asked>,
+}
+
+impl Asked {
+    /// Upstream is asked now.
+    pub fn now() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { at: Instant::now(), unix: i64::try_from(since.as_secs()).unwrap_or(i64::MAX) }
+    }
+
+    /// In Unix seconds.
+    pub(super) fn unix(self) -> i64 {
+        self.unix
+    }
 }
 
 impl Known {
     pub(super) fn new(projects: Option<Serial>, heard: Option<Serial>) -> Self {
         // Until somebody says that he keeps us current, nothing from an earlier run is believed.
         let upkeep = Upkeep::OnDemand { head: Duration::ZERO, projects: Duration::ZERO };
-        let inside = Inside { upkeep, projects, listed_at: None, heard, heard_at: None };
+        let inside = Inside { upkeep, projects, listed_at: None, heard, heard_at: None, caught_up: None };
         let published = watch::Sender::new(inside.head());
         Self { published, inside: Mutex::new(inside) }
     }
@@ -69,9 +104,21 @@ impl Known {
         let inside = self.lock();
         let head = inside.head()?;
         match inside.upkeep {
-            Upkeep::Polled => Some(head),
+            Upkeep::Polled { .. } => Some(head),
             Upkeep::OnDemand { head: lifetime, .. } => young(inside.heard_at, lifetime).then_some(head),
         }
+    }
+
+    /// How far upstream is known, and whether "nothing happened" may be said of what lies beyond; `None` before
+    /// the first contact.
+    pub(super) fn current(&self) -> Option<Head> {
+        let inside = self.lock();
+        let (at, lifetime) = match inside.upkeep {
+            Upkeep::Polled { head } => (inside.caught_up.map(|asked| asked.at), head),
+            Upkeep::OnDemand { head, .. } => (inside.heard_at, head),
+        };
+        let (current, as_of) = (young(at, lifetime), inside.caught_up.map(|asked| asked.unix));
+        inside.head().map(|serial| Head { serial, current, as_of })
     }
 
     fn update(&self, change: impl FnOnce(&mut Inside)) {
@@ -98,7 +145,7 @@ impl Inside {
         match self.upkeep {
             // Never beyond the project table: who takes the last serial and then the list of projects would
             // miss what lies between.
-            Upkeep::Polled => self.projects,
+            Upkeep::Polled { .. } => self.projects,
             Upkeep::OnDemand { .. } => self.heard.max(self.projects),
         }
     }
@@ -137,7 +184,7 @@ impl Journal {
         let known = {
             let inside = self.known_ref().lock();
             match inside.upkeep {
-                Upkeep::Polled => inside.projects.is_some(),
+                Upkeep::Polled { .. } => inside.projects.is_some(),
                 Upkeep::OnDemand { projects, .. } => young(inside.listed_at, projects),
             }
         };
@@ -147,6 +194,11 @@ impl Journal {
     /// The serial up to which the project table is right; `None` before a listing filled it.
     pub fn projects_serial(&self) -> Option<Serial> {
         self.known_ref().lock().projects
+    }
+
+    /// Notes that upstream, asked then, had nothing beyond our last serial.
+    pub fn caught_up(&self, asked: Asked) {
+        self.known_ref().update(|inside| inside.caught_up = Some(asked));
     }
 
     /// Notes that upstream just gave this as its last serial. A lower one than before changes nothing but the age

@@ -2,12 +2,15 @@
 //! serials are known to be complete. The only code that knows SQL.
 
 mod append;
+mod changed;
 mod compress;
 mod coverage;
+mod cut;
 mod document;
 mod error;
 mod facade;
 mod facts;
+mod identity;
 mod known;
 mod known_file;
 mod project;
@@ -15,17 +18,23 @@ mod readers;
 mod schema;
 mod settings;
 mod since;
+mod since_time;
+mod slice;
 mod want;
 mod wording;
 mod writer;
 
 pub use append::Appended;
+pub use changed::Changed;
 pub use document::{DocumentKey, KeptDocument};
 pub use error::JournalError;
 pub use facade::Journal;
-pub use known::Upkeep;
+pub use identity::Identity;
+pub use known::{Asked, Upkeep};
 pub use known_file::KnownFile;
 pub use project::{Chunks, Project};
 pub use settings::JournalSettings;
-pub use since::Since;
+pub use since::{Found, Since};
+pub use since_time::{SinceTime, TimeRules, Unsure};
+pub use slice::{EventRow, Place, Read, Slice};
 pub use want::{TakenWant, Want, WantError, Wanted};

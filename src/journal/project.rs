@@ -42,8 +42,14 @@ impl Journal {
     /// All projects in the order of their normalised names. Whether the table is filled at all,
     /// [`Journal::projects_known`] tells. A project that comes or goes meanwhile may or may not be in it.
     pub fn projects(&self) -> Chunks<Project> {
+        self.projects_from(None)
+    }
+
+    /// The same, those after a name.
+    pub fn projects_from(&self, after: Option<&ProjectName>) -> Chunks<Project> {
         let journal = self.clone();
-        stream::unfold(Some(String::new()), move |after| {
+        let start = after.map_or("", ProjectName::as_str).to_owned();
+        stream::unfold(Some(start), move |after| {
             let journal = journal.clone();
             async move {
                 match journal.projects_after(after?).await {

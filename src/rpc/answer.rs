@@ -1,19 +1,52 @@
 //! What a call gets: whole bytes, or bytes that leave while they are written.
 
 use bytes::Bytes;
-use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
+use futures_util::stream::{self, BoxStream, StreamExt as _};
 
+use crate::journal::JournalError;
 use crate::xmlrpc::{Encoder, Fault, TooWide, Value, encode_fault, encode_response};
 
 /// Why a streamed answer ended early; its connection is cut, so that no client takes it for whole.
-pub type StreamError = Box<dyn std::error::Error + Send + Sync>;
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StreamError {
+    /// A number that the caller cannot read.
+    #[error(transparent)]
+    TooWide(#[from] TooWide),
+    /// Rows that cannot be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// It was to be kept, and has more bytes than may be.
+    #[error("the answer has more bytes than may be kept of one")]
+    TooLarge,
+    /// The task that wrote it has died.
+    #[error("the task that wrote the answer has died")]
+    Lost,
+}
+
+impl From<StreamError> for Fault {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::TooWide(error) => error.into(),
+            StreamError::Journal(error) => error.into(),
+            StreamError::TooLarge | StreamError::Lost => {
+                tracing::error!(%error, "an answer could not be written");
+                Self::internal()
+            }
+        }
+    }
+}
+
+/// An answer as it leaves.
+pub type Pieces = BoxStream<'static, Result<Bytes, StreamError>>;
 
 /// An answer as bytes of a `methodResponse`.
 pub enum Answer {
     /// Small answers and faults.
     Whole(Bytes),
-    /// Answers that grow with the index, in pieces of about 64 KiB.
-    Stream(BoxStream<'static, Result<Bytes, StreamError>>),
+    /// Answers that grow with the index, in pieces of some hundred KiB at most.
+    Stream(Pieces),
+    /// The same, coded with the caller's own [`super::Coder`].
+    Coded(Pieces),
 }
 
 /// Bytes that are written before they leave: what a socket takes at once.
@@ -27,83 +60,42 @@ impl Answer {
     pub(super) fn fault(fault: &Fault) -> Self {
         Self::Whole(encode_fault(fault))
     }
+
+    /// An answer once its first piece is there: until then a failure is a proper fault. What fits one piece is whole.
+    pub(super) async fn streamed(mut pieces: Pieces) -> Result<Self, Fault> {
+        let first = pieces.next().await.unwrap_or(Err(StreamError::Lost))?;
+        if first.len() < PIECE {
+            // Only the last piece is so small.
+            return Ok(Self::Whole(first));
+        }
+        Ok(Self::Stream(stream::once(async { Ok(first) }).chain(pieces).boxed()))
+    }
 }
 
-/// The value that rows make together.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Frame {
-    Array,
-    Struct,
-}
-
-/// Writes chunks of rows as they come from the journal; no value tree, one piece in memory.
-pub(super) struct Rows<C, F> {
-    chunks: Option<C>,
-    encoder: Encoder,
-    frame: Frame,
-    row: F,
-}
-
-impl<C, T, E, F> Rows<C, F>
+/// Writes an answer as it is asked for: `step` writes some rows, and says whether there may be more by giving its
+/// state back; at the end it has closed what `encoder` has open. One piece is in memory.
+pub(super) fn written<S, F, W>(encoder: Encoder, state: S, step: F) -> Pieces
 where
-    C: Stream<Item = Result<Vec<T>, E>> + Send + Unpin + 'static,
-    T: Send + 'static,
-    E: Into<StreamError> + 'static,
-    F: Fn(&mut Encoder, &T) -> Result<(), TooWide> + Send + 'static,
+    S: Send + 'static,
+    F: Fn(S, Encoder) -> W + Send + Sync + 'static,
+    W: Future<Output = Result<(Encoder, Option<S>), StreamError>> + Send,
 {
-    /// `row` writes one row: a value in an array, a member in a struct.
-    pub(super) fn new(chunks: C, wide: bool, frame: Frame, row: F) -> Self {
-        let mut encoder = Encoder::new(wide);
-        encoder.open_response();
-        match frame {
-            Frame::Array => encoder.open_array(),
-            Frame::Struct => encoder.open_struct(),
-        }
-        Self { chunks: Some(chunks), encoder, frame, row }
-    }
-
-    /// The answer, once its first piece is there: until then a failure is a proper fault.
-    pub(super) async fn answer(mut self) -> Result<Answer, Fault> {
-        let first = self.piece().await.map_err(|error| match error.downcast::<TooWide>() {
-            Ok(too_wide) => Fault::from(*too_wide),
-            Err(error) => {
-                tracing::error!(%error, "rows can't be read");
-                Fault::internal()
-            }
-        })?;
-        let Some(first) = first else { return Err(Fault::internal()) };
-        if self.chunks.is_none() {
-            return Ok(Answer::Whole(first));
-        }
-        let rest =
-            stream::try_unfold(
-                self,
-                |mut rows| async move { Ok(rows.piece().await?.map(|piece| (piece, rows))) },
-            );
-        Ok(Answer::Stream(stream::once(async { Ok(first) }).chain(rest).boxed()))
-    }
-
-    /// The next piece; `None` after the last.
-    async fn piece(&mut self) -> Result<Option<Bytes>, StreamError> {
-        while let Some(chunks) = &mut self.chunks {
-            if let Some(chunk) = chunks.next().await {
-                for row in chunk.map_err(Into::into)? {
-                    (self.row)(&mut self.encoder, &row)?;
+    let step = std::sync::Arc::new(step);
+    stream::unfold(Some((encoder, state)), move |writing| {
+        let step = step.clone();
+        async move {
+            let (mut encoder, mut state) = writing?;
+            loop {
+                match step(state, encoder).await {
+                    Ok((back, Some(more))) if back.len() < PIECE => (encoder, state) = (back, more),
+                    Ok((mut back, Some(more))) => return Some((Ok(back.take()), Some((back, more)))),
+                    Ok((mut back, None)) => return Some((Ok(back.take()), None)),
+                    Err(error) => return Some((Err(error), None)),
                 }
-            } else {
-                self.chunks = None;
-                match self.frame {
-                    Frame::Array => self.encoder.close_array(),
-                    Frame::Struct => self.encoder.close_struct(),
-                }
-                self.encoder.close_response();
-            }
-            if self.encoder.len() >= PIECE {
-                break;
             }
         }
-        Ok((!self.encoder.is_empty()).then(|| self.encoder.take()))
-    }
+    })
+    .boxed()
 }
 
 #[cfg(test)]
@@ -111,19 +103,31 @@ mod tests {
     use super::*;
     use crate::xmlrpc::{Limits, decode_response};
 
-    /// The answer that is an array of numbers, read a thousand at a time.
-    async fn answer(numbers: &[i64]) -> Result<Answer, Fault> {
-        let chunks: Vec<Result<_, StreamError>> =
-            numbers.chunks(1000).map(|chunk| Ok(chunk.to_vec())).collect();
-        Rows::new(stream::iter(chunks), false, Frame::Array, |encoder, n: &i64| encoder.int(*n))
-            .answer()
-            .await
+    /// The answer that is an array of numbers, a thousand at a time.
+    fn pieces(numbers: Vec<i64>) -> Pieces {
+        let mut encoder = Encoder::new(false);
+        encoder.open_response();
+        encoder.open_array();
+        written(encoder, numbers, |mut numbers, mut encoder| async move {
+            let rest = numbers.split_off(numbers.len().min(1000));
+            for n in &numbers {
+                encoder.int(*n)?;
+            }
+            if !rest.is_empty() {
+                return Ok((encoder, Some(rest)));
+            }
+            encoder.close_array();
+            encoder.close_response();
+            Ok((encoder, None))
+        })
     }
 
     #[tokio::test]
     async fn many_rows_leave_in_pieces_and_read_back_whole() {
         let numbers: Vec<i64> = (0..20_000).collect();
-        let Answer::Stream(pieces) = answer(&numbers).await.unwrap() else { panic!("in one piece") };
+        let Answer::Stream(pieces) = Answer::streamed(pieces(numbers.clone())).await.unwrap() else {
+            panic!("in one piece")
+        };
         let pieces: Vec<Bytes> = pieces.map(Result::unwrap).collect().await;
         assert!(pieces.len() > 3 && pieces.iter().all(|piece| piece.len() < 2 * PIECE));
         let value = decode_response(&pieces.concat(), Limits { depth: 64 }).unwrap().unwrap();
@@ -131,8 +135,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn few_rows_are_whole() {
+        let Answer::Whole(bytes) = Answer::streamed(pieces(vec![7])).await.unwrap() else {
+            panic!("in pieces")
+        };
+        assert_eq!(decode_response(&bytes, Limits { depth: 64 }).unwrap(), Ok(Value::from_iter([7])));
+    }
+
+    #[tokio::test]
     async fn a_number_too_wide_is_a_fault_while_nothing_has_left() {
-        let fault = answer(&[1 << 31]).await.err().unwrap();
+        let fault = Answer::streamed(pieces(vec![1 << 31])).await.err().unwrap();
         assert_eq!(fault.string, "OverflowError: int exceeds XML-RPC limits");
     }
 }

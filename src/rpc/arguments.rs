@@ -19,10 +19,8 @@ impl Arguments {
                 None if param.required => {
                     complaints.push(format!("{}: Missing required argument", param.name));
                 }
-                Some(value) if !fits(param.kind, value) => {
-                    complaints.push(format!("{}: {}", param.name, param.kind.complaint()));
-                }
-                Some(_) | None => {}
+                Some(value) => complain(&mut complaints, param.name, param.kind, value),
+                None => {}
             }
             places.push(value.cloned());
         }
@@ -43,18 +41,52 @@ impl Arguments {
         self.0[at].as_ref().and_then(Value::as_int)
     }
 
+    /// A member of the struct in a place, if it was given.
+    pub(super) fn member(&self, at: usize, name: &str) -> Option<&Value> {
+        self.0[at].as_ref().and_then(|value| value.get(name)).filter(|value| **value != Value::Nil)
+    }
+
     /// The boolean in a place; false if it was left out.
     pub(super) fn flag(&self, at: usize) -> bool {
         self.0[at].as_ref().and_then(Value::as_bool).unwrap_or(false)
     }
 }
 
-fn fits(kind: Kind, value: &Value) -> bool {
-    match kind {
+/// Complains of a value that is not of its kind; of a struct's members one by one, as upstream does.
+fn complain(complaints: &mut Vec<String>, name: &str, kind: Kind, value: &Value) {
+    let fits = match kind {
         Kind::Text => value.as_str().is_some(),
         Kind::Int => value.as_int().is_some(),
         Kind::Bool => value.as_bool().is_some(),
+        Kind::Struct(members) => {
+            let Value::Struct(given) = value else {
+                complaints.push(format!("{name}: {}", kind.complaint()));
+                return;
+            };
+            for member in members.iter().filter(|member| member.required) {
+                if !given.iter().any(|(key, _)| key == member.name) {
+                    complaints.push(format!("{name}.{}: Missing required argument", member.name));
+                }
+            }
+            for (key, value) in given {
+                let member = members.iter().find(|member| member.name == key);
+                match member {
+                    None => complaints.push(format!("{name}.{}: Unexpected keyword argument", short(key))),
+                    Some(member) if *value == Value::Nil && !member.required => {}
+                    Some(member) => complain(complaints, &format!("{name}.{key}"), member.kind, value),
+                }
+            }
+            true
+        }
+    };
+    if !fits {
+        complaints.push(format!("{name}: {}", kind.complaint()));
     }
+}
+
+/// A name that a client made up, in a complaint: enough to know it by.
+fn short(name: &str) -> String {
+    name.chars().take(40).collect()
 }
 
 #[cfg(test)]
@@ -85,6 +117,32 @@ mod tests {
             complaint("changelog_since_serial", &[Value::Nil]),
             "client error; serial: Input should be a valid integer"
         );
+    }
+
+    #[test]
+    fn members_of_a_struct_are_checked_one_by_one() {
+        let member = |name: &str, value: Value| (name.to_owned(), value);
+        let page = |members: Vec<(String, Value)>| complaint("changelog_page", &[Value::Struct(members)]);
+        assert_eq!(
+            page(vec![
+                member("since", Value::from("5")),
+                member("sinse", 5.into()),
+                member("name", 7.into())
+            ]),
+            "client error; query.since: Input should be a valid integer; \
+             query.sinse: Unexpected keyword argument; query.name: Input should be a valid string"
+        );
+        assert_eq!(
+            complaint("changelog_page", &[5.into()]),
+            "client error; query: Input should be a valid dictionary"
+        );
+        assert_eq!(complaint("changelog_page", &[]), "client error; query: Missing required argument");
+        let method = find("list_packages_page").unwrap();
+        let given = [Value::Struct(vec![member("after", Value::Nil), member("limit", Value::Double(3.0))])];
+        let arguments = Arguments::check(method, &given).unwrap();
+        assert_eq!(arguments.member(0, "after"), None);
+        assert_eq!(arguments.member(0, "limit").and_then(Value::as_int), Some(3));
+        assert_eq!(Arguments::check(method, &[]).unwrap().member(0, "limit"), None);
     }
 
     #[test]

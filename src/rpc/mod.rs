@@ -3,16 +3,28 @@
 mod answer;
 mod arguments;
 mod changelog;
+mod cursor;
+mod feed;
+mod flight;
 mod packages;
+mod page;
 mod release;
 mod releases;
+mod rendered;
 mod rescue;
+mod rows;
+mod scan;
+mod settings;
+mod shelf;
 mod table;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use answer::{Answer, StreamError};
+pub use answer::{Answer, Pieces, StreamError};
+pub use feed::{Feed, FeedCut, FeedError, FeedSettings, Subscription, Told};
+pub use rendered::Coder;
+pub use settings::RpcSettings;
 pub use table::{Kind, Lifetime, METHODS, Method, Param, Source};
 
 use crate::index::Index;
@@ -20,24 +32,26 @@ use crate::journal::Journal;
 use crate::upstream::Upstream;
 use crate::xmlrpc::{Call, DecodeError, Fault, Limits, Value, decode_call};
 use arguments::Arguments;
+use rendered::Renderings;
 use table::Verb;
 
-/// Bounds of the methods.
-#[derive(Debug, Clone)]
-pub struct RpcSettings {
-    /// The time within which a call is answered: in full, with a correct slice, or with a fault that says
-    /// when to come back. Default 4 s: the oldest clients wait for 5.
-    pub deadline: Duration,
-    /// The deepest nesting of a call's elements. Default 64.
-    pub depth: usize,
-    /// The most events in one answer. Default 50,000, as upstream's.
-    pub changelog_rows: usize,
+/// Who calls, as the edge sees him.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller<'a> {
+    /// The address that he used for us, such as `http://127.0.0.1:3141`.
+    pub origin: &'a str,
+    /// The time that he wants to wait at most, instead of [`RpcSettings::deadline`].
+    pub deadline: Option<Duration>,
+    /// How a bulk answer is coded for him.
+    pub coder: Option<Coder>,
 }
 
-impl Default for RpcSettings {
-    fn default() -> Self {
-        Self { deadline: Duration::from_secs(4), depth: 64, changelog_rows: 50_000 }
-    }
+/// What a method has to know of its call besides the arguments.
+#[derive(Clone, Copy)]
+struct Ask<'a> {
+    origin: &'a str,
+    coder: Option<Coder>,
+    wide: bool,
 }
 
 /// The methods over what they answer from.
@@ -48,13 +62,15 @@ struct Inner {
     journal: Journal,
     index: Index,
     upstream: Upstream,
+    renderings: Renderings,
     settings: RpcSettings,
 }
 
 impl Rpc {
     /// Puts the methods together.
     pub fn new(journal: Journal, index: Index, upstream: Upstream, settings: RpcSettings) -> Self {
-        Self(Arc::new(Inner { journal, index, upstream, settings }))
+        let renderings = Renderings::new(settings.memo_bytes, settings.memo_entry);
+        Self(Arc::new(Inner { journal, index, upstream, renderings, settings }))
     }
 
     /// Reads a call. Takes milliseconds for the largest: not on the reactor for those.
@@ -62,13 +78,12 @@ impl Rpc {
         decode_call(document, Limits { depth: self.0.settings.depth })
     }
 
-    /// Answers a call, with a fault where it must be, within the deadline. `origin` is the address that
-    /// the client used for us, such as `http://127.0.0.1:3141`.
-    pub async fn answer(&self, call: Result<Call, DecodeError>, origin: &str) -> Answer {
+    /// Answers a call, with a fault where it must be, within the deadline.
+    pub async fn answer(&self, call: Result<Call, DecodeError>, caller: Caller<'_>) -> Answer {
         let started = Instant::now();
         let (method, answered) = match call {
             Ok(call) => match table::find(&call.method) {
-                Some(method) => (method.name, self.run(method, &call, origin).await),
+                Some(method) => (method.name, self.run(method, &call, caller).await),
                 None => ("unknown", Err(Fault::method_not_found())),
             },
             Err(error) => {
@@ -87,34 +102,35 @@ impl Rpc {
         })
     }
 
-    async fn run(&self, method: &Method, call: &Call, origin: &str) -> Result<Answer, Fault> {
+    async fn run(&self, method: &Method, call: &Call, caller: Caller<'_>) -> Result<Answer, Fault> {
         let arguments = Arguments::check(method, &call.params)?;
-        let deadline = self.0.settings.deadline;
+        let settings = &self.0.settings;
+        let deadline = caller.deadline.map_or(settings.deadline, |own| own.min(settings.longest_deadline));
+        let ask = Ask { origin: caller.origin, coder: caller.coder, wide: call.wide };
         // What is asked of upstream runs in tasks of its own; the next call finds it done.
-        match tokio::time::timeout(deadline, self.verb(method.verb, &arguments, call.wide, origin)).await {
+        match tokio::time::timeout(deadline, self.verb(method.verb, &arguments, ask)).await {
             Ok(answered) => answered,
-            Err(_) => Err(Fault::unavailable(deadline)),
+            Err(_) => Err(Fault::unavailable(settings.deadline)),
         }
     }
 
-    async fn verb(
-        &self,
-        verb: Verb,
-        arguments: &Arguments,
-        wide: bool,
-        origin: &str,
-    ) -> Result<Answer, Fault> {
+    async fn verb(&self, verb: Verb, arguments: &Arguments, ask: Ask<'_>) -> Result<Answer, Fault> {
         let value = match verb {
-            Verb::ChangelogSinceSerial => return self.changelog_since_serial(arguments, wide).await,
-            Verb::ListPackages => return self.list_packages(wide).await,
-            Verb::ListPackagesWithSerial => return self.list_packages_with_serial(wide).await,
+            Verb::Changelog => return self.changelog(arguments, ask).await,
+            Verb::ChangelogPage => return self.changelog_page(arguments, ask).await,
+            Verb::ChangelogSinceSerial => return self.changelog_since_serial(arguments, ask).await,
+            Verb::ChangedPackages => return self.changed_packages(arguments).await,
+            Verb::UpdatedReleases => return self.updated_releases(arguments).await,
+            Verb::ListPackages => return self.list_packages(false, ask).await,
+            Verb::ListPackagesPage => return self.list_packages_page(arguments, ask).await,
+            Verb::ListPackagesWithSerial => return self.list_packages(true, ask).await,
             Verb::ChangelogLastSerial => self.changelog_last_serial().await?,
             Verb::PackageReleases => self.package_releases(arguments).await?,
-            Verb::ReleaseUrls => self.release_urls(arguments, origin).await?,
+            Verb::ReleaseUrls => self.release_urls(arguments, ask.origin).await?,
             Verb::ReleaseData => self.release_data(arguments).await?,
             Verb::PackageRoles => self.package_roles(arguments).await?,
             Verb::ListMethods => METHODS.iter().map(|method| method.name).collect::<Value>(),
         };
-        Answer::value(&value, wide)
+        Answer::value(&value, ask.wide)
     }
 }

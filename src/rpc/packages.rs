@@ -1,32 +1,37 @@
 //! Lists of projects, and who owns them.
 
-use super::answer::{Frame, Rows};
+use futures_util::StreamExt as _;
+
+use super::answer::{Pieces, StreamError, written};
 use super::arguments::Arguments;
-use super::{Answer, Rpc, release};
-use crate::journal::Project;
-use crate::model::ProjectName;
-use crate::xmlrpc::{Encoder, Fault, Value};
+use super::rendered::{Key, Subject};
+use super::{Answer, Ask, Rpc, release};
+use crate::journal::{Journal, Project};
+use crate::model::{ProjectName, Serial};
+use crate::xmlrpc::{Encoder, Fault, TooWide, Value};
 
 impl Rpc {
-    pub(super) async fn list_packages(&self, wide: bool) -> Result<Answer, Fault> {
+    /// All names, or with `serials` a struct of them.
+    pub(super) async fn list_packages(&self, serials: bool, ask: Ask<'_>) -> Result<Answer, Fault> {
         self.projects_known().await?;
-        let row = |encoder: &mut Encoder, project: &Project| {
-            encoder.string(&project.spelling);
-            Ok(())
-        };
-        Rows::new(self.0.journal.projects(), wide, Frame::Array, row).answer().await
+        let (journal, wide) = (self.0.journal.clone(), ask.wide);
+        // Listings without a new event are the same unless upstream's listing itself was read again.
+        let key = Key { subject: Subject::Packages { serials }, head: journal.projects_serial(), wide };
+        self.0.renderings.answer(key, ask.coder, move || list(&journal, serials, wide)).await
     }
 
-    pub(super) async fn list_packages_with_serial(&self, wide: bool) -> Result<Answer, Fault> {
+    pub(super) async fn list_packages_page(
+        &self,
+        arguments: &Arguments,
+        ask: Ask<'_>,
+    ) -> Result<Answer, Fault> {
+        let limit = self.limit(arguments.member(0, "limit").and_then(Value::as_int))?;
+        let after = arguments.member(0, "after").and_then(Value::as_str).filter(|after| !after.is_empty());
+        let after = after.map(ProjectName::parse).transpose();
+        let after = after.map_err(|error| Fault::raised("ValueError", &format!("after: {error}")))?;
         self.projects_known().await?;
-        let row = |encoder: &mut Encoder, project: &Project| {
-            encoder.open_member(&project.spelling);
-            // An index that tells no serials has none that a client could compare with.
-            encoder.int(project.serial.map_or(0, |serial| serial.0))?;
-            encoder.close_member();
-            Ok(())
-        };
-        Rows::new(self.0.journal.projects(), wide, Frame::Struct, row).answer().await
+        let last = self.0.journal.projects_serial().unwrap_or_default();
+        Answer::streamed(page(&self.0.journal, after, limit, last, ask.wide)).await
     }
 
     /// Waits until the project table is filled.
@@ -47,4 +52,93 @@ impl Rpc {
         }
         Ok(self.0.upstream.call("package_roles", &[Value::from(name.as_str())]).await?)
     }
+}
+
+fn list(journal: &Journal, serials: bool, wide: bool) -> Pieces {
+    let mut encoder = Encoder::new(wide);
+    encoder.open_response();
+    if serials {
+        encoder.open_struct();
+    } else {
+        encoder.open_array();
+    }
+    written(encoder, journal.projects(), move |mut chunks, mut encoder| async move {
+        let Some(chunk) = chunks.next().await.transpose().map_err(StreamError::from)? else {
+            if serials {
+                encoder.close_struct();
+            } else {
+                encoder.close_array();
+            }
+            encoder.close_response();
+            return Ok((encoder, None));
+        };
+        for project in &chunk {
+            if serials {
+                encoder.open_member(&project.spelling);
+                encoder.int(serial(project))?;
+                encoder.close_member();
+            } else {
+                encoder.string(&project.spelling);
+            }
+        }
+        Ok((encoder, Some(chunks)))
+    })
+}
+
+/// An index that tells no serials has none that a client could compare with.
+fn serial(project: &Project) -> i64 {
+    project.serial.map_or(0, |serial| serial.0)
+}
+
+/// `{packages, next_after, has_more, last_serial}`.
+fn page(journal: &Journal, after: Option<ProjectName>, limit: usize, last: Serial, wide: bool) -> Pieces {
+    let mut encoder = Encoder::new(wide);
+    encoder.open_response();
+    encoder.open_struct();
+    encoder.open_member("packages");
+    encoder.open_array();
+    let chunks = journal.projects_from(after.as_ref());
+    let reached = after.map_or_else(String::new, |after| after.as_str().to_owned());
+    written(
+        encoder,
+        (chunks, reached, limit),
+        move |(mut chunks, mut reached, mut left), mut encoder| async move {
+            let chunk = chunks.next().await.transpose().map_err(StreamError::from)?;
+            let Some(chunk) = chunk else {
+                close(&mut encoder, &reached, false, last)?;
+                return Ok((encoder, None));
+            };
+            for project in &chunk {
+                // One row past the limit tells that there is more.
+                if left == 0 {
+                    close(&mut encoder, &reached, true, last)?;
+                    return Ok((encoder, None));
+                }
+                left -= 1;
+                encoder.open_array();
+                encoder.string(&project.spelling);
+                encoder.int(serial(project))?;
+                encoder.close_array();
+                reached.clone_from(&project.spelling);
+            }
+            Ok((encoder, Some((chunks, reached, left))))
+        },
+    )
+}
+
+fn close(encoder: &mut Encoder, reached: &str, more: bool, last: Serial) -> Result<(), TooWide> {
+    encoder.close_array();
+    encoder.close_member();
+    encoder.open_member("next_after");
+    encoder.string(reached);
+    encoder.close_member();
+    encoder.open_member("has_more");
+    encoder.boolean(more);
+    encoder.close_member();
+    encoder.open_member("last_serial");
+    encoder.int(last.0)?;
+    encoder.close_member();
+    encoder.close_struct();
+    encoder.close_response();
+    Ok(())
 }

@@ -2,7 +2,7 @@
 //! README's table derive from it (WIRE.md section 4).
 
 /// What a parameter takes. The words are those of upstream's complaints (WIRE.md section 3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub enum Kind {
     /// A string.
     Text,
@@ -10,6 +10,8 @@ pub enum Kind {
     Int,
     /// A boolean, or the ints 0 and 1.
     Bool,
+    /// A struct with these members and no others.
+    Struct(&'static [Param]),
 }
 
 impl Kind {
@@ -19,6 +21,7 @@ impl Kind {
             Self::Text => "string",
             Self::Int => "int",
             Self::Bool => "boolean",
+            Self::Struct(_) => "struct",
         }
     }
 
@@ -28,6 +31,7 @@ impl Kind {
             Self::Text => "Input should be a valid string",
             Self::Int => "Input should be a valid integer",
             Self::Bool => "Input should be a valid boolean",
+            Self::Struct(_) => "Input should be a valid dictionary",
         }
     }
 }
@@ -41,6 +45,20 @@ pub struct Param {
     pub kind: Kind,
     /// It must be there; an optional one may also be nil.
     pub required: bool,
+}
+
+impl Param {
+    /// For people: `name`, `name?` for an optional one, a struct by its members.
+    pub fn words(&self) -> String {
+        match self.kind {
+            Kind::Struct(members) => {
+                let members: Vec<String> = members.iter().map(Self::words).collect();
+                format!("{{{}}}", members.join(", "))
+            }
+            Kind::Text | Kind::Int | Kind::Bool if self.required => self.name.to_owned(),
+            Kind::Text | Kind::Int | Kind::Bool => format!("{}?", self.name),
+        }
+    }
 }
 
 /// Where an answer comes from.
@@ -85,9 +103,14 @@ pub enum Lifetime {
 /// What runs for a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verb {
+    Changelog,
     ChangelogLastSerial,
+    ChangelogPage,
     ChangelogSinceSerial,
+    ChangedPackages,
+    UpdatedReleases,
     ListPackages,
+    ListPackagesPage,
     ListPackagesWithSerial,
     PackageReleases,
     ReleaseUrls,
@@ -126,8 +149,40 @@ const RELEASE: &[Param] = &[required("package_name", Kind::Text), required("vers
 const RELEASE_URLS: &str = "The files of a release, each as a struct; empty if there is no such release.";
 const RELEASE_DATA: &str = "The metadata of a release as a struct; empty if there is no such release.";
 
+const PAGE: &[Param] = &[
+    optional("since", Kind::Int),
+    optional("since_serial", Kind::Int),
+    optional("cursor", Kind::Text),
+    optional("until", Kind::Int),
+    optional("limit", Kind::Int),
+    optional("name", Kind::Text),
+];
+const PACKAGES_PAGE: &[Param] = &[optional("after", Kind::Text), optional("limit", Kind::Int)];
+
 /// All methods, by name.
 pub const METHODS: &[Method] = &[
+    Method {
+        name: "changed_packages",
+        params: &[required("since", Kind::Int)],
+        result: "array",
+        help: "The names of projects with an event after a Unix time, each once, the last changed first.",
+        source: Source::Journal,
+        lifetime: Lifetime::Serial,
+        verb: Verb::ChangedPackages,
+    },
+    Method {
+        name: "changelog",
+        params: &[
+            required("since", Kind::Int),
+            optional("with_ids", Kind::Bool),
+            optional("limit", Kind::Int),
+        ],
+        result: "array",
+        help: "Events after a Unix time as [name, version, timestamp, action], with_ids with the serial, by time and then serial; ask again from the last time until none comes. A second is given whole, also past the limit.",
+        source: Source::Journal,
+        lifetime: Lifetime::Serial,
+        verb: Verb::Changelog,
+    },
     Method {
         name: "changelog_last_serial",
         params: &[],
@@ -136,6 +191,15 @@ pub const METHODS: &[Method] = &[
         source: Source::Journal,
         lifetime: Lifetime::Serial,
         verb: Verb::ChangelogLastSerial,
+    },
+    Method {
+        name: "changelog_page",
+        params: &[required("query", Kind::Struct(PAGE))],
+        result: "struct",
+        help: "A page of events by serial, from one of since (Unix time), since_serial and cursor on, up to the time until, of one project if name is given: {events, next_cursor, has_more, last_serial}; ask again with {cursor: next_cursor} while has_more. With a filter a page may be empty before the end.",
+        source: Source::Journal,
+        lifetime: Lifetime::Serial,
+        verb: Verb::ChangelogPage,
     },
     Method {
         name: "changelog_since_serial",
@@ -154,6 +218,15 @@ pub const METHODS: &[Method] = &[
         source: Source::Projects,
         lifetime: Lifetime::Serial,
         verb: Verb::ListPackages,
+    },
+    Method {
+        name: "list_packages_page",
+        params: &[optional("query", Kind::Struct(PACKAGES_PAGE))],
+        result: "struct",
+        help: "Projects with their last serials by normalised name, from after a name on: {packages: [[name, serial]], next_after, has_more, last_serial}; ask again with {after: next_after} while has_more.",
+        source: Source::Projects,
+        lifetime: Lifetime::Serial,
+        verb: Verb::ListPackagesPage,
     },
     Method {
         name: "list_packages_with_serial",
@@ -226,6 +299,15 @@ pub const METHODS: &[Method] = &[
         source: Source::Table,
         lifetime: Lifetime::Forever,
         verb: Verb::ListMethods,
+    },
+    Method {
+        name: "updated_releases",
+        params: &[required("since", Kind::Int)],
+        result: "array",
+        help: "Releases made after a Unix time as [name, version], each once, the newest first.",
+        source: Source::Journal,
+        lifetime: Lifetime::Serial,
+        verb: Verb::UpdatedReleases,
     },
 ];
 

@@ -101,6 +101,23 @@ impl Encoder {
         self.raw(b"</string></value>\n");
     }
 
+    /// A string in two parts with a space between them, so that its owner need not join them.
+    pub fn joined(&mut self, first: &str, rest: Option<&str>) {
+        self.raw(b"<value><string>");
+        self.text(first);
+        if let Some(rest) = rest {
+            self.raw(b" ");
+            self.text(rest);
+        }
+        self.raw(b"</string></value>\n");
+    }
+
+    /// A boolean.
+    pub fn boolean(&mut self, b: bool) {
+        self.raw(if b { b"<value><boolean>1" } else { b"<value><boolean>0" });
+        self.raw(b"</boolean></value>\n");
+    }
+
     /// A whole number: `<int>` within 32 bits, else `<i8>` for who asked for it (rule 4).
     pub fn int(&mut self, n: i64) -> Result<(), TooWide> {
         if i32::try_from(n).is_ok() {
@@ -122,10 +139,7 @@ impl Encoder {
     pub fn value(&mut self, value: &Value) -> Result<(), TooWide> {
         match value {
             Value::Nil => self.nil(),
-            Value::Bool(b) => {
-                self.raw(if *b { b"<value><boolean>1" } else { b"<value><boolean>0" });
-                self.raw(b"</boolean></value>\n");
-            }
+            Value::Bool(b) => self.boolean(*b),
             Value::Int(n) => self.int(*n)?,
             // The format has no word for these.
             Value::Double(d) if !d.is_finite() => return Err(TooWide),

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use cheesewire::journal::{Appended, Journal, JournalSettings, Project, Since, Upkeep, Want};
+use cheesewire::journal::{Appended, Asked, Journal, JournalSettings, Project, Since, Upkeep, Want};
 use cheesewire::model::{Event, ProjectName, Serial};
 use futures_util::{StreamExt as _, TryStreamExt as _};
+
+/// A poller whose news are believed for a minute.
+const POLLED: Upkeep = Upkeep::Polled { head: Duration::from_mins(1) };
 
 fn event(serial: i64, name: &str, action: &str) -> Event {
     let version = (!matches!(action, "create" | "remove project")).then(|| "1.0".to_owned());
@@ -24,7 +27,8 @@ fn releases(serials: impl IntoIterator<Item = i64>) -> Vec<Event> {
 /// A journal that a poller would keep, its projects known up to `at`.
 async fn seeded(folder: &tempfile::TempDir, at: i64) -> Journal {
     let journal = Journal::open(folder.path(), JournalSettings::default()).await.unwrap();
-    journal.set_upkeep(Upkeep::Polled);
+    journal.set_upkeep(POLLED);
+    journal.caught_up(Asked::now());
     journal.seed(vec![("a".to_owned(), Some(Serial(at)))], Serial(at)).await.unwrap();
     journal
 }
@@ -72,7 +76,7 @@ async fn events_come_back_word_for_word() {
 async fn before_the_first_contact_nothing_is_answered() {
     let folder = tempfile::tempdir().unwrap();
     let journal = Journal::open(folder.path(), JournalSettings::default()).await.unwrap();
-    for upkeep in [Upkeep::Polled, Upkeep::OnDemand { head: Duration::MAX, projects: Duration::MAX }] {
+    for upkeep in [POLLED, Upkeep::OnDemand { head: Duration::MAX, projects: Duration::MAX }] {
         journal.set_upkeep(upkeep);
         assert_eq!(journal.last_serial(), None);
         assert!(journal.current_last_serial().is_err() && journal.projects_known().is_err());
@@ -95,6 +99,28 @@ async fn an_empty_answer_is_only_given_at_the_head() {
     assert_eq!(serials(&journal, 13, 10).await, Some(vec![14]));
     assert_eq!(serials(&journal, 14, 10).await, Some(vec![]));
     assert_eq!(serials(&journal, -5, 10).await, None);
+}
+
+#[tokio::test]
+async fn a_polled_head_is_only_believed_while_its_poll_is_young() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = seeded(&folder, 10).await;
+    append(&journal, releases([12]), 10, 12).await;
+    assert_eq!(serials(&journal, 12, 10).await, Some(vec![]));
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_mins(1)).await;
+    tokio::time::resume();
+    assert_eq!(serials(&journal, 10, 10).await, Some(vec![12]), "what is known is still told");
+    for at_head in [12, 13, i64::MAX] {
+        assert_eq!(serials(&journal, at_head, 10).await, None);
+        assert_eq!(wanted(&journal).await, Want::Since(Serial(12)), "{at_head}");
+    }
+    journal.close().await;
+    let journal = Journal::open(folder.path(), JournalSettings::default()).await.unwrap();
+    journal.set_upkeep(POLLED);
+    assert_eq!(serials(&journal, 12, 10).await, None, "an earlier run's polls prove nothing");
+    journal.caught_up(Asked::now());
+    assert_eq!(serials(&journal, 12, 10).await, Some(vec![]));
 }
 
 #[tokio::test]
@@ -205,7 +231,7 @@ async fn a_restart_knows_what_was_known() {
     append(&journal, releases([12]), 10, 12).await;
     journal.close().await;
     let journal = Journal::open(folder.path(), JournalSettings::default()).await.unwrap();
-    journal.set_upkeep(Upkeep::Polled);
+    journal.set_upkeep(POLLED);
     assert_eq!((journal.last_serial(), journal.projects_serial()), (Some(Serial(12)), Some(Serial(12))));
     assert_eq!(serials(&journal, 10, 10).await, Some(vec![12]));
     assert_eq!(projects(&journal).await, [("a".to_owned(), Some(12))]);

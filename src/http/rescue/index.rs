@@ -1,11 +1,10 @@
 //! Refusals and failures of the index's routes.
 
-use std::time::Duration;
-
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use super::whole_seconds;
 use crate::index::{IndexError, Side};
 
 impl IntoResponse for IndexError {
@@ -35,9 +34,4 @@ impl IntoResponse for IndexError {
 
 fn answer(status: StatusCode, reason: String) -> Response {
     (status, [(CONTENT_TYPE, "text/plain; charset=utf-8")], reason + "\n").into_response()
-}
-
-/// At least one: 0 would mean "at once".
-fn whole_seconds(duration: Duration) -> u64 {
-    (duration.as_secs() + u64::from(duration.subsec_nanos() > 0)).max(1)
 }

@@ -1,0 +1,290 @@
+#!/usr/bin/env python3
+"""The changelog at full size: how fast it is caught up, kept and answered. Prints a Markdown table.
+
+    benches/changelog/run.py                                          # 2 million events, made-up names
+    benches/changelog/run.py --projects names.tsv.gz --events 36000000
+
+Builds the release binary, fills a journal through `cheesewire serve` from a `cheesewire sandbox` without limits, and
+asks both the relay and Python's own xmlrpc.server for the same page, in the same run. Needs Python 3 and nothing else.
+Where there are two cores or more, who answers has one and who asks, or is followed, another.
+"""
+
+import argparse
+import gzip
+import http.client
+import json
+import os
+import pickle
+import queue
+import re
+import shutil
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.parse
+import xmlrpc.client
+import xmlrpc.server
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = 50_000
+# Longer than any step; a machine that needs more is not worth waiting for.
+PATIENCE = 3600
+
+
+def pin(core):
+    """The words before a command that keep it on one core."""
+    if (os.cpu_count() or 1) < 2 or not shutil.which("taskset"):
+        return []
+    return ["taskset", "-c", str(core)]
+
+
+ANSWERS, ASKS = pin(1), pin(0)
+
+
+class Process:
+    """A child and the lines that it prints on one of its streams."""
+
+    def __init__(self, command, stream):
+        streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, stream: subprocess.PIPE}
+        self.begun = time.perf_counter()
+        self.child = subprocess.Popen(command, text=True, **streams)
+        self.lines = queue.Queue()
+        threading.Thread(target=self.read, args=(getattr(self.child, stream),), daemon=True).start()
+
+    def read(self, stream):
+        for line in stream:
+            self.lines.put(line)
+        self.lines.put(None)
+
+    def address(self, pattern):
+        """What the first line that matches says."""
+        seen = []
+        while (line := self.lines.get(timeout=PATIENCE)) is not None:
+            seen.append(line)
+            if found := re.search(pattern, line):
+                return found.group(1)
+        sys.exit("it ended before it listened:\n" + "".join(seen))
+
+    def peak(self):
+        """The most memory that it has had resident, in MiB."""
+        status = Path(f"/proc/{self.child.pid}/status").read_text()
+        return int(re.search(r"VmHWM:\s+(\d+)", status).group(1)) / 1024
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.child.terminate()
+        self.child.wait()
+
+
+class Client:
+    """Calls over one connection, timed to the first byte and to the last, as bytes."""
+
+    def __init__(self, url):
+        parts = urllib.parse.urlsplit(url)
+        self.path = parts.path
+        self.connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=PATIENCE)
+
+    def call(self, method, *params):
+        body = xmlrpc.client.dumps(params, method)
+        begun = time.perf_counter()
+        self.connection.request("POST", self.path, body, {"Content-Type": "text/xml"})
+        answer = self.connection.getresponse()
+        first_byte = answer.read(1)
+        first = time.perf_counter() - begun
+        rest = answer.read()
+        return first, time.perf_counter() - begun, first_byte + rest
+
+    def value(self, method, *params):
+        """The answer; a relay that asks to come back is asked again."""
+        while True:
+            try:
+                return xmlrpc.client.loads(self.call(method, *params)[2], use_builtin_types=True)[0][0]
+            except xmlrpc.client.Fault as fault:
+                if fault.faultCode != -32403:
+                    raise
+                time.sleep(0.05)
+
+
+def median(samples):
+    return statistics.median(samples) * 1000
+
+
+def names(path, count):
+    """A list of names like the real one."""
+    words = ["wire", "cheese", "py", "data", "flask", "micro", "async", "tool", "net", "graph", "auto", "lite"]
+    with gzip.open(path, "wt", compresslevel=1) as out:
+        out.write("name\tversion\tmonth\trank_among_15000_most_downloaded\tsummary\n")
+        for n in range(count):
+            first, second = words[n % 12], words[n // 12 % 12]
+            out.write(f"{first}-{second}-{n}\t{n % 7}.{n % 11}.{n % 5}\t2024-01\t0\tNumber {n} of a made-up list\n")
+
+
+def serve(binary, sandbox, data, settings):
+    command = [*ANSWERS, binary, "serve", "--listen", "127.0.0.1:0", "--upstream", sandbox, "--data", str(data)]
+    for setting in ["log.format=json", "upstream.calls_per_second=1000000", *settings]:
+        command += ["--set", setting]
+    process = Process(command, "stderr")
+    address = process.address(r'"message":"listening","address":"([^"]+)"')
+    return process, f"http://{address}/pypi"
+
+
+def covered(data):
+    """How many ranges of serials are complete, and whether the first begins at the beginning."""
+    with sqlite3.connect(f"file:{data}/journal.sqlite3?mode=ro", uri=True) as database:
+        count, first = database.execute("SELECT COUNT(*), MIN(after) FROM coverage").fetchone()
+    return count == 1 and first == 0
+
+
+def fill(client, data, backfills):
+    """Waits for the whole history: the relay fetches it by itself, or because it is asked page by page."""
+    if backfills:
+        while not covered(data):
+            time.sleep(0.2)
+        return
+    since, last = 0, client.value("changelog_last_serial")
+    while since < last:
+        # The last row's serial, without reading 50,000 others.
+        page = client.call("changelog_since_serial", since)[2]
+        serials = re.findall(rb"<int>(\d+)</int>", page[-400:])
+        if serials:
+            since = int(serials[-1])
+        else:
+            client.value("changelog_since_serial", since, 1)
+
+
+def peer(page):
+    """Python's own server with the page in memory."""
+    rows = pickle.loads(Path(page).read_bytes())
+    server = xmlrpc.server.SimpleXMLRPCServer(("127.0.0.1", 0), allow_none=True, logRequests=False)
+    server.register_function(lambda since: rows, "changelog_since_serial")
+    print("at", f"http://127.0.0.1:{server.server_address[1]}/RPC2", flush=True)
+    server.serve_forever()
+
+
+def measure(arguments, folder):
+    binary, data, figures = str(arguments.binary), folder / "data", []
+
+    def figure(name, value, limit="", note=""):
+        figures.append((name, value, limit, note))
+        print(f"  {name}: {value} {note}", file=sys.stderr)
+
+    projects = arguments.projects
+    if not projects:
+        projects = folder / "names.tsv.gz"
+        names(projects, 100_000)
+    settings = subprocess.run([binary, "config"], text=True, capture_output=True, check=True).stdout
+    backfills = re.search(r"^#? ?history = ", settings, re.MULTILINE) is not None
+    command = [*ASKS, binary, "sandbox", "--listen", "127.0.0.1:0"]
+    command += ["--projects", str(projects), "--events", str(arguments.events)]
+    with Process(command, "stdout") as sandbox:
+        upstream = sandbox.address(r"sandbox at (\S+)")
+        relay, url = serve(binary, upstream, data, ["follow.history=all"] if backfills else [])
+        with relay:
+            client = Client(url)
+            client.value("changelog_last_serial")
+            seeded = time.perf_counter() - relay.begun
+            fill(client, data, backfills)
+            took = time.perf_counter() - relay.begun
+            peak = relay.peak()
+        disk = sum(file.stat().st_size for file in data.glob("journal.sqlite3*"))
+        events = arguments.events
+        with sqlite3.connect(f"file:{data}/journal.sqlite3?mode=ro", uri=True) as database:
+            kept = database.execute("SELECT COUNT(*) FROM events").fetchone()[0]
+        if kept != events:
+            sys.exit(f"the journal has {kept} events of {events}")
+        how = "by itself" if backfills else "asked for page by page"
+        figure("full catch-up", f"{took:.0f} s", "6 min at 36 M", how)
+        figure("of that, until the list of projects is there", f"{seeded:.1f} s")
+        figure("rate", f"{events / took / 1000:.0f} k events/s")
+        figure("peak memory meanwhile", f"{peak:.0f} MB", "200 MB")
+        figure("disk", f"{disk / events:.0f} B an event", "100 B")
+        starts = []
+        for _ in range(5):
+            relay, url = serve(binary, upstream, data, [])
+            with relay:
+                Client(url).value("changelog_last_serial")
+                starts.append(time.perf_counter() - relay.begun)
+        figure("start-up to first answer", f"{median(starts):.0f} ms", "200 ms")
+        relay, url = serve(binary, upstream, data, [])
+        with relay:
+            client = Client(url)
+            answers(arguments, folder, client, figure)
+            figure("peak memory meanwhile", f"{relay.peak():.0f} MB", "200 MB")
+    return figures
+
+
+def answers(arguments, folder, client, figure):
+    """The same questions, uncached and repeated, and to Python's server."""
+    last, repeats = client.value("changelog_last_serial"), arguments.repeat
+    span = max(last - 3 * PAGE * 2, 1)
+    starts = [1 + span * n // repeats for n in range(repeats)]
+
+    def pages(method, argument, limit):
+        uncached, sizes = [], []
+        for start in starts:
+            _, took, page = client.call(method, argument(start))
+            uncached.append(took)
+            sizes.append(len(page))
+        again = [client.call(method, argument(starts[0]))[1] for _ in range(repeats + 1)]
+        rows = len(client.value(method, argument(starts[0])))
+        size = f"{rows:,} events, {statistics.median(sizes) / 1e6:.1f} MB"
+        figure(f"{method}, uncached", f"{median(uncached):.0f} ms", limit, f"{size}; worst {max(uncached) * 1000:.0f} ms")
+        figure(f"{method}, repeated", f"{median(again[1:]):.1f} ms", "10 ms")
+        return uncached, again[1:]
+
+    uncached, again = pages("changelog_since_serial", lambda start: start, "100 ms")
+    if "changelog" in client.value("system.listMethods"):
+        times = {start: client.value("changelog_since_serial", start, 1)[0][2] for start in starts}
+        pages("changelog", times.get, "100 ms")
+    client.call("list_packages_with_serial")
+    listed = [client.call("list_packages_with_serial")[:2] for _ in range(repeats)]
+    figure("list_packages_with_serial, first byte", f"{median([first for first, _ in listed]):.1f} ms", "20 ms")
+    figure("list_packages_with_serial, whole", f"{median([whole for _, whole in listed]):.0f} ms")
+    page = folder / "page.pickle"
+    page.write_bytes(pickle.dumps(client.value("changelog_since_serial", starts[0])))
+    with Process([*ANSWERS, sys.executable, __file__, "--peer", str(page)], "stdout") as python:
+        rival = Client(python.address(r"at (\S+)"))
+        theirs = [rival.call("changelog_since_serial", 1)[1] for _ in range(repeats)]
+    whole = median(theirs)
+    figure("Python's xmlrpc.server, the same page from memory", f"{whole:.0f} ms", "", "the peer")
+    figure("times as fast as it, uncached", f"{whole / median(uncached):.1f}")
+    figure("times as fast as it, repeated", f"{whole / median(again):.1f}")
+
+
+def table(arguments, figures):
+    names = Path(arguments.projects).name if arguments.projects else "100,000 made-up names"
+    print(f"\n{arguments.events:,} events, {names}, {os.cpu_count()} cores, medians of {arguments.repeat}:\n")
+    print("| figure | measured | limit | |\n|---|---|---|---|")
+    for row in figures:
+        print("| " + " | ".join(row) + " |")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--projects", type=Path, help="a list of names; default: 100,000 made-up ones")
+    parser.add_argument("--events", type=int, default=2_000_000)
+    parser.add_argument("--repeat", type=int, default=9)
+    parser.add_argument("--binary", type=Path, help="default: built here")
+    parser.add_argument("--folder", type=Path, help="where the journal is made; default: a temporary folder")
+    parser.add_argument("--peer", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.peer:
+        return peer(arguments.peer)
+    if not arguments.binary:
+        subprocess.run(["cargo", "build", "--release"], cwd=ROOT, check=True)
+        built = subprocess.run(["cargo", "metadata", "--no-deps", "--format-version", "1"], cwd=ROOT, text=True,
+                               capture_output=True, check=True)
+        arguments.binary = Path(json.loads(built.stdout)["target_directory"]) / "release" / "cheesewire"
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        table(arguments, measure(arguments, Path(folder)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+//! Refusals and failures of the feed.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
+use axum::response::{IntoResponse, Response};
+
+use super::whole_seconds;
+use crate::rpc::FeedError;
+
+/// When to come back for a place: subscribers stay long, and slow ones are cut after some 30 s.
+const PLACE: Duration = Duration::from_secs(30);
+
+impl IntoResponse for FeedError {
+    fn into_response(self) -> Response {
+        match &self {
+            Self::Full(_) => {
+                tracing::error!(reason = %self, "503 for the feed");
+                later(&self, PLACE)
+            }
+            Self::NotYet { retry, .. } | Self::NoHead { retry, .. } => {
+                tracing::error!(reason = %self, "503 for the feed");
+                later(&self, *retry)
+            }
+            Self::Journal(_) => {
+                tracing::error!(reason = %self, "500 for the feed");
+                (StatusCode::INTERNAL_SERVER_ERROR, "the relay failed\n").into_response()
+            }
+        }
+    }
+}
+
+fn later(reason: &FeedError, retry: Duration) -> Response {
+    let retry = [(RETRY_AFTER, whole_seconds(retry))];
+    (StatusCode::SERVICE_UNAVAILABLE, retry, format!("{reason}\n")).into_response()
+}

@@ -1,0 +1,143 @@
+//! Slices of the changelog, read a piece at a time without copying what a row says.
+
+use std::ops::ControlFlow;
+
+use rusqlite::{Connection, Row, params};
+
+use super::{Journal, JournalError};
+use crate::model::Serial;
+
+/// A set of events that is known to be complete, in the order of the question that it answers. What is in it does
+/// not change any more, so an answer made of it can be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Slice {
+    /// By serial: those in `(after, upto]`.
+    Serials {
+        /// The serial before the first.
+        after: Serial,
+        /// The last serial.
+        upto: Serial,
+    },
+    /// By time, then serial: those with times in `(after, upto]`.
+    Times {
+        /// The second before the first.
+        after: i64,
+        /// The last second.
+        upto: i64,
+    },
+}
+
+/// Where the reading of a slice stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    time: i64,
+    /// Of the last row read.
+    pub serial: Serial,
+}
+
+/// An event, borrowed from the database's page.
+#[derive(Debug, Clone, Copy)]
+pub struct EventRow<'a> {
+    /// Its number.
+    pub serial: Serial,
+    /// The project's spelling in this event.
+    pub name: &'a str,
+    /// The release it is about, if it is not about the whole project.
+    pub version: Option<&'a str>,
+    /// Unix time in seconds.
+    pub time: i64,
+    /// The action's text, or with an object its first part.
+    pub verb: &'a str,
+    /// The rest of the action's text, after a space.
+    pub object: Option<&'a str>,
+}
+
+/// What a reading brought.
+pub struct Read<S> {
+    /// What the caller gave, with the rows in it.
+    pub sink: S,
+    /// From where to read on; `None` at the slice's end.
+    pub next: Option<Place>,
+}
+
+impl Slice {
+    /// Before the first row.
+    pub fn start(self) -> Place {
+        match self {
+            Self::Serials { after, .. } => Place { time: i64::MIN, serial: after },
+            // No serial is higher: rows of this very second come before the slice.
+            Self::Times { after, .. } => Place { time: after, serial: Serial(i64::MAX) },
+        }
+    }
+}
+
+impl<'a> EventRow<'a> {
+    fn read(row: &'a Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            serial: Serial(row.get(0)?),
+            name: row.get_ref(1)?.as_str()?,
+            version: row.get_ref(2)?.as_str_or_null()?,
+            time: row.get(3)?,
+            verb: row.get_ref(4)?.as_str()?,
+            object: row.get_ref(5)?.as_str_or_null()?,
+        })
+    }
+}
+
+impl Journal {
+    /// Reads at most `most` rows of a slice, and gives each to `each` until that breaks off. The rows before `from`
+    /// are not read; the caller holds no lock between two readings, however slow its client.
+    pub async fn read_rows<S, F>(
+        &self,
+        slice: Slice,
+        from: Place,
+        most: u32,
+        sink: S,
+        each: F,
+    ) -> Result<Read<S>, JournalError>
+    where
+        S: Send + 'static,
+        F: FnMut(&mut S, &EventRow<'_>) -> ControlFlow<()> + Send + 'static,
+    {
+        self.read(move |connection| rows(connection, slice, from, most, sink, each)).await
+    }
+}
+
+fn rows<S>(
+    connection: &Connection,
+    slice: Slice,
+    from: Place,
+    most: u32,
+    mut sink: S,
+    mut each: impl FnMut(&mut S, &EventRow<'_>) -> ControlFlow<()>,
+) -> rusqlite::Result<Read<S>> {
+    let mut statement;
+    let mut found = match slice {
+        Slice::Serials { upto, .. } => {
+            let sql = "SELECT serial, names.spelling, version, time, verbs.text, object FROM events \
+                       CROSS JOIN names ON names.id = events.name CROSS JOIN verbs ON verbs.id = events.verb \
+                       WHERE serial > ?1 AND serial <= ?2 ORDER BY serial LIMIT ?3";
+            statement = connection.prepare_cached(sql)?;
+            statement.query(params![from.serial.0, upto.0, most])?
+        }
+        Slice::Times { upto, .. } => {
+            // The index on time has the serial too, so the rows of a second that were read are skipped in it.
+            let sql = "SELECT serial, names.spelling, version, time, verbs.text, object FROM events \
+                       CROSS JOIN names ON names.id = events.name CROSS JOIN verbs ON verbs.id = events.verb \
+                       WHERE time >= ?1 AND time <= ?2 AND (time > ?1 OR serial > ?3) \
+                       ORDER BY time, serial LIMIT ?4";
+            statement = connection.prepare_cached(sql)?;
+            statement.query(params![from.time, upto, from.serial.0, most])?
+        }
+    };
+    let (mut count, mut next) = (0, None);
+    while let Some(row) = found.next()? {
+        let row = EventRow::read(row)?;
+        count += 1;
+        next = Some(Place { time: row.time, serial: row.serial });
+        if each(&mut sink, &row).is_break() {
+            return Ok(Read { sink, next });
+        }
+    }
+    Ok(Read { sink, next: next.filter(|_| count == most) })
+}

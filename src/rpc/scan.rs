@@ -1,0 +1,150 @@
+//! Pages of the changelog by serial, with a filter: `changelog_page` (WIRE.md section 6).
+
+use std::ops::ControlFlow;
+
+use super::answer::{Pieces, StreamError, written};
+use super::cursor;
+use super::rows::{ROWS, event};
+use crate::journal::{EventRow, Identity, Journal, Place, Slice};
+use crate::model::{ProjectName, Serial};
+use crate::xmlrpc::{Encoder, TooWide};
+
+/// Which events, and from where on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Scan {
+    /// Those with higher serials.
+    pub(super) after: Serial,
+    /// Those with later times.
+    pub(super) since: Option<i64>,
+    /// Those with times up to this.
+    pub(super) until: Option<i64>,
+    /// Those of one project, by any of its spellings.
+    pub(super) name: Option<ProjectName>,
+}
+
+/// What a page is made of.
+#[derive(Debug, Clone)]
+pub(super) struct Page {
+    pub(super) scan: Scan,
+    /// The rows that are looked at.
+    pub(super) slice: Option<Slice>,
+    /// The most events in it.
+    pub(super) limit: usize,
+    /// Our last serial.
+    pub(super) last: Serial,
+    /// An event later than this ends the scan: none within `until` follows.
+    pub(super) end: Option<i64>,
+}
+
+/// A page being written.
+struct Writing {
+    encoder: Encoder,
+    scan: Scan,
+    left: usize,
+    end: Option<i64>,
+    stop: Stop,
+}
+
+/// Why no further row is looked at.
+enum Stop {
+    Not,
+    Full,
+    Ended,
+    TooWide(TooWide),
+}
+
+impl Scan {
+    /// Every event is in it: nothing has to be looked through.
+    pub(super) fn is_plain(&self) -> bool {
+        self.since.is_none() && self.until.is_none() && self.name.is_none()
+    }
+
+    fn has(&self, row: &EventRow<'_>) -> bool {
+        self.since.is_none_or(|since| row.time > since)
+            && self.until.is_none_or(|until| row.time <= until)
+            && self.name.as_ref().is_none_or(|name| ProjectName::parse(row.name).as_ref() == Ok(name))
+    }
+}
+
+/// `{events, next_cursor, has_more, last_serial}`.
+pub(super) fn page(journal: &Journal, page: Page, wide: bool) -> Pieces {
+    let mut encoder = Encoder::new(wide);
+    encoder.open_response();
+    encoder.open_struct();
+    encoder.open_member("events");
+    encoder.open_array();
+    let place = page.slice.map(Slice::start);
+    let journal = journal.clone();
+    written(encoder, (page, place), move |(page, place), encoder| {
+        let journal = journal.clone();
+        async move { some(&journal, page, place, encoder).await }
+    })
+}
+
+type State = (Page, Option<Place>);
+
+async fn some(
+    journal: &Journal,
+    mut page: Page,
+    place: Option<Place>,
+    mut encoder: Encoder,
+) -> Result<(Encoder, Option<State>), StreamError> {
+    let (Some(slice), Some(place)) = (page.slice, place) else {
+        close(&mut encoder, &page, false, journal.identity())?;
+        return Ok((encoder, None));
+    };
+    let writing = Writing { encoder, scan: page.scan, left: page.limit, end: page.end, stop: Stop::Not };
+    let read = journal.read_rows(slice, place, ROWS, writing, Writing::row).await?;
+    let writing = read.sink;
+    encoder = writing.encoder;
+    (page.scan, page.limit) = (writing.scan, writing.left);
+    let ended = match writing.stop {
+        Stop::TooWide(error) => return Err(error.into()),
+        Stop::Ended => true,
+        Stop::Full => false,
+        Stop::Not if read.next.is_some() => return Ok((encoder, Some((page, read.next)))),
+        Stop::Not => false,
+    };
+    close(&mut encoder, &page, !ended, journal.identity())?;
+    Ok((encoder, None))
+}
+
+impl Writing {
+    fn row(&mut self, row: &EventRow<'_>) -> ControlFlow<()> {
+        if self.end.is_some_and(|end| row.time > end) {
+            self.stop = Stop::Ended;
+            return ControlFlow::Break(());
+        }
+        self.scan.after = row.serial;
+        if !self.scan.has(row) {
+            return ControlFlow::Continue(());
+        }
+        if let Err(error) = event(&mut self.encoder, row, true) {
+            self.stop = Stop::TooWide(error);
+            return ControlFlow::Break(());
+        }
+        self.left -= 1;
+        if self.left == 0 {
+            self.stop = Stop::Full;
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn close(encoder: &mut Encoder, page: &Page, open: bool, identity: Identity) -> Result<(), TooWide> {
+    encoder.close_array();
+    encoder.close_member();
+    encoder.open_member("next_cursor");
+    encoder.string(&cursor::seal(&page.scan, identity));
+    encoder.close_member();
+    encoder.open_member("has_more");
+    encoder.boolean(open && page.scan.after < page.last);
+    encoder.close_member();
+    encoder.open_member("last_serial");
+    encoder.int(page.last.0)?;
+    encoder.close_member();
+    encoder.close_struct();
+    encoder.close_response();
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! The methods' limits.
+
+use std::time::Duration;
+
+use crate::journal::TimeRules;
+
+/// Bounds of the methods.
+#[derive(Debug, Clone)]
+pub struct RpcSettings {
+    /// The time within which a call is answered: in full, with a correct slice, or with a fault that says
+    /// when to come back. Default 4 s: the oldest clients wait for 5.
+    pub deadline: Duration,
+    /// The longest time that a caller may ask for with `?deadline=SECONDS`. Default 1 min: proxies on the way rarely
+    /// wait longer, and each waiting call holds a connection.
+    pub longest_deadline: Duration,
+    /// The deepest nesting of a call's elements. Default 64.
+    pub depth: usize,
+    /// The most rows in one answer, and the most that a limit may ask for. Default 50,000, as upstream's.
+    pub changelog_rows: usize,
+    /// The most events that a page with a filter looks through. Default 250,000, some 0.4 s; a page may be empty then,
+    /// and its cursor goes on.
+    pub page_rows: usize,
+    /// The most events that `changed_packages` and `updated_releases` look through. Default 1,000,000, two months of
+    /// upstream's: it bounds time (some 1.5 s) and memory (some 20 MB).
+    pub changed_rows: usize,
+    /// What is assumed of events' times. Defaults: they step back by a day at most, which costs up to a page of history
+    /// more (minutes are seen in upstream's, where a serial is taken before a commit; hours in the oldest, from its
+    /// clocks); a second is closed after 2 s (commits take less); 100,000 events of one second (some 27 MB) go out at
+    /// once.
+    pub times: TimeRules,
+    /// The most bytes of bulk answers that are kept in memory; half of it again may be on its way. Default 48 MiB: the
+    /// list of all names (12 MB, coded) and some thirty pages, coded.
+    pub memo_bytes: usize,
+    /// The most bytes of one of them. Default 24 MiB: a plain page of 50,000 events has 13.5 MB. Larger answers are
+    /// written anew for each caller.
+    pub memo_entry: usize,
+}
+
+impl Default for RpcSettings {
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_secs(4),
+            longest_deadline: Duration::from_mins(1),
+            depth: 64,
+            changelog_rows: 50_000,
+            page_rows: 250_000,
+            changed_rows: 1_000_000,
+            times: TimeRules {
+                step_back: Duration::from_hours(24),
+                settle: Duration::from_secs(2),
+                second_rows: 100_000,
+            },
+            memo_bytes: 48 << 20,
+            memo_entry: 24 << 20,
+        }
+    }
+}

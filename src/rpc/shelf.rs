@@ -1,0 +1,78 @@
+//! What is kept of answers, by recency.
+//!
+//! Not moka: it lets go of what it evicts some hundred accesses later, and until then the room would count as taken.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::flight::Flight;
+
+/// What an entry counts for at least, in units of room: its key and its tables. It bounds their number, too.
+const LEAST: u32 = 16;
+
+/// Flights by key; the least recently used go when they are too heavy together.
+pub(super) struct Shelf<K> {
+    inside: Mutex<Inside<K>>,
+    most: u64,
+}
+
+struct Inside<K> {
+    entries: HashMap<K, Entry>,
+    /// Counts uses.
+    clock: u64,
+}
+
+struct Entry {
+    flight: Arc<Flight>,
+    used: u64,
+}
+
+impl<K: Hash + Eq + Clone> Shelf<K> {
+    /// `most`: the room for all of them.
+    pub(super) fn new(most: u32) -> Self {
+        let inside = Inside { entries: HashMap::new(), clock: 0 };
+        Self { inside: Mutex::new(inside), most: u64::from(most) }
+    }
+
+    /// The flight of this key, or the one that `start` starts now.
+    pub(super) fn get_or(&self, key: &K, start: impl FnOnce() -> Option<Arc<Flight>>) -> Option<Arc<Flight>> {
+        let mut inside = self.lock();
+        inside.clock += 1;
+        let used = inside.clock;
+        // One that failed leaves by itself, unless its task died.
+        if let Some(entry) = inside.entries.get_mut(key).filter(|entry| !entry.flight.failed()) {
+            entry.used = used;
+            return Some(entry.flight.clone());
+        }
+        let flight = start()?;
+        inside.entries.insert(key.clone(), Entry { flight: flight.clone(), used });
+        Some(flight)
+    }
+
+    /// A flight has ended well: makes room for what it weighs now.
+    pub(super) fn settle(&self) {
+        let mut inside = self.lock();
+        while inside.weight() > self.most {
+            let oldest = inside.entries.iter().min_by_key(|(_, entry)| entry.used);
+            let Some(oldest) = oldest.map(|(key, _)| key.clone()) else { return };
+            inside.entries.remove(&oldest);
+        }
+    }
+
+    /// Takes a flight off that came to nothing.
+    pub(super) fn remove(&self, key: &K) {
+        self.lock().entries.remove(key);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inside<K>> {
+        // Entries come and go whole.
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K> Inside<K> {
+    fn weight(&self) -> u64 {
+        self.entries.values().map(|entry| u64::from(entry.flight.weight().max(LEAST))).sum()
+    }
+}

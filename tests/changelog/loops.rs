@@ -1,0 +1,195 @@
+//! Clients that loop: every event exactly once, whatever upstream does meanwhile.
+
+use std::time::Duration;
+
+use cheesewire::model::Serial;
+use cheesewire::sandbox::{Publication, Sandbox, SandboxSettings};
+use cheesewire::xmlrpc::Value;
+
+use super::{after, cell, is_later, object, row};
+use crate::support::{Relay, call, sandbox};
+
+/// What the story's client waited for, scaled down: its patience is shorter than upstream's answer, and the relay's
+/// deadline is shorter than both.
+const PATIENCE: Duration = Duration::from_millis(1500);
+const UPSTREAM: Duration = Duration::from_millis(1600);
+const SETTINGS: [&str; 2] = ["rpc.deadline=200ms", "follow.interval=50ms"];
+
+/// Small slices, each of which takes longer than any client waits.
+async fn slow() -> Sandbox {
+    let delays = vec![("changelog_since_serial".to_owned(), UPSTREAM)];
+    let settings = SandboxSettings { delays, changelog_rows: 2000, ..SandboxSettings::default() };
+    Sandbox::start(settings).await.unwrap()
+}
+
+/// A call by a client that gives up after its patience, and comes again when it is told to.
+async fn ask(relay: &Relay, method: &str, params: &[Value]) -> Value {
+    let persistent = async {
+        loop {
+            let called = tokio::time::timeout(PATIENCE, call(&relay.url, method, params)).await;
+            match called.expect("the client timed out") {
+                Ok(value) => return value,
+                Err(fault) => assert!(is_later(&fault), "{fault}"),
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), persistent).await.expect("it never came")
+}
+
+#[tokio::test]
+async fn who_loops_on_the_last_serial_never_times_out_and_misses_nothing() {
+    let sandbox = slow().await;
+    let relay = Relay::start(&sandbox.url(), &SETTINGS).await;
+    let (mut got, mut last) = (Vec::new(), 1);
+    loop {
+        let rows = ask(&relay, "changelog_since_serial", &[Value::Int(last)]).await;
+        let rows = rows.as_array().unwrap();
+        let Some(newest) = rows.last() else { break };
+        last = cell(newest, 4);
+        got.extend_from_slice(rows);
+    }
+    let expected: Vec<Value> = after(&sandbox, 0).iter().map(|event| row(event, true)).collect();
+    assert!(expected.len() > 5_000);
+    assert_eq!(got, expected);
+}
+
+#[tokio::test]
+async fn who_loops_on_the_last_time_gets_all_while_upstream_goes_on() {
+    let sandbox = slow().await;
+    let relay = Relay::start(&sandbox.url(), &SETTINGS).await;
+    let (mut got, mut last, mut calls) = (Vec::new(), 0, 0);
+    loop {
+        let rows = ask(&relay, "changelog", &[Value::Int(last), Value::Bool(true)]).await;
+        let rows = rows.as_array().unwrap();
+        let Some(newest) = rows.last() else { break };
+        last = cell(newest, 2);
+        got.extend_from_slice(rows);
+        calls += 1;
+        if calls < 4 {
+            // Some events in one second, while history is still on its way.
+            sandbox.publish(Publication::new(&format!("news-{calls}"), "1.0")).await.unwrap();
+        }
+    }
+    assert!(calls > 3, "history came in one piece");
+    let mut expected = after(&sandbox, 0);
+    expected.sort_by_key(|event| (event.time, event.serial));
+    let expected: Vec<Value> = expected.iter().map(|event| row(event, true)).collect();
+    assert_eq!(got, expected);
+}
+
+#[tokio::test]
+async fn who_loops_on_cursors_gets_every_event_once() {
+    let sandbox = slow().await;
+    let relay = Relay::start(&sandbox.url(), &SETTINGS).await;
+    let (mut got, mut query) = (Vec::new(), object(&[("since", Value::Int(0))]));
+    loop {
+        let page = ask(&relay, "changelog_page", &[query]).await;
+        let events = page.get("events").unwrap().as_array().unwrap();
+        got.extend_from_slice(events);
+        assert_eq!(page.get("last_serial"), Some(&Value::Int(sandbox.last_serial().0)));
+        if page.get("has_more") == Some(&Value::Bool(false)) {
+            break;
+        }
+        assert!(!events.is_empty(), "an empty page before the end");
+        query = object(&[("cursor", page.get("next_cursor").unwrap().clone())]);
+    }
+    let expected: Vec<Value> = after(&sandbox, 0).iter().map(|event| row(event, true)).collect();
+    assert_eq!(got, expected);
+}
+
+#[tokio::test]
+async fn a_limit_inside_one_second_loses_nothing() {
+    let sandbox = sandbox().await;
+    let relay = Relay::start(&sandbox.url(), &[]).await;
+    let (mut got, mut last, mut over) = (Vec::new(), 0, 0);
+    loop {
+        let params = [Value::Int(last), Value::Nil, Value::Int(3)];
+        let rows = call(&relay.url, "changelog", &params).await.unwrap();
+        let rows = rows.as_array().unwrap();
+        let Some(newest) = rows.last() else { break };
+        over += usize::from(rows.len() > 3);
+        last = cell(newest, 2);
+        got.extend_from_slice(rows);
+    }
+    let mut expected = after(&sandbox, 0);
+    expected.sort_by_key(|event| (event.time, event.serial));
+    let expected: Vec<Value> = expected.iter().map(|event| row(event, false)).collect();
+    assert_eq!(got.len(), expected.len());
+    assert_eq!(got, expected);
+    assert!(over > 0, "no second has more events than the limit");
+}
+
+#[tokio::test]
+async fn a_recent_time_does_not_fetch_all_of_history() {
+    let settings = SandboxSettings { changelog_rows: 100, ..SandboxSettings::default() };
+    let sandbox = Sandbox::start(settings).await.unwrap();
+    let relay = Relay::start(&sandbox.url(), &[]).await;
+    let all = after(&sandbox, 0);
+    let since = all[all.len() - 150].time;
+    let rows = call(&relay.url, "changelog", &[Value::Int(since), Value::Bool(true)]).await.unwrap();
+    let mut expected: Vec<_> = all.into_iter().filter(|event| event.time > since).collect();
+    expected.sort_by_key(|event| (event.time, event.serial));
+    let got = rows.as_array().unwrap();
+    let prefix: Vec<Value> = expected.iter().take(got.len()).map(|event| row(event, true)).collect();
+    assert!(!got.is_empty());
+    assert_eq!(got, prefix);
+    assert!(sandbox.requests().method("changelog_since_serial") < 60);
+}
+
+#[tokio::test]
+async fn pages_of_projects_join_to_the_list() {
+    let sandbox = sandbox().await;
+    let relay = Relay::start(&sandbox.url(), &[]).await;
+    let mut expected: Vec<(String, i64)> =
+        sandbox.projects().iter().map(|project| (project.name.clone(), project.last_serial.0)).collect();
+    let (mut got, mut next) = (Vec::new(), Value::from(""));
+    loop {
+        let query = object(&[("after", next), ("limit", Value::Int(5))]);
+        let page = call(&relay.url, "list_packages_page", &[query]).await.unwrap();
+        let packages = page.get("packages").unwrap().as_array().unwrap();
+        assert!(!packages.is_empty() && packages.len() <= 5);
+        got.extend(packages.iter().map(|pair| {
+            let pair = pair.as_array().unwrap();
+            (pair[0].as_str().unwrap().to_owned(), pair[1].as_int().unwrap())
+        }));
+        assert_eq!(page.get("last_serial"), Some(&Value::Int(sandbox.last_serial().0)));
+        next = page.get("next_after").unwrap().clone();
+        if page.get("has_more") == Some(&Value::Bool(false)) {
+            break;
+        }
+    }
+    expected.sort();
+    got.sort();
+    assert_eq!(got, expected);
+    let all = call(&relay.url, "list_packages_page", &[]).await.unwrap();
+    assert_eq!(all.get("packages").unwrap().as_array().unwrap().len(), expected.len());
+}
+
+#[tokio::test]
+async fn what_changed_comes_newest_first_and_once() {
+    let sandbox = sandbox().await;
+    let relay = Relay::start(&sandbox.url(), &[]).await;
+    let mut events = after(&sandbox, 0);
+    let since = events[events.len() / 2].time;
+    events.retain(|event| event.time > since);
+    events.sort_by_key(|event| std::cmp::Reverse((event.time, event.serial)));
+    let mut names: Vec<&str> = Vec::new();
+    let mut releases: Vec<[&str; 2]> = Vec::new();
+    for event in &events {
+        if !names.contains(&event.name.as_str()) {
+            names.push(&event.name);
+        }
+        let release = [event.name.as_str(), event.version.as_deref().unwrap_or("")];
+        if event.action == "new release" && !releases.contains(&release) {
+            releases.push(release);
+        }
+    }
+    let params = [Value::Int(since)];
+    assert_eq!(call(&relay.url, "changed_packages", &params).await.unwrap(), names.into_iter().collect());
+    let releases: Value = releases.into_iter().map(Value::from_iter).collect();
+    assert_eq!(call(&relay.url, "updated_releases", &params).await.unwrap(), releases);
+    let refused = Relay::start(&sandbox.url(), &["rpc.changed_rows=100"]).await;
+    let fault = call(&refused.url, "changed_packages", &params).await.unwrap_err();
+    assert!(fault.string.starts_with("ValueError: more than 100 events"), "{fault}");
+    assert_eq!(sandbox.last_serial(), Serial(after(&sandbox, 0).last().unwrap().serial.0));
+}
