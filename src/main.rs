@@ -3,11 +3,11 @@
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::anyhow;
 use cheesewire::cli::{self, Cli, Command};
 use cheesewire::config::{ConfigError, LogFormat, LogSettings};
 use clap::Parser as _;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -28,7 +28,8 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("cheesewire: {error:#}");
+            // Our errors name their cause in their own words; the chain would say it twice.
+            eprintln!("cheesewire: {error}");
             let wrong_configuration = error.is::<ConfigError>();
             ExitCode::from(if wrong_configuration { ConfigError::EXIT_CODE } else { 1 })
         }
@@ -56,13 +57,16 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| anyhow!("no runtime: {error}"))
 }
 
 /// A token that the first SIGTERM or SIGINT cancels; a second one ends the process at once.
 fn stop_signal() -> anyhow::Result<CancellationToken> {
-    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM can't be listened for")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT can't be listened for")?;
+    let mut terminate = listen("SIGTERM", SignalKind::terminate())?;
+    let mut interrupt = listen("SIGINT", SignalKind::interrupt())?;
     let stop = CancellationToken::new();
     let cancelled = stop.clone();
     tokio::spawn(async move {
@@ -85,8 +89,12 @@ fn stop_signal() -> anyhow::Result<CancellationToken> {
     Ok(stop)
 }
 
+fn listen(name: &str, kind: SignalKind) -> anyhow::Result<Signal> {
+    signal(kind).map_err(|error| anyhow!("{name} can't be listened for: {error}"))
+}
+
 fn logs(settings: &LogSettings) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&settings.filter).context("log.filter")?;
+    let filter = EnvFilter::try_new(&settings.filter).map_err(|error| anyhow!("log.filter: {error}"))?;
     // Colours are for people: in a file or a journal they are noise.
     let colours =
         std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());

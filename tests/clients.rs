@@ -109,3 +109,76 @@ print("all read")
     let said = run(Command::new("python3").args(["-c", script]).args(arguments)).await;
     assert_eq!(said, "all read\n");
 }
+
+/// Installs packages of real clients from the registry that this machine's pip uses.
+async fn fetch(bin: &Path, packages: &[&str]) {
+    run(Command::new(bin.join("pip")).args(["install", "--disable-pip-version-check"]).args(packages)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs python3 with venv, and fetches an old pip"]
+async fn a_pip_that_stops_at_pep_691s_name_for_metadata_installs() {
+    let (_sandbox, relay) = pair().await;
+    let folder = tempfile::tempdir().unwrap();
+    let bin = environment(folder.path(), "old").await;
+    // It stops at digests under `dist-info-metadata`, as PEP 691 has them, in any page of JSON.
+    fetch(&bin, &["pip==23.0.1"]).await;
+    let said = pip_install(&bin, &relay, "wire-top").await;
+    assert!(said.contains("Successfully installed") && said.contains("wire-core-1.1"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs python3 with venv, and fetches distlib"]
+async fn distlibs_locators_find_the_same_by_calls_by_json_and_by_links() {
+    let (_sandbox, relay) = pair().await;
+    let folder = tempfile::tempdir().unwrap();
+    let bin = environment(folder.path(), "distlib").await;
+    fetch(&bin, &["distlib==0.3.9"]).await;
+    let script = r#"
+import sys
+from distlib.locators import PyPIJSONLocator, PyPIRPCLocator, SimpleScrapingLocator
+base = sys.argv[1]
+calls, documents = PyPIRPCLocator(base + "pypi"), PyPIJSONLocator(base + "pypi")
+links = SimpleScrapingLocator(base + "simple/")
+assert len(calls.get_distribution_names()) == len(links.get_distribution_names()) > 30
+for name, version in [("wire-top", "2.0"), ("many-versions", "1.13.9"), ("Registered.Spelling_x", "1.1"), ("non-ascii", "1.0")]:
+    found = [locator.locate(name) for locator in (calls, documents, links)]
+    assert [one.version for one in found] == [version] * 3, (name, found)
+    called = found[0]
+    assert called.digest[0] == "sha256" and called.source_url.startswith(base + "packages/"), called.digest
+    # The same file has the same address, whichever way it was found.
+    assert found[2].source_url in set().union(*calls.get_project(name)["urls"].values()), name
+assert calls.locate("no-files") is None
+print("all located")
+"#;
+    let said = run(Command::new(bin.join("python")).args(["-c", script, &relay.url])).await;
+    assert_eq!(said, "all located\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs perl with RPC::XML, and the xmlrpc command of xmlrpc-c"]
+async fn clients_in_perl_and_c_read_the_answers() {
+    let (sandbox, relay) = pair().await;
+    let last = sandbox.last_serial().to_string();
+    // RPC::XML dies at an answer that is not strictly formed; it sends `<double>` unless told otherwise.
+    let script = r#"
+use strict; use warnings; use RPC::XML; use RPC::XML::Client;
+my $pypi = RPC::XML::Client->new("$ARGV[0]pypi");
+sub text { RPC::XML::string->new(shift) }
+sub ask { my $got = $pypi->send_request(@_); ref $got or die "$_[0]: $got"; $got }
+print ask("changelog_last_serial")->value, "\n";
+print scalar(@{ask("package_releases", "many-versions", RPC::XML::boolean->new(1))->value}), "\n";
+print ask("release_data", "wire-top", text("2.0"))->value->{name}, "\n";
+print ask("release_urls", "wire-top", text("2.0"))->value->[0]{upload_time} =~ /^\d{8}T\d\d:\d\d:\d\d$/ ? "a time\n" : "none\n";
+print ask("no_such_method")->code, "\n";
+"#;
+    let said = run(Command::new("perl").args(["-e", script, &relay.url])).await;
+    assert_eq!(said, format!("{last}\n140\nwire-top\na time\n-32601\n"));
+    let address = format!("{}RPC2", relay.url);
+    let said = run(Command::new("xmlrpc").args([address.as_str(), "changelog_last_serial"])).await;
+    assert!(said.contains(&format!("Integer: {last}")), "{said}");
+    let said = run(Command::new("xmlrpc").args([&address, "release_urls", "s/wire-top", "s/2.0"])).await;
+    assert!(said.contains("'packagetype'") && said.contains("String: 'sdist'"), "{said}");
+    let said = run(Command::new("xmlrpc").args([&address, "list_packages_with_serial"])).await;
+    assert!(said.contains("'Registered.Spelling_x'"), "{said}");
+}

@@ -16,6 +16,7 @@ mod journal;
 mod kill;
 mod methods;
 mod process;
+mod promises;
 mod readme;
 mod restart;
 mod sandbox;

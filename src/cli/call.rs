@@ -1,6 +1,6 @@
 //! `cheesewire call METHOD [ARG…]`: a small XML-RPC client that prints JSON.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 
 use clap::Args;
 use url::Url;
@@ -69,8 +69,11 @@ pub async fn run(args: CallArgs) -> Result<(), CallError> {
     };
     let upstream = Upstream::new(UpstreamSettings::new(server.clone())).map_err(failed)?;
     let answer = upstream.call(&args.method, &values).await.map_err(failed)?;
-    writeln!(std::io::stdout().lock(), "{:#}", answer.to_json())?;
-    Ok(())
+    match writeln!(std::io::stdout().lock(), "{:#}", answer.to_json()) {
+        // `| head` has seen enough: that is no failure.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        printed => Ok(printed?),
+    }
 }
 
 /// The server's base: old configurations name the address of calls itself.
