@@ -239,7 +239,7 @@ async fn a_relay_that_stops_ends_its_feeds_with_a_word() {
 /// A journal that knows this many events from serial 1 on.
 async fn journal(folder: &tempfile::TempDir, events: i64) -> Journal {
     let journal = Journal::open(folder.path(), JournalSettings::default()).await.unwrap();
-    journal.set_upkeep(Upkeep::Polled { head: std::time::Duration::from_secs(60) });
+    journal.set_upkeep(Upkeep::Polled { head: std::time::Duration::from_mins(1) });
     journal.seed(vec![("a".to_owned(), Some(Serial(0)))], Serial(0)).await.unwrap();
     let event = |serial| Event {
         serial: Serial(serial),
