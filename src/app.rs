@@ -172,6 +172,11 @@ fn state(
                 "failures": status.failures,
                 "last_error": status.last_error,
                 "behind": status.upstream_behind,
+                "listings": status.listings,
+            },
+            "history": {
+                "missing_serials": status.history_missing,
+                "last_error": status.history_error,
             },
         })
     })

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 pub use source::Sources;
 
 use crate::blob::StoreSettings;
-use crate::follow::FollowSettings;
+use crate::follow::{FollowSettings, History, Source};
 use crate::http::HttpSettings;
 use crate::index::IndexSettings;
 use crate::journal::JournalSettings;
@@ -87,6 +87,42 @@ impl Setting for LogFormat {
         match self {
             Self::Text => "text".to_owned(),
             Self::Json => "json".to_owned(),
+        }
+    }
+}
+
+impl Setting for Source {
+    const EXPECTED: &'static str = "auto, changelog or listings";
+    fn read(text: &str) -> Option<Self> {
+        match text {
+            "auto" => Some(Self::Auto),
+            "changelog" => Some(Self::Changelog),
+            "listings" => Some(Self::Listings),
+            _ => None,
+        }
+    }
+    fn write(&self) -> String {
+        match self {
+            Self::Auto => "auto".to_owned(),
+            Self::Changelog => "changelog".to_owned(),
+            Self::Listings => "listings".to_owned(),
+        }
+    }
+}
+
+impl Setting for History {
+    const EXPECTED: &'static str = "none or all";
+    fn read(text: &str) -> Option<Self> {
+        match text {
+            "none" => Some(Self::None),
+            "all" => Some(Self::All),
+            _ => None,
+        }
+    }
+    fn write(&self) -> String {
+        match self {
+            Self::None => "none".to_owned(),
+            Self::All => "all".to_owned(),
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Following an index: what the journal knows when, and what upstream is asked for it.
 
+mod budget;
 mod demand;
+mod history;
+mod listings;
 mod odd;
 mod polls;
 

@@ -258,6 +258,42 @@ fn follow(reader: &mut Reader) -> FollowSettings {
         "A poll that brings so many events is followed by the next at once.",
     );
     reader.set(
+        "follow.source",
+        &mut follow.source,
+        "Where events come from: changelog, listings (compared with each other), or auto: the changelog, and listings \
+         as long as upstream has no XML-RPC.",
+    );
+    reader.set(
+        "follow.history",
+        &mut follow.history,
+        "What happened before the first start: none, or all to fetch it in the background, some 12 minutes of PyPI's.",
+    );
+    reader.set(
+        "follow.calls_retry",
+        &mut follow.calls_retry,
+        "How long an upstream without XML-RPC is believed to have none.",
+    );
+    reader.set(
+        "follow.listing_interval",
+        &mut follow.listing_interval,
+        "From one comparison of listings to the next.",
+    );
+    reader.set(
+        "follow.small_index",
+        &mut follow.small_index,
+        "If listings are compared and have at most so many projects, each page is looked at once in advance.",
+    );
+    reader.set(
+        "follow.pages_at_once",
+        &mut follow.pages_at_once,
+        "Pages of changed projects that a comparison fetches at once.",
+    );
+    reader.set(
+        "follow.page_attempts",
+        &mut follow.page_attempts,
+        "How often a page is asked for that is older than its listing says, or fails.",
+    );
+    reader.set(
         "follow.listing_lifetime",
         &mut follow.listing_lifetime,
         "Without polling, how long a listing of all projects is believed.",

@@ -28,8 +28,17 @@ pub(super) enum FollowError {
         /// Upstream's last serial now.
         last: Serial,
     },
+    /// Upstream's: it has no XML-RPC, so what happened before its listings were compared cannot be had.
+    #[error("upstream has no XML-RPC, and its listings do not tell what happened before the first")]
+    NoCalls {
+        /// When it will be looked for again.
+        retry: Duration,
+    },
+    /// Upstream's: it has neither XML-RPC nor serials.
+    #[error("upstream has no XML-RPC and its listing has no serials: it does not tell what changes")]
+    NoSerials,
     /// Upstream's listing of all projects could not be had so far; the poller goes on trying.
-    #[error("upstream's listing of projects has not come yet")]
+    #[error("upstream's listing of projects could not be had so far")]
     NoListing,
 }
 
@@ -38,7 +47,11 @@ impl FollowError {
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Upstream(error) => error.retry_after(),
-            Self::Journal(_) | Self::Lost { .. } | Self::NoListing => None,
+            Self::Journal(_)
+            | Self::Lost { .. }
+            | Self::NoCalls { .. }
+            | Self::NoSerials
+            | Self::NoListing => None,
         }
     }
 
@@ -46,13 +59,23 @@ impl FollowError {
     pub(super) fn needs_a_hand(&self) -> bool {
         match self {
             Self::Journal(error) => !error.retry_helps(),
-            Self::Upstream(_) | Self::Lost { .. } | Self::NoListing => false,
+            Self::Upstream(_)
+            | Self::Lost { .. }
+            | Self::NoCalls { .. }
+            | Self::NoSerials
+            | Self::NoListing => false,
         }
     }
 
     /// What the callers who wait are told.
     pub(super) fn for_callers(&self) -> WantError {
-        WantError { reason: self.to_string(), retry: self.retry_after().unwrap_or(LATER) }
+        let retry = match self {
+            Self::NoCalls { retry } => *retry,
+            Self::Upstream(_) | Self::Journal(_) | Self::Lost { .. } | Self::NoSerials | Self::NoListing => {
+                self.retry_after().unwrap_or(LATER)
+            }
+        };
+        WantError { reason: self.to_string(), retry }
     }
 
     /// The word for metrics.
@@ -72,6 +95,8 @@ impl FollowError {
             ) => "upstream",
             Self::Journal(_) => "journal",
             Self::Lost { .. } => "lost",
+            Self::NoCalls { .. } => "no_calls",
+            Self::NoSerials => "no_serials",
             Self::NoListing => "no_listing",
         }
     }

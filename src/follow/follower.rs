@@ -1,10 +1,15 @@
 //! The task that follows upstream.
 
-use tokio::sync::watch;
+use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
+
+use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{FollowError, FollowSettings, FollowStatus};
-use crate::journal::{Journal, Upkeep};
+use super::calls::Calls;
+use super::{FollowError, FollowSettings, FollowStatus, History, Source};
+use crate::journal::Journal;
+use crate::model::{Event, ProjectName, Serial};
 use crate::upstream::Upstream;
 
 /// What polls and callers' questions share.
@@ -13,12 +18,19 @@ pub(super) struct Follower {
     pub(super) upstream: Upstream,
     pub(super) settings: FollowSettings,
     pub(super) status: watch::Sender<FollowStatus>,
+    pub(super) calls: Calls,
+    /// The validator of the last listing whose changes are all kept.
+    pub(super) listed: Mutex<Option<String>>,
+    /// The pages of a small index were looked at for what they are before anything changes.
+    pub(super) sighted: AtomicBool,
+    /// How often a changed project's page failed since the last comparison that came to its end.
+    pub(super) doubts: Mutex<HashMap<ProjectName, usize>>,
 }
 
 /// Keeps `journal` current until `cancel`: polls if the settings say so, and always asks upstream what callers
 /// need. It stops at once: what is being written is still written whole, and what is being asked is given up.
 ///
-/// Polls and questions run beside each other in one task; the upstream budget puts their calls in a row.
+/// Polls, questions and history run beside each other in one task; the upstream budget puts their calls in a row.
 pub async fn run(
     journal: Journal,
     upstream: Upstream,
@@ -26,37 +38,73 @@ pub async fn run(
     status: watch::Sender<FollowStatus>,
     cancel: CancellationToken,
 ) {
-    let upkeep = if settings.follow {
-        Upkeep::Polled { head: settings.head_lifetime }
-    } else {
-        Upkeep::OnDemand { head: settings.interval, projects: settings.listing_lifetime }
+    let follower = Follower {
+        journal,
+        upstream,
+        settings,
+        status,
+        calls: Calls::default(),
+        listed: Mutex::default(),
+        sighted: AtomicBool::default(),
+        doubts: Mutex::default(),
     };
-    journal.set_upkeep(upkeep);
-    let follower = Follower { journal, upstream, settings, status };
+    follower.by_listings(follower.settings.source == Source::Listings);
     let work = async {
-        if follower.settings.follow {
-            tokio::join!(follower.poll_for_ever(), follower.serve_for_ever());
-        } else {
-            follower.serve_for_ever().await;
-        }
+        let polls = async {
+            if follower.settings.follow {
+                follower.poll_for_ever().await;
+            }
+        };
+        let history = async {
+            if follower.settings.history == History::All {
+                follower.fill_for_ever().await;
+            }
+        };
+        tokio::join!(polls, follower.serve_for_ever(), history);
     };
     cancel.run_until_cancelled(work).await;
 }
 
 impl Follower {
-    /// Fills the project table from upstream's listing.
-    pub(super) async fn list(&self) -> Result<(), FollowError> {
+    /// Fills the project table from upstream's listing; tells the serial that it is as new as.
+    pub(super) async fn list(&self) -> Result<Serial, FollowError> {
         let listing = self.upstream.listing().await?;
         let newest = listing.projects.iter().filter_map(|project| project.serial).max();
-        // Without its own serial a listing is at least as new as its newest project. One without any serial (HTML
-        // of an old server) is taken for current: there is nothing better.
-        let last_serial = match listing.last_serial.or(newest) {
-            Some(serial) => serial,
-            None => self.upstream.changelog_last_serial().await?,
+        // Without its own serial a listing is at least as new as its newest project. One whose projects have none
+        // (HTML of an old server) cannot be followed without XML-RPC, so that is asked first.
+        let last_serial = match newest {
+            Some(newest) => listing.last_serial.unwrap_or(newest),
+            None if self.no_calls().is_some() => return Err(FollowError::NoSerials),
+            None => match self.named_last_serial().await {
+                Err(FollowError::NoCalls { .. }) => return Err(FollowError::NoSerials),
+                named => listing.last_serial.unwrap_or(named?),
+            },
         };
         let projects = listing.projects.into_iter().map(|project| (project.name, project.serial)).collect();
         self.journal.seed(projects, last_serial).await?;
+        self.journal.note_listed_at(listing.taken).await?;
+        *self.listed.lock().await = listing.etag;
         tracing::info!(%last_serial, "the projects were filled from upstream's listing");
+        Ok(last_serial)
+    }
+
+    /// Keeps what upstream gave for "since `since`", whose last row is `last`.
+    pub(super) async fn keep(
+        &self,
+        events: Vec<Event>,
+        since: Serial,
+        last: Serial,
+    ) -> Result<(), FollowError> {
+        let added = self.journal.append(events, since, last).await?.added;
+        self.status.send_if_modified(|status| {
+            status.events += added;
+            added > 0
+        });
         Ok(())
+    }
+
+    /// Upstream's last serial, by XML-RPC.
+    pub(super) async fn named_last_serial(&self) -> Result<Serial, FollowError> {
+        self.upstream.changelog_last_serial().await.map_err(|error| self.judge(error))
     }
 }

@@ -1,7 +1,25 @@
-//! Keeps the journal current: the first listing, polls, and the slices that answers turn out to need.
+//! Keeps the journal current: the first listing, polls, the slices that answers turn out to need, and history.
+//!
+//! What upstream sends is not always what it should be. The rules, each with its test in `tests/follow/`:
+//!
+//! | upstream | then |
+//! |---|---|
+//! | gives rows out of order | they are sorted: serials decide, not places |
+//! | repeats rows, within an answer or from an earlier one | they are counted and kept once |
+//! | leaves gaps between serials | what lies between two rows of one answer is known to be empty; so is what lies between the last row and the last serial, if upstream names that first and then has no rows. Beyond the last row nothing is assumed |
+//! | changes a row that it gave before | the first stays, the change is counted and logged: consumers have read it |
+//! | sends a row without a name | it is skipped, counted and logged; the cursor moves past its serial |
+//! | sends a row of another shape | it is skipped, counted and logged. A page with not one readable serial is an error, and nothing moves |
+//! | sends rows at or before the serial asked for | they are left out: they are neither news nor progress |
+//! | restores an older copy (its last serial goes back) | our head stays, which is said once; polls bring news again when it has passed us. What it has lost is a fault, never "nothing happened" |
+//! | asks to wait (rate limit) | nobody asks anything until then; callers get the journal's answer, or ours that says when to come back |
+//! | has no XML-RPC (405, 404, 410, 501, or a removal fault) | its listings are compared instead, and a day later XML-RPC is tried again; see `derive` |
 
+mod calls;
+mod derive;
 mod error;
 mod follower;
+mod history;
 mod poll;
 mod serve;
 mod settings;
@@ -9,5 +27,5 @@ mod status;
 
 use error::FollowError;
 pub use follower::run;
-pub use settings::FollowSettings;
+pub use settings::{FollowSettings, History, Source};
 pub use status::FollowStatus;

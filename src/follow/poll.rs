@@ -6,14 +6,14 @@ use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::{Instant, sleep};
 
 use super::follower::Follower;
-use super::{FollowError, FollowSettings, FollowStatus};
+use super::{FollowError, FollowSettings};
 use crate::journal::Asked;
 use crate::model::Serial;
 use crate::upstream::UpstreamError;
 
 /// How far a poll came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Polled {
+pub(super) enum Polled {
     /// There is nothing more for now.
     Current,
     /// There is more.
@@ -41,10 +41,15 @@ impl Follower {
             metrics::gauge!("cheesewire_follow_lag_seconds").set(current_at.elapsed().as_secs_f64());
             match polled {
                 Ok(more) => {
-                    self.status.send_modify(FollowStatus::succeeded);
+                    self.status.send_modify(|status| {
+                        status.succeeded();
+                        status.current = more == Polled::Current;
+                    });
                     waits = self::waits(&self.settings);
                     if more == Polled::Current {
-                        sleep(self.settings.interval).await;
+                        let listings = self.no_calls().is_some();
+                        let (polls, comparisons) = (self.settings.interval, self.settings.listing_interval);
+                        sleep(if listings { comparisons } else { polls }).await;
                     }
                 }
                 Err(error) => {
@@ -67,21 +72,38 @@ impl Follower {
             // The listing may be half an hour old.
             return Ok(Polled::More);
         };
-        let slice = self.upstream.changelog_since(since).await?;
+        if self.no_calls().is_some() {
+            return self.compare_listings(since).await;
+        }
+        match self.poll_changelog(since).await {
+            Err(FollowError::NoCalls { .. }) => self.compare_listings(since).await,
+            polled => polled,
+        }
+    }
+
+    async fn poll_changelog(&self, since: Serial) -> Result<Polled, FollowError> {
+        let slice = self.upstream.changelog_since(since).await.map_err(|error| self.judge(error))?;
+        self.calls_live();
         let full = slice.rows >= self.settings.full_page;
         // Rows at or before `since` only: upstream repeats itself, which is no news and no progress.
         let Some(last) = slice.last.filter(|&last| last > since) else {
             self.compare_heads(since).await?;
             return Ok(Polled::Current);
         };
-        self.journal.append(slice.events, since, last).await?;
+        self.keep(slice.events, since, last).await?;
         Ok(if full { Polled::More } else { Polled::Current })
     }
 
     /// After a poll without news: is it that nothing happened, or was upstream restored from an older copy? Then
     /// our own head stays, and polls bring news again when upstream has passed it.
     async fn compare_heads(&self, ours: Serial) -> Result<(), FollowError> {
-        let theirs = self.upstream.changelog_last_serial().await?;
+        let theirs = self.named_last_serial().await?;
+        self.tell_if_behind(ours, theirs);
+        Ok(())
+    }
+
+    /// Says it once when upstream falls behind us, and once when it no longer is.
+    pub(super) fn tell_if_behind(&self, ours: Serial, theirs: Serial) {
         let behind = (theirs < ours).then_some(theirs);
         let news = self.status.send_if_modified(|status| {
             let news = status.upstream_behind.is_some() != behind.is_some();
@@ -93,23 +115,25 @@ impl Follower {
         } else if news {
             tracing::info!(%ours, %theirs, "upstream's last serial is no longer behind ours");
         }
-        Ok(())
     }
 }
 
-fn waits(settings: &FollowSettings) -> ExponentialBackoff {
+pub(super) fn waits(settings: &FollowSettings) -> ExponentialBackoff {
     let builder = ExponentialBuilder::default().with_factor(2.0).with_jitter().without_max_times();
     builder.with_min_delay(settings.shortest_wait).with_max_delay(settings.longest_wait).build()
 }
 
 /// Upstream's own hint if it has to be waited for, else the growing wait.
-fn wait_after(error: &FollowError, waits: &mut ExponentialBackoff, longest: Duration) -> Duration {
+pub(super) fn wait_after(error: &FollowError, waits: &mut ExponentialBackoff, longest: Duration) -> Duration {
     let growing = waits.next().unwrap_or(longest);
     match error {
         FollowError::Upstream(UpstreamError::Limited { retry }) => growing.max(*retry),
+        // Nothing to ask until then.
+        FollowError::NoCalls { retry } => *retry,
         FollowError::Upstream(_)
         | FollowError::Journal(_)
         | FollowError::Lost { .. }
+        | FollowError::NoSerials
         | FollowError::NoListing => growing,
     }
 }

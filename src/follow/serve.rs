@@ -55,7 +55,7 @@ impl Follower {
             Want::Projects if self.journal.projects_known().is_ok() => Ok(()),
             Want::LastSerial | Want::Projects if self.settings.follow => self.await_listing().await,
             Want::LastSerial => self.hear().await.map(|_| ()),
-            Want::Projects => self.list().await,
+            Want::Projects => self.list().await.map(|_| ()),
         }
     }
 
@@ -70,6 +70,20 @@ impl Follower {
         }
     }
 
+    /// Without XML-RPC only a comparison of listings brings news, and those are the poller's. One is under way if
+    /// the last is older than they may be.
+    async fn await_comparison(&self) -> Result<(), FollowError> {
+        let mut status = self.status.subscribe();
+        while !self.journal.head_is_current() {
+            if status.borrow_and_update().failures > 0 {
+                return Err(FollowError::NoListing);
+            }
+            // Its sender is ours.
+            let _ = status.changed().await;
+        }
+        Ok(())
+    }
+
     /// Fetches the events after `since`: one slice, whatever upstream gives.
     ///
     /// Rows cover up to the last of them, never further: upstream may have cut its answer anywhere (WIRE.md
@@ -79,6 +93,9 @@ impl Follower {
         // that are no serial of anybody's.
         let mut named = None;
         if Some(since) >= self.journal.last_serial() {
+            if self.settings.follow && self.no_calls().is_some() {
+                return self.await_comparison().await;
+            }
             let asked = Asked::now();
             let last = self.hear().await?;
             if last <= since {
@@ -86,6 +103,9 @@ impl Follower {
                 return Ok(());
             }
             named = Some((last, asked));
+        }
+        if let Some(error) = self.no_calls() {
+            return Err(error);
         }
         if self.fetch_rows(since).await? {
             if let Some((last, asked)) = named {
@@ -120,22 +140,30 @@ impl Follower {
         }
     }
 
-    /// Asks for upstream's last serial, and tells the journal if nobody polls.
+    /// Asks for upstream's last serial, and tells the journal if nobody polls. Without XML-RPC its listing tells.
     async fn hear(&self) -> Result<Serial, FollowError> {
-        let asked = Asked::now();
-        let last = self.upstream.changelog_last_serial().await?;
-        if !self.settings.follow {
-            self.journal.heard_last_serial(last).await?;
-            self.journal.caught_up(asked);
+        if self.settings.follow {
+            return self.named_last_serial().await;
         }
+        let asked = Asked::now();
+        let named = match self.no_calls() {
+            Some(error) => Err(error),
+            None => self.named_last_serial().await,
+        };
+        let last = match named {
+            Err(FollowError::NoCalls { .. }) => self.list().await?,
+            named => named?,
+        };
+        self.journal.heard_last_serial(last).await?;
+        self.journal.caught_up(asked);
         Ok(last)
     }
 
     /// Whether upstream had rows.
     async fn fetch_rows(&self, since: Serial) -> Result<bool, FollowError> {
-        let slice = self.upstream.changelog_since(since).await?;
+        let slice = self.upstream.changelog_since(since).await.map_err(|error| self.judge(error))?;
         let Some(last) = slice.last.filter(|&last| last > since) else { return Ok(false) };
-        self.journal.append(slice.events, since, last).await?;
+        self.keep(slice.events, since, last).await?;
         Ok(true)
     }
 }

@@ -16,6 +16,16 @@ pub struct FollowStatus {
     pub failures: u32,
     /// Upstream's last serial, if that went back behind ours: it was restored from an older copy.
     pub upstream_behind: Option<Serial>,
+    /// The last poll found that there is nothing more for now.
+    pub current: bool,
+    /// New events kept since the start.
+    pub events: u64,
+    /// Upstream has no XML-RPC: events come from comparing its listings.
+    pub listings: bool,
+    /// Serials before our head that are not known; `None` if history is not fetched.
+    pub history_missing: Option<i64>,
+    /// Why history does not come at the moment.
+    pub history_error: Option<String>,
 }
 
 impl FollowStatus {

@@ -63,7 +63,11 @@ impl Journal {
     }
 }
 
-fn keep(connection: &Connection, events: &[Event], appended: &mut Appended) -> rusqlite::Result<()> {
+pub(super) fn keep(
+    connection: &Connection,
+    events: &[Event],
+    appended: &mut Appended,
+) -> rusqlite::Result<()> {
     let mut names = HashMap::new();
     let mut verbs = HashMap::new();
     let sql = "INSERT INTO events (serial, name, version, time, verb, object) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \

@@ -6,6 +6,8 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 pub(super) const PROJECTS_SERIAL: &str = "projects_serial";
 /// The highest serial that upstream ever told us.
 pub(super) const HEARD_SERIAL: &str = "heard_serial";
+/// Unix seconds by upstream's clock: the last listing whose changes are all events.
+pub(super) const LISTED_AT: &str = "listed_at";
 /// What the kept documents weigh; kept right by triggers.
 pub(super) const DOCUMENTS_BYTES: &str = "documents_bytes";
 

@@ -196,6 +196,12 @@ impl Journal {
         self.known_ref().lock().projects
     }
 
+    /// Whether upstream said recently that there is nothing beyond our last serial, so that "nothing happened since"
+    /// may be said.
+    pub fn head_is_current(&self) -> bool {
+        self.known_ref().current().is_some_and(|head| head.current)
+    }
+
     /// Notes that upstream, asked then, had nothing beyond our last serial.
     pub fn caught_up(&self, asked: Asked) {
         self.known_ref().update(|inside| inside.caught_up = Some(asked));

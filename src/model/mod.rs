@@ -16,4 +16,4 @@ pub use file::{FileKind, FileNameError, wheel_tag};
 pub use name::{NameError, ProjectName};
 pub use path::{FilePath, PathError};
 pub use stamp::Stamp;
-pub use version::{latest, newest_first};
+pub use version::{latest, newest_first, same_version};

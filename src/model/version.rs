@@ -19,6 +19,11 @@ pub fn latest<'a>(versions: impl IntoIterator<Item = &'a str>) -> Option<&'a str
     })
 }
 
+/// Whether two spellings are the same version by PEP 440, or the same text.
+pub fn same_version(a: &str, b: &str) -> bool {
+    Key::of(a) == Key::of(b)
+}
+
 #[derive(PartialEq, Eq)]
 struct Key(Result<Version, String>);
 

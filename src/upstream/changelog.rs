@@ -1,10 +1,11 @@
 //! Rows of upstream's changelog → events. What cannot be read is left out, and the rest goes on (promise 5).
 
-use tokio::task::spawn_blocking;
+use bytes::Bytes;
 
+use super::client::ANSWER_LIMITS;
 use super::{Upstream, UpstreamError};
 use crate::model::{Event, Serial};
-use crate::xmlrpc::Value;
+use crate::xmlrpc::{Value, decode_items, encode_call};
 
 const CHANGELOG: &str = "changelog_since_serial";
 const LAST_SERIAL: &str = "changelog_last_serial";
@@ -25,11 +26,25 @@ impl Upstream {
     /// name and rows of another shape are skipped, counted and logged; if there are rows but not one has a
     /// serial, the whole is an error.
     pub async fn changelog_since(&self, since: Serial) -> Result<Slice, UpstreamError> {
-        let answer = self.call(CHANGELOG, &[Value::Int(since.0)]).await?;
-        // 50,000 rows take some 20 ms.
-        spawn_blocking(move || Slice::read(answer))
-            .await
-            .unwrap_or_else(|_| Err(odd("rows that stopped their reader")))
+        let call = question(since)?;
+        self.transport.throttle.turn().await?;
+        self.slice(call).await
+    }
+
+    /// The same when nobody else has anything to ask: for history that nobody waits for.
+    pub async fn changelog_when_idle(&self, since: Serial) -> Result<Slice, UpstreamError> {
+        let call = question(since)?;
+        self.transport.throttle.idle_turn().await;
+        self.slice(call).await
+    }
+
+    async fn slice(&self, call: Bytes) -> Result<Slice, UpstreamError> {
+        let read = |answer: &[u8]| {
+            let mut slice = Reading::default();
+            let rows = decode_items(answer, ANSWER_LIMITS, |row| slice.row(row))?;
+            Ok(rows.map(|rows| slice.finish(rows)))
+        };
+        self.send_call(call, read).await?
     }
 
     /// The serial of upstream's newest event.
@@ -52,29 +67,46 @@ enum Odd {
     Shapeless,
 }
 
-impl Slice {
-    /// Reads `[[name, version|nil, timestamp, action, serial] …]` (WIRE.md section 4).
-    fn read(answer: Value) -> Result<Self, UpstreamError> {
-        let Value::Array(rows) = answer else { return Err(odd("something other than an array")) };
-        let mut slice = Self { rows: rows.len(), ..Self::default() };
-        let (mut nameless, mut shapeless) = (0_u64, 0_u64);
-        for row in rows {
-            let serial = match event(row) {
-                Ok(event) => {
-                    let serial = event.serial;
-                    slice.events.push(event);
-                    serial
-                }
-                Err(Odd::Nameless(serial)) => {
-                    nameless += 1;
-                    serial
-                }
-                Err(Odd::Shapeless) => {
-                    shapeless += 1;
-                    continue;
-                }
-            };
-            slice.last = slice.last.max(Some(serial));
+fn question(since: Serial) -> Result<Bytes, UpstreamError> {
+    encode_call(CHANGELOG, &[Value::Int(since.0)])
+        .map_err(|_| UpstreamError::Settings("a serial that XML-RPC has no word for"))
+}
+
+/// A slice while its rows come.
+#[derive(Default)]
+struct Reading {
+    slice: Slice,
+    nameless: u64,
+    shapeless: u64,
+}
+
+impl Reading {
+    /// Takes `[name, version|nil, timestamp, action, serial]` (WIRE.md section 4).
+    fn row(&mut self, row: Value) {
+        self.slice.rows += 1;
+        let serial = match event(row) {
+            Ok(event) => {
+                let serial = event.serial;
+                self.slice.events.push(event);
+                serial
+            }
+            Err(Odd::Nameless(serial)) => {
+                self.nameless += 1;
+                serial
+            }
+            Err(Odd::Shapeless) => {
+                self.shapeless += 1;
+                return;
+            }
+        };
+        self.slice.last = self.slice.last.max(Some(serial));
+    }
+
+    /// `array`: the answer was one.
+    fn finish(self, array: bool) -> Result<Slice, UpstreamError> {
+        let Self { slice, nameless, shapeless } = self;
+        if !array {
+            return Err(odd("something other than an array"));
         }
         if nameless + shapeless > 0 {
             tracing::warn!(nameless, shapeless, "upstream's changelog has rows that are no events; skipped");
@@ -115,6 +147,14 @@ fn event(row: Value) -> Result<Event, Odd> {
 mod tests {
     use super::*;
 
+    fn read(rows: Vec<Value>) -> Result<Slice, UpstreamError> {
+        let mut reading = Reading::default();
+        for row in rows {
+            reading.row(row);
+        }
+        reading.finish(true)
+    }
+
     fn row(name: Value, version: Value, serial: i64) -> Value {
         Value::Array(vec![name, version, 7.into(), "create".into(), serial.into()])
     }
@@ -130,7 +170,7 @@ mod tests {
             row(Value::Nil, Value::Nil, 5),
             row("".into(), Value::Nil, 4),
         ];
-        let slice = Slice::read(Value::Array(rows)).unwrap();
+        let slice = read(rows).unwrap();
         let event =
             Event { serial: Serial(3), name: "a".into(), version: None, time: 7, action: "create".into() };
         assert_eq!(slice, Slice { events: vec![event], last: Some(Serial(5)), rows: 6 });
@@ -138,8 +178,8 @@ mod tests {
 
     #[test]
     fn a_page_of_which_nothing_can_be_read_is_no_empty_page() {
-        assert!(Slice::read(Value::Array(vec![Value::Nil])).is_err());
-        assert!(Slice::read(Value::Nil).is_err());
-        assert_eq!(Slice::read(Value::Array(vec![])).unwrap(), Slice::default());
+        assert!(read(vec![Value::Nil]).is_err());
+        assert!(Reading::default().finish(false).is_err());
+        assert_eq!(read(vec![]).unwrap(), Slice::default());
     }
 }

@@ -11,7 +11,7 @@ use super::throttle::{silence_of, silence_of_header};
 use super::transport::{Kind, Shared, Transport, header, media_type, read, send};
 use super::{UpstreamError, UpstreamSettings};
 use crate::model::{ProjectName, Serial};
-use crate::xmlrpc::{Limits, Value, decode_response, encode_call};
+use crate::xmlrpc::{DecodeError, Fault, Limits, Value, decode_response, encode_call};
 
 /// JSON preferred, HTML read as well, in the words that pip uses.
 pub(super) const ACCEPT_SIMPLE: &str = "application/vnd.pypi.simple.v1+json, \
@@ -21,7 +21,10 @@ pub(super) const SIMPLE_JSON: &str = "application/vnd.pypi.simple.v1+json";
 /// The media types of a simple page.
 pub(super) const SIMPLE_TYPES: [&str; 3] = [SIMPLE_JSON, "application/vnd.pypi.simple.v1+html", "text/html"];
 /// Nesting of an XML-RPC answer: upstream's deepest, a struct in an array, has about 10.
-const ANSWER_LIMITS: Limits = Limits { depth: 64 };
+pub(super) const ANSWER_LIMITS: Limits = Limits { depth: 64 };
+
+/// What reading an answer comes to.
+pub(super) type Decoded<T> = Result<Result<T, Fault>, DecodeError>;
 
 /// The door. Clones share connections and the budget.
 #[derive(Debug, Clone)]
@@ -65,10 +68,23 @@ impl Upstream {
         let body = encode_call(method, params)
             .map_err(|_| UpstreamError::Settings("a parameter that XML-RPC has no word for"))?;
         self.transport.throttle.turn().await?;
-        self.transport.timed(Kind::Call, self.exchange(body), |_| "fresh").await
+        self.send_call(body, |answer| decode_response(answer, ANSWER_LIMITS)).await
     }
 
-    async fn exchange(&self, body: Bytes) -> Result<Value, UpstreamError> {
+    /// Sends a call whose turn it is, and reads the answer with `decode`.
+    pub(super) async fn send_call<T: Send + 'static>(
+        &self,
+        body: Bytes,
+        decode: impl FnOnce(&[u8]) -> Decoded<T> + Send + 'static,
+    ) -> Result<T, UpstreamError> {
+        self.transport.timed(Kind::Call, self.exchange(body, decode), |_| "fresh").await
+    }
+
+    async fn exchange<T: Send + 'static>(
+        &self,
+        body: Bytes,
+        decode: impl FnOnce(&[u8]) -> Decoded<T> + Send + 'static,
+    ) -> Result<T, UpstreamError> {
         let url = self.transport.addresses.calls();
         let request = self.transport.post(&url).header(CONTENT_TYPE, "text/xml").body(body);
         let response = send(request).await.inspect_err(|error| {
@@ -85,7 +101,7 @@ impl Upstream {
         }
         let body = read(response, Kind::Call, self.transport.settings.call_limit).await?;
         // A full changelog page takes 100 ms to read: not on the reactor.
-        let decoded = tokio::task::spawn_blocking(move || decode_response(&body, ANSWER_LIMITS)).await;
+        let decoded = tokio::task::spawn_blocking(move || decode(&body)).await;
         let decoded =
             decoded.map_err(|_| UpstreamError::Unexpected("XML that stopped its reader".to_owned()))?;
         match decoded {

@@ -57,6 +57,26 @@ impl UpstreamError {
         }
     }
 
+    /// An XML-RPC call failed so because there is no such interface, or no longer (WIRE.md section 6): nothing at
+    /// that address, no POST there, or a fault that says "removed" or "no such method".
+    pub fn no_calls(&self) -> bool {
+        match self {
+            Self::Absent(_) => true,
+            Self::Status(status) => matches!(status, 405 | 501),
+            Self::Fault(fault) => {
+                let removed = ["RuntimeError:", "ValueError:"];
+                fault.code == -32601 || removed.iter().any(|kind| fault.string.starts_with(kind))
+            }
+            Self::Limited { .. }
+            | Self::Unreachable(_)
+            | Self::TimedOut
+            | Self::TooLarge(_)
+            | Self::Broken(_)
+            | Self::Unexpected(_)
+            | Self::Settings(_) => false,
+        }
+    }
+
     /// A GET that failed so may be repeated at once: it got no answer, or one that says "not now".
     pub(super) fn worth_repeating(&self) -> bool {
         match self {

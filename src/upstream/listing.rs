@@ -1,16 +1,18 @@
 //! The listing of all projects: 886 thousand names in 40 to 60 MB, read while it arrives.
 
 use std::io::{self, Read};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Buf, Bytes};
-use reqwest::header::ACCEPT;
+use reqwest::StatusCode;
+use reqwest::header::{ACCEPT, AGE, DATE, ETAG, HeaderMap, IF_NONE_MATCH};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use url::Url;
 
 use super::client::{ACCEPT_SIMPLE, SIMPLE_JSON, SIMPLE_TYPES, last_serial, named, whole};
 use super::html::{HtmlElement, elements};
-use super::transport::{Kind, media_type, send};
+use super::transport::{Kind, header, media_type, send};
 use super::{Upstream, UpstreamError};
 use crate::model::{ProjectName, Serial};
 
@@ -24,6 +26,10 @@ pub struct Listing {
     pub last_serial: Option<Serial>,
     /// The projects in upstream's order.
     pub projects: Vec<ListedProject>,
+    /// The validator for the next question.
+    pub etag: Option<String>,
+    /// When upstream made it, in Unix seconds: by its own clock and less its age, or else when it came.
+    pub taken: i64,
 }
 
 /// One line of the listing.
@@ -38,15 +44,30 @@ pub struct ListedProject {
 impl Upstream {
     /// The listing of all projects. Extra memory is bounded: the body is parsed while it is read.
     pub async fn listing(&self) -> Result<Listing, UpstreamError> {
-        let once = || self.transport.timed(Kind::Listing, self.fetch_listing(), |_| "fresh");
+        let unasked = || UpstreamError::Unexpected("304 to a question without validator".to_owned());
+        self.listing_unless(None).await?.ok_or_else(unasked)
+    }
+
+    /// The same, unless it is still the one that `validator` stands for.
+    pub async fn listing_unless(&self, validator: Option<&str>) -> Result<Option<Listing>, UpstreamError> {
+        let outcome = |listing: &Option<Listing>| if listing.is_some() { "fresh" } else { "not_modified" };
+        let once = || self.transport.timed(Kind::Listing, self.fetch_listing(validator), outcome);
         self.transport.repeated(once).await
     }
 
-    async fn fetch_listing(&self) -> Result<Listing, UpstreamError> {
+    async fn fetch_listing(&self, validator: Option<&str>) -> Result<Option<Listing>, UpstreamError> {
         let url = self.transport.addresses.simple();
-        let mut response =
-            send(self.transport.get(Kind::Listing, &url).header(ACCEPT, ACCEPT_SIMPLE)).await?;
+        let mut request = self.transport.get(Kind::Listing, &url).header(ACCEPT, ACCEPT_SIMPLE);
+        if let Some(validator) = validator {
+            request = request.header(IF_NONE_MATCH, validator);
+        }
+        let mut response = send(request).await?;
+        if response.status() == StatusCode::NOT_MODIFIED && validator.is_some() {
+            return Ok(None);
+        }
         whole(&response)?;
+        let etag = header(response.headers(), ETAG.as_str()).map(str::to_owned);
+        let taken = taken(response.headers());
         let media_type = media_type(response.headers());
         if !SIMPLE_TYPES.contains(&media_type.as_str()) {
             return Err(UpstreamError::Unexpected(format!("{} where a listing belongs", named(&media_type))));
@@ -88,8 +109,18 @@ impl Upstream {
         }
         let mut listing = parsed??;
         listing.last_serial = listing.last_serial.max(last_serial);
-        Ok(listing)
+        (listing.etag, listing.taken) = (etag, taken);
+        Ok(Some(listing))
     }
+}
+
+/// `Date` less `Age`; by our clock if upstream tells no time.
+fn taken(headers: &HeaderMap) -> i64 {
+    let date = header(headers, DATE.as_str()).and_then(|date| httpdate::parse_http_date(date).ok());
+    let age = header(headers, AGE.as_str()).and_then(|age| age.parse::<i64>().ok()).unwrap_or(0);
+    let since = date.unwrap_or_else(SystemTime::now).duration_since(UNIX_EPOCH);
+    let seconds = since.ok().and_then(|since| i64::try_from(since.as_secs()).ok()).unwrap_or(0);
+    seconds.saturating_sub(age)
 }
 
 /// The body as a blocking reader.
@@ -134,7 +165,8 @@ fn read_json(body: impl Read) -> Result<Listing, UpstreamError> {
         .map_err(|error| UpstreamError::Unexpected(format!("a JSON listing that cannot be read: {error}")))?;
     let projects = page.projects.into_iter();
     let projects = projects.filter_map(|row| Some(ListedProject { name: row.name?, serial: row.serial }));
-    Ok(Listing { last_serial: page.meta.last_serial, projects: projects.collect() })
+    let (last_serial, projects) = (page.meta.last_serial, projects.collect());
+    Ok(Listing { last_serial, projects, ..Listing::default() })
 }
 
 fn read_html(body: impl Read, url: &Url) -> Result<Listing, UpstreamError> {
@@ -152,7 +184,7 @@ fn read_html(body: impl Read, url: &Url) -> Result<Listing, UpstreamError> {
     if projects.is_empty() {
         return Err(UpstreamError::Unexpected("HTML that lists no project".to_owned()));
     }
-    Ok(Listing { last_serial: None, projects })
+    Ok(Listing { projects, ..Listing::default() })
 }
 
 /// The project that a link of a listing stands for. File servers list folders beside other links: it is a
@@ -190,7 +222,7 @@ mod tests {
         let body = br#"{"meta":{"_last-serial":[9]},"projects":[{"name":null},{},{"name":"a","_last-serial":"x"},{"name":"b","_last-serial":-1}]}"#;
         let listing = read_json(&body[..]).unwrap();
         let project = |name: &str| ListedProject { name: name.to_owned(), serial: None };
-        assert_eq!(listing, Listing { last_serial: None, projects: vec![project("a"), project("b")] });
+        assert_eq!(listing, Listing { projects: vec![project("a"), project("b")], ..Listing::default() });
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub(super) struct Throttle {
     /// Whoever holds it is next.
     turn: Mutex<()>,
     waiting: Semaphore,
+    /// Calls in `waiting` that somebody waits for.
+    urgent: watch::Sender<usize>,
     silent_until: watch::Sender<Instant>,
 }
 
@@ -52,7 +54,15 @@ impl Throttle {
         let clock = TokioClock(now);
         let limiter = RateLimiter::direct_with_clock(quota.allow_burst(NonZeroU32::MIN), clock.clone());
         let waiting = Semaphore::new(waiting.min(Semaphore::MAX_PERMITS));
-        Ok(Self { clock, limiter, turn: Mutex::new(()), waiting, silent_until: watch::Sender::new(now) })
+        let urgent = watch::Sender::new(0);
+        Ok(Self {
+            clock,
+            limiter,
+            turn: Mutex::new(()),
+            waiting,
+            urgent,
+            silent_until: watch::Sender::new(now),
+        })
     }
 
     /// Waits for the turn of one call.
@@ -61,19 +71,37 @@ impl Throttle {
             let retry = self.silence().max(Duration::from_secs(1));
             return Err(UpstreamError::Limited { retry });
         };
+        let _urgent = Urgent::new(&self.urgent);
         let _turn = self.turn.lock().await;
-        loop {
-            let silence = self.silence();
-            let wait = if silence.is_zero() {
-                match self.limiter.check() {
-                    Ok(()) => return Ok(()),
-                    Err(not_until) => not_until.wait_time_from(self.clock.now()),
-                }
-            } else {
-                silence
-            };
+        while let Some(wait) = self.wait() {
             tokio::time::sleep(wait).await;
         }
+        Ok(())
+    }
+
+    /// Waits for a turn that nobody else wants: history gives way to polls and to what callers ask.
+    pub(super) async fn idle_turn(&self) {
+        let mut urgent = self.urgent.subscribe();
+        loop {
+            // Its sender is ours.
+            let _ = urgent.wait_for(|waiting| *waiting == 0).await;
+            let turn = self.turn.lock().await;
+            let Some(wait) = self.wait() else { return };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                _ = urgent.wait_for(|waiting| *waiting > 0) => {}
+            }
+            drop(turn);
+        }
+    }
+
+    /// How long the next call has to wait; `None` if it may leave now, and then its place is taken.
+    fn wait(&self) -> Option<Duration> {
+        let silence = self.silence();
+        if !silence.is_zero() {
+            return Some(silence);
+        }
+        self.limiter.check().err().map(|not_until| not_until.wait_time_from(self.clock.now()))
     }
 
     /// Upstream asked for silence. A shorter one than already promised changes nothing.
@@ -90,6 +118,22 @@ impl Throttle {
 
     fn silence(&self) -> Duration {
         self.silent_until.borrow().saturating_duration_since(Instant::now())
+    }
+}
+
+/// Counts one urgent call as long as it waits, also if it is given up.
+struct Urgent<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Urgent<'a> {
+    fn new(urgent: &'a watch::Sender<usize>) -> Self {
+        urgent.send_modify(|waiting| *waiting += 1);
+        Self(urgent)
+    }
+}
+
+impl Drop for Urgent<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|waiting| *waiting = waiting.saturating_sub(1));
     }
 }
 
@@ -147,6 +191,25 @@ mod tests {
         let refused = throttle.turn().await;
         assert_eq!(refused, Err(UpstreamError::Limited { retry: Duration::from_secs(9) }));
         waiting.await.unwrap().unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn history_gives_way_to_who_is_waited_for_also_if_it_came_first() {
+        let throttle = std::sync::Arc::new(Throttle::new(1.0, 8).unwrap());
+        let start = Instant::now();
+        throttle.turn().await.unwrap();
+        let idle = tokio::spawn({
+            let throttle = throttle.clone();
+            async move {
+                throttle.idle_turn().await;
+                start.elapsed().as_secs()
+            }
+        });
+        tokio::task::yield_now().await;
+        let turns = (0..3).map(|_| throttle.turn());
+        futures_util::future::try_join_all(turns).await.unwrap();
+        assert_eq!(start.elapsed().as_secs(), 3);
+        assert_eq!(idle.await.unwrap(), 4);
     }
 
     #[test]

@@ -1,0 +1,127 @@
+//! An upstream without XML-RPC: events are made by comparing its JSON listings, and a changed project's page with
+//! how it looked before (WIRE.md section 6).
+//!
+//! - The first listing is the baseline: there are no events before it, and none is invented. What a page looked
+//!   like before a change is known from the change before (of a small index, from the start), else from the page if
+//!   a client's question kept it; else
+//!   a file is new if it was uploaded after the project's last known event, or after the last listing.
+//! - A project whose serial rose without a visible change (a role, a description, a file that went before its page
+//!   was ever seen) gets one row, `docupdate`: whoever mirrors it looks again.
+//! - A quarantined release, and one that was removed, vanish from the page alike: both are `remove release`.
+//! - Several changes between two listings give the rows that lead from the one state to the other; a file that
+//!   came and went between them gives none.
+//! - Times are upload times where pages have them, else the time of the listing. [`number`] gives serials.
+//! - A listing older than the project table changes nothing. A project that the listing lacks is removed only if
+//!   its page says 404 too. A page that is older than the listing says is asked for again, a few times; then it is
+//!   taken as it is, and what is missing comes with the project's next change.
+//! - A listing without serials (HTML, or a plain index's JSON) tells of no change: that is an error, never an empty
+//!   changelog.
+
+mod baseline;
+mod change;
+mod look;
+mod number;
+mod sighting;
+mod version;
+
+use std::sync::atomic::Ordering;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::FollowError;
+use super::follower::Follower;
+use super::poll::Polled;
+use crate::journal::{Derived, Difference};
+use crate::model::{Event, Serial};
+use look::{Looked, Outcome};
+use number::number;
+
+/// Projects whose events are kept and numbered together. PyPI has some 200 changed ones in ten minutes; after a longer
+/// pause a kill or a failure loses one part, a minute or two of fetching.
+const PART: usize = 1_000;
+
+impl Follower {
+    /// Compares upstream's listing with the project table and keeps what happened between.
+    pub(super) async fn compare_listings(&self, since: Serial) -> Result<Polled, FollowError> {
+        if !self.sighted.swap(true, Ordering::Relaxed) {
+            self.sight_small_index(since).await?;
+        }
+        let validator = self.listed.lock().await.clone();
+        let Some(listing) = self.upstream.listing_unless(validator.as_deref()).await? else {
+            return Ok(Polled::Current);
+        };
+        let newest = listing.projects.iter().filter_map(|project| project.serial).max();
+        // Its own serial may be missing, as may every project's: then it tells of no change.
+        let head = newest.map(|newest| listing.last_serial.map_or(newest, |own| own.max(newest)));
+        let head = head.ok_or(FollowError::NoSerials)?;
+        let (taken, etag) = (listing.taken, listing.etag);
+        let projects = listing.projects.into_iter().map(|project| (project.name, project.serial)).collect();
+        let found = self.journal.compare(projects).await?;
+        self.tell_if_behind(since, head);
+        let jobs: Vec<Difference> = found.changed.into_iter().chain(found.gone).collect();
+        tracing::debug!(projects = jobs.len(), %since, %head, "the listing was compared");
+        let mut since = since;
+        let mut parts = jobs.chunks(PART).peekable();
+        loop {
+            let part = parts.next().unwrap_or_default();
+            let last = parts.peek().is_none();
+            let looks = part.iter().cloned().map(|job| self.look(job, taken));
+            let looked: Vec<Looked> =
+                stream::iter(looks).buffered(self.settings.pages_at_once.max(1)).try_collect().await?;
+            let derived = derived(since, head, looked, last.then_some(taken));
+            since = derived.upto;
+            let events = derived.events.len();
+            if !self.journal.derive(derived).await? {
+                // Somebody else moved the table meanwhile: the next comparison starts from there.
+                return Ok(Polled::More);
+            }
+            metrics::counter!("cheesewire_follow_derived_events_total").increment(events as u64);
+            self.status.send_modify(|status| status.events += events as u64);
+            if last {
+                break;
+            }
+        }
+        // Only now: until everything is kept the same listing has to be read again.
+        *self.listed.lock().await = etag;
+        self.doubts.lock().await.clear();
+        Ok(Polled::Current)
+    }
+}
+
+/// What is kept of a part of the comparison. `taken` makes it the last part, which reaches the listing's own serial.
+fn derived(since: Serial, head: Serial, looked: Vec<Looked>, taken: Option<i64>) -> Derived {
+    let wanted: Vec<_> =
+        looked.iter().map(|looked| (looked.job.serial.unwrap_or(head), looked.changes.len())).collect();
+    let serials = number(since, &wanted);
+    let mut derived = Derived { since, upto: since, taken, ..Derived::default() };
+    for (looked, serials) in looked.into_iter().zip(serials) {
+        let Looked { job, changes, outcome } = looked;
+        for (change, serial) in changes.into_iter().zip(serials) {
+            derived.upto = derived.upto.max(serial);
+            let name = job.spelling.clone();
+            derived.events.push(Event {
+                serial,
+                name,
+                version: change.version,
+                time: change.time,
+                action: change.action,
+            });
+        }
+        match (outcome, job.serial) {
+            (Outcome::Gone, _) => derived.gone.push(job.name),
+            (Outcome::Unseen, Some(serial)) => derived.listed.push((job.name, job.spelling, serial)),
+            (Outcome::Seen(sighting), Some(serial)) => {
+                derived.sightings.push((job.name.clone(), sighting));
+                derived.listed.push((job.name, job.spelling, serial));
+            }
+            // The listing lacks it and its page does not: nothing is known to have happened.
+            (Outcome::Unseen | Outcome::Seen(_), None) => {}
+        }
+    }
+    // Parts are in the order of serials: what a later part brings is above this one's last.
+    derived.events.sort_by_key(|event| event.serial);
+    if taken.is_some() {
+        derived.upto = derived.upto.max(head);
+    }
+    derived
+}

@@ -1,0 +1,58 @@
+//! Which release a file belongs to: pages do not say, names do.
+
+use crate::model::{ProjectName, same_version};
+
+/// Endings of files whose name has nothing after the version.
+const SOURCES: [&str; 6] = [".tar.gz", ".zip", ".tgz", ".tar.bz2", ".tar.xz", ".tar.Z"];
+/// Endings of files whose name may tell a Python and a platform after it.
+const BUILT: [&str; 6] = [".whl", ".egg", ".exe", ".msi", ".rpm", ".dmg"];
+
+/// The version in a file's name, in the spelling of `versions` if one of them is meant; `None` if the name does
+/// not begin with the project's.
+pub(super) fn version_of(filename: &str, name: &ProjectName, versions: &[String]) -> Option<String> {
+    let (stem, built) = stem(filename)?;
+    // A wheel's name has no `-` before the version; an old sdist's may have some, and so may versions.
+    let rests = stem.match_indices('-').filter_map(|(at, _)| {
+        let ours = ProjectName::parse(&stem[..at]).is_ok_and(|found| found == *name);
+        ours.then(|| &stem[at + 1..])
+    });
+    let cut =
+        |rest: &str| if built { rest.split('-').next().unwrap_or(rest).to_owned() } else { rest.to_owned() };
+    let mut found = rests.map(cut).peekable();
+    let first = found.peek()?.clone();
+    let meant = |spelled: &String| versions.iter().find(|version| same_version(version, spelled)).cloned();
+    // `x-1.0.win32` is of 1.0: the longest version that it begins with.
+    let begins =
+        || versions.iter().filter(|version| first.starts_with(*version)).max_by_key(|version| version.len());
+    Some(found.find_map(|spelled| meant(&spelled)).or_else(|| begins().cloned()).unwrap_or(first))
+}
+
+fn stem(filename: &str) -> Option<(&str, bool)> {
+    let strip = |endings: [&str; 6]| endings.iter().find_map(|ending| filename.strip_suffix(ending));
+    strip(SOURCES).map(|stem| (stem, false)).or_else(|| strip(BUILT).map(|stem| (stem, true)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_every_age_tell_their_version() {
+        let name = ProjectName::parse("zope.interface").unwrap();
+        let versions = ["4.0", "4.0.1", "5.0rc1", "6"].map(str::to_owned);
+        let version = |filename: &str| version_of(filename, &name, &versions);
+        for (filename, expected) in [
+            ("zope_interface-4.0-cp311-cp311-linux_x86_64.whl", "4.0"),
+            ("zope.interface-4.0.1.tar.gz", "4.0.1"),
+            ("zope-interface-5.0.rc1.zip", "5.0rc1"),
+            ("zope.interface-4.0.1-py2.7-win32.egg", "4.0.1"),
+            ("zope.interface-4.0.1.win32-py2.7.exe", "4.0.1"),
+            ("zope.interface-6.0.0.tar.gz", "6"),
+            ("zope.interface-7-special.tar.gz", "7-special"),
+        ] {
+            assert_eq!(version(filename).as_deref(), Some(expected), "{filename}");
+        }
+        assert_eq!(version("zope-1.0.tar.gz"), None);
+        assert_eq!(version("README"), None);
+    }
+}

@@ -1,0 +1,122 @@
+//! Events that were made by comparing listings: kept with what the next comparison needs, in one transaction.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::append::{Appended, keep};
+use super::{Journal, JournalError, compress, coverage, facts};
+use crate::model::{Event, ProjectName, Serial};
+
+/// What a part of a comparison found.
+#[derive(Debug, Clone, Default)]
+pub struct Derived {
+    /// Where the project table stands; if it has moved meanwhile, nothing is kept.
+    pub since: Serial,
+    /// Up to where everything is found: no serial of the events is higher.
+    pub upto: Serial,
+    /// What happened.
+    pub events: Vec<Event>,
+    /// Projects with their spelling and serial as listed.
+    pub listed: Vec<(ProjectName, String, Serial)>,
+    /// Projects that are no more.
+    pub gone: Vec<ProjectName>,
+    /// How pages looked, for the next comparison.
+    pub sightings: Vec<(ProjectName, Vec<u8>)>,
+    /// When the listing was made, if this is the last part of its comparison.
+    pub taken: Option<i64>,
+}
+
+impl Journal {
+    /// Keeps what a comparison found. Tells whether it was kept: it is not if the table no longer stands at
+    /// `since`.
+    pub async fn derive(&self, derived: Derived) -> Result<bool, JournalError> {
+        let known = self.known();
+        let path = self.path().to_owned();
+        let packed = tokio::task::spawn_blocking(move || {
+            let pack = |(name, body): &(ProjectName, Vec<u8>)| {
+                Ok((name.clone(), i64::try_from(body.len()).unwrap_or(i64::MAX), compress::pack(body)?))
+            };
+            let packed: std::io::Result<Vec<_>> = derived.sightings.iter().map(pack).collect();
+            packed.map(|packed| (derived, packed))
+        });
+        let packed = packed.await.map_err(|_| JournalError::Closed)?;
+        let (derived, packed) = packed.map_err(|error| JournalError::folder(&path, error))?;
+        let upto = derived.upto;
+        self.write_then(
+            move |connection| {
+                if facts::get(connection, facts::PROJECTS_SERIAL)? != Some(derived.since.0) {
+                    return Ok(None);
+                }
+                put(connection, &derived, &packed)?;
+                facts::raise(connection, facts::HEARD_SERIAL, upto.0).map(Some)
+            },
+            move |heard| {
+                if let Some(heard) = *heard {
+                    known.appended(Some(upto), Serial(heard));
+                }
+            },
+        )
+        .await
+        .map(|heard| heard.is_some())
+    }
+
+    /// How a project's page looked when its events were last derived.
+    pub async fn sighting(&self, name: &ProjectName) -> Result<Option<Vec<u8>>, JournalError> {
+        let name = name.clone();
+        let found = self.read(move |connection| {
+            let sql = "SELECT size, body FROM sightings WHERE project = ?1";
+            let mut statement = connection.prepare_cached(sql)?;
+            let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?));
+            statement.query_row([name.as_str()], row).optional()
+        });
+        // A damaged one is as good as none.
+        Ok(found.await?.and_then(|(size, body)| compress::unpack(&body, u64::try_from(size).ok()?).ok()))
+    }
+
+    /// When upstream made the last listing whose changes are all events, in Unix seconds.
+    pub async fn listed_at(&self) -> Result<Option<i64>, JournalError> {
+        self.read(|connection| facts::get(connection, facts::LISTED_AT)).await
+    }
+
+    /// Notes when upstream made the listing that the project table was filled from.
+    pub async fn note_listed_at(&self, taken: i64) -> Result<(), JournalError> {
+        self.write(move |connection| facts::set(connection, facts::LISTED_AT, taken)).await
+    }
+
+    /// The time of a project's last event, if that is kept.
+    pub async fn last_event_time(&self, name: &ProjectName) -> Result<Option<i64>, JournalError> {
+        let name = name.clone();
+        self.read(move |connection| {
+            let sql = "SELECT time FROM events WHERE serial = (SELECT serial FROM projects WHERE name = ?1)";
+            connection.prepare_cached(sql)?.query_row([name.as_str()], |row| row.get(0)).optional()
+        })
+        .await
+    }
+}
+
+fn put(
+    connection: &Connection,
+    derived: &Derived,
+    packed: &[(ProjectName, i64, Vec<u8>)],
+) -> rusqlite::Result<()> {
+    let mut appended = Appended::default();
+    keep(connection, &derived.events, &mut appended)?;
+    metrics::counter!("cheesewire_journal_rows_total", "outcome" => "derived").increment(appended.added);
+    coverage::insert(connection, derived.since.0, derived.upto.0)?;
+    facts::set(connection, facts::PROJECTS_SERIAL, derived.upto.0)?;
+    let mut listed = connection.prepare_cached(
+        "INSERT INTO projects (name, spelling, serial) VALUES (?1, ?2, ?3) \
+         ON CONFLICT DO UPDATE SET spelling = excluded.spelling, serial = excluded.serial",
+    )?;
+    for (name, spelling, serial) in &derived.listed {
+        listed.execute(params![name.as_str(), spelling, serial.0])?;
+    }
+    let mut seen = connection.prepare_cached("INSERT OR REPLACE INTO sightings VALUES (?1, ?2, ?3)")?;
+    for (name, size, body) in packed {
+        seen.execute(params![name.as_str(), size, body])?;
+    }
+    for name in &derived.gone {
+        connection.prepare_cached("DELETE FROM projects WHERE name = ?1")?.execute([name.as_str()])?;
+        connection.prepare_cached("DELETE FROM sightings WHERE project = ?1")?.execute([name.as_str()])?;
+    }
+    derived.taken.map_or(Ok(()), |taken| facts::set(connection, facts::LISTED_AT, taken))
+}

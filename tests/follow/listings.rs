@@ -1,0 +1,315 @@
+//! An upstream without XML-RPC: what its listings and pages tell.
+
+use std::time::Duration;
+
+use cheesewire::follow::{FollowSettings, Source};
+use cheesewire::journal::{Project, Want};
+use cheesewire::model::{Event, Serial};
+use cheesewire::sandbox::{
+    Change, Effect, Fault, Publication, Role, Route, Sandbox, SandboxSettings, XmlRpc,
+};
+use futures_util::TryStreamExt as _;
+
+use super::{Following, on_demand, polling, within};
+use crate::support::sandbox;
+
+const CHANGELOG: &str = "changelog_since_serial";
+
+fn comparing() -> FollowSettings {
+    FollowSettings { listing_interval: Duration::from_millis(5), ..polling() }
+}
+
+async fn without_calls(mode: XmlRpc) -> Sandbox {
+    let sandbox = sandbox().await;
+    sandbox.set_xmlrpc(mode);
+    sandbox
+}
+
+/// What has to agree with upstream's own events: all but the serials before a project's last and the times of what
+/// pages do not date.
+fn told(events: &[Event]) -> Vec<(String, Option<String>, String)> {
+    events.iter().map(|event| (event.name.clone(), event.version.clone(), event.action.clone())).collect()
+}
+
+/// The pages of the small index have been looked at: the first comparison comes after that.
+async fn sighted(sandbox: &Sandbox) {
+    let compared = async {
+        while sandbox.requests().route(Route::Listing) < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    within(compared).await;
+}
+
+fn release(name: &str, version: &str) -> Change {
+    Change::Publish(Publication::new(name, version).into())
+}
+
+#[tokio::test]
+async fn every_kind_of_change_is_told_in_upstreams_own_words() {
+    for mode in [XmlRpc::Status(405), XmlRpc::Status(404), XmlRpc::Removed] {
+        let (folder, sandbox) = (tempfile::tempdir().unwrap(), without_calls(mode).await);
+        let mut following = Following::start(folder.path(), &sandbox, comparing()).await;
+        following.reaches(sandbox.last_serial()).await;
+        sighted(&sandbox).await;
+        following.status(|status| status.listings).await;
+        let name = || "Brand_New".to_owned();
+        let version = || "2.0".to_owned();
+        let wheel = Publication { files: vec!["py3-none-any".to_owned()], ..Publication::new(name(), "3.0") };
+        let sdist = Publication { files: vec!["sdist".to_owned()], ..Publication::new(name(), "3.0") };
+        let changes = [
+            release("Brand_New", "1.0"),
+            release("Brand_New", "2.0"),
+            Change::Publish(wheel.into()),
+            Change::Publish(sdist.into()),
+            Change::Yank { name: name(), version: version(), reason: Some(String::new()) },
+            Change::Yank { name: name(), version: version(), reason: None },
+            Change::Quarantine { name: name(), version: None, cleared: false },
+            Change::Quarantine { name: name(), version: None, cleared: true },
+            Change::RemoveFile { name: name(), filename: "brand_new-2.0.tar.gz".to_owned() },
+            Change::RemoveRelease { name: name(), version: version() },
+            // A project that was there before the first listing.
+            release("wire-top", "77.0"),
+            Change::RemoveProject { name: name() },
+        ];
+        for change in changes {
+            let said = format!("{change:?}");
+            let before = sandbox.last_serial();
+            let serial = sandbox.change(change).await.unwrap();
+            following.reaches(serial).await;
+            let (derived, own) = (following.since(before).await, sandbox.events_after(before, 100));
+            assert_eq!(told(&derived), told(&own), "{said}");
+            assert_eq!(derived.last().unwrap().serial, serial, "{said}");
+            for (ours, theirs) in derived.iter().zip(&own).filter(|(ours, _)| ours.action.starts_with("add "))
+            {
+                assert_eq!(ours.time, theirs.time, "{said}");
+            }
+        }
+        let rows: Vec<Project> = following.journal.projects().try_concat().await.unwrap();
+        let expected: Vec<Project> = (sandbox.projects().iter())
+            .map(|project| Project { spelling: project.name.clone(), serial: Some(project.last_serial) })
+            .collect();
+        assert_eq!(rows, expected);
+    }
+}
+
+#[tokio::test]
+async fn what_no_page_shows_is_one_row_that_says_look_again() {
+    let (folder, sandbox) = (tempfile::tempdir().unwrap(), without_calls(XmlRpc::Status(405)).await);
+    let following = Following::start(folder.path(), &sandbox, comparing()).await;
+    let before = sandbox.last_serial();
+    following.reaches(before).await;
+    let role = Role { role: "Owner".to_owned(), user: "carol".to_owned() };
+    let serial = sandbox.change(Change::AddRole { name: "wire-top".to_owned(), role }).await.unwrap();
+    following.reaches(serial).await;
+    let events = following.since(before).await;
+    assert_eq!(told(&events), [("wire-top".to_owned(), None, "docupdate".to_owned())]);
+    assert_eq!(events[0].serial, serial);
+}
+
+#[tokio::test]
+async fn the_first_listing_is_the_baseline_and_no_history_is_invented() {
+    let (folder, sandbox) = (tempfile::tempdir().unwrap(), without_calls(XmlRpc::Status(405)).await);
+    let mut following = Following::start(folder.path(), &sandbox, comparing()).await;
+    let head = sandbox.last_serial();
+    following.reaches(head).await;
+    following.status(|status| status.listings).await;
+    assert!(following.since(head).await.is_empty());
+    let asked = sandbox.requests().route(Route::Rpc);
+    let error = following.journal.want(Want::Since(Serial(head.0 - 10))).done().await.unwrap_err();
+    assert!(error.reason.contains("no XML-RPC") && error.retry > Duration::from_hours(23), "{error:?}");
+    assert_eq!(sandbox.requests().route(Route::Rpc), asked, "what cannot be had is not asked for");
+}
+
+#[tokio::test]
+async fn many_changes_at_once_are_all_told_with_serials_of_their_own() {
+    let (folder, sandbox) = (tempfile::tempdir().unwrap(), without_calls(XmlRpc::Removed).await);
+    let following = Following::start(folder.path(), &sandbox, comparing()).await;
+    let before = sandbox.last_serial();
+    following.reaches(before).await;
+    sighted(&sandbox).await;
+    following.stop().await;
+    for version in 0..130 {
+        // Two projects that take turns, and many that come once.
+        for name in ["wire-top".to_owned(), "Other_One".to_owned(), format!("single-{version}")] {
+            sandbox.change(release(&name, &format!("{}.9", 1000 + version))).await.unwrap();
+        }
+    }
+    let following = Following::start(folder.path(), &sandbox, comparing()).await;
+    following.reaches(sandbox.last_serial()).await;
+    // As a client that loops on its last serial.
+    let (mut all, mut last): (Vec<Event>, Serial) = (vec![], before);
+    loop {
+        let events = following.since(last).await;
+        let Some(event) = events.last() else { break };
+        last = event.serial;
+        all.extend(events);
+    }
+    assert!(all.windows(2).all(|pair| pair[0].serial < pair[1].serial));
+    let sorted = |events: &[Event]| {
+        let mut rows = told(events);
+        rows.sort();
+        rows
+    };
+    assert!(sorted(&all) == sorted(&sandbox.events_after(before, 10_000)), "{} events", all.len());
+    for project in sandbox.projects().iter().filter(|project| project.last_serial > before) {
+        let own = all.iter().rev().find(|event| event.name == project.name).unwrap();
+        assert_eq!(own.serial, project.last_serial, "{}", project.name);
+    }
+}
+
+#[tokio::test]
+async fn of_a_large_index_a_first_change_is_told_from_what_a_client_saw() {
+    let (folder, sandbox) = (tempfile::tempdir().unwrap(), without_calls(XmlRpc::Status(405)).await);
+    let settings = || FollowSettings { small_index: 3, ..comparing() };
+    let following = Following::start(folder.path(), &sandbox, settings()).await;
+    let before = sandbox.last_serial();
+    following.reaches(before).await;
+    assert_eq!(sandbox.requests().route(Route::Page), 0);
+    // Nobody ever saw its page, and it has no upload later than the listing: all that is known is that it changed.
+    let serial = sandbox.change(release("wire-top", "77.0")).await.unwrap();
+    following.reaches(serial).await;
+    assert_eq!(told(&following.since(before).await), [("wire-top".to_owned(), None, "docupdate".to_owned())]);
+    // From then on it is known.
+    let before = serial;
+    let serial = sandbox.change(release("wire-top", "78.0")).await.unwrap();
+    following.reaches(serial).await;
+    assert_eq!(told(&following.since(before).await), told(&sandbox.events_after(before, 100)));
+}
+
+#[tokio::test]
+async fn xml_rpc_that_comes_back_is_found_and_goes_on_where_listings_ended() {
+    let (folder, sandbox) = (tempfile::tempdir().unwrap(), without_calls(XmlRpc::Status(405)).await);
+    let settings = FollowSettings { calls_retry: Duration::from_millis(50), ..comparing() };
+    let mut following = Following::start(folder.path(), &sandbox, settings).await;
+    let before = sandbox.last_serial();
+    following.reaches(before).await;
+    sighted(&sandbox).await;
+    following.status(|status| status.listings).await;
+    let serial = sandbox.change(release("wire-top", "77.0")).await.unwrap();
+    following.reaches(serial).await;
+    sandbox.set_xmlrpc(XmlRpc::Live);
+    following.status(|status| !status.listings).await;
+    let live = sandbox.change(release("wire-top", "78.0")).await.unwrap();
+    following.reaches(live).await;
+    assert_eq!(following.since(serial).await, sandbox.events_after(serial, 100));
+    assert_eq!(told(&following.since(before).await), told(&sandbox.events_after(before, 100)));
+}
+
+#[tokio::test]
+async fn a_listing_that_did_not_change_costs_a_304() {
+    let (folder, sandbox) = (tempfile::tempdir().unwrap(), without_calls(XmlRpc::Status(405)).await);
+    let settings = FollowSettings { source: Source::Listings, ..comparing() };
+    let following = Following::start(folder.path(), &sandbox, settings).await;
+    following.reaches(sandbox.last_serial()).await;
+    let listings = || sandbox.requests().route(Route::Listing);
+    within(async {
+        while listings() < 4 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let counts = sandbox.requests();
+    let asked = counts.last().filter(|seen| seen.path == "/simple/");
+    assert!(asked.skip(1).all(|seen| seen.if_none_match.is_some()));
+    assert_eq!(sandbox.requests().route(Route::Rpc), 0, "the setting says that it is not to be tried");
+}
+
+#[tokio::test]
+async fn a_page_older_than_its_listing_is_asked_for_again() {
+    let (folder, sandbox) = (tempfile::tempdir().unwrap(), without_calls(XmlRpc::Status(405)).await);
+    let following = Following::start(folder.path(), &sandbox, comparing()).await;
+    let before = sandbox.last_serial();
+    following.reaches(before).await;
+    sighted(&sandbox).await;
+    let stale = Fault::on(Route::Page, Effect::Stale { behind: 100 }).path("/simple/wire-top/");
+    sandbox.faults().add(stale.times(2)).unwrap();
+    let serial = sandbox.change(release("wire-top", "77.0")).await.unwrap();
+    following.reaches(serial).await;
+    assert_eq!(told(&following.since(before).await), told(&sandbox.events_after(before, 100)));
+}
+
+#[tokio::test]
+async fn one_bad_page_stops_no_other() {
+    let (folder, sandbox) = (tempfile::tempdir().unwrap(), without_calls(XmlRpc::Status(405)).await);
+    let following = Following::start(folder.path(), &sandbox, comparing()).await;
+    let before = sandbox.last_serial();
+    following.reaches(before).await;
+    sighted(&sandbox).await;
+    following.stop().await;
+    let broken = Fault::on(Route::Page, Effect::Status { code: 500 }).path("/simple/wire-top/");
+    sandbox.faults().add(broken).unwrap();
+    sandbox.change(release("wire-top", "77.0")).await.unwrap();
+    sandbox.change(release("healthy", "1.0")).await.unwrap();
+    let following = Following::start(folder.path(), &sandbox, comparing()).await;
+    following.reaches(sandbox.last_serial()).await;
+    let events = following.since(before).await;
+    assert_eq!(events[0].action, "docupdate");
+    let healthy: Vec<_> = events.into_iter().filter(|event| event.name == "healthy").collect();
+    let own: Vec<_> =
+        sandbox.events_after(before, 100).into_iter().filter(|event| event.name == "healthy").collect();
+    assert_eq!(told(&healthy), told(&own));
+}
+
+#[tokio::test]
+async fn a_project_that_only_a_listing_lacks_is_not_removed() {
+    let (folder, sandbox) = (tempfile::tempdir().unwrap(), without_calls(XmlRpc::Status(405)).await);
+    let following = Following::start(folder.path(), &sandbox, comparing()).await;
+    let before = sandbox.last_serial();
+    following.reaches(before).await;
+    following.stop().await;
+    let body = format!(
+        r#"{{"meta":{{"api-version":"1.4"}},"projects":[{{"name":"only-one","_last-serial":{}}}]}}"#,
+        before.0 + 50
+    );
+    let headers = [("content-type".to_owned(), "application/vnd.pypi.simple.v1+json".to_owned())].into();
+    sandbox.faults().add(Fault::on(Route::Listing, Effect::Answer { status: 200, headers, body })).unwrap();
+    let following = Following::start(folder.path(), &sandbox, comparing()).await;
+    following.reaches(Serial(before.0 + 50)).await;
+    assert_eq!(told(&following.since(before).await), [("only-one".to_owned(), None, "docupdate".to_owned())]);
+    let rows: Vec<Project> = following.journal.projects().try_concat().await.unwrap();
+    assert_eq!(rows.len(), sandbox.projects().len() + 1);
+}
+
+#[tokio::test]
+async fn a_listing_without_serials_is_an_error_and_not_an_empty_changelog() {
+    let settings = SandboxSettings { simple_json: false, ..SandboxSettings::default() };
+    let (folder, sandbox) = (tempfile::tempdir().unwrap(), Sandbox::start(settings).await.unwrap());
+    sandbox.set_xmlrpc(XmlRpc::Status(405));
+    let mut following = Following::start(folder.path(), &sandbox, comparing()).await;
+    let status = following.status(|status| status.failures > 2).await;
+    assert!(status.last_error.unwrap().contains("no serials"));
+    assert_eq!(following.journal.last_serial(), None);
+}
+
+#[tokio::test]
+async fn unfollowed_the_listing_tells_the_last_serial() {
+    let (folder, sandbox) = (tempfile::tempdir().unwrap(), without_calls(XmlRpc::Status(405)).await);
+    let following = Following::start(folder.path(), &sandbox, on_demand()).await;
+    following.journal.current_last_serial().unwrap_err().done().await.unwrap();
+    assert_eq!(following.journal.current_last_serial().unwrap(), sandbox.last_serial());
+    assert!(following.since(sandbox.last_serial()).await.is_empty());
+    let error = following.journal.want(Want::Since(Serial(5))).done().await.unwrap_err();
+    assert!(error.reason.contains("no XML-RPC"), "{error:?}");
+    assert_eq!(sandbox.requests().method(CHANGELOG), 0);
+}
+
+#[tokio::test]
+async fn between_two_comparisons_nothing_happened_is_still_said_and_at_start_waited_for() {
+    let (folder, sandbox) = (tempfile::tempdir().unwrap(), without_calls(XmlRpc::Status(405)).await);
+    let rare = Duration::from_hours(1);
+    let settings = FollowSettings { listing_interval: rare, head_lifetime: Duration::ZERO, ..polling() };
+    let mut following = Following::start(folder.path(), &sandbox, settings).await;
+    let head = sandbox.last_serial();
+    following.reaches(head).await;
+    following.status(|status| status.listings).await;
+    // Asked before the first comparison has ended; an error would fail the test.
+    assert!(following.since(head).await.is_empty());
+    let asked = sandbox.requests().total();
+    assert!(following.since(head).await.is_empty());
+    assert_eq!(
+        sandbox.requests().total(),
+        asked,
+        "nobody asks upstream for what it said within the interval"
+    );
+}
