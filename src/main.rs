@@ -51,6 +51,13 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             logs(&LogSettings::default())?;
             runtime()?.block_on(async { Ok(cli::sandbox::run(args, stop_signal()?).await?) })
         }
+        Command::Sync(args) => {
+            let config = args.config()?;
+            logs(&config.log)?;
+            let until_current = args.until_current();
+            runtime()?.block_on(async { Ok(cli::sync::run(config, until_current, stop_signal()?).await?) })
+        }
+        Command::Doctor(args) => runtime()?.block_on(async { Ok(cli::doctor::run(args).await?) }),
         Command::Call(args) => runtime()?.block_on(async { Ok(cli::call::run(args).await?) }),
         Command::Config(args) => Ok(cli::config::run(&args.template()?)?),
     }

@@ -6,6 +6,7 @@
 mod architecture;
 mod bandersnatch;
 mod changelog;
+mod cli;
 mod clients;
 mod edges;
 mod feed;

@@ -3,16 +3,20 @@
 pub mod call;
 pub mod config;
 pub mod demo;
+pub mod doctor;
 pub mod sandbox;
 pub mod serve;
+pub mod sync;
 
 use clap::{Parser, Subcommand};
 
 use call::CallArgs;
 use config::ConfigArgs;
 use demo::DemoArgs;
+use doctor::DoctorArgs;
 use sandbox::SandboxArgs;
 use serve::ServeArgs;
+use sync::SyncArgs;
 
 /// A relay that stands where PyPI stood for programs that still speak its XML-RPC interface.
 #[derive(Debug, Parser)]
@@ -32,6 +36,10 @@ pub enum Command {
     Demo(DemoArgs),
     /// Serve only the miniature PyPI, with faults on demand, for testing mirror clients.
     Sandbox(SandboxArgs),
+    /// Fill the journal from upstream without serving it.
+    Sync(SyncArgs),
+    /// Tell what an upstream can do, and what the relay makes of it.
+    Doctor(DoctorArgs),
     /// Call an XML-RPC method and print its answer as JSON.
     Call(CallArgs),
     /// Print every setting with its meaning, default and value, as a TOML file.

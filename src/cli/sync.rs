@@ -1,0 +1,196 @@
+//! `cheesewire sync`: fills the journal without serving it.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueEnum};
+use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::ServeArgs;
+use crate::config::{Config, ConfigError};
+use crate::follow::{self, FollowStatus, History};
+use crate::journal::{Journal, JournalError};
+use crate::upstream::{Upstream, UpstreamError};
+
+/// From one look at the progress to the next.
+const TICK: Duration = Duration::from_millis(500);
+/// Looks between two lines where there is no terminal to draw on: five seconds.
+const TICKS_A_LINE: u32 = 10;
+
+/// Fill the journal from upstream without serving it.
+///
+/// Takes the flags and settings of `serve` and works on the same data folder, so no relay may run on it meanwhile.
+/// Stopped at any moment, it goes on from there.
+#[derive(Debug, Args)]
+pub struct SyncArgs {
+    #[command(flatten)]
+    serve: ServeArgs,
+    /// How much of what happened before the first start is fetched [default: follow.history].
+    #[arg(long, value_enum)]
+    history: Option<HistoryArg>,
+    /// End when nothing is missing, instead of following on.
+    #[arg(long)]
+    until_current: bool,
+}
+
+/// `--history`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum HistoryArg {
+    /// Only news.
+    None,
+    /// Everything, from the beginning.
+    All,
+}
+
+/// Why the journal was not filled.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// The journal can't be opened.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The upstream settings make no client.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// All of history was asked for, and upstream does not tell it.
+    #[error(
+        "upstream has no XML-RPC, so what happened before its first listing cannot be had; use --history none"
+    )]
+    NoHistory,
+    /// The follower ended by itself: a fault of ours.
+    #[error("following ended by itself")]
+    Ended,
+    /// Progress can't be printed.
+    #[error("progress can't be written: {0}")]
+    Write(#[from] std::io::Error),
+}
+
+impl SyncArgs {
+    /// The configuration that file, environment and flags make together.
+    pub fn config(&self) -> Result<Config, ConfigError> {
+        let mut config = self.serve.config()?;
+        // What nothing follows is not filled.
+        config.follow.follow = true;
+        match self.history {
+            Some(HistoryArg::None) => config.follow.history = History::None,
+            Some(HistoryArg::All) => config.follow.history = History::All,
+            None => {}
+        }
+        Ok(config)
+    }
+
+    /// Whether to end when nothing is missing.
+    pub fn until_current(&self) -> bool {
+        self.until_current
+    }
+}
+
+/// Fills the journal until nothing is missing, if that is the end, or until `stop`.
+pub async fn run(config: Config, until_current: bool, stop: CancellationToken) -> Result<(), SyncError> {
+    let journal = Journal::open(&config.data, config.journal.clone()).await?;
+    let upstream = Upstream::new(config.upstream.clone())?;
+    let history = config.follow.history == History::All;
+    let (sender, mut status) = watch::channel(FollowStatus::default());
+    let cancel = CancellationToken::new();
+    let task = tokio::spawn(follow::run(journal.clone(), upstream, config.follow, sender, cancel.clone()));
+    let mut progress = Progress::new();
+    let ended = loop {
+        let now = status.borrow_and_update().clone();
+        progress.show(&now, journal.last_serial().map(|serial| serial.0))?;
+        let complete = !history || now.history_missing == Some(0);
+        if until_current && history && now.listings {
+            break Err(SyncError::NoHistory);
+        }
+        if until_current && now.current && complete {
+            break Ok(());
+        }
+        tokio::select! {
+            () = stop.cancelled() => break Ok(()),
+            () = tokio::time::sleep(TICK) => {}
+            // Without this a small index would be waited for half a second.
+            changed = status.changed(), if until_current && !progress.busy() => {
+                if changed.is_err() {
+                    break Err(SyncError::Ended);
+                }
+            }
+        }
+    };
+    cancel.cancel();
+    // An error would be the task's panic; the journal is closed in order either way.
+    let followed = task.await;
+    let last = journal.last_serial();
+    journal.close().await;
+    ended?;
+    followed.map_err(|_| SyncError::Ended)?;
+    progress.end(status.borrow().events, last.map(|serial| serial.0))?;
+    Ok(())
+}
+
+/// A bar on a terminal, else a line now and then.
+struct Progress {
+    bar: ProgressBar,
+    plain: bool,
+    started: Instant,
+    ticks: u32,
+}
+
+impl Progress {
+    fn new() -> Self {
+        let plain = !std::io::stderr().is_terminal();
+        let target = if plain { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let bar = ProgressBar::with_draw_target(Some(0), target);
+        // A constant template; the default one would do if it were wrong.
+        if let Ok(style) = ProgressStyle::with_template("[{bar:40}] {percent:>3}% {msg}, {eta} left") {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        Self { bar, plain, started: Instant::now(), ticks: 0 }
+    }
+
+    /// Fetches are long enough to be looked at only now and then.
+    fn busy(&self) -> bool {
+        self.ticks > 20
+    }
+
+    fn show(&mut self, status: &FollowStatus, head: Option<i64>) -> std::io::Result<()> {
+        let missing = status.history_missing.unwrap_or(0).max(0).unsigned_abs();
+        let head = head.unwrap_or(0).max(0).unsigned_abs();
+        self.bar.set_length(head);
+        self.bar.set_position(head.saturating_sub(missing));
+        let rate = per_second(status.events, self.started.elapsed());
+        let events = format!("{} events, {}/s", HumanCount(status.events), HumanCount(rate));
+        self.bar.set_message(events.clone());
+        if self.plain && self.ticks % TICKS_A_LINE == TICKS_A_LINE - 1 {
+            let left = match missing {
+                0 => String::new(),
+                _ => format!(", {} left", HumanDuration(self.bar.eta())),
+            };
+            let errors = [&status.last_error, &status.history_error];
+            let told = |error: &String| format!(" ({error})");
+            let errors: String = errors.into_iter().flatten().map(told).collect();
+            let of = format!("{} serials of {} missing", HumanCount(missing), HumanCount(head));
+            let line = format!("{events}, {of}{left}{errors}");
+            writeln!(std::io::stderr(), "{line}")?;
+        }
+        self.ticks = self.ticks.saturating_add(1);
+        Ok(())
+    }
+
+    fn end(&self, events: u64, last: Option<i64>) -> std::io::Result<()> {
+        self.bar.finish_and_clear();
+        let took = self.started.elapsed();
+        let last = last.map_or_else(|| "none".to_owned(), |last| last.to_string());
+        writeln!(
+            std::io::stdout(),
+            "{} events in {:.1} s ({}/s), last serial {last}",
+            HumanCount(events),
+            took.as_secs_f64(),
+            HumanCount(per_second(events, took))
+        )
+    }
+}
+
+fn per_second(events: u64, took: Duration) -> u64 {
+    let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX).max(1);
+    events.saturating_mul(1_000) / millis
+}

@@ -1,0 +1,148 @@
+//! Single requests that tell what an upstream is like, for `cheesewire doctor`: nothing is repeated, any status is an
+//! answer, and of a body only its beginning is read.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, ETAG, RANGE};
+use reqwest::{RequestBuilder, Response};
+use url::Url;
+
+use super::client::{ACCEPT_SIMPLE, ANSWER_LIMITS, last_serial};
+use super::throttle::{silence_of, silence_of_header};
+use super::transport::{Kind, header, media_type};
+use super::{Upstream, UpstreamError};
+use crate::model::{ProjectName, Serial};
+use crate::xmlrpc::{Value, decode_response, encode_call};
+
+/// As much of a body as is read: a project page of some hundred files, or the first thousand lines of a listing.
+const BEGINNING: usize = 256 << 10;
+
+/// What to ask for.
+#[derive(Debug, Clone)]
+pub enum Target<'a> {
+    /// The listing of all projects.
+    Listing,
+    /// A project's simple page.
+    Page(&'a ProjectName),
+    /// A project's JSON document.
+    Json(&'a ProjectName),
+    /// A file beside a package file.
+    Beside(&'a Url),
+    /// A package file's first byte.
+    FirstByte(&'a Url),
+}
+
+/// An answer, whatever its status.
+#[derive(Debug, Clone)]
+pub struct Probed {
+    /// Where it came from after redirects.
+    pub url: Url,
+    /// The status.
+    pub status: u16,
+    /// The media type in lower case, without parameters.
+    pub content_type: String,
+    /// `ETag`.
+    pub etag: Option<String>,
+    /// `X-PyPI-Last-Serial`.
+    pub last_serial: Option<Serial>,
+    /// Upstream's clock less ours, in seconds, by its `Date`.
+    pub skew: Option<i64>,
+    /// `RateLimit`.
+    pub rate_limit: Option<String>,
+    /// Until the answer's head, with a connection if there was none.
+    pub took: Duration,
+    /// The body, at most its beginning.
+    pub body: Bytes,
+}
+
+impl Upstream {
+    /// Asks for something once.
+    pub async fn probe(&self, target: Target<'_>) -> Result<Probed, UpstreamError> {
+        let addresses = &self.transport.addresses;
+        let (kind, url) = match target {
+            Target::Listing => (Kind::Listing, addresses.simple()),
+            Target::Page(name) => (Kind::Page, addresses.page(name)),
+            Target::Json(name) => (Kind::Json, addresses.json(name, None)),
+            Target::Beside(url) | Target::FirstByte(url) => (Kind::File, url.clone()),
+        };
+        let request = self.transport.get(kind, &url);
+        let request = match target {
+            Target::Listing | Target::Page(_) => request.header(ACCEPT, ACCEPT_SIMPLE),
+            Target::Json(_) | Target::Beside(_) => request,
+            Target::FirstByte(_) => request.header(RANGE, "bytes=0-0"),
+        };
+        probed(request, kind, BEGINNING).await
+    }
+
+    /// Makes a call, when the budget allows, and reads what it answers.
+    pub async fn probe_call(
+        &self,
+        method: &str,
+        params: &[Value],
+    ) -> Result<(Probed, Result<Value, UpstreamError>), UpstreamError> {
+        let body = encode_call(method, params)
+            .map_err(|_| UpstreamError::Settings("a parameter that XML-RPC has no word for"))?;
+        self.transport.throttle.turn().await?;
+        let request = self.transport.post(&self.transport.addresses.calls());
+        let request = request.header(CONTENT_TYPE, "text/xml").body(body);
+        let probed = probed(request, Kind::Call, self.transport.settings.call_limit).await?;
+        if let Some(silence) = probed.rate_limit.as_deref().and_then(silence_of_header) {
+            self.transport.throttle.hush(silence);
+        }
+        let answer = match probed.status {
+            200 => match decode_response(&probed.body, ANSWER_LIMITS) {
+                Ok(Ok(value)) => Ok(value),
+                Ok(Err(fault)) => Err(match silence_of(&fault) {
+                    Some(retry) => UpstreamError::Limited { retry },
+                    None => UpstreamError::Fault(fault),
+                }),
+                Err(error) => Err(UpstreamError::Unexpected(format!("no XML-RPC: {error}"))),
+            },
+            404 | 410 => Err(UpstreamError::Absent(probed.status)),
+            status => Err(UpstreamError::Status(status)),
+        };
+        Ok((probed, answer))
+    }
+}
+
+async fn probed(request: RequestBuilder, kind: Kind, limit: usize) -> Result<Probed, UpstreamError> {
+    let started = Instant::now();
+    let sent = request.send().await.map_err(UpstreamError::from_transport);
+    kind.count(if sent.is_ok() { "probed" } else { "unreachable" });
+    let response = sent?;
+    let headers = response.headers();
+    let text = |name: &str| header(headers, name).map(str::to_owned);
+    let mut probed = Probed {
+        url: response.url().clone(),
+        status: response.status().as_u16(),
+        content_type: media_type(headers),
+        etag: text(ETAG.as_str()),
+        last_serial: last_serial(&response),
+        skew: skew(&response),
+        rate_limit: text("ratelimit"),
+        took: started.elapsed(),
+        body: Bytes::new(),
+    };
+    probed.body = beginning(response, kind, limit).await?;
+    Ok(probed)
+}
+
+fn skew(response: &Response) -> Option<i64> {
+    let date = httpdate::parse_http_date(header(response.headers(), DATE.as_str())?).ok()?;
+    let seconds = |time: SystemTime| i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok();
+    Some(seconds(date)? - seconds(SystemTime::now())?)
+}
+
+async fn beginning(mut response: Response, kind: Kind, limit: usize) -> Result<Bytes, UpstreamError> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(UpstreamError::from_transport)? {
+        kind.count_bytes(chunk.len());
+        let left = limit - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(left)]);
+        if chunk.len() >= left {
+            break;
+        }
+    }
+    Ok(body.freeze())
+}

@@ -1,0 +1,109 @@
+//! Subcommands that work beside the relay: `sync` and `doctor`.
+
+use std::path::Path;
+use std::process::Output;
+use std::time::Duration;
+
+use cheesewire::journal::{Journal, JournalSettings};
+use cheesewire::model::Serial;
+use cheesewire::sandbox::{Route, Sandbox, XmlRpc};
+use tokio::process::Command;
+
+use crate::support::process::BINARY;
+use crate::support::sandbox;
+
+async fn cheesewire(sandbox: &Sandbox, folder: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(BINARY);
+    command.args(args).args([
+        "--upstream",
+        &sandbox.url(),
+        "--set",
+        "upstream.calls_per_second=1000",
+        "--data",
+    ]);
+    let output = command.arg(folder).kill_on_drop(true).output();
+    tokio::time::timeout(Duration::from_mins(1), output).await.expect("it does not end").unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+#[tokio::test]
+async fn sync_fills_the_journal_and_ends() {
+    let (folder, sandbox) = (tempfile::tempdir().unwrap(), sandbox().await);
+    let all = sandbox.events_after(Serial(0), 1_000_000);
+    let args = ["sync", "--history", "all", "--until-current"];
+    for events in [all.len(), 0] {
+        let output = cheesewire(&sandbox, folder.path(), &args).await;
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let said = text(&output.stdout).replace(',', "");
+        assert!(said.starts_with(&format!("{events} events in ")), "{said}");
+        assert!(said.contains(&format!("last serial {}", sandbox.last_serial())), "{said}");
+    }
+    let journal = Journal::open(folder.path(), JournalSettings::default()).await.unwrap();
+    assert_eq!(journal.oldest_gap(sandbox.last_serial()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn sync_says_that_history_cannot_be_had_without_xml_rpc() {
+    let (folder, sandbox) = (tempfile::tempdir().unwrap(), sandbox().await);
+    sandbox.set_xmlrpc(XmlRpc::Status(405));
+    let output = cheesewire(&sandbox, folder.path(), &["sync", "--history", "all", "--until-current"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("no XML-RPC"), "{}", text(&output.stderr));
+    let output = cheesewire(&sandbox, folder.path(), &["sync", "--until-current"]).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+/// The findings by check: whether good, and the relay's word.
+async fn findings(sandbox: &Sandbox, args: &[&str]) -> std::collections::BTreeMap<String, (bool, String)> {
+    let folder = tempfile::tempdir().unwrap();
+    let output = cheesewire(sandbox, folder.path(), &[&["doctor", "--json"], args].concat()).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let row = |row: &serde_json::Value| {
+        let word = |key: &str| row[key].as_str().unwrap().to_owned();
+        (word("check"), (row["good"].as_bool().unwrap(), word("relay")))
+    };
+    said["findings"].as_array().unwrap().iter().map(row).collect()
+}
+
+#[tokio::test]
+async fn doctor_finds_what_lives_with_few_requests() {
+    let sandbox = sandbox().await;
+    let found = findings(&sandbox, &["--project", "wire-top"]).await;
+    let good = |check: &str| found.get(check).unwrap_or_else(|| panic!("{check}: {found:?}")).0;
+    for check in [
+        "listing",
+        "serials in the listing",
+        "clock",
+        "changelog_last_serial",
+        "changelog_since_serial",
+        "project page",
+        "JSON API",
+        "metadata",
+        "sha256 of files",
+        "ranges",
+    ] {
+        assert!(good(check), "{check}: {found:?}");
+    }
+    assert!(!good("package_releases") && !found.contains_key("list_packages_with_serial"));
+    assert!(sandbox.requests().total() <= 10, "{}", sandbox.requests().total());
+    assert_eq!(sandbox.requests().route(Route::Listing), 1);
+    let full = findings(&sandbox, &["--project", "wire-top", "--full"]).await;
+    assert!(full["list_packages_with_serial"].0 && full["the whole listing"].0);
+}
+
+#[tokio::test]
+async fn doctor_says_what_the_relay_does_without_xml_rpc() {
+    let sandbox = sandbox().await;
+    sandbox.set_xmlrpc(XmlRpc::Status(405));
+    let found = findings(&sandbox, &[]).await;
+    let (good, relay) = &found["changelog_last_serial"];
+    assert!(!good && relay.contains("listings are compared every 10m"), "{relay}");
+    assert_eq!(sandbox.requests().route(Route::Rpc), 1, "what is not there is asked for once");
+    let folder = tempfile::tempdir().unwrap();
+    let output = cheesewire(&sandbox, folder.path(), &["doctor"]).await;
+    assert!(text(&output.stdout).contains("-- changelog_last_serial: upstream answered 405"));
+}
