@@ -119,7 +119,7 @@ fn upstream(reader: &mut Reader) -> Result<(UpstreamSettings, bool), ConfigError
 
 fn http(reader: &mut Reader) -> HttpSettings {
     let mut http = HttpSettings::default();
-    reader.set("http.listen", &mut http.listen, "Where to listen. Port 0 takes any free one.");
+    reader.set("http.listen", &mut http.listen, "Where to listen; several addresses with commas between them. Port 0 takes any free one. 127.0.0.1:3142?deadline=9 answers calls within 9 s instead of rpc.deadline.");
     reader.set(
         "http.public_url",
         &mut http.public_url,
