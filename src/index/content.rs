@@ -21,6 +21,9 @@ pub(super) trait Content: Sized + Send + Sync + 'static {
 
     /// The files that may be fetched because the document names them.
     fn files(&self, project: &ProjectName) -> Vec<KnownFile>;
+
+    /// Itself, if it is a document of the JSON API.
+    fn json(&self) -> Option<&JsonDocument>;
 }
 
 impl Content for ProjectPage {
@@ -42,6 +45,10 @@ impl Content for ProjectPage {
     fn files(&self, project: &ProjectName) -> Vec<KnownFile> {
         self.files.iter().flat_map(|file| file.known(project)).collect()
     }
+
+    fn json(&self) -> Option<&JsonDocument> {
+        None
+    }
 }
 
 impl Content for JsonDocument {
@@ -58,6 +65,10 @@ impl Content for JsonDocument {
 
     fn files(&self, project: &ProjectName) -> Vec<KnownFile> {
         self.known(project).collect()
+    }
+
+    fn json(&self) -> Option<&JsonDocument> {
+        Some(self)
     }
 }
 

@@ -7,6 +7,7 @@ mod file;
 mod name;
 mod path;
 mod stamp;
+mod term;
 mod version;
 
 pub use action::Action;
@@ -16,4 +17,5 @@ pub use file::{FileKind, FileNameError, wheel_tag};
 pub use name::{NameError, ProjectName};
 pub use path::{FilePath, PathError};
 pub use stamp::Stamp;
+pub use term::{Closeness, NameTerm, words};
 pub use version::{latest, newest_first, same_version};
