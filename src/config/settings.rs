@@ -360,7 +360,7 @@ fn search(reader: &mut Reader, search: &mut SearchSettings, learn: &mut LearnSet
     reader.set(
         "search.learn_hits",
         &mut search.learn_hits,
-        "Of how many hits, from the first, the documents are read afterwards if they are not known; 0 for none.",
+        "Of how many unknown hits, from the first, the documents are read after a search; 0 for none.",
     );
     reader.count(
         "search.waiting",

@@ -113,6 +113,10 @@ impl Index {
                 project = waiting.recv() => return project.ok_or(None),
                 () = sleep_until(crawl.resume) => {}
             }
+            if self.inner.journal.projects_serial().is_none() {
+                crawl.resume = Instant::now() + FIRST_PAUSE;
+                continue;
+            }
             let read = self.inner.journal.untold_after(&crawl.after).await;
             let (mut found, last) = read.map_err(|error| {
                 tracing::error!(%error, "what search does not know yet cannot be read");
@@ -258,8 +262,13 @@ fn learned(
             | TextField::Platform
             | TextField::DownloadUrl => settings.text_bytes,
         };
-        let text = info[field.name()].as_str().unwrap_or("");
-        text[..text.floor_char_boundary(most)].to_owned()
+        let mut text = info[field.name()].as_str().unwrap_or("").to_owned();
+        if field == TextField::License {
+            // What newer projects state instead.
+            text.extend([" ", info["license_expression"].as_str().unwrap_or("")]);
+        }
+        text.truncate(text.floor_char_boundary(most));
+        text
     };
     let version = document.version().unwrap_or("").to_owned();
     let mut versions: Vec<String> = document.versions().map(str::to_owned).collect();

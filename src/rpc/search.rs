@@ -37,7 +37,7 @@ impl Rpc {
             let _ = self.0.journal.projects_known();
         }
         let hits = self.0.journal.search(search).await?;
-        let first = hits.iter().take(self.0.settings.search.learn_hits).filter(|hit| !hit.told);
+        let first = hits.iter().filter(|hit| !hit.told).take(self.0.settings.search.learn_hits);
         self.0.index.learn_soon(first.filter_map(|hit| ProjectName::parse(&hit.name).ok()));
         Ok(hits.iter().zip((1..=HITS).rev()).map(|(hit, ordering)| value(hit, ordering)).collect())
     }

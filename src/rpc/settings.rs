@@ -48,8 +48,8 @@ pub struct SearchSettings {
     /// and another in summaries, or versions. Default 10,000, some 0.1 s; matches beyond the best of these are not
     /// found.
     pub looked_at: usize,
-    /// Of how many hits, from the first, the documents are read afterwards if they are not known. Default 20: what a
-    /// terminal shows.
+    /// Of how many hits that no document told, from the first, one is read afterwards. Default 20: what a terminal
+    /// shows; those below come with the next search.
     pub learn_hits: usize,
 }
 

@@ -163,8 +163,9 @@ impl Finder<'_> {
         if by_text.len() < FEW {
             return self.rank(terms, by_text);
         }
-        let sql = "SELECT EXISTS (SELECT 1 FROM texts WHERE texts MATCH ?1 AND rowid = \
-                   (SELECT id FROM learned WHERE project = ?2))";
+        // In this order: the full-text index takes a NULL for its rowid as no condition at all.
+        let sql = "SELECT EXISTS (SELECT 1 FROM learned l CROSS JOIN texts t ON t.rowid = l.id \
+                   WHERE l.project = ?2 AND t.texts MATCH ?1)";
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut found = Vec::new();
         for project in self.scan(terms, self.search.looked_at)? {

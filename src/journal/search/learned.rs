@@ -76,8 +76,8 @@ fn learn(connection: &Connection, learned: &Learned, columns: &[String]) -> rusq
         }
         // A copy from before the last event: what events told meanwhile still counts.
         if listed.is_some_and(|listed| serial < listed) {
-            version =
-                latest([version, known.version].iter().map(String::as_str)).unwrap_or_default().to_owned();
+            let both = [version, known.version];
+            version = latest(both.iter().map(String::as_str)).map_or_else(String::new, str::to_owned);
             versions.extend(known.versions.into_iter().filter(|version| !learned.versions.contains(version)));
         }
     }
