@@ -100,6 +100,9 @@ impl App {
             status,
             background.clone(),
         ));
+        let learning = index.clone();
+        let learning = async move { learning.learn_for_ever().await };
+        tasks.spawn(background.clone().run_until_cancelled_owned(learning));
         let tending = background.clone();
         tasks.spawn(async move { store.tend(tending).await });
         tasks.spawn(background.clone().run_until_cancelled_owned(upkeep(metrics.clone())));

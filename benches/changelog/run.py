@@ -265,6 +265,14 @@ def table(arguments, figures):
         print("| " + " | ".join(row) + " |")
 
 
+def built():
+    """The release binary, built now."""
+    subprocess.run(["cargo", "build", "--release"], cwd=ROOT, check=True)
+    metadata = ["cargo", "metadata", "--no-deps", "--format-version", "1"]
+    told = subprocess.run(metadata, cwd=ROOT, text=True, capture_output=True, check=True)
+    return Path(json.loads(told.stdout)["target_directory"]) / "release" / "cheesewire"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--projects", type=Path, help="a list of names; default: 100,000 made-up ones")
@@ -277,10 +285,7 @@ def main():
     if arguments.peer:
         return peer(arguments.peer)
     if not arguments.binary:
-        subprocess.run(["cargo", "build", "--release"], cwd=ROOT, check=True)
-        built = subprocess.run(["cargo", "metadata", "--no-deps", "--format-version", "1"], cwd=ROOT, text=True,
-                               capture_output=True, check=True)
-        arguments.binary = Path(json.loads(built.stdout)["target_directory"]) / "release" / "cheesewire"
+        arguments.binary = built()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         table(arguments, measure(arguments, Path(folder)))
 

@@ -33,6 +33,9 @@ pub(super) trait Content: Sized + Send + Sync + 'static {
         inner: &Arc<Inner>,
         key: &DocumentKey,
     ) -> BoxFuture<'static, Result<Option<Document>, IndexError>>;
+
+    /// Itself, if it is a document of the JSON API.
+    fn json(&self) -> Option<&JsonDocument>;
 }
 
 impl Content for ProjectPage {
@@ -60,6 +63,10 @@ impl Content for ProjectPage {
         _key: &DocumentKey,
     ) -> BoxFuture<'static, Result<Option<Document>, IndexError>> {
         async { Ok(None) }.boxed()
+    }
+
+    fn json(&self) -> Option<&JsonDocument> {
+        None
     }
 }
 
@@ -89,6 +96,10 @@ impl Content for JsonDocument {
             }
             DocumentKey::Page(_) => async { Ok(None) }.boxed(),
         }
+    }
+
+    fn json(&self) -> Option<&JsonDocument> {
+        Some(self)
     }
 }
 

@@ -158,6 +158,14 @@ impl Upstream {
         self.transport.repeated(once).await
     }
 
+    /// A project's JSON document, once nobody waits for another answer of upstream's; not repeated if it fails.
+    pub async fn json_document_when_idle(&self, name: &ProjectName) -> Result<Fetched, UpstreamError> {
+        self.transport.idle().await;
+        let url = self.transport.addresses.json(name, None);
+        let fetch = self.fetch(Kind::Json, &url, "application/json", &["application/json"], None);
+        self.transport.timed(Kind::Json, fetch, |_| "fresh").await
+    }
+
     /// A file's provenance (PEP 740), at the address that its page names. Not conditional: it hardly changes,
     /// and few ask.
     pub async fn provenance(&self, url: &Url) -> Result<Bytes, UpstreamError> {
