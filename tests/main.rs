@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs, unreachable_pub)]
 
 mod architecture;
+mod arguments;
 mod bandersnatch;
 mod changelog;
 mod cli;
@@ -16,9 +17,11 @@ mod index;
 mod journal;
 mod kill;
 mod methods;
+mod multicall;
 mod process;
 mod promises;
 mod readme;
+mod relayed;
 mod restart;
 mod sandbox;
 mod sandbox_faults;

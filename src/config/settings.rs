@@ -196,6 +196,27 @@ fn rpc(reader: &mut Reader) -> RpcSettings {
         &mut rpc.times.second_rows,
         "Most events of one second, which changelog(since) cannot cut.",
     );
+    reader.count("rpc.multicall_calls", &mut rpc.multicall_calls, "Most calls of one system.multicall.");
+    reader.count(
+        "rpc.multicall_at_once",
+        &mut rpc.multicall_at_once,
+        "How many calls of a system.multicall are prepared at once.",
+    );
+    reader.set(
+        "rpc.relayed_max_age",
+        &mut rpc.relayed_max_age,
+        "How long upstream's answer to browse, user_packages or package_roles is current.",
+    );
+    reader.set(
+        "rpc.relayed_stale",
+        &mut rpc.relayed_stale,
+        "How old such an answer may be that is given out because upstream is limited, down or slow.",
+    );
+    reader.bytes(
+        "rpc.relayed_bytes",
+        &mut rpc.relayed_bytes,
+        "Such answers in memory; all are in the journal.",
+    );
     reader.bytes("rpc.memo_bytes", &mut rpc.memo_bytes, "Bulk answers kept in memory.");
     reader.bytes("rpc.memo_entry", &mut rpc.memo_entry, "The largest of them.");
     rpc
@@ -233,6 +254,11 @@ fn journal(reader: &mut Reader) -> JournalSettings {
         "journal.documents_bytes",
         &mut journal.documents_bytes,
         "Most bytes of kept index pages and JSON documents, compressed. Past it the least recently checked go.",
+    );
+    reader.bytes(
+        "journal.answers_bytes",
+        &mut journal.answers_bytes,
+        "Most bytes of kept answers to relayed calls, compressed. Past it the least recently checked go.",
     );
     reader.count("journal.readers", &mut journal.readers, "Connections that read at once.");
     reader.count("journal.queue", &mut journal.queue, "Writes that may wait for the writer.");
