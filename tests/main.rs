@@ -16,6 +16,7 @@ mod follow;
 mod index;
 mod journal;
 mod kill;
+mod limits;
 mod methods;
 mod multicall;
 mod process;
