@@ -23,6 +23,7 @@ mod process;
 mod promises;
 mod readme;
 mod relayed;
+mod requests;
 mod restart;
 mod sandbox;
 mod sandbox_faults;
