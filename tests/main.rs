@@ -32,3 +32,4 @@ mod sandbox_rpc;
 mod sandbox_scale;
 mod support;
 mod upstream;
+mod writing;
