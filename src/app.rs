@@ -115,7 +115,8 @@ impl App {
             stopping: stopping.clone(),
         };
         let origins = Origins::new(config.http.public_url.as_ref().map(Url::as_str), first);
-        let router = http::router(Parts { rpc, feed, index, relay, admin }, config.http.calls, &origins);
+        let parts = Parts { rpc, feed, index, relay, admin };
+        let router = http::router(parts, config.http.calls, &config.http.clients, &origins);
         let settings = config.http.listener.clone();
         Ok(Self { listeners, addresses, settings, router, journal, tasks, background, stopping })
     }

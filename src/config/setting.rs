@@ -7,7 +7,7 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-use crate::http::Listen;
+use crate::http::{Listen, Proxies};
 
 /// A type that a setting can have. Values from the environment and from flags are texts; a file may also
 /// have TOML's numbers and booleans, which have a text form too.
@@ -42,6 +42,7 @@ settings_by_text! {
     usize: "a whole number", ToString::to_string;
     PathBuf: "a path", |path| path.display().to_string();
     String: "a text", Clone::clone;
+    Proxies: "addresses and networks with commas between, such as 127.0.0.1, 10.0.0.0/8", ToString::to_string;
 }
 
 impl Setting for f64 {

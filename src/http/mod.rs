@@ -1,9 +1,11 @@
 //! The edge: routes, what a request may cost, and which status or fault a failure becomes.
 
 mod admin;
+mod clients;
 mod coding;
 mod feed;
 mod files;
+mod guarded;
 mod index;
 mod listener;
 mod negotiate;
@@ -21,6 +23,7 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
 pub use admin::Admin;
+pub use clients::{ClientLimits, Proxies};
 pub use files::routes as file_routes;
 pub use index::routes as index_routes;
 pub use listener::{Listen, ListenerSettings, serve};
@@ -59,6 +62,8 @@ pub struct HttpSettings {
     pub listener: ListenerSettings,
     /// Bounds on calls.
     pub calls: CallLimits,
+    /// Bounds for each client.
+    pub clients: ClientLimits,
 }
 
 impl Default for HttpSettings {
@@ -68,16 +73,17 @@ impl Default for HttpSettings {
             public_url: None,
             listener: ListenerSettings::default(),
             calls: CallLimits { body: 1 << 20, patience: Duration::from_secs(10) },
+            clients: ClientLimits::default(),
         }
     }
 }
 
 /// All routes over the parts that answer them.
-pub fn router(parts: Parts, calls: CallLimits, origins: &Origins) -> Router {
+pub fn router(parts: Parts, calls: CallLimits, clients: &ClientLimits, origins: &Origins) -> Router {
     let Parts { rpc, feed, index, relay, admin } = parts;
     // Outermost first: every request is counted, then routed; what no route takes ends in the fallback.
     Router::new()
-        .merge(rpc::routes(rpc, calls, origins.clone()))
+        .merge(rpc::routes(rpc, calls, clients, origins.clone()))
         .merge(feed::routes(feed))
         .merge(index::routes(index, origins.clone()))
         .merge(files::routes(relay))
