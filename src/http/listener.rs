@@ -1,13 +1,16 @@
 //! Accepts connections, bounds them in number and in patience, and drains them at the end.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::net::SocketAddr;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use axum::{Extension, Router};
+use futures_util::future::join_all;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -15,6 +18,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::patience::{Patience, Patient, Phase};
@@ -23,10 +27,45 @@ use super::patience::{Patience, Patient, Phase};
 /// a pause the loop would spin until one is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// An address to listen on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listen {
+    /// The address; port 0 takes any free one.
+    pub address: SocketAddr,
+    /// The time within which calls that arrive here are answered, instead of `rpc.deadline`: clients that wait
+    /// longer get a listener of their own.
+    pub deadline: Option<Duration>,
+}
+
+impl FromStr for Listen {
+    type Err = ();
+
+    /// `127.0.0.1:3141`, or with a deadline in seconds `127.0.0.1:3141?deadline=9`, as on a request's path.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (address, query) = text.split_once('?').map_or((text, None), |(at, query)| (at, Some(query)));
+        let deadline = super::rpc::deadline(query)?;
+        if query.is_some() && deadline.is_none() {
+            return Err(());
+        }
+        Ok(Self { address: address.parse().map_err(|_| ())?, deadline })
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.address)?;
+        self.deadline.map_or(Ok(()), |deadline| write!(f, "?deadline={}", deadline.as_secs_f64()))
+    }
+}
+
+/// The deadline of the listener that a request came by, among its extensions.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OwnDeadline(pub(super) Duration);
+
 /// Bounds on connections.
 #[derive(Debug, Clone)]
 pub struct ListenerSettings {
-    /// Connections served at once; more wait in the kernel's queue. Default 4,096: about 100 MB at worst.
+    /// Connections served at once by all listeners; more wait in the kernel's queue. Default 4,096: about 100 MB at worst.
     pub max_connections: usize,
     /// How long which phase of a connection may take.
     pub patience: Patience,
@@ -41,15 +80,34 @@ impl Default for ListenerSettings {
     }
 }
 
-/// Serves `router` until `stop`, then lets running requests end within the drain time.
+/// Serves `router` on each listener, bound as its [`Listen`] says, until `stop`; then lets running requests end within
+/// the drain time.
 pub async fn serve(
+    listeners: Vec<(TcpListener, Listen)>,
+    router: Router,
+    settings: &ListenerSettings,
+    stop: CancellationToken,
+) {
+    let permits = Arc::new(Semaphore::new(settings.max_connections));
+    let serving = listeners.into_iter().map(|(listener, listen)| {
+        let router = router.clone();
+        let router = match listen.deadline {
+            Some(deadline) => router.layer(Extension(OwnDeadline(deadline))),
+            None => router,
+        };
+        serve_one(listener, router, settings, permits.clone(), stop.cancelled())
+    });
+    join_all(serving).await;
+}
+
+async fn serve_one(
     listener: TcpListener,
     router: Router,
     settings: &ListenerSettings,
+    permits: Arc<Semaphore>,
     stop: impl Future<Output = ()>,
 ) {
     let mut stop = std::pin::pin!(stop);
-    let permits = Arc::new(Semaphore::new(settings.max_connections));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     loop {

@@ -18,6 +18,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use super::clients::{self, ClientLimits, Clients};
 use super::coding;
 use super::guarded::Guarded;
+use super::listener::OwnDeadline;
 use super::negotiate;
 use super::origin::Origins;
 use crate::rpc::{Answer, Caller, Coder, Pieces, Rpc};
@@ -80,7 +81,8 @@ async fn call(State(edge): State<Edge>, request: Request<Body>) -> Response<Body
         return write(Answer::Whole(encode_fault(&Fault::invalid_params(&[complaint]))), false).await;
     };
     let gzip = negotiate::gzip(&head.headers);
-    let caller = Caller { origin: &origin, deadline, coder: gzip.then_some(GZIP) };
+    let own = || head.extensions.get::<OwnDeadline>().map(|own| own.0);
+    let caller = Caller { origin: &origin, deadline: deadline.or_else(own), coder: gzip.then_some(GZIP) };
     let call = if document.len() > INLINE {
         let rpc = edge.rpc.clone();
         match tokio::task::spawn_blocking(move || rpc.decode(&document)).await {
@@ -110,7 +112,7 @@ fn gzip(pieces: Pieces) -> Pieces {
 }
 
 /// `?deadline=9`, also `2.5`: how long the caller wants to wait.
-fn deadline(query: Option<&str>) -> Result<Option<Duration>, ()> {
+pub(super) fn deadline(query: Option<&str>) -> Result<Option<Duration>, ()> {
     let pairs = url::form_urlencoded::parse(query.unwrap_or("").as_bytes());
     let Some((_, text)) = pairs.into_iter().find(|(key, _)| key == "deadline") else { return Ok(None) };
     let seconds: f64 = text.parse().map_err(|_| ())?;

@@ -16,6 +16,7 @@ mod rendered;
 mod rescue;
 mod rows;
 mod scan;
+mod search;
 mod settings;
 mod shelf;
 mod statistics;
@@ -28,7 +29,7 @@ use std::time::{Duration, Instant};
 pub use answer::{Answer, Pieces, StreamError};
 pub use feed::{Feed, FeedCut, FeedError, FeedSettings, Subscription, Told};
 pub use rendered::Coder;
-pub use settings::RpcSettings;
+pub use settings::{RpcSettings, SearchSettings};
 pub use table::{Kind, Lifetime, METHODS, Method, Param, Source};
 
 use crate::index::Index;
@@ -158,6 +159,7 @@ impl Rpc {
             Verb::PackageReleases => self.package_releases(arguments).await?,
             Verb::ReleaseUrls => self.release_urls(arguments, ask.origin).await?,
             Verb::ReleaseData => self.release_data(arguments).await?,
+            Verb::Search => self.search(arguments).await?,
             Verb::PackageRoles => return self.package_roles(arguments, ask).await,
             Verb::UserPackages => return self.user_packages(arguments, ask).await,
             Verb::Browse => return self.browse(arguments, ask).await,

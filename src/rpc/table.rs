@@ -12,6 +12,8 @@ pub enum Kind {
     Bool,
     /// A struct with these members and no others.
     Struct(&'static [Param]),
+    /// A struct whose members of these names are strings or arrays of strings. Others are ignored.
+    Terms(&'static [&'static str]),
     /// An array of strings.
     Texts,
     /// An array of anything: who uses it judges the items one by one.
@@ -27,7 +29,7 @@ impl Kind {
             Self::Text => "string",
             Self::Int => "int",
             Self::Bool => "boolean",
-            Self::Struct(_) => "struct",
+            Self::Struct(_) | Self::Terms(_) => "struct",
             Self::Texts | Self::List => "array",
             Self::Rest => "undef",
         }
@@ -39,7 +41,7 @@ impl Kind {
             Self::Text => "Input should be a valid string",
             Self::Int => "Input should be a valid integer",
             Self::Bool => "Input should be a valid boolean",
-            Self::Struct(_) => "Input should be a valid dictionary",
+            Self::Struct(_) | Self::Terms(_) => "Input should be a valid dictionary",
             Self::Texts | Self::List | Self::Rest => "Input should be a valid list",
         }
     }
@@ -82,6 +84,8 @@ pub enum Source {
     Json,
     /// JSON `ownership`, else upstream's own method.
     Ownership,
+    /// Names of the project table, and what documents told of projects.
+    Search,
     /// Upstream's own method, whose answers are kept.
     Upstream,
     /// Our own counts of downloads.
@@ -102,6 +106,7 @@ impl Source {
             Self::Projects => "project table",
             Self::Json => "JSON API",
             Self::Ownership => "JSON `ownership`, else upstream",
+            Self::Search => "local index",
             Self::Upstream => "upstream, kept",
             Self::Statistics => "own statistics",
             Self::Constant => "constant",
@@ -116,6 +121,8 @@ impl Source {
 pub enum Lifetime {
     /// Until the journal's next event.
     Serial,
+    /// As long as nothing is learned: it is made anew each time.
+    Never,
     /// As the index's documents: until their age or an event of the project; stale while upstream is down.
     Document,
     /// Until its age; stale while upstream is limited or down.
@@ -142,6 +149,7 @@ pub(super) enum Verb {
     ReleaseUrls,
     ReleaseData,
     PackageRoles,
+    Search,
     UserPackages,
     Browse,
     ReleaseDownloads,
@@ -191,6 +199,21 @@ const PAGE: &[Param] = &[
     optional("until", Kind::Int),
     optional("limit", Kind::Int),
     optional("name", Kind::Text),
+];
+const SEARCH_FIELDS: &[&str] = &[
+    "name",
+    "version",
+    "author",
+    "author_email",
+    "maintainer",
+    "maintainer_email",
+    "home_page",
+    "license",
+    "summary",
+    "description",
+    "keywords",
+    "platform",
+    "download_url",
 ];
 const PACKAGES_PAGE: &[Param] = &[optional("after", Kind::Text), optional("limit", Kind::Int)];
 
@@ -361,6 +384,15 @@ pub const METHODS: &[Method] = &[
         source: Source::Json,
         lifetime: Lifetime::Document,
         verb: Verb::ReleaseUrls,
+    },
+    Method {
+        name: "search",
+        params: &[required("spec", Kind::Terms(SEARCH_FIELDS)), optional("operator", Kind::Text)],
+        result: "array",
+        help: "Projects of which all fields of spec match, or with the operator \"or\" one, as {name, version, summary, _pypi_ordering}, the best first, at most 100. A field's value is a string or an array of strings, of which one has to match. If version is a field, each matching release is a hit.",
+        source: Source::Search,
+        lifetime: Lifetime::Never,
+        verb: Verb::Search,
     },
     Method {
         name: "system.listMethods",
