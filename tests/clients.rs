@@ -242,9 +242,9 @@ async fn qypi_browses_and_tells_who_owns_what() {
     assert_eq!(found, serde_json::json!([one("dairy-tools"), one("every-field")]));
     let owner = asked(&["owner", "wire-core"]).await;
     assert_eq!(owner, serde_json::json!({"wire-core": [{"role": "Owner", "user": "alice"}]}));
-    let owned = asked(&["owned", "bob"]).await;
+    let held = asked(&["owned", "bob"]).await;
     let many_hands = serde_json::json!({"package": "many-hands", "role": "Maintainer"});
-    assert!(owned["bob"].as_array().unwrap().contains(&many_hands), "{owned}");
+    assert!(held["bob"].as_array().unwrap().contains(&many_hands), "{held}");
 }
 
 /// Starts a Python program whose index is fixed in its source: its code is unchanged, only the address of its calls is
