@@ -12,6 +12,7 @@ mod edges;
 mod feed;
 mod files;
 mod follow;
+mod fuzz;
 mod index;
 mod journal;
 mod kill;
