@@ -106,7 +106,8 @@ impl App {
         };
         let origins = Origins::new(config.http.public_url.as_ref().map(Url::as_str), address);
         let router = http::router(Parts { rpc, feed, index, relay, admin }, config.http.calls, &origins);
-        let settings = config.http.listener.clone();
+        let mut settings = config.http.listener.clone();
+        settings.max_connections = http::affordable_connections(settings.max_connections);
         Ok(Self { listener, address, settings, router, journal, tasks, background, stopping })
     }
 

@@ -13,6 +13,7 @@ mod feed;
 mod files;
 mod follow;
 mod fuzz;
+mod hostile;
 mod index;
 mod journal;
 mod kill;

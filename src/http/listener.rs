@@ -1,7 +1,6 @@
 //! Accepts connections, bounds them in number and in patience, and drains them at the end.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -11,23 +10,31 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 use tower::ServiceExt as _;
 
+use super::crowd::Crowd;
 use super::patience::{Patience, Patient, Phase};
 
 /// The pause after a failed accept. The usual cause is that the process is out of file descriptors; without
 /// a pause the loop would spin until one is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// The smallest limit on a request's head that hyper takes.
+const LEAST_HEADER_BYTES: usize = 8192;
+
 /// Bounds on connections.
 #[derive(Debug, Clone)]
 pub struct ListenerSettings {
-    /// Connections served at once; more wait in the kernel's queue. Default 4,096: about 100 MB at worst.
+    /// Connections served at once. Default 4,096: about 100 MB at worst. With one more, the one goes that has waited
+    /// longest for its peer; while all are busy, more wait in the kernel's queue.
     pub max_connections: usize,
     /// How long which phase of a connection may take.
     pub patience: Patience,
+    /// The most bytes of a request's head. Default 64 KiB, four times what the largest known clients send; all
+    /// connections together may hold 256 MiB of unfinished heads. At least 8 KiB.
+    pub header_bytes: usize,
     /// How long requests may go on after the order to stop. Default 30 s.
     pub drain: Duration,
 }
@@ -35,7 +42,8 @@ pub struct ListenerSettings {
 impl Default for ListenerSettings {
     fn default() -> Self {
         let patience = Patience { header: Duration::from_secs(10), idle: Duration::from_mins(1) };
-        Self { max_connections: 4096, patience, drain: Duration::from_secs(30) }
+        let (header_bytes, drain) = (64 << 10, Duration::from_secs(30));
+        Self { max_connections: 4096, patience, header_bytes, drain }
     }
 }
 
@@ -47,15 +55,13 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) {
     let mut stop = std::pin::pin!(stop);
-    let permits = Arc::new(Semaphore::new(settings.max_connections));
+    let begun = Instant::now();
+    let mut crowd = Crowd::new(settings.max_connections);
     let graceful = GracefulShutdown::new();
-    let mut connections = JoinSet::new();
     loop {
-        // Ended tasks are collected here, or they would pile up.
-        while connections.try_join_next().is_some() {}
         let accepted = tokio::select! {
             () = &mut stop => break,
-            accepted = accept(&listener, &permits) => accepted,
+            accepted = accept(&listener, &mut crowd) => accepted,
         };
         let (stream, permit) = match accepted {
             Ok(accepted) => accepted,
@@ -65,14 +71,14 @@ pub async fn serve(
                 continue;
             }
         };
-        let connection = connection(stream, router.clone(), settings.patience);
-        let connection = graceful.watch(connection);
-        connections.spawn(async move {
+        let patient = Patient::new(stream, settings.patience, begun);
+        let phase = patient.phase();
+        let connection = graceful.watch(connection(patient, router.clone(), settings));
+        crowd.admit(permit, phase, async move {
             // Broken connections are the client's affair.
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended");
             }
-            drop(permit);
         });
     }
     drop(listener);
@@ -83,22 +89,21 @@ pub async fn serve(
 
 async fn accept(
     listener: &TcpListener,
-    permits: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    // The semaphore is never closed.
-    let permit = permits.clone().acquire_owned().await.map_err(std::io::Error::other)?;
+    crowd: &mut Crowd,
+) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    // First who is new, then room for him: nobody is sent away for none.
     let (stream, _) = listener.accept().await?;
     // Without it, answers of two writes wait for the peer's delayed acknowledgement: 0.7 k/s instead of 60.
     stream.set_nodelay(true)?;
-    Ok((stream, permit))
+    Ok((stream, crowd.make_room().await))
 }
 
 fn connection(
-    stream: TcpStream,
+    patient: Patient<TcpStream>,
     router: Router,
-    patience: Patience,
-) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> + Send {
-    let patient = Patient::new(stream, patience);
+    settings: &ListenerSettings,
+) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> + Send + use<> {
+    let patience = settings.patience;
     let phase = patient.phase();
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let (router, phase) = (router.clone(), phase.clone());
@@ -112,6 +117,7 @@ fn connection(
         .timer(TokioTimer::new())
         // hyper's own limit starts when it begins to wait, so it also ends idle connections.
         .header_read_timeout(patience.idle + patience.header)
+        .max_buf_size(settings.header_bytes.max(LEAST_HEADER_BYTES))
         .half_close(true)
         .serve_connection(TokioIo::new(patient), service)
 }

@@ -1,7 +1,10 @@
 //! The edge: routes, what a request may cost, and which status or fault a failure becomes.
 
 mod admin;
+mod body;
 mod coding;
+mod crowd;
+mod descriptors;
 mod feed;
 mod files;
 mod index;
@@ -21,12 +24,13 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
 pub use admin::Admin;
+pub use body::CallLimits;
+pub use descriptors::affordable_connections;
 pub use files::routes as file_routes;
 pub use index::routes as index_routes;
 pub use listener::{ListenerSettings, serve};
 pub use origin::Origins;
 pub use patience::Patience;
-pub use rpc::CallLimits;
 
 use url::Url;
 
@@ -67,7 +71,7 @@ impl Default for HttpSettings {
             listen: (Ipv4Addr::LOCALHOST, 3141).into(),
             public_url: None,
             listener: ListenerSettings::default(),
-            calls: CallLimits { body: 1 << 20, patience: Duration::from_secs(10) },
+            calls: CallLimits { body: 1 << 20, bodies: 64 << 20, patience: Duration::from_secs(10) },
         }
     }
 }

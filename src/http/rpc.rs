@@ -1,20 +1,18 @@
 //! XML-RPC over HTTP: where calls arrive and how answers are written (WIRE.md sections 1 and 2).
 
-use std::io::Read as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::post;
-use bytes::Bytes;
 use futures_util::StreamExt as _;
-use http_body::Body as _;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
+use super::body::{Bodies, CallLimits, Document};
 use super::coding;
 use super::negotiate;
 use super::origin::Origins;
@@ -30,24 +28,14 @@ const XML: HeaderValue = HeaderValue::from_static("text/xml; charset=utf-8");
 /// Calls above this are decoded off the reactor: 64 KiB take about half a millisecond.
 const INLINE: usize = 64 * 1024;
 
-/// Bounds on a call as it arrives.
-#[derive(Debug, Clone, Copy)]
-pub struct CallLimits {
-    /// A call's size, also after decoding. Default 1 MiB.
-    pub body: usize,
-    /// The time for the whole body to arrive.
-    pub patience: Duration,
-}
-
-#[derive(Clone)]
 struct Edge {
     rpc: Rpc,
-    limits: CallLimits,
+    bodies: Bodies,
     origins: Origins,
 }
 
 pub(super) fn routes(rpc: Rpc, limits: CallLimits, origins: Origins) -> Router {
-    let edge = Edge { rpc, limits, origins };
+    let edge = Arc::new(Edge { rpc, bodies: Bodies::new(limits), origins });
     let call = || post(call).get(about);
     ADDRESSES.iter().fold(Router::new(), |router, address| router.route(address, call())).with_state(edge)
 }
@@ -60,14 +48,15 @@ async fn about() -> impl IntoResponse {
     ([(CONTENT_TYPE, "text/html; charset=utf-8")], PAGE)
 }
 
-async fn call(State(edge): State<Edge>, request: Request<Body>) -> Response<Body> {
+async fn call(State(edge): State<Arc<Edge>>, request: Request<Body>) -> Response<Body> {
     let (head, body) = request.into_parts();
     if !is_xml(&head.headers) {
         let reason = "an XML-RPC call has Content-Type text/xml\n";
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, reason).into_response();
     }
-    let document = match read(body, &head.headers, edge.limits).await {
-        Ok(document) => document,
+    // What the call's values take counts until it is answered.
+    let (document, _room) = match edge.bodies.read(body, &head.headers).await {
+        Ok(Document { bytes, room }) => (bytes, room),
         Err(refusal) => return refusal.into_response(),
     };
     let origin = edge.origins.of(&head);
@@ -117,91 +106,6 @@ fn is_xml(headers: &HeaderMap) -> bool {
     kind.is_some_and(|kind| {
         kind.eq_ignore_ascii_case("text/xml") || kind.eq_ignore_ascii_case("application/xml")
     })
-}
-
-/// Why a body is not taken. Not faults: what did not arrive whole is no call.
-enum Refusal {
-    TooLarge(usize),
-    TooSlow(Duration),
-    Coding,
-    Broken,
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response<Body> {
-        let (status, reason) = match self {
-            Self::TooLarge(limit) => {
-                (StatusCode::PAYLOAD_TOO_LARGE, format!("a call has at most {limit} bytes\n"))
-            }
-            Self::TooSlow(limit) => {
-                (StatusCode::REQUEST_TIMEOUT, format!("a call has to arrive within {} s\n", limit.as_secs()))
-            }
-            Self::Coding => (
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "a call may be coded with gzip, nothing else\n".to_owned(),
-            ),
-            Self::Broken => (StatusCode::BAD_REQUEST, "the body of the call is broken\n".to_owned()),
-        };
-        tracing::debug!(status = status.as_u16(), reason = reason.trim_end(), "a call was not taken");
-        (status, [("connection", "close")], reason).into_response()
-    }
-}
-
-/// The body as it arrives; not begun if it says that it is too large.
-async fn arrived(body: &mut Body, limits: CallLimits) -> Result<Bytes, Refusal> {
-    if body.size_hint().lower() > limits.body as u64 {
-        return Err(Refusal::TooLarge(limits.body));
-    }
-    match tokio::time::timeout(limits.patience, Limited::new(body, limits.body).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge(limits.body)),
-        Ok(Err(_)) => Err(Refusal::Broken),
-        Err(_) => Err(Refusal::TooSlow(limits.patience)),
-    }
-}
-
-/// Lets the rest of a body go by, for no longer than a call may take to arrive.
-async fn swallow(mut body: Body, patience: Duration) {
-    let rest = async { while let Some(Ok(_)) = body.frame().await {} };
-    // What is still coming then is cut off with the connection.
-    let _ = tokio::time::timeout(patience, rest).await;
-}
-
-async fn read(mut body: Body, headers: &HeaderMap, limits: CallLimits) -> Result<Bytes, Refusal> {
-    let gzip = match headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
-        None | Some(b"identity" | b"") => false,
-        Some(coding) if coding.eq_ignore_ascii_case(b"gzip") || coding.eq_ignore_ascii_case(b"x-gzip") => {
-            true
-        }
-        Some(_) => return Err(Refusal::Coding),
-    };
-    let bytes = match arrived(&mut body, limits).await {
-        Ok(bytes) => bytes,
-        Err(refusal) => {
-            // Who expects a word before sending gets this one at once. Others send first and read then: a
-            // connection closed on what they still send would take the answer from them.
-            if matches!(refusal, Refusal::TooLarge(_)) && !headers.contains_key(EXPECT) {
-                swallow(body, limits.patience).await;
-            }
-            return Err(refusal);
-        }
-    };
-    if !gzip {
-        return Ok(bytes);
-    }
-    let limit = limits.body;
-    // A bomb is bounded here: no more is decoded than a plain call may have.
-    let decoded = tokio::task::spawn_blocking(move || {
-        let mut plain = Vec::new();
-        let decoder = flate2::read::MultiGzDecoder::new(&bytes[..]);
-        let read = decoder.take(limit as u64 + 1).read_to_end(&mut plain);
-        read.map(|_| plain)
-    });
-    match decoded.await {
-        Ok(Ok(plain)) if plain.len() > limit => Err(Refusal::TooLarge(limit)),
-        Ok(Ok(plain)) => Ok(plain.into()),
-        Ok(Err(_)) | Err(_) => Err(Refusal::Broken),
-    }
 }
 
 async fn write(answer: Answer, gzip: bool) -> Response<Body> {

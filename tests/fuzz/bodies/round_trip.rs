@@ -36,7 +36,11 @@ fn answer(value: &Value) {
     // dxr writes carriage returns as they are, which means line feeds.
     if !has_return(value) {
         let written = theirs.to_xml().expect("dxr's answer");
-        assert_eq!(decode_response(written.as_bytes(), WRITTEN).as_ref(), Ok(&Ok(value.clone())), "{written}");
+        assert_eq!(
+            decode_response(written.as_bytes(), WRITTEN).as_ref(),
+            Ok(&Ok(value.clone())),
+            "{written}"
+        );
     }
 }
 
@@ -44,7 +48,10 @@ fn call(value: &Value) {
     let params = [value.clone(), Value::Nil, value.clone()];
     let written = encode_call("list_packages", &params).expect("every value is finite");
     let ours = decode_call(&written, WRITTEN).expect("our own call");
-    assert_eq!((ours.method.as_str(), &ours.params[..], ours.wide), ("list_packages", &params[..], is_wide(value)));
+    assert_eq!(
+        (ours.method.as_str(), &ours.params[..], ours.wide),
+        ("list_packages", &params[..], is_wide(value))
+    );
     let text = std::str::from_utf8(&written).expect("ASCII");
     let theirs = dxr::MethodCall::from_xml(text).expect("our call, to dxr");
     assert_eq!((&*theirs.name, theirs.params), ("list_packages", params.iter().map(foreign).collect()));

@@ -33,7 +33,8 @@ pub fn any(data: &mut Unstructured<'_>, depth: usize) -> Result<Value> {
 }
 
 fn text(data: &mut Unstructured<'_>) -> Result<String> {
-    let forbidden = |c: char| (c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{fffe}' | '\u{ffff}');
+    let forbidden =
+        |c: char| (c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{fffe}' | '\u{ffff}');
     let mut text: String = data.arbitrary()?;
     text.retain(|c| !forbidden(c));
     Ok(text)
