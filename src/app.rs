@@ -14,7 +14,7 @@ use url::Url;
 use crate::blob::{OpenError, Store};
 use crate::config::Config;
 use crate::follow::{self, FollowStatus};
-use crate::http::{self, Admin, ListenerSettings, Origins, Parts};
+use crate::http::{self, Admin, Edge, ListenerSettings, Origins, Parts};
 use crate::index::Index;
 use crate::journal::{Journal, JournalError};
 use crate::relay::Relay;
@@ -56,7 +56,7 @@ pub struct App {
     listener: TcpListener,
     address: SocketAddr,
     settings: ListenerSettings,
-    router: axum::Router,
+    edge: Edge,
     journal: Journal,
     tasks: TaskTracker,
     /// Ends what runs beside requests.
@@ -105,10 +105,10 @@ impl App {
             stopping: stopping.clone(),
         };
         let origins = Origins::new(config.http.public_url.as_ref().map(Url::as_str), address);
-        let router = http::router(Parts { rpc, feed, index, relay, admin }, config.http.calls, &origins);
+        let edge = Edge::new(Parts { rpc, feed, index, relay, admin }, config.http.calls, &origins);
         let mut settings = config.http.listener.clone();
         settings.max_connections = http::affordable_connections(settings.max_connections);
-        Ok(Self { listener, address, settings, router, journal, tasks, background, stopping })
+        Ok(Self { listener, address, settings, edge, journal, tasks, background, stopping })
     }
 
     /// Where it listens.
@@ -124,7 +124,7 @@ impl App {
             stop.cancelled().await;
             stopping.cancel();
         };
-        http::serve(self.listener, self.router, &self.settings, stop).await;
+        http::serve(self.listener, self.edge, &self.settings, stop).await;
         self.background.cancel();
         self.tasks.close();
         if tokio::time::timeout(self.settings.drain, self.tasks.wait()).await.is_err() {

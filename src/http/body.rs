@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -9,7 +10,7 @@ use axum::http::header::{CONTENT_ENCODING, EXPECT};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
 use bytes::Bytes;
-use http_body::Body as _;
+use futures_util::poll;
 use http_body_util::BodyExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -94,7 +95,10 @@ impl Bodies {
     }
 
     /// The whole body, decoded.
-    pub(super) async fn read(&self, mut body: Body, headers: &HeaderMap) -> Result<Document, Refusal> {
+    pub(super) async fn read<B>(&self, mut body: B, headers: &HeaderMap) -> Result<Document, Refusal>
+    where
+        B: http_body::Body<Data = Bytes> + Unpin,
+    {
         let gzip = match headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
             None | Some(b"identity" | b"") => false,
             Some(coding)
@@ -105,10 +109,18 @@ impl Bodies {
             Some(_) => return Err(Refusal::Coding),
         };
         let mut share = Share::default();
-        let arrived = match timeout(self.limits.patience, self.gather(&mut body, gzip, &mut share)).await {
+        let mut gathering = Box::pin(self.gather(&mut body, gzip, &mut share));
+        let patience = self.limits.patience;
+        // Most bodies came with their heads, and need no timer.
+        let arrived = match poll!(&mut gathering) {
+            Poll::Ready(arrived) => Ok(arrived),
+            Poll::Pending => timeout(patience, &mut gathering).await,
+        };
+        drop(gathering);
+        let arrived = match arrived {
             Ok(arrived) => arrived,
             Err(_) if share.waited => Err(Refusal::Crowded),
-            Err(_) => Err(Refusal::TooSlow(self.limits.patience)),
+            Err(_) => Err(Refusal::TooSlow(patience)),
         };
         match arrived {
             Ok(bytes) if gzip => Ok(Document { bytes: self.plain(bytes).await?, room: share.permit }),
@@ -117,7 +129,7 @@ impl Bodies {
                 // Who expects a word before sending gets this one at once. Others send first and read then: a
                 // connection closed on what they still send would take the answer from them.
                 if matches!(refusal, Refusal::TooLarge(_)) && !headers.contains_key(EXPECT) {
-                    swallow(body, self.limits.patience).await;
+                    swallow(body, patience).await;
                 }
                 Err(refusal)
             }
@@ -125,7 +137,10 @@ impl Bodies {
     }
 
     /// The body as it arrives; not begun if it says that it is too large.
-    async fn gather(&self, body: &mut Body, gzip: bool, share: &mut Share) -> Result<Bytes, Refusal> {
+    async fn gather<B>(&self, body: &mut B, gzip: bool, share: &mut Share) -> Result<Bytes, Refusal>
+    where
+        B: http_body::Body<Data = Bytes> + Unpin,
+    {
         let limit = self.limits.body;
         let hint = body.size_hint();
         if hint.lower() > limit as u64 {
@@ -194,7 +209,7 @@ fn units(bytes: usize) -> u32 {
 }
 
 /// Lets the rest of a body go by, for no longer than a call may take to arrive.
-async fn swallow(mut body: Body, patience: Duration) {
+async fn swallow<B: http_body::Body + Unpin>(mut body: B, patience: Duration) {
     let rest = async { while let Some(Ok(_)) = body.frame().await {} };
     // What is still coming then is cut off with the connection.
     let _ = timeout(patience, rest).await;

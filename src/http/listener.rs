@@ -1,10 +1,9 @@
 //! Accepts connections, bounds them in number and in patience, and drains them at the end.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -12,8 +11,8 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
-use tower::ServiceExt as _;
 
+use super::Edge;
 use super::crowd::Crowd;
 use super::patience::{Patience, Patient, Phase};
 
@@ -47,15 +46,15 @@ impl Default for ListenerSettings {
     }
 }
 
-/// Serves `router` until `stop`, then lets running requests end within the drain time.
+/// Serves `edge` until `stop`, then lets running requests end within the drain time.
 pub async fn serve(
     listener: TcpListener,
-    router: Router,
+    edge: Edge,
     settings: &ListenerSettings,
     stop: impl Future<Output = ()>,
 ) {
     let mut stop = std::pin::pin!(stop);
-    let begun = Instant::now();
+    let (edge, begun) = (Arc::new(edge), Instant::now());
     let mut crowd = Crowd::new(settings.max_connections);
     let graceful = GracefulShutdown::new();
     loop {
@@ -73,7 +72,7 @@ pub async fn serve(
         };
         let patient = Patient::new(stream, settings.patience, begun);
         let phase = patient.phase();
-        let connection = graceful.watch(connection(patient, router.clone(), settings));
+        let connection = graceful.watch(connection(patient, edge.clone(), settings));
         crowd.admit(permit, phase, async move {
             // Broken connections are the client's affair.
             if let Err(error) = connection.await {
@@ -100,16 +99,16 @@ async fn accept(
 
 fn connection(
     patient: Patient<TcpStream>,
-    router: Router,
+    edge: Arc<Edge>,
     settings: &ListenerSettings,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> + Send + use<> {
     let patience = settings.patience;
     let phase = patient.phase();
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let (router, phase) = (router.clone(), phase.clone());
+        let (edge, phase) = (edge.clone(), phase.clone());
         async move {
             phase.set(Phase::Busy);
-            let response = router.oneshot(request.map(Body::new)).await?;
+            let response = edge.answer(request).await;
             Ok::<_, Infallible>(response.map(|body| phase.idle_after(body)))
         }
     });

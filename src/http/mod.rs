@@ -20,7 +20,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{Method, StatusCode};
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
 pub use admin::Admin;
@@ -32,6 +33,9 @@ pub use listener::{ListenerSettings, serve};
 pub use origin::Origins;
 pub use patience::Patience;
 
+use hyper::body::Incoming;
+use rpc::Calls;
+use tower::ServiceExt as _;
 use url::Url;
 
 use crate::index::Index;
@@ -76,12 +80,36 @@ impl Default for HttpSettings {
     }
 }
 
-/// All routes over the parts that answer them.
-pub fn router(parts: Parts, calls: CallLimits, origins: &Origins) -> Router {
-    let Parts { rpc, feed, index, relay, admin } = parts;
+/// What answers all requests: calls straight away, the others by route.
+pub struct Edge {
+    calls: Calls,
+    routes: Router,
+}
+
+impl Edge {
+    /// Puts it together over the parts that answer.
+    pub fn new(parts: Parts, limits: CallLimits, origins: &Origins) -> Self {
+        let Parts { rpc, feed, index, relay, admin } = parts;
+        let calls = Calls::new(rpc, limits, origins.clone());
+        Self { calls, routes: routes(feed, index, relay, admin, origins) }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response {
+        match rpc::place(&request) {
+            Some(place) => self.calls.answer(place, request).await,
+            // In a place of its own: a call's state should not be as large as theirs.
+            None => match Box::pin(self.routes.clone().oneshot(request.map(Body::new))).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            },
+        }
+    }
+}
+
+fn routes(feed: Feed, index: Index, relay: Relay, admin: Admin, origins: &Origins) -> Router {
     // Outermost first: every request is counted, then routed; what no route takes ends in the fallback.
     Router::new()
-        .merge(rpc::routes(rpc, calls, origins.clone()))
+        .merge(rpc::routes())
         .merge(feed::routes(feed))
         .merge(index::routes(index, origins.clone()))
         .merge(files::routes(relay))

@@ -1,20 +1,21 @@
 //! XML-RPC over HTTP: where calls arrive and how answers are written (WIRE.md sections 1 and 2).
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use axum::response::IntoResponse;
-use axum::routing::post;
+use axum::routing::get;
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 
 use super::body::{Bodies, CallLimits, Document};
 use super::coding;
 use super::negotiate;
+use super::observe::Meter;
 use super::origin::Origins;
 use crate::rpc::{Answer, Caller, Coder, Pieces, Rpc};
 use crate::xmlrpc::{Fault, encode_fault};
@@ -28,16 +29,17 @@ const XML: HeaderValue = HeaderValue::from_static("text/xml; charset=utf-8");
 /// Calls above this are decoded off the reactor: 64 KiB take about half a millisecond.
 const INLINE: usize = 64 * 1024;
 
-struct Edge {
+/// Answers calls. Not routes of the router: finding one of those takes as long as a small answer.
+pub(super) struct Calls {
     rpc: Rpc,
     bodies: Bodies,
     origins: Origins,
+    meters: [Meter; ADDRESSES.len()],
 }
 
-pub(super) fn routes(rpc: Rpc, limits: CallLimits, origins: Origins) -> Router {
-    let edge = Arc::new(Edge { rpc, bodies: Bodies::new(limits), origins });
-    let call = || post(call).get(about);
-    ADDRESSES.iter().fold(Router::new(), |router, address| router.route(address, call())).with_state(edge)
+/// What the addresses of calls answer to others than a POST.
+pub(super) fn routes() -> Router {
+    ADDRESSES.iter().fold(Router::new(), |router, address| router.route(address, get(about)))
 }
 
 /// A bare GET is not a call; it gets a page for people.
@@ -48,39 +50,76 @@ async fn about() -> impl IntoResponse {
     ([(CONTENT_TYPE, "text/html; charset=utf-8")], PAGE)
 }
 
-async fn call(State(edge): State<Arc<Edge>>, request: Request<Body>) -> Response<Body> {
-    let (head, body) = request.into_parts();
-    if !is_xml(&head.headers) {
-        let reason = "an XML-RPC call has Content-Type text/xml\n";
-        return (StatusCode::UNSUPPORTED_MEDIA_TYPE, reason).into_response();
+/// Whether a request is a call, by its method and its address: the address's place.
+pub(super) fn place<B>(request: &Request<B>) -> Option<usize> {
+    let path = (request.method() == Method::POST).then(|| request.uri().path())?;
+    ADDRESSES.iter().position(|address| *address == path)
+}
+
+impl Calls {
+    pub(super) fn new(rpc: Rpc, limits: CallLimits, origins: Origins) -> Self {
+        Self { rpc, bodies: Bodies::new(limits), origins, meters: ADDRESSES.map(Meter::new) }
     }
-    // What the call's values take counts until it is answered.
-    let (document, _room) = match edge.bodies.read(body, &head.headers).await {
-        Ok(Document { bytes, room }) => (bytes, room),
-        Err(refusal) => return refusal.into_response(),
-    };
-    let origin = edge.origins.of(&head);
-    let Ok(deadline) = deadline(head.uri.query()) else {
-        // A fault, not a status: the call itself is sound, and the client shows a fault's text to its user.
-        let complaint = "deadline: Input should be a number of seconds above 0".to_owned();
-        return write(Answer::Whole(encode_fault(&Fault::invalid_params(&[complaint]))), false).await;
-    };
-    let gzip = negotiate::gzip(&head.headers);
-    let caller = Caller { origin: &origin, deadline, coder: gzip.then_some(GZIP) };
-    let answer = if document.len() > INLINE {
-        let rpc = edge.rpc.clone();
-        let decoded = tokio::task::spawn_blocking(move || rpc.decode(&document)).await;
-        match decoded {
-            Ok(call) => edge.rpc.answer(call, caller).await,
-            Err(error) => {
-                tracing::error!(%error, "decoding a call failed");
-                return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-            }
+
+    /// Answers the call that came to an address.
+    pub(super) async fn answer<B>(&self, place: usize, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Unpin + Send,
+    {
+        let started = Instant::now();
+        let uri = tracing::enabled!(tracing::Level::DEBUG).then(|| request.uri().clone());
+        let response = self.call(request, started).await;
+        self.meters[place].count(response.status(), started, uri.map(|uri| (Method::POST, uri)));
+        response
+    }
+
+    async fn call<B>(&self, request: Request<B>, started: Instant) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Unpin + Send,
+    {
+        let (head, body) = request.into_parts();
+        if !is_xml(&head.headers) {
+            let reason = "an XML-RPC call has Content-Type text/xml\n";
+            return (StatusCode::UNSUPPORTED_MEDIA_TYPE, reason).into_response();
         }
-    } else {
-        edge.rpc.answer(edge.rpc.decode(&document), caller).await
-    };
-    write(answer, gzip).await
+        let document = match self.bodies.read(body, &head.headers).await {
+            Ok(document) => document,
+            Err(refusal) => return refusal.into_response(),
+        };
+        if let Some(answer) = self.rpc.quick(&document.bytes, started) {
+            return respond(Body::from(answer), false);
+        }
+        // In a place of its own: the path above is short, and its state is moved about.
+        Box::pin(self.call_by_value(head, document)).await
+    }
+
+    /// Answers a call that has to be read.
+    async fn call_by_value(&self, head: Parts, document: Document) -> Response<Body> {
+        // What the call's values take counts until it is answered.
+        let Document { bytes: document, room: _room } = document;
+        let Ok(deadline) = deadline(head.uri.query()) else {
+            // A fault, not a status: the call itself is sound, and the client shows a fault's text to its user.
+            let complaint = "deadline: Input should be a number of seconds above 0".to_owned();
+            return write(Answer::Whole(encode_fault(&Fault::invalid_params(&[complaint]))), false).await;
+        };
+        let gzip = negotiate::gzip(&head.headers);
+        let origin = || self.origins.of(&head);
+        let caller = Caller { origin: &origin, deadline, coder: gzip.then_some(GZIP) };
+        let answer = if document.len() > INLINE {
+            let rpc = self.rpc.clone();
+            let decoded = tokio::task::spawn_blocking(move || rpc.decode(&document)).await;
+            match decoded {
+                Ok(call) => self.rpc.answer(call, caller).await,
+                Err(error) => {
+                    tracing::error!(%error, "decoding a call failed");
+                    return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+                }
+            }
+        } else {
+            self.rpc.answer(self.rpc.decode(&document), caller).await
+        };
+        write(answer, gzip).await
+    }
 }
 
 /// What bulk answers are coded with while they are written into memory.
@@ -116,6 +155,10 @@ async fn write(answer: Answer, gzip: bool) -> Response<Body> {
         Answer::Stream(pieces) => (Body::from_stream(pieces), false),
         Answer::Coded(pieces) => (Body::from_stream(pieces), true),
     };
+    respond(body, coded)
+}
+
+fn respond(body: Body, coded: bool) -> Response<Body> {
     let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, XML);
     if coded {

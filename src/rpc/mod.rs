@@ -8,6 +8,7 @@ mod feed;
 mod flight;
 mod packages;
 mod page;
+mod quick;
 mod release;
 mod releases;
 mod rendered;
@@ -19,6 +20,7 @@ mod shelf;
 mod table;
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 pub use answer::{Answer, Pieces, StreamError};
@@ -32,14 +34,16 @@ use crate::journal::Journal;
 use crate::upstream::Upstream;
 use crate::xmlrpc::{Call, DecodeError, Fault, Limits, Value, decode_call};
 use arguments::Arguments;
+use metrics::{Counter, Histogram};
+use quick::Quick;
 use rendered::Renderings;
 use table::Verb;
 
 /// Who calls, as the edge sees him.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Caller<'a> {
-    /// The address that he used for us, such as `http://127.0.0.1:3141`.
-    pub origin: &'a str,
+    /// Tells the address that he used for us, such as `http://127.0.0.1:3141`; few methods want to know.
+    pub origin: &'a (dyn Fn() -> String + Sync),
     /// The time that he wants to wait at most, instead of [`RpcSettings::deadline`].
     pub deadline: Option<Duration>,
     /// How a bulk answer is coded for him.
@@ -49,7 +53,7 @@ pub struct Caller<'a> {
 /// What a method has to know of its call besides the arguments.
 #[derive(Clone, Copy)]
 struct Ask<'a> {
-    origin: &'a str,
+    origin: &'a (dyn Fn() -> String + Sync),
     coder: Option<Coder>,
     wide: bool,
 }
@@ -63,6 +67,7 @@ struct Inner {
     index: Index,
     upstream: Upstream,
     renderings: Renderings,
+    quick: Quick,
     settings: RpcSettings,
 }
 
@@ -70,12 +75,16 @@ impl Rpc {
     /// Puts the methods together.
     pub fn new(journal: Journal, index: Index, upstream: Upstream, settings: RpcSettings) -> Self {
         let renderings = Renderings::new(settings.memo_bytes, settings.memo_entry);
-        Self(Arc::new(Inner { journal, index, upstream, renderings, settings }))
+        Self(Arc::new(Inner { journal, index, upstream, renderings, quick: Quick::new(), settings }))
     }
 
     /// Reads a call. Takes milliseconds for the largest: not on the reactor for those.
     pub fn decode(&self, document: &[u8]) -> Result<Call, DecodeError> {
-        decode_call(document, Limits { depth: self.0.settings.depth })
+        let call = decode_call(document, Limits { depth: self.0.settings.depth });
+        if let Ok(call) = &call {
+            self.remember(document, call);
+        }
+        call
     }
 
     /// Answers a call, with a fault where it must be, within the deadline.
@@ -92,10 +101,8 @@ impl Rpc {
             }
         };
         let outcome = answered.as_ref().map_or_else(|fault| fault.code.to_string(), |_| "ok".to_owned());
-        metrics::counter!("cheesewire_rpc_calls_total", "method" => method, "outcome" => outcome)
-            .increment(1);
-        metrics::histogram!("cheesewire_rpc_seconds", "method" => method)
-            .record(started.elapsed().as_secs_f64());
+        counter(method, outcome).increment(1);
+        histogram(method).record(started.elapsed().as_secs_f64());
         answered.unwrap_or_else(|fault| {
             tracing::debug!(method, %fault, "a call got a fault");
             Answer::fault(&fault)
@@ -108,7 +115,12 @@ impl Rpc {
         let deadline = caller.deadline.map_or(settings.deadline, |own| own.min(settings.longest_deadline));
         let ask = Ask { origin: caller.origin, coder: caller.coder, wide: call.wide };
         // What is asked of upstream runs in tasks of its own; the next call finds it done.
-        match tokio::time::timeout(deadline, self.verb(method.verb, &arguments, ask)).await {
+        let mut answering = std::pin::pin!(self.verb(method.verb, &arguments, ask));
+        // Most answers are at hand, and need no timer.
+        if let Poll::Ready(answered) = futures_util::poll!(&mut answering) {
+            return answered;
+        }
+        match tokio::time::timeout(deadline, answering).await {
             Ok(answered) => answered,
             Err(_) => Err(Fault::unavailable(settings.deadline)),
         }
@@ -126,11 +138,21 @@ impl Rpc {
             Verb::ListPackagesWithSerial => return self.list_packages(true, ask).await,
             Verb::ChangelogLastSerial => self.changelog_last_serial().await?,
             Verb::PackageReleases => self.package_releases(arguments).await?,
-            Verb::ReleaseUrls => self.release_urls(arguments, ask.origin).await?,
+            Verb::ReleaseUrls => self.release_urls(arguments, &(ask.origin)()).await?,
             Verb::ReleaseData => self.release_data(arguments).await?,
             Verb::PackageRoles => self.package_roles(arguments).await?,
             Verb::ListMethods => METHODS.iter().map(|method| method.name).collect::<Value>(),
         };
         Answer::value(&value, ask.wide)
     }
+}
+
+/// How calls of a method ended: `ok`, or a fault's code.
+fn counter(method: &'static str, outcome: impl Into<metrics::SharedString>) -> Counter {
+    metrics::counter!("cheesewire_rpc_calls_total", "method" => method, "outcome" => outcome.into())
+}
+
+/// How long calls of a method took until their answer was there, or began.
+fn histogram(method: &'static str) -> Histogram {
+    metrics::histogram!("cheesewire_rpc_seconds", "method" => method)
 }

@@ -7,6 +7,9 @@ use super::{Fault, Value};
 /// The declaration that every document starts with.
 const DECLARATION: &[u8] = b"<?xml version='1.0'?>\n";
 
+/// What a small answer takes: it is not made to grow into it.
+const SMALL: usize = 256;
+
 /// A number does not fit 32 bits and the caller has not shown that it reads `<i8>` (section 2, rule 4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("int exceeds XML-RPC limits")]
@@ -219,6 +222,7 @@ impl Encoder {
 /// A whole answer with one value.
 pub fn response(value: &Value, wide: bool) -> Result<Bytes, TooWide> {
     let mut encoder = Encoder::new(wide);
+    encoder.out.reserve(SMALL);
     encoder.open_response();
     encoder.value(value)?;
     encoder.close_response();
