@@ -109,14 +109,15 @@ impl Bodies {
             Some(_) => return Err(Refusal::Coding),
         };
         let mut share = Share::default();
-        let mut gathering = Box::pin(self.gather(&mut body, gzip, &mut share));
         let patience = self.limits.patience;
-        // Most bodies came with their heads, and need no timer.
-        let arrived = match poll!(&mut gathering) {
-            Poll::Ready(arrived) => Ok(arrived),
-            Poll::Pending => timeout(patience, &mut gathering).await,
+        let arrived = {
+            let mut gathering = std::pin::pin!(self.gather(&mut body, gzip, &mut share));
+            // Most bodies came with their heads, and need no timer.
+            match poll!(gathering.as_mut()) {
+                Poll::Ready(arrived) => Ok(arrived),
+                Poll::Pending => timeout(patience, gathering).await,
+            }
         };
-        drop(gathering);
         let arrived = match arrived {
             Ok(arrived) => arrived,
             Err(_) if share.waited => Err(Refusal::Crowded),

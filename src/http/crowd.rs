@@ -66,6 +66,12 @@ impl Crowd {
         self.members.insert(task.id(), Member { phase, task });
     }
 
+    /// Lets all go: now who waits for a request, the others with their answers. Ready when none is left.
+    pub(super) async fn leave(&mut self) {
+        self.members.values().for_each(|member| member.phase.leave());
+        while self.tasks.join_next().await.is_some() {}
+    }
+
     fn send_one_away(&mut self) {
         let waiting = |(id, member): (&Id, &Member)| Some((member.phase.waiting_since()?, *id));
         let longest = self.members.iter().filter_map(waiting).min_by_key(|(since, _)| *since);

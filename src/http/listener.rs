@@ -4,10 +4,11 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -56,7 +57,6 @@ pub async fn serve(
     let mut stop = std::pin::pin!(stop);
     let (edge, begun) = (Arc::new(edge), Instant::now());
     let mut crowd = Crowd::new(settings.max_connections);
-    let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
             () = &mut stop => break,
@@ -72,7 +72,7 @@ pub async fn serve(
         };
         let patient = Patient::new(stream, settings.patience, begun);
         let phase = patient.phase();
-        let connection = graceful.watch(connection(patient, edge.clone(), settings));
+        let connection = connection(patient, edge.clone(), settings);
         crowd.admit(permit, phase, async move {
             // Broken connections are the client's affair.
             if let Err(error) = connection.await {
@@ -81,7 +81,7 @@ pub async fn serve(
         });
     }
     drop(listener);
-    if tokio::time::timeout(settings.drain, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(settings.drain, crowd.leave()).await.is_err() {
         tracing::warn!(after = ?settings.drain, "requests still running were cut at the drain deadline");
     }
 }
@@ -101,21 +101,21 @@ fn connection(
     patient: Patient<TcpStream>,
     edge: Arc<Edge>,
     settings: &ListenerSettings,
-) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> + Send + use<> {
-    let patience = settings.patience;
+) -> impl Future<Output = hyper::Result<()>> + Send + use<> {
     let phase = patient.phase();
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let (edge, phase) = (edge.clone(), phase.clone());
         async move {
             phase.set(Phase::Busy);
-            let response = edge.answer(request).await;
+            let mut response = edge.answer(request).await;
+            if phase.is_leaving() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             Ok::<_, Infallible>(response.map(|body| phase.idle_after(body)))
         }
     });
     hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        // hyper's own limit starts when it begins to wait, so it also ends idle connections.
-        .header_read_timeout(patience.idle + patience.header)
+        // Without a timer: the socket has its own patience, which costs a busy connection nothing.
         .max_buf_size(settings.header_bytes.max(LEAST_HEADER_BYTES))
         .half_close(true)
         .serve_connection(TokioIo::new(patient), service)

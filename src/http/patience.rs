@@ -3,11 +3,12 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::task::AtomicWaker;
 use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
@@ -43,15 +44,23 @@ impl Phase {
 /// A connection's phase, shared by its socket, its service and the listener; and since when its peer is waited for.
 #[derive(Debug, Clone)]
 pub(super) struct SharedPhase {
-    /// The phase in the lowest two bits, above them milliseconds since `begun`.
-    state: Arc<AtomicU64>,
+    shared: Arc<Shared>,
     begun: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// The phase in the lowest two bits, above them milliseconds since `begun`.
+    state: AtomicU64,
+    /// The connection is to end with the answer that it is at.
+    leaving: AtomicBool,
+    task: AtomicWaker,
 }
 
 impl SharedPhase {
     /// `begun`: the same moment for all connections that are compared.
     fn new(begun: Instant) -> Self {
-        let phase = Self { state: Arc::default(), begun };
+        let phase = Self { shared: Arc::default(), begun };
         phase.set(Phase::Idle);
         phase
     }
@@ -60,22 +69,41 @@ impl SharedPhase {
     pub(super) fn set(&self, phase: Phase) {
         let since = match phase {
             // A head that drips has been waited for since the last answer.
-            Phase::Head => self.state.load(Ordering::Relaxed) >> 2,
+            Phase::Head => self.state() >> 2,
             Phase::Busy => 0,
             Phase::Idle | Phase::Stalled => {
                 u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
             }
         };
-        self.state.store(since << 2 | phase as u64, Ordering::Relaxed);
+        self.shared.state.store(since << 2 | phase as u64, Ordering::Relaxed);
+    }
+
+    fn state(&self) -> u64 {
+        self.shared.state.load(Ordering::Relaxed)
     }
 
     fn get(&self) -> Phase {
-        Phase::ALL[(self.state.load(Ordering::Relaxed) & 3) as usize]
+        Phase::ALL[(self.state() & 3) as usize]
+    }
+
+    /// When it began to wait for a request.
+    fn idle_since(&self) -> Instant {
+        self.begun + Duration::from_millis(self.state() >> 2)
+    }
+
+    /// Ends the connection as soon as it waits for a request, which may be now.
+    pub(super) fn leave(&self) {
+        self.shared.leaving.store(true, Ordering::Release);
+        self.shared.task.wake();
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.shared.leaving.load(Ordering::Acquire)
     }
 
     /// Since when the connection waits for its peer, in milliseconds; `None` while the peer waits for us.
     pub(super) fn waiting_since(&self) -> Option<u64> {
-        let state = self.state.load(Ordering::Relaxed);
+        let state = self.state();
         (state & 3 != Phase::Busy as u64).then_some(state >> 2)
     }
 
@@ -90,7 +118,13 @@ pub(super) struct Patient<S> {
     socket: S,
     patience: Patience,
     phase: SharedPhase,
-    head: Pin<Box<Sleep>>,
+    /// For requests. Once set it is left alone, and set anew only when it fires too early: a busy connection would set
+    /// it for nothing at every request.
+    wait: Pin<Box<Sleep>>,
+    /// `wait` knows the task.
+    waits: bool,
+    /// When the head that is being read has to be there.
+    head: Option<Instant>,
     stall: Pin<Box<Sleep>>,
     /// The phase that a stall interrupts.
     stalled: Option<Phase>,
@@ -104,7 +138,9 @@ impl<S> Patient<S> {
             socket,
             patience,
             phase: SharedPhase::new(begun),
-            head: timer(),
+            wait: timer(),
+            waits: false,
+            head: None,
             stall: timer(),
             stalled: None,
         }
@@ -130,13 +166,51 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
         let polled = Pin::new(&mut this.socket).poll_read(cx, buf);
         if buf.filled().len() > before && this.phase.get() == Phase::Idle {
             this.phase.set(Phase::Head);
-            this.head.as_mut().reset(Instant::now() + this.patience.header);
+            this.head = None;
         }
-        if polled.is_pending() && this.phase.get() == Phase::Head {
-            ready!(this.head.as_mut().poll(cx));
-            return Poll::Ready(Err(too_slow("the request's headers took too long")));
+        if polled.is_ready() {
+            return polled;
         }
-        polled
+        match this.phase.get() {
+            Phase::Idle => this.wait_for_request(cx),
+            Phase::Head => this.wait_for_head(cx),
+            // What a body may take is the affair of who reads it.
+            Phase::Busy | Phase::Stalled => Poll::Pending,
+        }
+    }
+}
+
+impl<S> Patient<S> {
+    fn wait_for_request(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.waits {
+            self.phase.shared.task.register(cx.waker());
+        }
+        if self.phase.is_leaving() {
+            // No bytes: the end of the stream.
+            return Poll::Ready(Ok(()));
+        }
+        ready!(self.wait_until(self.phase.idle_since() + self.patience.idle, cx));
+        Poll::Ready(Err(too_slow("no request came")))
+    }
+
+    fn wait_for_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let limit = self.patience.header;
+        let deadline = *self.head.get_or_insert_with(|| Instant::now() + limit);
+        ready!(self.wait_until(deadline, cx));
+        Poll::Ready(Err(too_slow("the request's headers took too long")))
+    }
+
+    /// Ready at the deadline. A connection is one task, so the waker that was registered first stays right.
+    fn wait_until(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.waits || self.wait.deadline() > deadline {
+            self.waits = true;
+            self.wait.as_mut().reset(deadline);
+        } else if !self.wait.is_elapsed() {
+            return Poll::Pending;
+        } else if self.wait.deadline() < deadline {
+            self.wait.as_mut().reset(deadline);
+        }
+        self.wait.as_mut().poll(cx)
     }
 }
 

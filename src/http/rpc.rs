@@ -140,7 +140,12 @@ fn deadline(query: Option<&str>) -> Result<Option<Duration>, ()> {
 
 /// `text/xml` or `application/xml`, any case, any parameter.
 fn is_xml(headers: &HeaderMap) -> bool {
-    let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let Some(given) = headers.get(CONTENT_TYPE) else { return false };
+    // As most write it.
+    if given == "text/xml" {
+        return true;
+    }
+    let given = given.to_str().ok();
     let kind = given.map(|given| given.split(';').next().unwrap_or(given).trim());
     kind.is_some_and(|kind| {
         kind.eq_ignore_ascii_case("text/xml") || kind.eq_ignore_ascii_case("application/xml")

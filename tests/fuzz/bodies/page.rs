@@ -14,7 +14,10 @@ pub fn page(data: &[u8]) {
     let (name, url) = (ProjectName::parse("a").expect("a name"), Url::parse(ADDRESS).expect("an address"));
     for form in [Form::Json, Form::Html] {
         if let Ok(page) = read_page(form, &name, data, &url) {
-            page.files.iter().for_each(|file| sound(&file.url, &file.path));
+            for file in &page.files {
+                sound(&file.url, &file.path);
+                assert!(FilePath::is_filename(&file.filename), "{}", file.filename);
+            }
             as_html(&page, &url);
             as_json(&page, &url);
         }
@@ -48,10 +51,9 @@ fn as_html(page: &ProjectPage, url: &Url) {
     let linked = |file: &&PageFile| {
         own(file) && [file.path.filename(), &file.filename].iter().any(|name| FileKind::of(name).is_ok())
     };
-    let paths = |page: &ProjectPage| -> Vec<FilePath> {
-        page.files.iter().filter(linked).map(|file| file.path.clone()).collect()
-    };
-    assert_eq!(paths(page), paths(&back));
+    for file in page.files.iter().filter(linked) {
+        assert!(back.files.iter().any(|read| read.path == file.path), "{:?} of {:?}", file.path, back.files);
+    }
 }
 
 fn as_json(page: &ProjectPage, url: &Url) {
