@@ -25,7 +25,7 @@ pub fn any(data: &mut Unstructured<'_>, depth: usize) -> Result<Value> {
         }
         _ => {
             let length = data.int_in_range(0..=8)?;
-            let members = (0..length).map(|_| Ok((text(data)?, any(data, depth - 1)?)));
+            let members = (0..length).map(|_| Ok((name(data)?, any(data, depth - 1)?)));
             let members: BTreeMap<_, _> = members.collect::<Result<_>>()?;
             Value::Struct(members.into_iter().collect())
         }
@@ -38,6 +38,11 @@ fn text(data: &mut Unstructured<'_>) -> Result<String> {
     let mut text: String = data.arbitrary()?;
     text.retain(|c| !forbidden(c));
     Ok(text)
+}
+
+/// Not blank: dxr reads a blank name as a missing one, and no answer has any.
+fn name(data: &mut Unstructured<'_>) -> Result<String> {
+    Ok(Some(text(data)?).filter(|name| !name.trim().is_empty()).unwrap_or_else(|| "name".to_owned()))
 }
 
 fn time(data: &mut Unstructured<'_>) -> Result<String> {
