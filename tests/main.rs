@@ -27,5 +27,6 @@ mod sandbox_faults;
 mod sandbox_pip;
 mod sandbox_rpc;
 mod sandbox_scale;
+mod search;
 mod support;
 mod upstream;

@@ -75,20 +75,19 @@ def names(path, count):
             out.write(f"{first}-{second}-{n}\t{n % 7}.{n % 11}.{n % 5}\t2024-01\t0\tNumber {n} of a made-up list\n")
 
 
-def covered(data):
-    """How many ranges of serials are complete, and whether the first begins at the beginning."""
+def covered(data, last):
+    """Whether all serials up to the last are known to be complete."""
     with sqlite3.connect(f"file:{data}/journal.sqlite3?mode=ro", uri=True) as database:
-        count, first = database.execute("SELECT COUNT(*), MIN(after) FROM coverage").fetchone()
-    return count == 1 and first == 0
+        return database.execute("SELECT 1 FROM coverage WHERE after = 0 AND upto >= ?", [last]).fetchone() is not None
 
 
 def fill(client, data, backfills):
     """Waits for the whole history: the relay fetches it by itself, or because it is asked page by page."""
+    since, last = 0, client.value("changelog_last_serial")
     if backfills:
-        while not covered(data):
+        while not covered(data, last):
             time.sleep(0.2)
         return
-    since, last = 0, client.value("changelog_last_serial")
     while since < last:
         # The last row's serial, without reading 50,000 others.
         page = client.call("changelog_since_serial", since)[2]
@@ -204,6 +203,14 @@ def table(arguments, figures):
     print("| figure | measured | limit | |\n|---|---|---|---|")
     for row in figures:
         print("| " + " | ".join(row) + " |")
+
+
+def built():
+    """The release binary, built now."""
+    subprocess.run(["cargo", "build", "--release"], cwd=ROOT, check=True)
+    metadata = ["cargo", "metadata", "--no-deps", "--format-version", "1"]
+    told = subprocess.run(metadata, cwd=ROOT, text=True, capture_output=True, check=True)
+    return Path(json.loads(told.stdout)["target_directory"]) / "release" / "cheesewire"
 
 
 def main():

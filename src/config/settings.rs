@@ -10,10 +10,10 @@ use super::{Config, ConfigError, LogSettings, pip};
 use crate::blob::StoreSettings;
 use crate::follow::FollowSettings;
 use crate::http::HttpSettings;
-use crate::index::IndexSettings;
+use crate::index::{IndexSettings, LearnSettings};
 use crate::journal::JournalSettings;
 use crate::relay::RelaySettings;
-use crate::rpc::{FeedSettings, RpcSettings};
+use crate::rpc::{FeedSettings, RpcSettings, SearchSettings};
 use crate::upstream::UpstreamSettings;
 
 /// What stands in place of an upstream that was not given, until that is complained about.
@@ -46,8 +46,9 @@ pub(super) fn read(reader: &mut Reader) -> Result<(Config, bool), ConfigError> {
     let (upstream, given) = upstream(reader)?;
     let mut data = PathBuf::from("cheesewire-data");
     reader.set("data.folder", &mut data, "The folder for journal and cache; made if missing.");
-    let (http, rpc, feed) = (http(reader), rpc(reader), feed(reader));
-    let (journal, follow, index) = (journal(reader), follow(reader), index(reader));
+    let (http, mut rpc, feed) = (http(reader), rpc(reader), feed(reader));
+    let (journal, follow, mut index) = (journal(reader), follow(reader), index(reader));
+    search(reader, &mut rpc.search, &mut index.learn);
     let (store, relay) = (store(reader, &data), relay(reader));
     let log = log(reader);
     Ok((Config { upstream, data, http, rpc, feed, journal, follow, index, relay, store, log }, given))
@@ -119,7 +120,7 @@ fn upstream(reader: &mut Reader) -> Result<(UpstreamSettings, bool), ConfigError
 
 fn http(reader: &mut Reader) -> HttpSettings {
     let mut http = HttpSettings::default();
-    reader.set("http.listen", &mut http.listen, "Where to listen. Port 0 takes any free one.");
+    reader.set("http.listen", &mut http.listen, "Where to listen; several addresses with commas between them. Port 0 takes any free one. 127.0.0.1:3142?deadline=9 answers calls within 9 s instead of rpc.deadline.");
     reader.set(
         "http.public_url",
         &mut http.public_url,
@@ -353,6 +354,46 @@ fn index(reader: &mut Reader) -> IndexSettings {
         "Rendered pages and documents in memory.",
     );
     index
+}
+
+fn search(reader: &mut Reader, search: &mut SearchSettings, learn: &mut LearnSettings) {
+    reader.set(
+        "search.crawl",
+        &mut learn.crawl,
+        "Whether the JSON documents of all projects are read for search, in the background.",
+    );
+    reader.set(
+        "search.documents_per_second",
+        &mut learn.documents_per_second,
+        "Documents a second that are read for search alone, and only while nothing else is asked of upstream.",
+    );
+    reader.set(
+        "search.learn_hits",
+        &mut search.learn_hits,
+        "Of how many unknown hits, from the first, the documents are read after a search; 0 for none.",
+    );
+    reader.count(
+        "search.waiting",
+        &mut learn.waiting,
+        "Hits that may wait for their documents; further ones are left until they are found again.",
+    );
+    reader.set(
+        "search.crawl_pause",
+        &mut learn.pause,
+        "From the end of a crawl to the next, which reads what has changed.",
+    );
+    reader.bytes("search.text_bytes", &mut learn.text_bytes, "Most bytes of a text that are learned.");
+    reader.bytes(
+        "search.description_bytes",
+        &mut learn.description_bytes,
+        "Most bytes of a description that are learned, from its beginning.",
+    );
+    reader.count("search.words", &mut search.words, "Most words of one search; more are refused.");
+    reader.count(
+        "search.looked_at",
+        &mut search.looked_at,
+        "Most projects that are looked at where one condition finds them and another decides.",
+    );
 }
 
 fn store(reader: &mut Reader, data: &Path) -> StoreSettings {

@@ -1,17 +1,22 @@
 //! Accepts connections, bounds them in number and in patience, and drains them at the end.
 
 use std::convert::Infallible;
+use std::fmt;
+use std::net::SocketAddr;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::HeaderValue;
 use axum::http::header::CONNECTION;
+use futures_util::future::select_all;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::Edge;
 use super::crowd::Crowd;
@@ -24,11 +29,46 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// The smallest limit on a request's head that hyper takes.
 const LEAST_HEADER_BYTES: usize = 8192;
 
+/// An address to listen on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listen {
+    /// The address; port 0 takes any free one.
+    pub address: SocketAddr,
+    /// The time within which calls that arrive here are answered, instead of `rpc.deadline`: clients that wait
+    /// longer get a listener of their own.
+    pub deadline: Option<Duration>,
+}
+
+impl FromStr for Listen {
+    type Err = ();
+
+    /// `127.0.0.1:3141`, or with a deadline in seconds `127.0.0.1:3141?deadline=9`, as on a request's path.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (address, query) = text.split_once('?').map_or((text, None), |(at, query)| (at, Some(query)));
+        let deadline = super::rpc::deadline(query)?;
+        if query.is_some() && deadline.is_none() {
+            return Err(());
+        }
+        Ok(Self { address: address.parse().map_err(|_| ())?, deadline })
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.address)?;
+        self.deadline.map_or(Ok(()), |deadline| write!(f, "?deadline={}", deadline.as_secs_f64()))
+    }
+}
+
+/// The deadline of the listener that a request came by, among its extensions.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OwnDeadline(pub(super) Duration);
+
 /// Bounds on connections.
 #[derive(Debug, Clone)]
 pub struct ListenerSettings {
-    /// Connections served at once. Default 4,096: about 100 MB at worst. With one more, the one goes that has waited
-    /// longest for its peer; while all are busy, more wait in the kernel's queue.
+    /// Connections served at once by all listeners. Default 4,096: about 100 MB at worst. With one more, the one goes
+    /// that has waited longest for its peer; while all are busy, more wait in the kernel's queue.
     pub max_connections: usize,
     /// How long which phase of a connection may take.
     pub patience: Patience,
@@ -47,22 +87,24 @@ impl Default for ListenerSettings {
     }
 }
 
-/// Serves `edge` until `stop`, then lets running requests end within the drain time.
+/// Serves `edge` on each listener, bound as its [`Listen`] says, until `stop`; then lets running requests end within the
+/// drain time.
 pub async fn serve(
-    listener: TcpListener,
+    mut listeners: Vec<(TcpListener, Listen)>,
     edge: Edge,
     settings: &ListenerSettings,
-    stop: impl Future<Output = ()>,
+    stop: &CancellationToken,
 ) {
-    let mut stop = std::pin::pin!(stop);
     let (edge, begun) = (Arc::new(edge), Instant::now());
     let mut crowd = Crowd::new(settings.max_connections);
     loop {
         let accepted = tokio::select! {
-            () = &mut stop => break,
-            accepted = accept(&listener, &mut crowd) => accepted,
+            () = stop.cancelled() => break,
+            accepted = accept(&listeners, &mut crowd) => accepted,
         };
-        let (stream, permit) = match accepted {
+        // Each has its turn, however many come to another.
+        listeners.rotate_left(1);
+        let (stream, deadline, permit) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -72,7 +114,7 @@ pub async fn serve(
         };
         let patient = Patient::new(stream, settings.patience, begun);
         let phase = patient.phase();
-        let connection = connection(patient, edge.clone(), settings);
+        let connection = connection(patient, edge.clone(), deadline, settings);
         crowd.admit(permit, phase, async move {
             // Broken connections are the client's affair.
             if let Err(error) = connection.await {
@@ -80,30 +122,37 @@ pub async fn serve(
             }
         });
     }
-    drop(listener);
+    drop(listeners);
     if tokio::time::timeout(settings.drain, crowd.leave()).await.is_err() {
         tracing::warn!(after = ?settings.drain, "requests still running were cut at the drain deadline");
     }
 }
 
 async fn accept(
-    listener: &TcpListener,
+    listeners: &[(TcpListener, Listen)],
     crowd: &mut Crowd,
-) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
+) -> std::io::Result<(TcpStream, Option<OwnDeadline>, OwnedSemaphorePermit)> {
     // First who is new, then room for him: nobody is sent away for none.
-    let (stream, _) = listener.accept().await?;
+    let waiting = listeners.iter().map(|(listener, _)| Box::pin(listener.accept()));
+    let (accepted, at, _) = select_all(waiting).await;
+    let (stream, _) = accepted?;
     // Without it, answers of two writes wait for the peer's delayed acknowledgement: 0.7 k/s instead of 60.
     stream.set_nodelay(true)?;
-    Ok((stream, crowd.make_room().await))
+    let deadline = listeners.get(at).and_then(|(_, listen)| listen.deadline).map(OwnDeadline);
+    Ok((stream, deadline, crowd.make_room().await))
 }
 
 fn connection(
     patient: Patient<TcpStream>,
     edge: Arc<Edge>,
+    deadline: Option<OwnDeadline>,
     settings: &ListenerSettings,
 ) -> impl Future<Output = hyper::Result<()>> + Send + use<> {
     let phase = patient.phase();
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        if let Some(deadline) = deadline {
+            request.extensions_mut().insert(deadline);
+        }
         let (edge, phase) = (edge.clone(), phase.clone());
         async move {
             phase.set(Phase::Busy);

@@ -16,7 +16,7 @@ mod patience;
 mod rescue;
 mod rpc;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use axum::Router;
@@ -29,7 +29,7 @@ pub use body::CallLimits;
 pub use descriptors::affordable_connections;
 pub use files::routes as file_routes;
 pub use index::routes as index_routes;
-pub use listener::{ListenerSettings, serve};
+pub use listener::{Listen, ListenerSettings, serve};
 pub use origin::Origins;
 pub use patience::Patience;
 
@@ -59,8 +59,8 @@ pub struct Parts {
 /// Settings of the edge.
 #[derive(Debug, Clone)]
 pub struct HttpSettings {
-    /// Where to listen. Default `127.0.0.1:3141`: devpi's port, which old configurations know.
-    pub listen: SocketAddr,
+    /// Where to listen, one address at least. Default `127.0.0.1:3141`: devpi's port, which old configurations know.
+    pub listen: Vec<Listen>,
     /// The address that clients use, for absolute links; unset: what each client sent as `Host`.
     pub public_url: Option<Url>,
     /// Bounds on connections.
@@ -72,7 +72,7 @@ pub struct HttpSettings {
 impl Default for HttpSettings {
     fn default() -> Self {
         Self {
-            listen: (Ipv4Addr::LOCALHOST, 3141).into(),
+            listen: vec![Listen { address: (Ipv4Addr::LOCALHOST, 3141).into(), deadline: None }],
             public_url: None,
             listener: ListenerSettings::default(),
             calls: CallLimits { body: 1 << 20, bodies: 64 << 20, patience: Duration::from_secs(10) },

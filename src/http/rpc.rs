@@ -14,6 +14,7 @@ use futures_util::StreamExt as _;
 
 use super::body::{Bodies, CallLimits, Document};
 use super::coding;
+use super::listener::OwnDeadline;
 use super::negotiate;
 use super::observe::Meter;
 use super::origin::Origins;
@@ -86,7 +87,9 @@ impl Calls {
             Ok(document) => document,
             Err(refusal) => return refusal.into_response(),
         };
-        if let Some(answer) = self.rpc.quick(&document.bytes, started) {
+        // A query may be wrong, which has to be said.
+        let quick = || self.rpc.quick(&document.bytes, started);
+        if let Some(answer) = head.uri.query().is_none().then(quick).flatten() {
             return respond(Body::from(answer), false);
         }
         // In a place of its own: the path above is short, and its state is moved about.
@@ -104,7 +107,8 @@ impl Calls {
         };
         let gzip = negotiate::gzip(&head.headers);
         let origin = || self.origins.of(&head);
-        let caller = Caller { origin: &origin, deadline, coder: gzip.then_some(GZIP) };
+        let own = || head.extensions.get::<OwnDeadline>().map(|own| own.0);
+        let caller = Caller { origin: &origin, deadline: deadline.or_else(own), coder: gzip.then_some(GZIP) };
         let answer = if document.len() > INLINE {
             let rpc = self.rpc.clone();
             let decoded = tokio::task::spawn_blocking(move || rpc.decode(&document)).await;
@@ -130,7 +134,7 @@ fn gzip(pieces: Pieces) -> Pieces {
 }
 
 /// `?deadline=9`, also `2.5`: how long the caller wants to wait.
-fn deadline(query: Option<&str>) -> Result<Option<Duration>, ()> {
+pub(super) fn deadline(query: Option<&str>) -> Result<Option<Duration>, ()> {
     let pairs = url::form_urlencoded::parse(query.unwrap_or("").as_bytes());
     let Some((_, text)) = pairs.into_iter().find(|(key, _)| key == "deadline") else { return Ok(None) };
     let seconds: f64 = text.parse().map_err(|_| ())?;

@@ -1,9 +1,11 @@
 //! Slices of upstream's changelog as they come: events, their coverage and the projects, in one transaction.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::search::{self, Change};
 use super::{Journal, JournalError, coverage, facts, project, wording};
 use crate::model::{Event, ProjectName, Serial};
 
@@ -30,7 +32,7 @@ impl Journal {
         asked_since: Serial,
         complete_to: Serial,
     ) -> Result<Appended, JournalError> {
-        let known = self.known();
+        let (known, names) = (self.known(), Arc::clone(self.names()));
         let work = move |connection: &Connection| {
             events.sort_by_key(|event| event.serial);
             let inside = |event: &Event| event.serial > asked_since && event.serial <= complete_to;
@@ -39,13 +41,16 @@ impl Journal {
             let mut appended = Appended { outside: count(all - events.len()), ..Appended::default() };
             keep(connection, &events, &mut appended)?;
             coverage::insert(connection, asked_since.0, complete_to.0)?;
-            let projects = carry_projects(connection, &events, asked_since, complete_to)?;
+            let (projects, changes) = carry_projects(connection, &events, asked_since, complete_to)?;
             let heard = facts::raise(connection, facts::HEARD_SERIAL, complete_to.0)?;
-            Ok((appended, projects, Serial(heard)))
+            Ok((appended, projects, Serial(heard), changes))
         };
-        let after =
-            move |&(_, projects, heard): &(Appended, Option<Serial>, Serial)| known.appended(projects, heard);
-        let (appended, _, _) = self.write_then(work, after).await?;
+        let after = move |(_, projects, heard, changes): &(Appended, Option<Serial>, Serial, Vec<Change>)| {
+            // First this: who has the last serial finds what it brought.
+            names.apply(changes);
+            known.appended(*projects, *heard);
+        };
+        let (appended, ..) = self.write_then(work, after).await?;
         let counted = [
             ("added", appended.added),
             ("repeated", appended.repeated),
@@ -138,22 +143,26 @@ fn verb_id(connection: &Connection, text: &str) -> rusqlite::Result<i64> {
 }
 
 /// Moves the project table over the slice if it starts no later than where the table stands. Other slices are
-/// history, or beyond a gap: applied to a newer table they would bring removed projects back.
+/// history, or beyond a gap: applied to a newer table they would bring removed projects back. Tells where it stands
+/// then, if it moved, and which rows changed.
 fn carry_projects(
     connection: &Connection,
     events: &[Event],
     asked_since: Serial,
     complete_to: Serial,
-) -> rusqlite::Result<Option<Serial>> {
+) -> rusqlite::Result<(Option<Serial>, Vec<Change>)> {
     let stands = facts::get(connection, facts::PROJECTS_SERIAL)?;
     let Some(stands) = stands.filter(|&at| asked_since.0 <= at && at < complete_to.0) else {
-        return Ok(None);
+        return Ok((None, Vec::new()));
     };
+    let mut touched = BTreeSet::new();
     for event in events.iter().filter(|event| event.serial.0 > stands) {
         project::apply(connection, event)?;
+        search::heed(connection, event)?;
+        touched.extend(ProjectName::parse(&event.name).map(|name| name.as_str().to_owned()));
     }
     facts::set(connection, facts::PROJECTS_SERIAL, complete_to.0)?;
-    Ok(Some(complete_to))
+    Ok((Some(complete_to), search::changes(connection, touched)?))
 }
 
 fn count(rows: usize) -> u64 {

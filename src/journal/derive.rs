@@ -1,8 +1,11 @@
 //! Events that were made by comparing listings: kept with what the next comparison needs, in one transaction.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::append::{Appended, keep};
+use super::search::{self, Change};
 use super::{Journal, JournalError, compress, coverage, facts};
 use crate::model::{Event, ProjectName, Serial};
 
@@ -29,7 +32,7 @@ impl Journal {
     /// Keeps what a comparison found. Tells whether it was kept: it is not if the table no longer stands at
     /// `since`.
     pub async fn derive(&self, derived: Derived) -> Result<bool, JournalError> {
-        let known = self.known();
+        let (known, names) = (self.known(), Arc::clone(self.names()));
         let path = self.path().to_owned();
         let packed = tokio::task::spawn_blocking(move || {
             let pack = |(name, body): &(ProjectName, Vec<u8>)| {
@@ -46,17 +49,18 @@ impl Journal {
                 if facts::get(connection, facts::PROJECTS_SERIAL)? != Some(derived.since.0) {
                     return Ok(None);
                 }
-                put(connection, &derived, &packed)?;
-                facts::raise(connection, facts::HEARD_SERIAL, upto.0).map(Some)
+                let changes = put(connection, &derived, &packed)?;
+                facts::raise(connection, facts::HEARD_SERIAL, upto.0).map(|heard| Some((heard, changes)))
             },
-            move |heard| {
-                if let Some(heard) = *heard {
-                    known.appended(Some(upto), Serial(heard));
+            move |kept| {
+                if let Some((heard, changes)) = kept {
+                    names.apply(changes);
+                    known.appended(Some(upto), Serial(*heard));
                 }
             },
         )
         .await
-        .map(|heard| heard.is_some())
+        .map(|kept| kept.is_some())
     }
 
     /// How a project's page looked when its events were last derived.
@@ -97,7 +101,7 @@ fn put(
     connection: &Connection,
     derived: &Derived,
     packed: &[(ProjectName, i64, Vec<u8>)],
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<Vec<Change>> {
     let mut appended = Appended::default();
     keep(connection, &derived.events, &mut appended)?;
     metrics::counter!("cheesewire_journal_rows_total", "outcome" => "derived").increment(appended.added);
@@ -117,6 +121,15 @@ fn put(
     for name in &derived.gone {
         connection.prepare_cached("DELETE FROM projects WHERE name = ?1")?.execute([name.as_str()])?;
         connection.prepare_cached("DELETE FROM sightings WHERE project = ?1")?.execute([name.as_str()])?;
+        search::forget(connection, name.as_str())?;
     }
-    derived.taken.map_or(Ok(()), |taken| facts::set(connection, facts::LISTED_AT, taken))
+    for event in &derived.events {
+        search::heed(connection, event)?;
+    }
+    if let Some(taken) = derived.taken {
+        facts::set(connection, facts::LISTED_AT, taken)?;
+    }
+    let listed = derived.listed.iter().map(|(name, ..)| name);
+    let touched = listed.chain(&derived.gone).map(|name| name.as_str().to_owned()).collect();
+    search::changes(connection, touched)
 }

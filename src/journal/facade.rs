@@ -9,6 +9,7 @@ use tokio::task::spawn_blocking;
 
 use super::known::Known;
 use super::readers::Readers;
+use super::search::HeldNames;
 use super::want::Wants;
 use super::writer::Writer;
 use super::{Identity, JournalError, JournalSettings, facts, schema};
@@ -34,6 +35,7 @@ struct Inner {
     readers: Arc<Readers>,
     known: Arc<Known>,
     wants: Arc<Wants>,
+    names: Arc<HeldNames>,
     identity: Identity,
 }
 
@@ -103,6 +105,11 @@ impl Journal {
         self.inner.identity
     }
 
+    /// The names, for search.
+    pub(super) fn names(&self) -> &Arc<HeldNames> {
+        &self.inner.names
+    }
+
     pub(super) fn wants(&self) -> &Arc<Wants> {
         &self.inner.wants
     }
@@ -122,7 +129,8 @@ impl Inner {
         let identity = Identity::of(&connection).map_err(|error| JournalError::sqlite(&path, error))?;
         let readers = Arc::new(Readers::new(path.clone(), settings.readers));
         let writer = Writer::start(connection, lock, path, settings.queue)?;
-        Ok(Self { settings, writer, readers, known: Arc::new(known), wants: Arc::default(), identity })
+        let (known, wants, names) = (Arc::new(known), Arc::default(), Arc::default());
+        Ok(Self { settings, writer, readers, known, wants, names, identity })
     }
 }
 

@@ -36,6 +36,11 @@ impl Arguments {
         self.0[at].as_ref().and_then(Value::as_str).unwrap_or("")
     }
 
+    /// What is in a place, if it was given.
+    pub(super) fn given(&self, at: usize) -> Option<&Value> {
+        self.0[at].as_ref()
+    }
+
     /// The whole number in a place, if it was given.
     pub(super) fn int(&self, at: usize) -> Option<i64> {
         self.0[at].as_ref().and_then(Value::as_int)
@@ -58,6 +63,16 @@ fn complain(complaints: &mut Vec<String>, name: &str, kind: Kind, value: &Value)
         Kind::Text => value.as_str().is_some(),
         Kind::Int => value.as_int().is_some(),
         Kind::Bool => value.as_bool().is_some(),
+        Kind::Terms(fields) => {
+            let Value::Struct(given) = value else {
+                complaints.push(format!("{name}: {}", kind.complaint()));
+                return;
+            };
+            for (key, value) in given.iter().filter(|(key, _)| fields.contains(&key.as_str())) {
+                complain_of_term(complaints, &format!("{name}.{key}"), value);
+            }
+            true
+        }
         Kind::Struct(members) => {
             let Value::Struct(given) = value else {
                 complaints.push(format!("{name}: {}", kind.complaint()));
@@ -81,6 +96,20 @@ fn complain(complaints: &mut Vec<String>, name: &str, kind: Kind, value: &Value)
     };
     if !fits {
         complaints.push(format!("{name}: {}", kind.complaint()));
+    }
+}
+
+/// Complains of what is neither a string nor an array of strings. Nil is as good as nothing.
+fn complain_of_term(complaints: &mut Vec<String>, name: &str, value: &Value) {
+    let complaint = Kind::Text.complaint();
+    match value {
+        Value::Nil => {}
+        Value::Array(items) => {
+            let wrong = items.iter().position(|item| item.as_str().is_none());
+            complaints.extend(wrong.map(|at| format!("{name}.{at}: {complaint}")));
+        }
+        _ if value.as_str().is_some() => {}
+        _ => complaints.push(format!("{name}: {complaint}")),
     }
 }
 

@@ -15,6 +15,7 @@ mod rendered;
 mod rescue;
 mod rows;
 mod scan;
+mod search;
 mod settings;
 mod shelf;
 mod table;
@@ -26,7 +27,7 @@ use std::time::{Duration, Instant};
 pub use answer::{Answer, Pieces, StreamError};
 pub use feed::{Feed, FeedCut, FeedError, FeedSettings, Subscription, Told};
 pub use rendered::Coder;
-pub use settings::RpcSettings;
+pub use settings::{RpcSettings, SearchSettings};
 pub use table::{Kind, Lifetime, METHODS, Method, Param, Source};
 
 use crate::index::Index;
@@ -141,6 +142,7 @@ impl Rpc {
             Verb::ReleaseUrls => self.release_urls(arguments, &(ask.origin)()).await?,
             Verb::ReleaseData => self.release_data(arguments).await?,
             Verb::PackageRoles => self.package_roles(arguments).await?,
+            Verb::Search => self.search(arguments).await?,
             Verb::ListMethods => METHODS.iter().map(|method| method.name).collect::<Value>(),
         };
         Answer::value(&value, ask.wide)

@@ -35,7 +35,7 @@ impl Rpc {
     }
 
     /// Waits until the project table is filled.
-    async fn projects_known(&self) -> Result<(), Fault> {
+    pub(super) async fn projects_known(&self) -> Result<(), Fault> {
         loop {
             match self.0.journal.projects_known() {
                 Ok(()) => return Ok(()),

@@ -34,6 +34,23 @@ pub struct RpcSettings {
     /// The most bytes of one of them. Default 24 MiB: a plain page of 50,000 events has 13.5 MB. Larger answers are
     /// written anew for each caller.
     pub memo_entry: usize,
+    /// The limits of search.
+    pub search: SearchSettings,
+}
+
+/// Bounds of a search.
+#[derive(Debug, Clone)]
+pub struct SearchSettings {
+    /// The most words that one may look for, of all fields and values. Default 100: each costs a look into the index, and
+    /// people type a few.
+    pub words: usize,
+    /// The most projects that are looked at where one condition finds them and another decides: a common word in names
+    /// and another in summaries, or versions. Default 10,000, some 0.1 s; matches beyond the best of these are not
+    /// found.
+    pub looked_at: usize,
+    /// Of how many hits that no document told, from the first, one is read afterwards. Default 20: what a terminal
+    /// shows; those below come with the next search.
+    pub learn_hits: usize,
 }
 
 impl Default for RpcSettings {
@@ -52,6 +69,7 @@ impl Default for RpcSettings {
             },
             memo_bytes: 48 << 20,
             memo_entry: 24 << 20,
+            search: SearchSettings { words: 100, looked_at: 10_000, learn_hits: 20 },
         }
     }
 }

@@ -12,6 +12,8 @@ pub enum Kind {
     Bool,
     /// A struct with these members and no others.
     Struct(&'static [Param]),
+    /// A struct whose members of these names are strings or arrays of strings. Others are ignored.
+    Terms(&'static [&'static str]),
 }
 
 impl Kind {
@@ -21,7 +23,7 @@ impl Kind {
             Self::Text => "string",
             Self::Int => "int",
             Self::Bool => "boolean",
-            Self::Struct(_) => "struct",
+            Self::Struct(_) | Self::Terms(_) => "struct",
         }
     }
 
@@ -31,7 +33,7 @@ impl Kind {
             Self::Text => "Input should be a valid string",
             Self::Int => "Input should be a valid integer",
             Self::Bool => "Input should be a valid boolean",
-            Self::Struct(_) => "Input should be a valid dictionary",
+            Self::Struct(_) | Self::Terms(_) => "Input should be a valid dictionary",
         }
     }
 }
@@ -55,8 +57,8 @@ impl Param {
                 let members: Vec<String> = members.iter().map(Self::words).collect();
                 format!("{{{}}}", members.join(", "))
             }
-            Kind::Text | Kind::Int | Kind::Bool if self.required => self.name.to_owned(),
-            Kind::Text | Kind::Int | Kind::Bool => format!("{}?", self.name),
+            Kind::Text | Kind::Int | Kind::Bool | Kind::Terms(_) if self.required => self.name.to_owned(),
+            Kind::Text | Kind::Int | Kind::Bool | Kind::Terms(_) => format!("{}?", self.name),
         }
     }
 }
@@ -72,6 +74,8 @@ pub enum Source {
     Json,
     /// JSON `ownership`, else upstream's own method.
     Ownership,
+    /// Names of the project table, and what documents told of projects.
+    Search,
     /// This table.
     Table,
 }
@@ -84,6 +88,7 @@ impl Source {
             Self::Projects => "project table",
             Self::Json => "JSON API",
             Self::Ownership => "JSON `ownership`, else upstream",
+            Self::Search => "local index",
             Self::Table => "the method table",
         }
     }
@@ -94,6 +99,8 @@ impl Source {
 pub enum Lifetime {
     /// Until the journal's next event.
     Serial,
+    /// As long as nothing is learned: it is made anew each time.
+    Never,
     /// As the index's documents: until their age or an event of the project; stale while upstream is down.
     Document,
     /// As long as the process.
@@ -116,6 +123,7 @@ pub(super) enum Verb {
     ReleaseUrls,
     ReleaseData,
     PackageRoles,
+    Search,
     ListMethods,
 }
 
@@ -156,6 +164,21 @@ const PAGE: &[Param] = &[
     optional("until", Kind::Int),
     optional("limit", Kind::Int),
     optional("name", Kind::Text),
+];
+const SEARCH_FIELDS: &[&str] = &[
+    "name",
+    "version",
+    "author",
+    "author_email",
+    "maintainer",
+    "maintainer_email",
+    "home_page",
+    "license",
+    "summary",
+    "description",
+    "keywords",
+    "platform",
+    "download_url",
 ];
 const PACKAGES_PAGE: &[Param] = &[optional("after", Kind::Text), optional("limit", Kind::Int)];
 
@@ -290,6 +313,15 @@ pub const METHODS: &[Method] = &[
         source: Source::Json,
         lifetime: Lifetime::Document,
         verb: Verb::ReleaseUrls,
+    },
+    Method {
+        name: "search",
+        params: &[required("spec", Kind::Terms(SEARCH_FIELDS)), optional("operator", Kind::Text)],
+        result: "array",
+        help: "Projects of which all fields of spec match, or with the operator \"or\" one, as {name, version, summary, _pypi_ordering}, the best first, at most 100. A field's value is a string or an array of strings, of which one has to match. If version is a field, each matching release is a hit.",
+        source: Source::Search,
+        lifetime: Lifetime::Never,
+        verb: Verb::Search,
     },
     Method {
         name: "system.listMethods",
