@@ -14,7 +14,7 @@ use url::Url;
 use crate::blob::{OpenError, Store};
 use crate::config::Config;
 use crate::follow::{self, FollowStatus};
-use crate::http::{self, Admin, Listen, ListenerSettings, Origins, Parts};
+use crate::http::{self, Admin, Edge, Listen, ListenerSettings, Origins, Parts};
 use crate::index::Index;
 use crate::journal::{Journal, JournalError};
 use crate::relay::Relay;
@@ -59,7 +59,7 @@ pub struct App {
     listeners: Vec<(TcpListener, Listen)>,
     addresses: Vec<SocketAddr>,
     settings: ListenerSettings,
-    router: axum::Router,
+    edge: Edge,
     journal: Journal,
     tasks: TaskTracker,
     /// Ends what runs beside requests.
@@ -116,9 +116,10 @@ impl App {
         };
         let origins = Origins::new(config.http.public_url.as_ref().map(Url::as_str), first);
         let parts = Parts { rpc, feed, index, relay, admin };
-        let router = http::router(parts, config.http.calls, &config.http.clients, &origins);
-        let settings = config.http.listener.clone();
-        Ok(Self { listeners, addresses, settings, router, journal, tasks, background, stopping })
+        let edge = Edge::new(parts, config.http.calls, &config.http.clients, &origins);
+        let mut settings = config.http.listener.clone();
+        settings.max_connections = http::affordable_connections(settings.max_connections);
+        Ok(Self { listeners, addresses, settings, edge, journal, tasks, background, stopping })
     }
 
     /// Where it listens, in the order of `http.listen`.
@@ -137,7 +138,7 @@ impl App {
             stop.cancelled().await;
             stopping.cancel();
         };
-        tokio::join!(told, http::serve(self.listeners, self.router, &self.settings, stopping.clone()));
+        tokio::join!(told, http::serve(self.listeners, self.edge, &self.settings, &stopping));
         self.background.cancel();
         self.tasks.close();
         if tokio::time::timeout(self.settings.drain, self.tasks.wait()).await.is_err() {

@@ -13,6 +13,8 @@ mod edges;
 mod feed;
 mod files;
 mod follow;
+mod fuzz;
+mod hostile;
 mod index;
 mod journal;
 mod kill;

@@ -12,75 +12,24 @@ Where there are two cores or more, who answers has one and who asks, or is follo
 import argparse
 import gzip
 import http.client
-import json
 import os
 import pickle
-import queue
 import re
-import shutil
 import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.parse
 import xmlrpc.client
 import xmlrpc.server
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from common import ANSWERS, ASKS, PATIENCE, Process, built, serve
+
 PAGE = 50_000
-# Longer than any step; a machine that needs more is not worth waiting for.
-PATIENCE = 3600
-
-
-def pin(core):
-    """The words before a command that keep it on one core."""
-    if (os.cpu_count() or 1) < 2 or not shutil.which("taskset"):
-        return []
-    return ["taskset", "-c", str(core)]
-
-
-ANSWERS, ASKS = pin(1), pin(0)
-
-
-class Process:
-    """A child and the lines that it prints on one of its streams."""
-
-    def __init__(self, command, stream):
-        streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, stream: subprocess.PIPE}
-        self.begun = time.perf_counter()
-        self.child = subprocess.Popen(command, text=True, **streams)
-        self.lines = queue.Queue()
-        threading.Thread(target=self.read, args=(getattr(self.child, stream),), daemon=True).start()
-
-    def read(self, stream):
-        for line in stream:
-            self.lines.put(line)
-        self.lines.put(None)
-
-    def address(self, pattern):
-        """What the first line that matches says."""
-        seen = []
-        while (line := self.lines.get(timeout=PATIENCE)) is not None:
-            seen.append(line)
-            if found := re.search(pattern, line):
-                return found.group(1)
-        sys.exit("it ended before it listened:\n" + "".join(seen))
-
-    def peak(self):
-        """The most memory that it has had resident, in MiB."""
-        status = Path(f"/proc/{self.child.pid}/status").read_text()
-        return int(re.search(r"VmHWM:\s+(\d+)", status).group(1)) / 1024
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.child.terminate()
-        self.child.wait()
 
 
 class Client:
@@ -124,15 +73,6 @@ def names(path, count):
         for n in range(count):
             first, second = words[n % 12], words[n // 12 % 12]
             out.write(f"{first}-{second}-{n}\t{n % 7}.{n % 11}.{n % 5}\t2024-01\t0\tNumber {n} of a made-up list\n")
-
-
-def serve(binary, sandbox, data, settings):
-    command = [*ANSWERS, binary, "serve", "--listen", "127.0.0.1:0", "--upstream", sandbox, "--data", str(data)]
-    for setting in ["log.format=json", "upstream.calls_per_second=1000000", *settings]:
-        command += ["--set", setting]
-    process = Process(command, "stderr")
-    address = process.address(r'"message":"listening","address":"([^"]+)"')
-    return process, f"http://{address}/pypi"
 
 
 def covered(data, last):
@@ -285,7 +225,7 @@ def main():
     if arguments.peer:
         return peer(arguments.peer)
     if not arguments.binary:
-        arguments.binary = built()
+        arguments.binary = built("--bin", "cheesewire")
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         table(arguments, measure(arguments, Path(folder)))
 

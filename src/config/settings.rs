@@ -130,7 +130,12 @@ fn http(reader: &mut Reader) -> HttpSettings {
     reader.count(
         "http.max_connections",
         &mut listener.max_connections,
-        "Connections served at once; more wait in the kernel's queue.",
+        "Connections served at once; with one more, the one goes that has waited longest for its client.",
+    );
+    reader.bytes(
+        "http.header_limit",
+        &mut listener.header_bytes,
+        "Most bytes of a request's line and headers; at least 8 KiB.",
     );
     reader.set(
         "http.header_timeout",
@@ -149,6 +154,11 @@ fn http(reader: &mut Reader) -> HttpSettings {
     );
     reader.set("http.body_timeout", &mut http.calls.patience, "For a call's body as a whole.");
     reader.bytes("http.body_limit", &mut http.calls.body, "Most bytes of a call, also after decoding.");
+    reader.bytes(
+        "http.bodies_limit",
+        &mut http.calls.bodies,
+        "Most bytes of large calls (above 16 KiB) in memory, all clients together; one more waits, or is told to come back.",
+    );
     http.clients = clients(reader);
     http
 }

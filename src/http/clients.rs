@@ -99,6 +99,11 @@ impl Clients {
         })))
     }
 
+    /// Whether there are limits at all.
+    pub(super) fn judge(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Whether the caller may have this call answered now; if not, the fault that says when (WIRE.md section 3).
     pub(super) fn admit(&self, request: &Parts, calls: u32) -> Result<Admission, Fault> {
         let Some(inner) = &self.0 else { return Ok(Admission(None)) };

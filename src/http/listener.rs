@@ -7,25 +7,28 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::{Extension, Router};
-use futures_util::future::join_all;
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
+use futures_util::future::select_all;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
 
+use super::Edge;
+use super::crowd::Crowd;
 use super::patience::{Patience, Patient, Phase};
 
 /// The pause after a failed accept. The usual cause is that the process is out of file descriptors; without
 /// a pause the loop would spin until one is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The smallest limit on a request's head that hyper takes.
+const LEAST_HEADER_BYTES: usize = 8192;
 
 /// An address to listen on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,10 +68,14 @@ pub(super) struct OwnDeadline(pub(super) Duration);
 /// Bounds on connections.
 #[derive(Debug, Clone)]
 pub struct ListenerSettings {
-    /// Connections served at once by all listeners; more wait in the kernel's queue. Default 4,096: about 100 MB at worst.
+    /// Connections served at once by all listeners. Default 4,096: about 100 MB at worst. With one more, the one goes
+    /// that has waited longest for its peer; while all are busy, more wait in the kernel's queue.
     pub max_connections: usize,
     /// How long which phase of a connection may take.
     pub patience: Patience,
+    /// The most bytes of a request's head. Default 64 KiB, four times what the largest known clients send; all
+    /// connections together may hold 256 MiB of unfinished heads. At least 8 KiB.
+    pub header_bytes: usize,
     /// How long requests may go on after the order to stop. Default 30 s.
     pub drain: Duration,
 }
@@ -76,48 +83,29 @@ pub struct ListenerSettings {
 impl Default for ListenerSettings {
     fn default() -> Self {
         let patience = Patience { header: Duration::from_secs(10), idle: Duration::from_mins(1) };
-        Self { max_connections: 4096, patience, drain: Duration::from_secs(30) }
+        let (header_bytes, drain) = (64 << 10, Duration::from_secs(30));
+        Self { max_connections: 4096, patience, header_bytes, drain }
     }
 }
 
-/// Serves `router` on each listener, bound as its [`Listen`] says, until `stop`; then lets running requests end within
-/// the drain time.
+/// Serves `edge` on each listener, bound as its [`Listen`] says, until `stop`; then lets running requests end within the
+/// drain time.
 pub async fn serve(
-    listeners: Vec<(TcpListener, Listen)>,
-    router: Router,
+    mut listeners: Vec<(TcpListener, Listen)>,
+    edge: Edge,
     settings: &ListenerSettings,
-    stop: CancellationToken,
+    stop: &CancellationToken,
 ) {
-    let permits = Arc::new(Semaphore::new(settings.max_connections));
-    let serving = listeners.into_iter().map(|(listener, listen)| {
-        let router = router.clone();
-        let router = match listen.deadline {
-            Some(deadline) => router.layer(Extension(OwnDeadline(deadline))),
-            None => router,
-        };
-        serve_one(listener, router, settings, permits.clone(), stop.cancelled())
-    });
-    join_all(serving).await;
-}
-
-async fn serve_one(
-    listener: TcpListener,
-    router: Router,
-    settings: &ListenerSettings,
-    permits: Arc<Semaphore>,
-    stop: impl Future<Output = ()>,
-) {
-    let mut stop = std::pin::pin!(stop);
-    let graceful = GracefulShutdown::new();
-    let mut connections = JoinSet::new();
+    let (edge, begun) = (Arc::new(edge), Instant::now());
+    let mut crowd = Crowd::new(settings.max_connections);
     loop {
-        // Ended tasks are collected here, or they would pile up.
-        while connections.try_join_next().is_some() {}
         let accepted = tokio::select! {
-            () = &mut stop => break,
-            accepted = accept(&listener, &permits) => accepted,
+            () = stop.cancelled() => break,
+            accepted = accept(&listeners, &mut crowd) => accepted,
         };
-        let (stream, peer, permit) = match accepted {
+        // Each has its turn, however many come to another.
+        listeners.rotate_left(1);
+        let (stream, caller, permit) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -125,55 +113,71 @@ async fn serve_one(
                 continue;
             }
         };
-        let connection = connection(stream, peer, router.clone(), settings.patience);
-        let connection = graceful.watch(connection);
-        connections.spawn(async move {
+        let patient = Patient::new(stream, settings.patience, begun);
+        let phase = patient.phase();
+        let connection = connection(patient, edge.clone(), caller, settings);
+        crowd.admit(permit, phase, async move {
             // Broken connections are the client's affair.
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended");
             }
-            drop(permit);
         });
     }
-    drop(listener);
-    if tokio::time::timeout(settings.drain, graceful.shutdown()).await.is_err() {
+    drop(listeners);
+    if tokio::time::timeout(settings.drain, crowd.leave()).await.is_err() {
         tracing::warn!(after = ?settings.drain, "requests still running were cut at the drain deadline");
     }
 }
 
 async fn accept(
-    listener: &TcpListener,
-    permits: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
-    // The semaphore is never closed.
-    let permit = permits.clone().acquire_owned().await.map_err(std::io::Error::other)?;
-    let (stream, peer) = listener.accept().await?;
+    listeners: &[(TcpListener, Listen)],
+    crowd: &mut Crowd,
+) -> std::io::Result<(TcpStream, Origin, OwnedSemaphorePermit)> {
+    // First who is new, then room for him: nobody is sent away for none.
+    let waiting = listeners.iter().map(|(listener, _)| Box::pin(listener.accept()));
+    let (accepted, at, _) = select_all(waiting).await;
+    let (stream, peer) = accepted?;
     // Without it, answers of two writes wait for the peer's delayed acknowledgement: 0.7 k/s instead of 60.
     stream.set_nodelay(true)?;
-    Ok((stream, peer, permit))
+    let deadline = listeners.get(at).and_then(|(_, listen)| listen.deadline).map(OwnDeadline);
+    Ok((stream, Origin { peer, deadline }, crowd.make_room().await))
+}
+
+/// Where a connection comes from, and by which listener.
+#[derive(Clone, Copy)]
+struct Origin {
+    peer: SocketAddr,
+    deadline: Option<OwnDeadline>,
 }
 
 fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    router: Router,
-    patience: Patience,
-) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> + Send {
-    let patient = Patient::new(stream, patience);
+    patient: Patient<TcpStream>,
+    edge: Arc<Edge>,
+    origin: Origin,
+    settings: &ListenerSettings,
+) -> impl Future<Output = hyper::Result<()>> + Send + use<> {
     let phase = patient.phase();
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
-        let (router, phase) = (router.clone(), phase.clone());
+        if let Some(deadline) = origin.deadline {
+            request.extensions_mut().insert(deadline);
+        }
+        // Only if somebody asks for it: it costs an allocation.
+        if edge.judges_clients() {
+            request.extensions_mut().insert(ConnectInfo(origin.peer));
+        }
+        let (edge, phase) = (edge.clone(), phase.clone());
         async move {
             phase.set(Phase::Busy);
-            let response = router.oneshot(request.map(Body::new)).await?;
+            let mut response = edge.answer(request).await;
+            if phase.is_leaving() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             Ok::<_, Infallible>(response.map(|body| phase.idle_after(body)))
         }
     });
     hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        // hyper's own limit starts when it begins to wait, so it also ends idle connections.
-        .header_read_timeout(patience.idle + patience.header)
+        // Without a timer: the socket has its own patience, which costs a busy connection nothing.
+        .max_buf_size(settings.header_bytes.max(LEAST_HEADER_BYTES))
         .half_close(true)
         .serve_connection(TokioIo::new(patient), service)
 }

@@ -1,8 +1,11 @@
 //! The edge: routes, what a request may cost, and which status or fault a failure becomes.
 
 mod admin;
+mod body;
 mod clients;
 mod coding;
+mod crowd;
+mod descriptors;
 mod feed;
 mod files;
 mod guarded;
@@ -19,18 +22,23 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{Method, StatusCode};
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
 pub use admin::Admin;
+pub use body::CallLimits;
 pub use clients::{ClientLimits, Proxies};
+pub use descriptors::affordable_connections;
 pub use files::routes as file_routes;
 pub use index::routes as index_routes;
 pub use listener::{Listen, ListenerSettings, serve};
 pub use origin::Origins;
 pub use patience::Patience;
-pub use rpc::CallLimits;
 
+use hyper::body::Incoming;
+use rpc::Calls;
+use tower::ServiceExt as _;
 use url::Url;
 
 use crate::index::Index;
@@ -72,18 +80,47 @@ impl Default for HttpSettings {
             listen: vec![Listen { address: (Ipv4Addr::LOCALHOST, 3141).into(), deadline: None }],
             public_url: None,
             listener: ListenerSettings::default(),
-            calls: CallLimits { body: 1 << 20, patience: Duration::from_secs(10) },
+            calls: CallLimits { body: 1 << 20, bodies: 64 << 20, patience: Duration::from_secs(10) },
             clients: ClientLimits::default(),
         }
     }
 }
 
-/// All routes over the parts that answer them.
-pub fn router(parts: Parts, calls: CallLimits, clients: &ClientLimits, origins: &Origins) -> Router {
-    let Parts { rpc, feed, index, relay, admin } = parts;
+/// What answers all requests: calls straight away, the others by route.
+pub struct Edge {
+    calls: Calls,
+    routes: Router,
+}
+
+impl Edge {
+    /// Puts it together over the parts that answer.
+    pub fn new(parts: Parts, limits: CallLimits, clients: &ClientLimits, origins: &Origins) -> Self {
+        let Parts { rpc, feed, index, relay, admin } = parts;
+        let calls = Calls::new(rpc, limits, clients, origins.clone());
+        Self { calls, routes: routes(feed, index, relay, admin, origins) }
+    }
+
+    /// Whether it matters who asks.
+    fn judges_clients(&self) -> bool {
+        self.calls.judges_clients()
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response {
+        match rpc::place(&request) {
+            Some(place) => self.calls.answer(place, request).await,
+            // In a place of its own: a call's state should not be as large as theirs.
+            None => match Box::pin(self.routes.clone().oneshot(request.map(Body::new))).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            },
+        }
+    }
+}
+
+fn routes(feed: Feed, index: Index, relay: Relay, admin: Admin, origins: &Origins) -> Router {
     // Outermost first: every request is counted, then routed; what no route takes ends in the fallback.
     Router::new()
-        .merge(rpc::routes(rpc, calls, clients, origins.clone()))
+        .merge(rpc::routes())
         .merge(feed::routes(feed))
         .merge(index::routes(index, origins.clone()))
         .merge(files::routes(relay))

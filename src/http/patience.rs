@@ -3,10 +3,11 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
@@ -32,19 +33,78 @@ pub(super) enum Phase {
     Head,
     /// A request is being answered.
     Busy,
+    /// The peer takes nothing of an answer at the moment.
+    Stalled,
 }
 
-/// A connection's phase, shared by its socket and its service.
+impl Phase {
+    const ALL: [Self; 4] = [Self::Idle, Self::Head, Self::Busy, Self::Stalled];
+}
+
+/// A connection's phase, shared by its socket, its service and the listener; and since when its peer is waited for.
 #[derive(Debug, Clone)]
-pub(super) struct SharedPhase(Arc<AtomicU8>);
+pub(super) struct SharedPhase {
+    shared: Arc<Shared>,
+    begun: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// The phase in the lowest two bits, above them milliseconds since `begun`.
+    state: AtomicU64,
+    /// The connection is to end with the answer that it is at.
+    leaving: AtomicBool,
+    task: AtomicWaker,
+}
 
 impl SharedPhase {
-    pub(super) fn set(&self, phase: Phase) {
-        self.0.store(phase as u8, Ordering::Relaxed);
+    /// `begun`: the same moment for all connections that are compared.
+    fn new(begun: Instant) -> Self {
+        let phase = Self { shared: Arc::default(), begun };
+        phase.set(Phase::Idle);
+        phase
     }
 
-    fn is(&self, phase: Phase) -> bool {
-        self.0.load(Ordering::Relaxed) == phase as u8
+    /// Only the connection's own task sets it, so nothing comes between a load and a store.
+    pub(super) fn set(&self, phase: Phase) {
+        let since = match phase {
+            // A head that drips has been waited for since the last answer.
+            Phase::Head => self.state() >> 2,
+            Phase::Busy => 0,
+            Phase::Idle | Phase::Stalled => {
+                u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+            }
+        };
+        self.shared.state.store(since << 2 | phase as u64, Ordering::Relaxed);
+    }
+
+    fn state(&self) -> u64 {
+        self.shared.state.load(Ordering::Relaxed)
+    }
+
+    fn get(&self) -> Phase {
+        Phase::ALL[(self.state() & 3) as usize]
+    }
+
+    /// When it began to wait for a request.
+    fn idle_since(&self) -> Instant {
+        self.begun + Duration::from_millis(self.state() >> 2)
+    }
+
+    /// Ends the connection as soon as it waits for a request, which may be now.
+    pub(super) fn leave(&self) {
+        self.shared.leaving.store(true, Ordering::Release);
+        self.shared.task.wake();
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.shared.leaving.load(Ordering::Acquire)
+    }
+
+    /// Since when the connection waits for its peer, in milliseconds; `None` while the peer waits for us.
+    pub(super) fn waiting_since(&self) -> Option<u64> {
+        let state = self.state();
+        (state & 3 != Phase::Busy as u64).then_some(state >> 2)
     }
 
     /// Wraps an answer's body: when it is gone, whether sent or not, the connection is idle again.
@@ -58,16 +118,32 @@ pub(super) struct Patient<S> {
     socket: S,
     patience: Patience,
     phase: SharedPhase,
-    head: Pin<Box<Sleep>>,
+    /// For requests. Once set it is left alone, and set anew only when it fires too early: a busy connection would set
+    /// it for nothing at every request.
+    wait: Pin<Box<Sleep>>,
+    /// `wait` knows the task.
+    waits: bool,
+    /// When the head that is being read has to be there.
+    head: Option<Instant>,
     stall: Pin<Box<Sleep>>,
-    stalled: bool,
+    /// The phase that a stall interrupts.
+    stalled: Option<Phase>,
 }
 
 impl<S> Patient<S> {
-    pub(super) fn new(socket: S, patience: Patience) -> Self {
-        let phase = SharedPhase(Arc::new(AtomicU8::new(Phase::Idle as u8)));
+    /// `begun`: the same moment for all sockets whose phases are compared.
+    pub(super) fn new(socket: S, patience: Patience, begun: Instant) -> Self {
         let timer = || Box::pin(tokio::time::sleep(patience.idle));
-        Self { socket, patience, phase, head: timer(), stall: timer(), stalled: false }
+        Self {
+            socket,
+            patience,
+            phase: SharedPhase::new(begun),
+            wait: timer(),
+            waits: false,
+            head: None,
+            stall: timer(),
+            stalled: None,
+        }
     }
 
     pub(super) fn phase(&self) -> SharedPhase {
@@ -88,15 +164,53 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
         let this = &mut *self;
         let before = buf.filled().len();
         let polled = Pin::new(&mut this.socket).poll_read(cx, buf);
-        if this.phase.is(Phase::Idle) && buf.filled().len() > before {
+        if buf.filled().len() > before && this.phase.get() == Phase::Idle {
             this.phase.set(Phase::Head);
-            this.head.as_mut().reset(Instant::now() + this.patience.header);
+            this.head = None;
         }
-        if polled.is_pending() && this.phase.is(Phase::Head) {
-            ready!(this.head.as_mut().poll(cx));
-            return Poll::Ready(Err(too_slow("the request's headers took too long")));
+        if polled.is_ready() {
+            return polled;
         }
-        polled
+        match this.phase.get() {
+            Phase::Idle => this.wait_for_request(cx),
+            Phase::Head => this.wait_for_head(cx),
+            // What a body may take is the affair of who reads it.
+            Phase::Busy | Phase::Stalled => Poll::Pending,
+        }
+    }
+}
+
+impl<S> Patient<S> {
+    fn wait_for_request(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.waits {
+            self.phase.shared.task.register(cx.waker());
+        }
+        if self.phase.is_leaving() {
+            // No bytes: the end of the stream.
+            return Poll::Ready(Ok(()));
+        }
+        ready!(self.wait_until(self.phase.idle_since() + self.patience.idle, cx));
+        Poll::Ready(Err(too_slow("no request came")))
+    }
+
+    fn wait_for_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let limit = self.patience.header;
+        let deadline = *self.head.get_or_insert_with(|| Instant::now() + limit);
+        ready!(self.wait_until(deadline, cx));
+        Poll::Ready(Err(too_slow("the request's headers took too long")))
+    }
+
+    /// Ready at the deadline. A connection is one task, so the waker that was registered first stays right.
+    fn wait_until(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.waits || self.wait.deadline() > deadline {
+            self.waits = true;
+            self.wait.as_mut().reset(deadline);
+        } else if !self.wait.is_elapsed() {
+            return Poll::Pending;
+        } else if self.wait.deadline() < deadline {
+            self.wait.as_mut().reset(deadline);
+        }
+        self.wait.as_mut().poll(cx)
     }
 }
 
@@ -104,10 +218,14 @@ impl<S: AsyncWrite + Unpin> Patient<S> {
     /// Keeps the time since the peer last took a byte.
     fn watch<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if polled.is_ready() {
-            self.stalled = false;
+            if let Some(before) = self.stalled.take().filter(|_| self.phase.get() == Phase::Stalled) {
+                self.phase.set(before);
+            }
             return polled;
         }
-        if !std::mem::replace(&mut self.stalled, true) {
+        if self.stalled.is_none() {
+            self.stalled = Some(self.phase.get());
+            self.phase.set(Phase::Stalled);
             self.stall.as_mut().reset(Instant::now() + self.patience.idle);
         }
         ready!(self.stall.as_mut().poll(cx));
@@ -164,7 +282,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_head_that_drips_is_cut_at_its_limit() {
         let (mut client, server) = tokio::io::duplex(64);
-        let mut server = Patient::new(server, PATIENCE);
+        let mut server = Patient::new(server, PATIENCE, Instant::now());
         let started = Instant::now();
         let drip = tokio::spawn(async move {
             for _ in 0..30 {
@@ -186,7 +304,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_takes_nothing_is_cut_and_one_that_takes_slowly_is_not() {
         let (mut client, server) = tokio::io::duplex(4);
-        let mut server = Patient::new(server, PATIENCE);
+        let mut server = Patient::new(server, PATIENCE, Instant::now());
         let reader = tokio::spawn(async move {
             for _ in 0..4 {
                 tokio::time::sleep(Duration::from_secs(50)).await;

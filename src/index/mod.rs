@@ -4,6 +4,8 @@
 mod content;
 mod core_metadata;
 mod derived;
+#[doc(hidden)]
+pub mod door;
 mod error;
 mod facade;
 mod files;

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::location;
 use super::page::{CoreMetadata, PageFile, ProjectPage, ProjectStatus, Yanked, metadata_path};
-use crate::model::{FileKind, ProjectName};
+use crate::model::{FileKind, FilePath, ProjectName};
 use crate::upstream::{Anchor, HtmlElement, elements};
 
 /// How the titles of index pages begin: PyPI's and most servers', devpi's, and what file servers list.
@@ -59,7 +59,8 @@ fn file(mut anchor: Anchor, base: &Url) -> Option<PageFile> {
     let last = url.path().rsplit('/').next()?;
     let last = percent_decode_str(last).decode_utf8().ok()?.into_owned();
     // The address knows the name best: file servers cut long texts.
-    let filename = [last, anchor.text].into_iter().find(|name| FileKind::of(name).is_ok())?;
+    let is_file = |name: &String| FileKind::of(name).is_ok() && FilePath::is_filename(name);
+    let filename = [last, anchor.text].into_iter().find(is_file)?;
     let path = location::path_of(&url)?;
     let mut take = |name: &str| anchor.attributes.remove(name);
     let advertised = take("data-core-metadata").or_else(|| take("data-dist-info-metadata"));
@@ -129,6 +130,18 @@ mod tests {
         assert_eq!(wheel.gpg_sig, Some(true));
         assert_eq!((sdist.filename.as_str(), &sdist.yanked), ("A-0.9.tar.gz", &Yanked::Yes(None)));
         assert_eq!(sdist.url.as_str(), "https://index.test/simple/a/A-0.9.tar.gz");
+    }
+
+    #[test]
+    fn a_link_whose_name_is_none_is_no_file() {
+        let url = Url::parse("http://index.test/simple/a/").unwrap();
+        let long = "a".repeat(300);
+        let html = format!(
+            "<title>Links for a</title><a href='x'>../../a-1.zip</a><a href='y'>{long}.zip</a>\
+             <a href='%2e%2e%2fa-1.zip'>a</a><a href='z/a-2.zip'>../b</a>"
+        );
+        let page = read(&ProjectName::parse("a").unwrap(), html.as_bytes(), &url).unwrap();
+        assert_eq!(page.files.iter().map(|file| file.filename.as_str()).collect::<Vec<_>>(), ["a-2.zip"]);
     }
 
     #[test]

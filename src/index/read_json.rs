@@ -10,7 +10,7 @@ use url::Url;
 
 use super::location;
 use super::page::{CoreMetadata, PageFile, ProjectPage, ProjectStatus, Yanked, metadata_path};
-use crate::model::{ProjectName, Serial};
+use crate::model::{FilePath, ProjectName, Serial};
 
 /// The newest minor of `api-version` 1.x that we know the rules of.
 const KNOWN_MINOR: u32 = 4;
@@ -110,8 +110,12 @@ fn read_file(name: &ProjectName, raw: &RawValue) -> Option<RawFile> {
     read.inspect_err(|error| tracing::warn!(project = %name, %error, "a file of a page is left out")).ok()
 }
 
-/// A line whose address is none is left out: one bad file hides no other.
+/// A line whose address or name is none is left out: one bad file hides no other.
 fn file(raw: RawFile, base: &Url) -> Option<PageFile> {
+    if !FilePath::is_filename(&raw.filename) {
+        tracing::warn!("a file of a page is left out: its name is none");
+        return None;
+    }
     let mut url = base.join(&raw.url).ok()?;
     url.set_fragment(None);
     let path = location::path_of(&url)?;

@@ -39,6 +39,11 @@ impl FilePath {
         Ok(Self(text.into()))
     }
 
+    /// Whether a text can be a file's name: one segment of a path. Clients save a file under the name that a page says.
+    pub fn is_filename(text: &str) -> bool {
+        !text.contains('/') && Self::parse(text).is_ok()
+    }
+
     /// The whole path.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -64,6 +69,14 @@ mod tests {
     fn a_path_keeps_its_spelling_and_knows_its_file() {
         let path = FilePath::parse("ab/cd/Name-1.0+x.tar.gz").unwrap();
         assert_eq!((path.as_str(), path.filename()), ("ab/cd/Name-1.0+x.tar.gz", "Name-1.0+x.tar.gz"));
+    }
+
+    #[test]
+    fn a_name_is_one_segment() {
+        assert!(FilePath::is_filename("Name-1.0+x.tar.gz") && FilePath::is_filename("é b.zip"));
+        for bad in ["", "..", "a/b.zip", "/a.zip", "..\\a.zip", "a\n.zip", &"a".repeat(256)] {
+            assert!(!FilePath::is_filename(bad), "{bad:?}");
+        }
     }
 
     #[test]

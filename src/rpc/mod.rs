@@ -9,6 +9,7 @@ mod flight;
 mod multicall;
 mod packages;
 mod page;
+mod quick;
 mod relayed;
 mod release;
 mod releases;
@@ -24,6 +25,7 @@ mod system;
 mod table;
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 pub use answer::{Answer, Pieces, StreamError};
@@ -37,15 +39,17 @@ use crate::journal::Journal;
 use crate::upstream::Upstream;
 use crate::xmlrpc::{Call, DecodeError, Fault, Limits, Value, decode_call};
 use arguments::Arguments;
+use metrics::{Counter, Histogram};
+use quick::Quick;
 use relayed::Relayed;
 use rendered::Renderings;
 use table::Verb;
 
 /// Who calls, as the edge sees him.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Caller<'a> {
-    /// The address that he used for us, such as `http://127.0.0.1:3141`.
-    pub origin: &'a str,
+    /// Tells the address that he used for us, such as `http://127.0.0.1:3141`; few methods want to know.
+    pub origin: &'a (dyn Fn() -> String + Sync),
     /// The time that he wants to wait at most, instead of [`RpcSettings::deadline`].
     pub deadline: Option<Duration>,
     /// How a bulk answer is coded for him.
@@ -55,7 +59,7 @@ pub struct Caller<'a> {
 /// What a method has to know of its call besides the arguments.
 #[derive(Clone, Copy)]
 struct Ask<'a> {
-    origin: &'a str,
+    origin: &'a (dyn Fn() -> String + Sync),
     coder: Option<Coder>,
     wide: bool,
     /// The time for the whole call.
@@ -72,6 +76,7 @@ struct Inner {
     upstream: Upstream,
     renderings: Renderings,
     relayed: Relayed,
+    quick: Quick,
     settings: RpcSettings,
 }
 
@@ -80,12 +85,17 @@ impl Rpc {
     pub fn new(journal: Journal, index: Index, upstream: Upstream, settings: RpcSettings) -> Self {
         let renderings = Renderings::new(settings.memo_bytes, settings.memo_entry);
         let relayed = relayed::memory(settings.relayed_bytes);
-        Self(Arc::new(Inner { journal, index, upstream, renderings, relayed, settings }))
+        let quick = Quick::new();
+        Self(Arc::new(Inner { journal, index, upstream, renderings, relayed, quick, settings }))
     }
 
     /// Reads a call. Takes milliseconds for the largest: not on the reactor for those.
     pub fn decode(&self, document: &[u8]) -> Result<Call, DecodeError> {
-        decode_call(document, Limits { depth: self.0.settings.depth })
+        let call = decode_call(document, Limits { depth: self.0.settings.depth });
+        if let Ok(call) = &call {
+            self.remember(document, call);
+        }
+        call
     }
 
     /// Answers a call, with a fault where it must be, within the deadline.
@@ -130,7 +140,12 @@ impl Rpc {
             return self.multicall(&arguments, ask).await;
         }
         // What is asked of upstream runs in tasks of its own; the next call finds it done.
-        match tokio::time::timeout(deadline, self.verb(method.verb, &arguments, ask)).await {
+        let mut answering = std::pin::pin!(self.verb(method.verb, &arguments, ask));
+        // Most answers are at hand, and need no timer.
+        if let Poll::Ready(answered) = futures_util::poll!(&mut answering) {
+            return answered;
+        }
+        match tokio::time::timeout(deadline, answering).await {
             Ok(answered) => answered,
             Err(_) => Err(self.too_late(method)),
         }
@@ -157,7 +172,7 @@ impl Rpc {
             Verb::ListPackagesWithSerial => return self.list_packages(true, ask).await,
             Verb::ChangelogLastSerial => self.changelog_last_serial().await?,
             Verb::PackageReleases => self.package_releases(arguments).await?,
-            Verb::ReleaseUrls => self.release_urls(arguments, ask.origin).await?,
+            Verb::ReleaseUrls => self.release_urls(arguments, &(ask.origin)()).await?,
             Verb::ReleaseData => self.release_data(arguments).await?,
             Verb::Search => self.search(arguments).await?,
             Verb::PackageRoles => return self.package_roles(arguments, ask).await,
@@ -179,9 +194,19 @@ impl Rpc {
 
 fn count(method: &'static str, answered: &Result<Answer, Fault>, started: Instant) {
     let outcome = answered.as_ref().map_or_else(|fault| fault.code.to_string(), |_| "ok".to_owned());
-    metrics::counter!("cheesewire_rpc_calls_total", "method" => method, "outcome" => outcome).increment(1);
-    metrics::histogram!("cheesewire_rpc_seconds", "method" => method).record(started.elapsed().as_secs_f64());
+    counter(method, outcome).increment(1);
+    histogram(method).record(started.elapsed().as_secs_f64());
     if let Err(fault) = answered {
         tracing::debug!(method, %fault, "a call got a fault");
     }
+}
+
+/// How calls of a method ended: `ok`, or a fault's code.
+fn counter(method: &'static str, outcome: impl Into<metrics::SharedString>) -> Counter {
+    metrics::counter!("cheesewire_rpc_calls_total", "method" => method, "outcome" => outcome.into())
+}
+
+/// How long calls of a method took until their answer was there, or began.
+fn histogram(method: &'static str) -> Histogram {
+    metrics::histogram!("cheesewire_rpc_seconds", "method" => method)
 }

@@ -30,7 +30,7 @@ impl Rpc {
             return Err(Fault::multicall_too_large());
         }
         let clock = Clock::start(ask.deadline);
-        let (rpc, origin, its) = (self.clone(), Arc::<str>::from(ask.origin), clock.clone());
+        let (rpc, origin, its) = (self.clone(), Arc::<str>::from((ask.origin)()), clock.clone());
         let (wide, deadline) = (ask.wide, ask.deadline);
         let elements = stream::iter(calls.into_iter().enumerate())
             .map(move |(at, call)| {
@@ -62,7 +62,8 @@ impl Rpc {
         let arguments = Arguments::check(method, &call.params)?;
         // Coded as a whole, if at all.
         let Setting { origin, wide, deadline, clock } = setting;
-        let ask = Ask { origin, coder: None, wide: *wide, deadline: *deadline };
+        let address = || origin.to_string();
+        let ask = Ask { origin: &address, coder: None, wide: *wide, deadline: *deadline };
         let done = clock.within(self.verb(method.verb, &arguments, ask)).await;
         done.unwrap_or_else(|| Err(self.too_late(method)))
     }

@@ -114,6 +114,20 @@ impl Upstream {
     }
 }
 
+impl Listing {
+    /// Reads a listing in JSON: for tests that feed it whatever bytes there are.
+    #[doc(hidden)]
+    pub fn read_json(body: impl Read) -> Result<Self, UpstreamError> {
+        read_json(body)
+    }
+
+    /// The same in HTML that came from `url`.
+    #[doc(hidden)]
+    pub fn read_html(body: impl Read, url: &Url) -> Result<Self, UpstreamError> {
+        read_html(body, url)
+    }
+}
+
 /// `Date` less `Age`; by our clock if upstream tells no time.
 fn taken(headers: &HeaderMap) -> i64 {
     let date = header(headers, DATE.as_str()).and_then(|date| httpdate::parse_http_date(date).ok());

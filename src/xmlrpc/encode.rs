@@ -11,6 +11,8 @@ const DECLARATION: &[u8] = b"<?xml version='1.0'?>\n";
 pub const RESPONSE_HEAD: &[u8] = b"<?xml version='1.0'?>\n<methodResponse>\n<params>\n<param>\n";
 /// What stands after it.
 pub const RESPONSE_TAIL: &[u8] = b"\n</param>\n</params>\n</methodResponse>\n";
+/// What a small answer takes: it is not made to grow into it.
+const SMALL: usize = 256;
 
 /// A number does not fit 32 bits and the caller has not shown that it reads `<i8>` (section 2, rule 4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -240,6 +242,7 @@ impl Encoder {
 /// A whole answer with one value.
 pub fn response(value: &Value, wide: bool) -> Result<Bytes, TooWide> {
     let mut encoder = Encoder::new(wide);
+    encoder.out.reserve(SMALL);
     encoder.open_response();
     encoder.value(value)?;
     encoder.close_response();

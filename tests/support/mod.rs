@@ -6,11 +6,13 @@ pub mod scripted;
 mod client;
 mod files;
 mod index;
+mod raw;
 mod relay;
 mod sandbox;
 
 pub use client::{Answer, call, get, get_with, post, post_with};
 pub use files::Files;
 pub use index::IndexRelay;
+pub use raw::{connect, exchange, post_request};
 pub use relay::Relay;
 pub use sandbox::sandbox;

@@ -1,0 +1,84 @@
+//! The connections that are open: a bound on their number, and room for who is new.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::{AbortHandle, Id, JoinSet};
+
+use super::patience::SharedPhase;
+
+/// How soon a full house is looked at again: all may have been busy.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// All connections, each a task.
+///
+/// A full house lets the connection go that has waited longest for its peer: for a request, for the rest of its head, or
+/// for the peer to take something of its answer. So whoever holds connections open without using them locks nobody out.
+pub(super) struct Crowd {
+    tasks: JoinSet<()>,
+    members: HashMap<Id, Member>,
+    room: Arc<Semaphore>,
+}
+
+struct Member {
+    phase: SharedPhase,
+    task: AbortHandle,
+}
+
+impl Crowd {
+    /// `most`: how many there may be.
+    pub(super) fn new(most: usize) -> Self {
+        Self { tasks: JoinSet::new(), members: HashMap::new(), room: Arc::new(Semaphore::new(most)) }
+    }
+
+    /// Room for one more; who waits longest makes it, if there is none. If all are busy it takes until one is not.
+    pub(super) async fn make_room(&mut self) -> OwnedSemaphorePermit {
+        // Ended tasks are collected here, or they would pile up.
+        while let Some(ended) = self.tasks.try_join_next_with_id() {
+            self.members.remove(&ended.map_or_else(|error| error.id(), |(id, ())| id));
+        }
+        if let Ok(permit) = self.room.clone().try_acquire_owned() {
+            return permit;
+        }
+        loop {
+            self.send_one_away();
+            // The semaphore is never closed.
+            if let Ok(Ok(permit)) = tokio::time::timeout(LOOK_AGAIN, self.room.clone().acquire_owned()).await
+            {
+                return permit;
+            }
+        }
+    }
+
+    /// Runs a connection in the room that was made.
+    pub(super) fn admit(
+        &mut self,
+        permit: OwnedSemaphorePermit,
+        phase: SharedPhase,
+        connection: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let task = self.tasks.spawn(async move {
+            connection.await;
+            drop(permit);
+        });
+        self.members.insert(task.id(), Member { phase, task });
+    }
+
+    /// Lets all go: now who waits for a request, the others with their answers. Ready when none is left.
+    pub(super) async fn leave(&mut self) {
+        self.members.values().for_each(|member| member.phase.leave());
+        while self.tasks.join_next().await.is_some() {}
+    }
+
+    fn send_one_away(&mut self) {
+        let waiting = |(id, member): (&Id, &Member)| Some((member.phase.waiting_since()?, *id));
+        let longest = self.members.iter().filter_map(waiting).min_by_key(|(since, _)| *since);
+        if let Some(member) = longest.and_then(|(_, id)| self.members.remove(&id)) {
+            tracing::debug!("a connection that waited for its peer made room for another");
+            metrics::counter!("cheesewire_http_sent_away_total").increment(1);
+            member.task.abort();
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Readers and writers of pages without an index around them: for tests that feed them whatever bytes there are.
+
+use url::Url;
+
+use super::{Form, JsonDocument, ProjectPage, read_html, read_json, write_html, write_json};
+use crate::model::ProjectName;
+
+/// Reads a project page that came from `url`. The error says what is wrong, and has none of the bytes.
+pub fn read_page(form: Form, name: &ProjectName, body: &[u8], url: &Url) -> Result<ProjectPage, String> {
+    match form {
+        Form::Json => read_json::read(name, body, url),
+        Form::Html => read_html::read(name, body, url),
+    }
+}
+
+/// Writes a project page for a client that knows us at `origin`.
+pub fn write_page(form: Form, page: &ProjectPage, origin: &str) -> serde_json::Result<Vec<u8>> {
+    match form {
+        Form::Json => write_json::write(page, page.last_serial, origin),
+        Form::Html => Ok(write_html::write(page, page.last_serial).into()),
+    }
+}
+
+/// Reads a document of the JSON API that came from `url`.
+pub fn read_document(body: &[u8], url: &Url) -> Result<JsonDocument, String> {
+    JsonDocument::parse(body, url.clone())
+}
+
+/// Writes it for a client that knows us at `origin`.
+pub fn write_document(document: &JsonDocument, origin: &str) -> serde_json::Result<Vec<u8>> {
+    document.write(origin)
+}
