@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use cheesewire::sandbox::Sandbox;
+use cheesewire::xmlrpc::Value;
 use tokio::process::Command;
 
-use crate::support::{Relay, sandbox};
+use crate::support::{Relay, call, sandbox};
 
 /// Runs a program and gives its output; a failure shows all of it.
 async fn run(command: &mut Command) -> String {
@@ -181,6 +182,36 @@ print ask("no_such_method")->code, "\n";
     assert!(said.contains("'packagetype'") && said.contains("String: 'sdist'"), "{said}");
     let said = run(Command::new("xmlrpc").args([&address, "list_packages_with_serial"])).await;
     assert!(said.contains("'Registered.Spelling_x'"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs python3 with venv, and fetches pip 23.2.1"]
+async fn pip_searches_names_and_summaries() {
+    let (_sandbox, relay) = pair().await;
+    let folder = tempfile::tempdir().unwrap();
+    let bin = environment(folder.path(), "searcher").await;
+    fetch(&bin, &["pip==23.2.1"]).await;
+    let search = async |words: &[&str]| {
+        let mut pip = Command::new(bin.join("python"));
+        pip.args(["-m", "pip", "--disable-pip-version-check", "search", "--index"]);
+        pip.arg(format!("{}pypi", relay.url)).args(words).env("PIP_CONFIG_FILE", "/dev/null");
+        pip.output().await.unwrap()
+    };
+    let text = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    // Nothing is known but the names.
+    let first = search(&["WIRE_top"]).await;
+    assert!(first.status.success() && text(&first).starts_with("wire-top ("), "{first:?}");
+    for name in ["wire-core", "non-ascii", "markup-summary"] {
+        call(&relay.url, "package_releases", &[Value::from(name)]).await.unwrap();
+    }
+    let known = text(&search(&["diamond", "käsedraht", "less"]).await);
+    for line in
+        ["wire-core (1.1)", "non-ascii (1.0)", "markup-summary (1.0)", "The bottom of the diamond", "<&]]>"]
+    {
+        assert!(known.contains(line), "{line} in {known}");
+    }
+    // pip's word for no hit.
+    assert_eq!(search(&["no-such-thing-anywhere"]).await.status.code(), Some(23));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,5 @@
 //! What somebody looks for, and how close a project's name comes to it.
 
-use memchr::memmem;
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
@@ -56,13 +55,29 @@ impl NameTerm {
         }
         let mut closeness = Closeness::Word;
         for word in &self.words {
-            if !name.split('-').any(|part| part == word) {
-                memmem::find(name.as_bytes(), word.as_bytes())?;
+            if !is_word(name.as_bytes(), word.as_bytes())? {
                 closeness = Closeness::Substring;
             }
         }
         Some(closeness)
     }
+}
+
+/// Whether `word` is a word of the name, or only a part of one; `None` if it is not in it. A search looks at up to some
+/// hundred thousand names, and names are short: looking at each place is the fastest.
+fn is_word(name: &[u8], word: &[u8]) -> Option<bool> {
+    let mut found = None;
+    for (at, here) in name.windows(word.len()).enumerate() {
+        if here[0] == word[0] && here == word {
+            let ends = |byte: Option<&u8>| byte.is_none_or(|byte| *byte == b'-');
+            if ends(at.checked_sub(1).and_then(|before| name.get(before))) && ends(name.get(at + word.len()))
+            {
+                return Some(true);
+            }
+            found = Some(false);
+        }
+    }
+    found
 }
 
 /// The words of a text as they are compared: in lower case, without accents, wide and joined forms as plain ones.

@@ -161,9 +161,10 @@ impl Names {
             place = self.place_of(at + found, place);
             at = self.start(place + 1);
             let (name, serial) = (self.name(place), self.serials[place]);
-            if serial == GONE || term.closeness(name).is_none() {
+            if serial == GONE {
                 continue;
             }
+            // One that only another term matches is found with that, too.
             let Some((closeness, missing)) = rank(terms, name) else { continue };
             let key = (closeness, missing, Reverse(serial), place);
             if best.len() < most {
