@@ -351,12 +351,17 @@ fn store(reader: &mut Reader, data: &Path) -> StoreSettings {
     reader.bytes(
         "cache.max_bytes",
         &mut store.max_bytes,
-        "Most bytes of kept files. Past it the least recently used go.",
+        "Most bytes of kept files. Past it those go that were used least and longest ago.",
     );
     reader.bytes("cache.free_floor", &mut store.free_floor, "Bytes of the file system that are left free.");
     reader.bytes("cache.hot_bytes", &mut store.hot_bytes, "Most bytes of small files in memory.");
     reader.bytes("cache.hot_file", &mut store.hot_file, "The largest file that is held in memory.");
     reader.count("cache.readers", &mut store.readers, "Threads that read kept files at once.");
+    reader.set(
+        "cache.half_life",
+        &mut store.half_life,
+        "After so long a use counts half: a file used 2^n times is kept n half-lives longer than one used once.",
+    );
     reader.set(
         "cache.tending",
         &mut store.tending,
