@@ -19,6 +19,7 @@ mod methods;
 mod process;
 mod promises;
 mod readme;
+mod removal;
 mod restart;
 mod sandbox;
 mod sandbox_faults;

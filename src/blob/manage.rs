@@ -3,21 +3,21 @@
 use std::io;
 use std::sync::Arc;
 
-use super::{KeepError, Store};
+use super::Store;
 use crate::model::Sha256;
 
 impl Store {
     /// Takes an entry out of memory and off the disk; tells whether it was on the disk. Readers that have it
     /// open go on to its end.
-    pub async fn discard(&self, sha256: Sha256) -> Result<bool, KeepError> {
+    pub async fn discard(&self, sha256: Sha256) -> io::Result<bool> {
         if self.disk.read_only() {
             self.cool(sha256);
-            return Err(KeepError::ReadOnly);
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
         }
         let disk = Arc::clone(&self.disk);
         let discarded = tokio::task::spawn_blocking(move || disk.discard(sha256)).await;
         // After the file: who reads it into memory meanwhile is undone too.
         self.cool(sha256);
-        Ok(discarded.map_err(io::Error::other)??)
+        discarded.map_err(io::Error::other)?
     }
 }

@@ -234,6 +234,11 @@ fn journal(reader: &mut Reader) -> JournalSettings {
         &mut journal.documents_bytes,
         "Most bytes of kept index pages and JSON documents, compressed. Past it the least recently checked go.",
     );
+    reader.count(
+        "journal.tombstones",
+        &mut journal.tombstones,
+        "Removed, quarantined and absent files that are remembered; past it the oldest go.",
+    );
     reader.count("journal.readers", &mut journal.readers, "Connections that read at once.");
     reader.count("journal.queue", &mut journal.queue, "Writes that may wait for the writer.");
     journal
@@ -414,6 +419,12 @@ fn relay(reader: &mut Reader) -> RelaySettings {
         "How often a transfer that breaks off is taken up again.",
     );
     reader.set("relay.resume_pause", &mut relay.resume_pause, "The pause before that; it doubles.");
+    reader.set(
+        "relay.absent_max_age",
+        &mut relay.absent_max_age,
+        "How long upstream's 404 to a file that its index names is remembered.",
+    );
+    reader.set("relay.gone_max_age", &mut relay.gone_max_age, "The same of a 410.");
     reader.bytes("relay.max_file", &mut relay.max_file, "The largest file that is taken from upstream.");
     relay
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{Journal, JournalError, coverage, facts, project, wording};
+use super::{Journal, JournalError, coverage, facts, project, tombstone, wording};
 use crate::model::{Event, ProjectName, Serial};
 
 /// What became of a slice's rows.
@@ -30,7 +30,8 @@ impl Journal {
         asked_since: Serial,
         complete_to: Serial,
     ) -> Result<Appended, JournalError> {
-        let known = self.known();
+        let (known, removals) = (self.known(), self.removals());
+        let most = self.settings().tombstones;
         let work = move |connection: &Connection| {
             events.sort_by_key(|event| event.serial);
             let inside = |event: &Event| event.serial > asked_since && event.serial <= complete_to;
@@ -39,13 +40,21 @@ impl Journal {
             let mut appended = Appended { outside: count(all - events.len()), ..Appended::default() };
             keep(connection, &events, &mut appended)?;
             coverage::insert(connection, asked_since.0, complete_to.0)?;
-            let projects = carry_projects(connection, &events, asked_since, complete_to)?;
+            let (projects, removed) = carry_projects(connection, &events, asked_since, complete_to)?;
+            if removed {
+                tombstone::bound(connection, most)?;
+            }
             let heard = facts::raise(connection, facts::HEARD_SERIAL, complete_to.0)?;
-            Ok((appended, projects, Serial(heard)))
+            Ok((appended, projects, Serial(heard), removed))
         };
-        let after =
-            move |&(_, projects, heard): &(Appended, Option<Serial>, Serial)| known.appended(projects, heard);
-        let (appended, _, _) = self.write_then(work, after).await?;
+        let after = move |&(_, projects, heard, removed): &(Appended, Option<Serial>, Serial, bool)| {
+            // First: whoever sees the new serial must look for tombstones again.
+            if removed {
+                removals.send_modify(|version| *version += 1);
+            }
+            known.appended(projects, heard);
+        };
+        let (appended, ..) = self.write_then(work, after).await?;
         let counted = [
             ("added", appended.added),
             ("repeated", appended.repeated),
@@ -137,23 +146,26 @@ fn verb_id(connection: &Connection, text: &str) -> rusqlite::Result<i64> {
     Ok(connection.last_insert_rowid())
 }
 
-/// Moves the project table over the slice if it starts no later than where the table stands. Other slices are
-/// history, or beyond a gap: applied to a newer table they would bring removed projects back.
+/// Moves the project table and the tombstones over the slice if it starts no later than where the table stands. Other slices are
+/// history, or beyond a gap: applied to a newer table they would bring removed projects back. Also tells whether
+/// tombstones changed.
 fn carry_projects(
     connection: &Connection,
     events: &[Event],
     asked_since: Serial,
     complete_to: Serial,
-) -> rusqlite::Result<Option<Serial>> {
+) -> rusqlite::Result<(Option<Serial>, bool)> {
     let stands = facts::get(connection, facts::PROJECTS_SERIAL)?;
     let Some(stands) = stands.filter(|&at| asked_since.0 <= at && at < complete_to.0) else {
-        return Ok(None);
+        return Ok((None, false));
     };
+    let mut removed = false;
     for event in events.iter().filter(|event| event.serial.0 > stands) {
         project::apply(connection, event)?;
+        removed |= tombstone::carry(connection, event)?;
     }
     facts::set(connection, facts::PROJECTS_SERIAL, complete_to.0)?;
-    Ok(Some(complete_to))
+    Ok((Some(complete_to), removed))
 }
 
 fn count(rows: usize) -> u64 {

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::append::{Appended, keep};
-use super::{Journal, JournalError, compress, coverage, facts};
+use super::{Journal, JournalError, compress, coverage, facts, tombstone};
 use crate::model::{Event, ProjectName, Serial};
 
 /// What a part of a comparison found.
@@ -29,7 +29,8 @@ impl Journal {
     /// Keeps what a comparison found. Tells whether it was kept: it is not if the table no longer stands at
     /// `since`.
     pub async fn derive(&self, derived: Derived) -> Result<bool, JournalError> {
-        let known = self.known();
+        let (known, removals) = (self.known(), self.removals());
+        let most = self.settings().tombstones;
         let path = self.path().to_owned();
         let packed = tokio::task::spawn_blocking(move || {
             let pack = |(name, body): &(ProjectName, Vec<u8>)| {
@@ -47,10 +48,19 @@ impl Journal {
                     return Ok(None);
                 }
                 put(connection, &derived, &packed)?;
-                facts::raise(connection, facts::HEARD_SERIAL, upto.0).map(Some)
+                let carry = |event| tombstone::carry(connection, event);
+                let changed: Vec<bool> = derived.events.iter().map(carry).collect::<Result<_, _>>()?;
+                let removed = changed.contains(&true);
+                if removed {
+                    tombstone::bound(connection, most)?;
+                }
+                facts::raise(connection, facts::HEARD_SERIAL, upto.0).map(|heard| Some((heard, removed)))
             },
             move |heard| {
-                if let Some(heard) = *heard {
+                if let Some((heard, removed)) = *heard {
+                    if removed {
+                        removals.send_modify(|version| *version += 1);
+                    }
                     known.appended(Some(upto), Serial(heard));
                 }
             },

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::Connection;
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 use super::known::Known;
@@ -35,6 +36,7 @@ struct Inner {
     known: Arc<Known>,
     wants: Arc<Wants>,
     identity: Identity,
+    removals: Arc<watch::Sender<u64>>,
 }
 
 impl Journal {
@@ -103,6 +105,11 @@ impl Journal {
         self.inner.identity
     }
 
+    /// Counts changes of tombstones.
+    pub(super) fn removals(&self) -> Arc<watch::Sender<u64>> {
+        Arc::clone(&self.inner.removals)
+    }
+
     pub(super) fn wants(&self) -> &Arc<Wants> {
         &self.inner.wants
     }
@@ -122,7 +129,15 @@ impl Inner {
         let identity = Identity::of(&connection).map_err(|error| JournalError::sqlite(&path, error))?;
         let readers = Arc::new(Readers::new(path.clone(), settings.readers));
         let writer = Writer::start(connection, lock, path, settings.queue)?;
-        Ok(Self { settings, writer, readers, known: Arc::new(known), wants: Arc::default(), identity })
+        Ok(Self {
+            settings,
+            writer,
+            readers,
+            known: Arc::new(known),
+            wants: Arc::default(),
+            identity,
+            removals: Arc::default(),
+        })
     }
 }
 

@@ -7,6 +7,9 @@ pub struct JournalSettings {
     /// compress to about 4 KB in the mean, so this is room for some hundred thousand projects. Past it the least
     /// recently checked go.
     pub documents_bytes: u64,
+    /// Tombstones of files that are kept, 100,000 by default: some 30 MB, a few months of all that PyPI removes.
+    /// Past it the oldest go; no page names their files either.
+    pub tombstones: u64,
     /// Connections that read at once. 4 by default: SQLite reads scale with cores, and each holds a cache of 4 MiB.
     pub readers: usize,
     /// Writes that may wait for the writer. 256 by default, some four batches; who comes later waits outside.
@@ -15,6 +18,6 @@ pub struct JournalSettings {
 
 impl Default for JournalSettings {
     fn default() -> Self {
-        Self { documents_bytes: 2 << 30, readers: 4, queue: 256 }
+        Self { documents_bytes: 2 << 30, tombstones: 100_000, readers: 4, queue: 256 }
     }
 }

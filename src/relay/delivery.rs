@@ -18,6 +18,7 @@ use super::transfer::{From, Transfer};
 use super::want::Want;
 use super::{FetchError, RelayError, RelaySettings};
 use crate::blob::{Key, Store};
+use crate::model::Sha256;
 use crate::upstream::Upstream;
 
 /// Everything that brings bytes.
@@ -120,6 +121,11 @@ impl Delivery {
                 Ok((Source::Miss, flight))
             }
         }
+    }
+
+    /// A file with this digest is on its way.
+    pub(super) fn arriving(&self, sha256: Sha256) -> bool {
+        self.flights.arriving(sha256)
     }
 
     /// Opens a transfer within the limits.

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::RelayError;
 use super::stage::Stage;
 use crate::blob::Key;
+use crate::model::Sha256;
 
 /// The table of what is in the air.
 #[derive(Debug, Clone, Default)]
@@ -42,6 +43,11 @@ impl Flights {
         let (stage, follower) = watch::channel(Stage::Asking);
         flights.insert(key, follower);
         Ok(Joined::New(Takeoff { flights: self.clone(), key, stage }))
+    }
+
+    /// A flight of that digest is in the air, under whatever key. The table is short.
+    pub(super) fn arriving(&self, sha256: Sha256) -> bool {
+        self.lock().keys().any(|key| key.sha256 == sha256)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, watch::Receiver<Stage>>> {

@@ -8,6 +8,7 @@ mod buffers;
 mod delivery;
 mod direct;
 mod error;
+mod fetch;
 mod flight;
 mod flights;
 mod pump;
@@ -15,7 +16,9 @@ mod range;
 mod served;
 mod settings;
 mod stage;
+mod sweep;
 mod target;
+mod tombstones;
 mod transfer;
 mod want;
 
@@ -26,7 +29,9 @@ mod relay;
 mod tests;
 
 pub use error::{FetchError, RelayError};
+pub use fetch::Fetched;
 pub use relay::Relay;
 pub use served::{Answer, Content, Served, Source};
 pub use settings::RelaySettings;
+pub use sweep::Swept;
 pub use want::Want;

@@ -1,6 +1,6 @@
 //! Which release a file belongs to: pages do not say, names do.
 
-use crate::model::{ProjectName, same_version};
+use super::{ProjectName, same_version};
 
 /// Endings of files whose name has nothing after the version.
 const SOURCES: [&str; 6] = [".tar.gz", ".zip", ".tgz", ".tar.bz2", ".tar.xz", ".tar.Z"];
@@ -9,7 +9,7 @@ const BUILT: [&str; 6] = [".whl", ".egg", ".exe", ".msi", ".rpm", ".dmg"];
 
 /// The version in a file's name, in the spelling of `versions` if one of them is meant; `None` if the name does
 /// not begin with the project's.
-pub(super) fn version_of(filename: &str, name: &ProjectName, versions: &[String]) -> Option<String> {
+pub fn version_of(filename: &str, name: &ProjectName, versions: &[String]) -> Option<String> {
     let (stem, built) = stem(filename)?;
     // A wheel's name has no `-` before the version; an old sdist's may have some, and so may versions.
     let rests = stem.match_indices('-').filter_map(|(at, _)| {
