@@ -165,15 +165,24 @@ pub struct Described {
 impl Config {
     /// Reads all settings; every complaint comes at once.
     pub fn read(sources: Sources) -> Result<Self, ConfigError> {
+        Self::read_with(sources, true).map(|(config, _)| config)
+    }
+
+    /// The same for what can do without an upstream; also tells whether one was given.
+    pub fn read_offline(sources: Sources) -> Result<(Self, bool), ConfigError> {
+        Self::read_with(sources, false)
+    }
+
+    fn read_with(sources: Sources, needs_upstream: bool) -> Result<(Self, bool), ConfigError> {
         let mut reader = Reader::new(sources);
         let (config, given) = settings::read(&mut reader)?;
-        if !given {
+        if needs_upstream && !given {
             let complaint =
                 "upstream.url is not set; name the index with --upstream URL, or --upstream pip for pip's";
             reader.complain(complaint.to_owned());
         }
         reader.finish()?;
-        Ok(config)
+        Ok((config, given))
     }
 
     /// All settings with their meanings, defaults and values, as a TOML file.

@@ -5,6 +5,7 @@
 
 mod architecture;
 mod bandersnatch;
+mod cache;
 mod changelog;
 mod cli;
 mod clients;

@@ -31,6 +31,16 @@ impl Journal {
         .await
     }
 
+    /// Adds to the queue.
+    pub async fn doom(&self, list: Vec<Doomed>) -> Result<(), JournalError> {
+        let removals = self.removals();
+        self.write_then(
+            move |connection| list.iter().try_for_each(|one| insert(connection, one.sha256.0, one.repair)),
+            move |()| removals.send_modify(|version| *version += 1),
+        )
+        .await
+    }
+
     /// They are gone.
     pub async fn discarded(&self, gone: Vec<Sha256>) -> Result<(), JournalError> {
         self.write(move |connection| {

@@ -1,7 +1,7 @@
 //! The journal as its users hold it: opened once, cloned freely.
 
 use std::fs::{File, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rusqlite::Connection;
@@ -55,6 +55,11 @@ impl Journal {
         // Readers first: the last connection that closes moves the log into the database.
         self.inner.readers.close();
         self.inner.writer.close().await;
+    }
+
+    /// Where the database of a folder is.
+    pub(super) fn database(folder: &Path) -> PathBuf {
+        folder.join(DATABASE)
     }
 
     pub(super) fn settings(&self) -> &JournalSettings {
@@ -119,7 +124,7 @@ impl Inner {
     fn open(folder: &Path, settings: JournalSettings) -> Result<Self, JournalError> {
         std::fs::create_dir_all(folder).map_err(|error| JournalError::folder(folder, error))?;
         let lock = lock(folder)?;
-        let path = folder.join(DATABASE);
+        let path = Journal::database(folder);
         let connection = schema::open(&path)?;
         let fact = |name| {
             let value = facts::get(&connection, name).map_err(|error| JournalError::sqlite(&path, error));

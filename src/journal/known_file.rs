@@ -93,7 +93,7 @@ pub(super) fn insert(connection: &Connection, document: i64, files: &[KnownFile]
 }
 
 /// `None` for a row that is none of ours: damage, or a hand that edited the file.
-fn known(row: &Row<'_>) -> rusqlite::Result<Option<KnownFile>> {
+pub(super) fn known(row: &Row<'_>) -> rusqlite::Result<Option<KnownFile>> {
     let path = FilePath::parse(row.get_ref(0)?.as_str()?);
     let project = ProjectName::parse(row.get_ref(4)?.as_str()?);
     let (Ok(path), Ok(project)) = (path, project) else { return Ok(None) };

@@ -2,6 +2,7 @@
 //! serials are known to be complete. The only code that knows SQL.
 
 mod append;
+mod beside;
 mod changed;
 mod compress;
 mod coverage;
@@ -30,6 +31,7 @@ mod wording;
 mod writer;
 
 pub use append::Appended;
+pub use beside::Beside;
 pub use changed::Changed;
 pub use derive::Derived;
 pub use difference::{Difference, Differences};

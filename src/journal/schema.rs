@@ -39,7 +39,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, JournalError> {
 }
 
 /// The file's schema; 0 for a new file.
-fn check(connection: &Connection, path: &Path) -> Result<usize, JournalError> {
+pub(super) fn check(connection: &Connection, path: &Path) -> Result<usize, JournalError> {
     let number = |sql: &str| {
         connection
             .query_row(sql, [], |row| row.get::<_, i64>(0))
