@@ -96,6 +96,9 @@ impl App {
         ));
         let tending = background.clone();
         tasks.spawn(async move { store.tend(tending).await });
+        let (prefetcher, prefetch, prefetching) =
+            (sweeper.clone(), config.prefetch.clone(), background.clone());
+        tasks.spawn(async move { prefetcher.prefetch_for_ever(prefetch, prefetching).await });
         let sweeping = background.clone();
         tasks.spawn(async move { sweeper.sweep_for_ever(sweeping).await });
         tasks.spawn(background.clone().run_until_cancelled_owned(upkeep(metrics.clone())));

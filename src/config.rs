@@ -17,7 +17,7 @@ use crate::follow::{FollowSettings, History, Source};
 use crate::http::HttpSettings;
 use crate::index::IndexSettings;
 use crate::journal::JournalSettings;
-use crate::relay::RelaySettings;
+use crate::relay::{PrefetchSettings, RelaySettings, Rules};
 use crate::rpc::{FeedSettings, RpcSettings};
 use crate::upstream::UpstreamSettings;
 use reader::Reader;
@@ -44,6 +44,8 @@ pub struct Config {
     pub index: IndexSettings,
     /// Files on their way.
     pub relay: RelaySettings,
+    /// Files fetched in advance.
+    pub prefetch: PrefetchSettings,
     /// Kept files.
     pub store: StoreSettings,
     /// The logs.
@@ -124,6 +126,17 @@ impl Setting for History {
             Self::None => "none".to_owned(),
             Self::All => "all".to_owned(),
         }
+    }
+}
+
+impl Setting for Rules {
+    const EXPECTED: &'static str =
+        "rules such as `flask; numpy newest=2 python=cp312 platform=manylinux*_x86_64 sdist=no`";
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+    fn write(&self) -> String {
+        self.to_string()
     }
 }
 

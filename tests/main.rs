@@ -17,6 +17,7 @@ mod index;
 mod journal;
 mod kill;
 mod methods;
+mod prefetch;
 mod process;
 mod promises;
 mod readme;

@@ -3,10 +3,17 @@
 use std::io;
 use std::sync::Arc;
 
-use super::Store;
+use super::{Key, Store};
 use crate::model::Sha256;
 
 impl Store {
+    /// Whether an entry is kept, by its name and length alone.
+    pub async fn has(&self, key: &Key) -> bool {
+        let (disk, wanted) = (Arc::clone(&self.disk), *key);
+        let found = tokio::task::spawn_blocking(move || disk.has(&wanted)).await;
+        found.unwrap_or(false)
+    }
+
     /// Takes an entry out of memory and off the disk; tells whether it was on the disk. Readers that have it
     /// open go on to its end.
     pub async fn discard(&self, sha256: Sha256) -> io::Result<bool> {

@@ -1,5 +1,7 @@
 //! Every setting: its key, its place, its meaning. The defaults stand beside the parts they belong to.
 
+mod prefetch;
+
 use std::path::{Path, PathBuf};
 
 use url::Url;
@@ -48,9 +50,12 @@ pub(super) fn read(reader: &mut Reader) -> Result<(Config, bool), ConfigError> {
     reader.set("data.folder", &mut data, "The folder for journal and cache; made if missing.");
     let (http, rpc, feed) = (http(reader), rpc(reader), feed(reader));
     let (journal, follow, index) = (journal(reader), follow(reader), index(reader));
-    let (store, relay) = (store(reader, &data), relay(reader));
+    let (store, relay, prefetch) = (store(reader, &data), relay(reader), prefetch::read(reader));
     let log = log(reader);
-    Ok((Config { upstream, data, http, rpc, feed, journal, follow, index, relay, store, log }, given))
+    Ok((
+        Config { upstream, data, http, rpc, feed, journal, follow, index, relay, prefetch, store, log },
+        given,
+    ))
 }
 
 fn upstream(reader: &mut Reader) -> Result<(UpstreamSettings, bool), ConfigError> {

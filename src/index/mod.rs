@@ -21,7 +21,7 @@ mod settings;
 mod write_html;
 mod write_json;
 
-pub use crate::journal::{Doomed, KnownFile, Tombstone, TombstoneKind};
+pub use crate::journal::{Doomed, KnownFile, PrefetchQueue, Queued, Tombstone, TombstoneKind};
 pub use error::{IndexError, Side};
 pub use facade::Index;
 pub use json::JsonDocument;

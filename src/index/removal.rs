@@ -6,9 +6,9 @@ use tokio::sync::watch;
 
 use super::facade::Inner;
 use super::held::Held;
-use super::{Doomed, Index, IndexError, KnownFile, Tombstone};
+use super::{Doomed, Index, IndexError, KnownFile, PrefetchQueue, Tombstone};
 use crate::journal::DocumentKey;
-use crate::model::{FilePath, ProjectName, Sha256};
+use crate::model::{FilePath, ProjectName, Serial, Sha256};
 
 /// No serial that an event has.
 const BEFORE_ALL: i64 = -1;
@@ -64,6 +64,16 @@ impl Index {
     /// Changes when something was removed.
     pub fn watch_removals(&self) -> watch::Receiver<u64> {
         self.inner.journal.watch_removals()
+    }
+
+    /// The queue of files that are to be fetched in advance.
+    pub fn prefetch_queue(&self) -> PrefetchQueue {
+        self.inner.journal.prefetch_queue()
+    }
+
+    /// Follows the journal's last serial.
+    pub fn watch_last_serial(&self) -> watch::Receiver<Option<Serial>> {
+        self.inner.journal.watch_last_serial()
     }
 
     /// A file with this digest that a kept document names.

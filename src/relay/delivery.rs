@@ -125,7 +125,15 @@ impl Delivery {
 
     /// A file with this digest is on its way.
     pub(super) fn arriving(&self, sha256: Sha256) -> bool {
-        self.flights.arriving(sha256)
+        self.flights.of(sha256).is_some()
+    }
+
+    /// Waits until no file with this digest is on its way: it is kept now, if it could be.
+    pub(super) async fn landed(&self, sha256: Sha256) {
+        while let Some(mut flight) = self.flights.of(sha256) {
+            // An error is the flight's end.
+            while flight.changed().await.is_ok() {}
+        }
     }
 
     /// Opens a transfer within the limits.

@@ -4,6 +4,7 @@ use futures_util::StreamExt as _;
 
 use super::target::Target;
 use super::{Answer, Relay, RelayError, Source, Want};
+use crate::blob::Key;
 use crate::index::KnownFile;
 
 /// How a file that was to be kept was come by.
@@ -16,6 +17,15 @@ pub struct Fetched {
 }
 
 impl Relay {
+    /// It is here; that this was asked is no use of it.
+    pub(super) async fn is_kept(&self, file: &KnownFile) -> bool {
+        let key = file.sha256.map(|sha256| Key { sha256, size: file.size });
+        match key {
+            Some(key) => self.delivery.store.has(&key).await,
+            None => false,
+        }
+    }
+
     /// Brings a file here, as a client's request would, and reads it to its end. A file that cannot be kept is
     /// passed through to here, for nothing.
     pub async fn fetch(&self, file: KnownFile) -> Result<Fetched, RelayError> {
@@ -31,6 +41,9 @@ impl Relay {
             while let Some(piece) = stream.next().await {
                 bytes += piece?.len() as u64;
             }
+        }
+        if let Some(sha256) = file.sha256 {
+            self.delivery.landed(sha256).await;
         }
         Ok(Fetched { source, bytes })
     }

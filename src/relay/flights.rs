@@ -45,9 +45,10 @@ impl Flights {
         Ok(Joined::New(Takeoff { flights: self.clone(), key, stage }))
     }
 
-    /// A flight of that digest is in the air, under whatever key. The table is short.
-    pub(super) fn arriving(&self, sha256: Sha256) -> bool {
-        self.lock().keys().any(|key| key.sha256 == sha256)
+    /// The flight of that digest, under whatever key. The table is short.
+    pub(super) fn of(&self, sha256: Sha256) -> Option<watch::Receiver<Stage>> {
+        let flights = self.lock();
+        flights.iter().find(|(key, _)| key.sha256 == sha256).map(|(_, stage)| stage.clone())
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, watch::Receiver<Stage>>> {

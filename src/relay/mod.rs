@@ -11,6 +11,7 @@ mod error;
 mod fetch;
 mod flight;
 mod flights;
+mod prefetch;
 mod pump;
 mod range;
 mod served;
@@ -30,6 +31,7 @@ mod tests;
 
 pub use error::{FetchError, RelayError};
 pub use fetch::Fetched;
+pub use prefetch::{PrefetchSettings, Rule, RuleError, Rules};
 pub use relay::Relay;
 pub use served::{Answer, Content, Served, Source};
 pub use settings::RelaySettings;

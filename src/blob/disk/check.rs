@@ -51,6 +51,12 @@ impl Disk {
         Ok(Some((file, facts.len())))
     }
 
+    /// Whether a file of the key's length stands at its path; blocking.
+    pub(in super::super) fn has(&self, key: &Key) -> bool {
+        let facts = fs::symlink_metadata(self.layout.entry(key.sha256));
+        facts.is_ok_and(|facts| facts.is_file() && key.size.is_none_or(|size| size == facts.len()))
+    }
+
     fn unsound<T>(&self, key: &Key, found: &str) -> io::Result<Option<T>> {
         warn!(sha256 = %key.sha256, found, "a kept file is not what it should be: thrown away");
         metrics::counter!("cheesewire_cache_unsound_total").increment(1);
