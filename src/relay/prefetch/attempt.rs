@@ -104,7 +104,9 @@ impl Relay {
             Err(error) => return Err(error.into()),
         };
         let newer = page.last_serial.is_some_and(|serial| serial >= queued.file.serial);
-        Ok(if newer { Outcome::Gone } else { Outcome::Later })
+        // It may have come between that look and this one.
+        let named = page.files.iter().any(|file| file.filename == queued.file.filename);
+        Ok(if newer && !named { Outcome::Gone } else { Outcome::Later })
     }
 
     async fn still_wanted(&self, queued: &Queued, settings: &PrefetchSettings) -> Result<bool, RelayError> {
