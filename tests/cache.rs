@@ -185,3 +185,38 @@ async fn a_folder_without_a_cache_is_named_and_not_made() {
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
+
+#[tokio::test]
+async fn prefetch_asks_a_relay_for_what_the_rules_want() {
+    let sandbox = sandbox().await;
+    let relay = Relay::start(&sandbox.url(), &["cache.free_floor=0"]).await;
+    let prefetch = async |rules: &[&str]| {
+        let mut command = Command::new(BINARY);
+        command.args(["cache", "prefetch", "--relay", &relay.url]).args(rules).kill_on_drop(true);
+        tokio::time::timeout(Duration::from_mins(1), command.output()).await.unwrap().unwrap()
+    };
+    let rules = ["wire-t* newest=1", "many-tags sdist=no python=py3"];
+    let mut dry = rules.to_vec();
+    dry.push("--dry-run");
+    let output = prefetch(&dry).await;
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains("wire_top-2.0") && told.contains("would be fetched"), "{told}");
+    assert_eq!(sandbox.requests().route(Route::File), 0);
+    let output = prefetch(&rules).await;
+    assert!(output.status.success(), "{output:?}");
+    let fetched = sandbox.requests().route(Route::File);
+    assert!(String::from_utf8(output.stdout).unwrap().starts_with(&format!("{fetched} files are there, ")));
+    assert!(fetched >= 3, "{fetched}");
+    sandbox.forget_requests();
+    prefetch(&rules).await;
+    assert_eq!(sandbox.requests().route(Route::File), 0, "they are kept");
+
+    let fault =
+        cheesewire::sandbox::Fault::on(Route::File, cheesewire::sandbox::Effect::Status { code: 404 });
+    sandbox.faults().add(fault.times(1)).unwrap();
+    let output = prefetch(&["wire-core", "no-such-project"]).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("no-such-project: ") && said.contains("1 files could not be had"), "{said}");
+    assert!(sandbox.requests().route(Route::File) > 1, "one missing file stopped the others");
+}

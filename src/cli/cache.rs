@@ -7,6 +7,7 @@ mod gc;
 mod hands;
 mod item;
 mod ls;
+mod prefetch;
 mod purge;
 mod say;
 mod select;
@@ -23,12 +24,13 @@ use crate::upstream::UpstreamError;
 
 use gc::GcArgs;
 use ls::LsArgs;
+use prefetch::PrefetchArgs;
 use purge::PurgeArgs;
 use verify::VerifyArgs;
 
 /// Look at the kept files, delete and check them, or fetch some in advance.
 ///
-/// Takes the flags and settings of `serve`, to find the folders. All of it works beside a running relay.
+/// All of it works beside a running relay. The folders are found by the flags and settings of `serve`.
 #[derive(Debug, Args)]
 pub struct CacheArgs {
     #[command(subcommand)]
@@ -45,6 +47,8 @@ enum CacheCommand {
     Gc(GcArgs),
     /// Read all kept files again, and fetch anew what is wrong.
     Verify(VerifyArgs),
+    /// Have a running relay fetch files in advance.
+    Prefetch(PrefetchArgs),
 }
 
 /// Why a command on the cache did not do what it was to do.
@@ -84,6 +88,9 @@ pub enum CacheError {
         /// Those that are right again.
         repaired: usize,
     },
+    /// Files could not be had.
+    #[error("{0} files could not be had")]
+    Missing(usize),
     /// The disk, or standard output, failed.
     #[error("{0}")]
     Disk(#[from] std::io::Error),
@@ -106,6 +113,7 @@ impl CacheError {
             | Self::Upstream(_)
             | Self::Relay(_)
             | Self::Waiting(_)
+            | Self::Missing(_)
             | Self::Disk(_)
             | Self::Lost(_) => 1,
         }
@@ -137,5 +145,6 @@ pub async fn run(args: CacheArgs) -> Result<(), CacheError> {
         CacheCommand::Purge(args) => purge::run(args).await,
         CacheCommand::Gc(args) => gc::run(args).await,
         CacheCommand::Verify(args) => verify::run(args).await,
+        CacheCommand::Prefetch(args) => prefetch::run(args).await,
     }
 }
