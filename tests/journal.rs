@@ -4,4 +4,5 @@ mod crash;
 mod documents;
 mod events;
 mod opening;
+mod removals;
 mod wants;

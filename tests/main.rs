@@ -16,6 +16,7 @@ mod follow;
 mod index;
 mod journal;
 mod kill;
+mod load;
 mod methods;
 mod prefetch;
 mod process;

@@ -219,3 +219,28 @@ async fn what_upstream_lacks_is_remembered_for_a_while() {
     soon("a 404 is remembered for ever", || async { top[0].get(&relay).await.status == 200 }).await;
     assert_eq!(top[1].get(&relay).await.status, 404, "a 410 is for good");
 }
+
+#[tokio::test]
+async fn a_file_that_is_removed_while_it_arrives_is_not_kept() {
+    let sandbox = sandbox().await;
+    let relay = Relay::start(&sandbox.url(), &[POLLS]).await;
+    let top = uploads(&sandbox, "wire-top");
+    read_page(&relay, "wire-top").await;
+    let drip = Effect::Drip { bytes: top[0].bytes.len().div_ceil(20), every_millis: 50 };
+    sandbox.faults().add(Fault::on(Route::File, drip)).unwrap();
+    let url = format!("{}{}", relay.url, top[0].path);
+    let client = tokio::spawn(async move { get(&url).await });
+    soon("no fetch starts", || async { sandbox.requests().route(Route::File) > 0 }).await;
+    let removal = Change::RemoveFile { name: "wire-top".into(), filename: top[0].filename.clone() };
+    polled(&relay, sandbox.change(removal).await.unwrap()).await;
+    top[0].is_gone(&relay, "remove file").await;
+    // Who had begun gets it whole.
+    assert_eq!(client.await.unwrap().bytes(), &top[0].bytes[..]);
+    soon("the queue stays", || async {
+        let journal = rusqlite::Connection::open(relay.folder().join("journal.sqlite3")).unwrap();
+        let left = journal.query_row("SELECT count(*) FROM doomed", [], |row| row.get::<_, i64>(0));
+        left.unwrap() == 0
+    })
+    .await;
+    assert!(!top[0].kept(relay.folder()).exists());
+}
