@@ -53,10 +53,10 @@ impl Inventory {
     }
 
     fn shelf(&self, shard: usize) -> io::Result<Shelf> {
-        let mut shelf = Shelf::default();
+        let mut found = Shelf::default();
         let listing = match fs::read_dir(self.layout.shard(shard)) {
             Ok(listing) => listing,
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(shelf),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(found),
             Err(cause) => return Err(cause),
         };
         for item in listing {
@@ -70,19 +70,18 @@ impl Inventory {
             match sha256.filter(|&sha256| facts.is_file() && self.layout.entry(sha256) == item.path()) {
                 Some(sha256) => {
                     let usage = Usage::read(facts.modified()?);
-                    let (used, uses) = (usage.last, usage.weight);
-                    shelf.kept.push(Kept {
+                    found.kept.push(Kept {
                         sha256,
                         size: facts.len(),
-                        used,
-                        uses,
+                        used: usage.last,
+                        uses: usage.weight,
                         came: facts.created().ok(),
                     });
                 }
-                None => shelf.strangers.push(item.path()),
+                None => found.strangers.push(item.path()),
             }
         }
-        Ok(shelf)
+        Ok(found)
     }
 
     /// The digest that an entry's bytes have; `None` if it is gone. Blocking, and as long as reading it takes.

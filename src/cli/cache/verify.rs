@@ -60,8 +60,9 @@ pub(super) async fn run(args: VerifyArgs) -> Result<(), CacheError> {
             let digest = || item.kept.sha256.to_string();
             item.name.as_ref().map_or_else(digest, |name| format!("{} {}", name.project, name.filename))
         };
-        let lines: String = wrong.iter().map(|item| format!("wrong: {}\n", name(item))).collect();
-        say::print(&lines)?;
+        for item in &wrong {
+            say::print(&format!("wrong: {}\n", name(item)))?;
+        }
         say::print(&format!("{checked} files read, {}, {} wrong\n", say::size(total), wrong.len()))?;
     }
     let wrong = wrong.len();

@@ -126,7 +126,7 @@ impl FromStr for Rule {
             let patterns = |list: &str| list.split(',').map(pattern).collect::<Result<Vec<_>, _>>();
             match word.split_once('=').ok_or_else(bad)? {
                 ("newest", count) => {
-                    rule.newest = Some(count.parse().ok().filter(|n| *n > 0).ok_or_else(bad)?)
+                    rule.newest = Some(count.parse().ok().filter(|n| *n > 0).ok_or_else(bad)?);
                 }
                 ("python", list) => rule.python = patterns(list)?,
                 ("platform", list) => rule.platform = patterns(list)?,
