@@ -5,4 +5,5 @@ mod documents;
 mod events;
 mod opening;
 mod removals;
+mod search;
 mod wants;

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs, unreachable_pub)]
 
 mod architecture;
+mod arguments;
 mod bandersnatch;
 mod cache;
 mod changelog;
@@ -16,18 +17,24 @@ mod follow;
 mod index;
 mod journal;
 mod kill;
+mod limits;
 mod load;
 mod methods;
+mod multicall;
 mod prefetch;
 mod process;
 mod promises;
 mod readme;
+mod relayed;
 mod removal;
+mod requests;
 mod restart;
 mod sandbox;
 mod sandbox_faults;
 mod sandbox_pip;
 mod sandbox_rpc;
 mod sandbox_scale;
+mod search;
 mod support;
 mod upstream;
+mod writing;

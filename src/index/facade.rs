@@ -4,9 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio::task::spawn_blocking;
 
 use super::held::Held;
+use super::learn::Waiting;
 use super::rendered::{RenderKey, Rendering};
 use super::{
     Form, IndexError, IndexSettings, JsonDocument, ProjectPage, Rendered, location, write_html, write_json,
@@ -44,6 +46,10 @@ pub(super) struct Inner {
     /// Paths that had no tombstone when the journal's removals had this count.
     pub(super) untombed: moka::sync::Cache<FilePath, u64>,
     pub(super) removals: tokio::sync::watch::Receiver<u64>,
+    /// Projects whose documents are to be read for search.
+    pub(super) to_learn: mpsc::Sender<ProjectName>,
+    /// The other end, until somebody reads.
+    pub(super) waiting: Mutex<Option<Waiting>>,
 }
 
 impl fmt::Debug for Index {
@@ -59,6 +65,7 @@ impl Index {
             .max_capacity(settings.absent_entries)
             .time_to_live(settings.absent_max_age)
             .build();
+        let (to_learn, waiting) = mpsc::channel(settings.learn.waiting.clamp(1, Semaphore::MAX_PERMITS));
         let inner = Inner {
             upstream,
             removals: journal.watch_removals(),
@@ -70,6 +77,8 @@ impl Index {
             absent,
             projects_of: moka::sync::Cache::new(PATHS),
             untombed: moka::sync::Cache::new(PATHS),
+            to_learn,
+            waiting: Mutex::new(Some(waiting)),
             settings,
         };
         Self { inner: Arc::new(inner) }
@@ -137,8 +146,7 @@ impl Index {
         self.inner.current(&self.inner.pages, &DocumentKey::Page(name.clone())).await
     }
 
-    /// An upstream without the document may lack the project, the release, or the JSON API: which, its other
-    /// answers tell.
+    /// Neither upstream nor its page has it: the project's page tells whether it is the project that is not there.
     async fn held_json(
         &self,
         name: &ProjectName,
@@ -147,21 +155,14 @@ impl Index {
         if version.is_some_and(|version| version.len() > MAX_VERSION) {
             return Err(IndexError::NoSuchRelease);
         }
-        let document = |version: Option<&str>| DocumentKey::Json(name.clone(), version.map(str::to_owned));
-        let found = self.inner.current(&self.inner.documents, &document(version)).await;
-        if !matches!(found, Err(IndexError::NoSuchProject)) {
-            return found;
-        }
-        if version.is_some() {
-            match self.inner.current(&self.inner.documents, &document(None)).await {
-                Ok(_) => return Err(IndexError::NoSuchRelease),
-                Err(IndexError::NoSuchProject) => {}
-                Err(error) => return Err(error),
+        let document = DocumentKey::Json(name.clone(), version.map(str::to_owned));
+        match self.inner.current(&self.inner.documents, &document).await {
+            Err(IndexError::NoSuchProject) => {
+                self.held_page(name).await?;
+                Err(IndexError::NoSuchRelease)
             }
+            found => found,
         }
-        // Upstream has no document for a project without releases.
-        let page = self.held_page(name).await?;
-        Err(if page.content.files.is_empty() { IndexError::NoSuchRelease } else { IndexError::NoJsonApi })
     }
 }
 

@@ -62,6 +62,10 @@ impl Inner {
                 self.projects_of.insert(file.path, file.project);
             }
         }
+        // A release's document tells of that release, which may be an old one.
+        if let (DocumentKey::Json(project, None), Some(document)) = (key, held.content.json()) {
+            self.learn(project, document, held.last_serial).await;
+        }
     }
 
     /// A path belongs to the document that named it last, and goes with it. The page names its files as long as
@@ -96,7 +100,11 @@ impl Inner {
             }
             DocumentKey::Json(..) => {
                 self.documents.forget(key).await;
-                self.journal.forget_document(key).await
+                let forgotten = self.journal.forget_document(key).await;
+                match key {
+                    DocumentKey::Json(project, None) => forgotten.and(self.journal.unlearn(project).await),
+                    DocumentKey::Json(_, Some(_)) | DocumentKey::Page(_) => forgotten,
+                }
             }
         };
         if let Err(error) = forgotten {

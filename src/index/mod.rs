@@ -2,6 +2,8 @@
 //! addresses, rendered (WIRE.md section 7); and which files they name.
 
 mod content;
+mod core_metadata;
+mod derived;
 mod error;
 mod facade;
 mod files;
@@ -9,6 +11,7 @@ mod freshness;
 mod held;
 mod json;
 mod keep;
+mod learn;
 mod location;
 mod page;
 mod read_html;
@@ -25,6 +28,7 @@ pub use crate::journal::{Doomed, KnownFile, PrefetchQueue, Queued, Tombstone, To
 pub use error::{IndexError, Side};
 pub use facade::Index;
 pub use json::JsonDocument;
+pub use learn::LearnSettings;
 pub use page::{CoreMetadata, PageFile, ProjectPage, ProjectStatus, Yanked};
 pub use rendered::{Form, Rendered};
 pub use root::RootListing;

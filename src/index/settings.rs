@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::LearnSettings;
+
 /// Settings of the index; [`Default`] has the values that the fields' comments give.
 #[derive(Debug, Clone)]
 pub struct IndexSettings {
@@ -34,6 +36,8 @@ pub struct IndexSettings {
     pub parsed_bytes: u64,
     /// Bytes of rendered pages and documents in memory, compressed forms included. 64 MiB.
     pub rendered_bytes: u64,
+    /// What is learned for search.
+    pub learn: LearnSettings,
 }
 
 impl Default for IndexSettings {
@@ -51,6 +55,7 @@ impl Default for IndexSettings {
             listing_wait: Duration::from_secs(10),
             parsed_bytes: 64 << 20,
             rendered_bytes: 64 << 20,
+            learn: LearnSettings::default(),
         }
     }
 }

@@ -1,8 +1,11 @@
 //! Events that were made by comparing listings: kept with what the next comparison needs, in one transaction.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::append::{Appended, keep};
+use super::search::{self, Change};
 use super::{Journal, JournalError, compress, coverage, facts, tombstone};
 use crate::model::{Event, ProjectName, Serial};
 
@@ -29,7 +32,7 @@ impl Journal {
     /// Keeps what a comparison found. Tells whether it was kept: it is not if the table no longer stands at
     /// `since`.
     pub async fn derive(&self, derived: Derived) -> Result<bool, JournalError> {
-        let (known, removals) = (self.known(), self.removals());
+        let (known, names, removals) = (self.known(), Arc::clone(self.names()), self.removals());
         let most = self.settings().tombstones;
         let path = self.path().to_owned();
         let packed = tokio::task::spawn_blocking(move || {
@@ -47,26 +50,28 @@ impl Journal {
                 if facts::get(connection, facts::PROJECTS_SERIAL)? != Some(derived.since.0) {
                     return Ok(None);
                 }
-                put(connection, &derived, &packed)?;
+                let changes = put(connection, &derived, &packed)?;
                 let carry = |event| tombstone::carry(connection, event);
-                let changed: Vec<bool> = derived.events.iter().map(carry).collect::<Result<_, _>>()?;
-                let removed = changed.contains(&true);
+                let carried: Vec<bool> = derived.events.iter().map(carry).collect::<Result<_, _>>()?;
+                let removed = carried.contains(&true);
                 if removed {
                     tombstone::bound(connection, most)?;
                 }
-                facts::raise(connection, facts::HEARD_SERIAL, upto.0).map(|heard| Some((heard, removed)))
+                let heard = facts::raise(connection, facts::HEARD_SERIAL, upto.0)?;
+                Ok(Some((heard, changes, removed)))
             },
-            move |heard| {
-                if let Some((heard, removed)) = *heard {
-                    if removed {
+            move |kept| {
+                if let Some((heard, changes, removed)) = kept {
+                    names.apply(changes);
+                    if *removed {
                         removals.send_modify(|version| *version += 1);
                     }
-                    known.appended(Some(upto), Serial(heard));
+                    known.appended(Some(upto), Serial(*heard));
                 }
             },
         )
         .await
-        .map(|heard| heard.is_some())
+        .map(|kept| kept.is_some())
     }
 
     /// How a project's page looked when its events were last derived.
@@ -107,7 +112,7 @@ fn put(
     connection: &Connection,
     derived: &Derived,
     packed: &[(ProjectName, i64, Vec<u8>)],
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<Vec<Change>> {
     let mut appended = Appended::default();
     keep(connection, &derived.events, &mut appended)?;
     metrics::counter!("cheesewire_journal_rows_total", "outcome" => "derived").increment(appended.added);
@@ -127,6 +132,15 @@ fn put(
     for name in &derived.gone {
         connection.prepare_cached("DELETE FROM projects WHERE name = ?1")?.execute([name.as_str()])?;
         connection.prepare_cached("DELETE FROM sightings WHERE project = ?1")?.execute([name.as_str()])?;
+        search::forget(connection, name.as_str())?;
     }
-    derived.taken.map_or(Ok(()), |taken| facts::set(connection, facts::LISTED_AT, taken))
+    for event in &derived.events {
+        search::heed(connection, event)?;
+    }
+    if let Some(taken) = derived.taken {
+        facts::set(connection, facts::LISTED_AT, taken)?;
+    }
+    let listed = derived.listed.iter().map(|(name, ..)| name);
+    let touched = listed.chain(&derived.gone).map(|name| name.as_str().to_owned()).collect();
+    search::changes(connection, touched)
 }

@@ -10,6 +10,7 @@ use tokio::task::spawn_blocking;
 
 use super::known::Known;
 use super::readers::Readers;
+use super::search::HeldNames;
 use super::want::Wants;
 use super::writer::Writer;
 use super::{Identity, JournalError, JournalSettings, facts, schema};
@@ -35,6 +36,7 @@ struct Inner {
     readers: Arc<Readers>,
     known: Arc<Known>,
     wants: Arc<Wants>,
+    names: Arc<HeldNames>,
     identity: Identity,
     removals: Arc<watch::Sender<u64>>,
 }
@@ -115,6 +117,11 @@ impl Journal {
         Arc::clone(&self.inner.removals)
     }
 
+    /// The names, for search.
+    pub(super) fn names(&self) -> &Arc<HeldNames> {
+        &self.inner.names
+    }
+
     pub(super) fn wants(&self) -> &Arc<Wants> {
         &self.inner.wants
     }
@@ -134,15 +141,9 @@ impl Inner {
         let identity = Identity::of(&connection).map_err(|error| JournalError::sqlite(&path, error))?;
         let readers = Arc::new(Readers::new(path.clone(), settings.readers));
         let writer = Writer::start(connection, lock, path, settings.queue)?;
-        Ok(Self {
-            settings,
-            writer,
-            readers,
-            known: Arc::new(known),
-            wants: Arc::default(),
-            identity,
-            removals: Arc::default(),
-        })
+        let (known, wants, names) = (Arc::new(known), Arc::default(), Arc::default());
+        let removals = Arc::default();
+        Ok(Self { settings, writer, readers, known, wants, names, identity, removals })
     }
 }
 

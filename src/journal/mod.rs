@@ -1,6 +1,7 @@
 //! What upstream has told us, kept on disk: documents, the files that they name, projects, events, and which
 //! serials are known to be complete. The only code that knows SQL.
 
+mod answer;
 mod append;
 mod beside;
 mod changed;
@@ -12,6 +13,7 @@ mod difference;
 mod document;
 mod doomed;
 mod error;
+mod evict;
 mod facade;
 mod facts;
 mod gap;
@@ -22,6 +24,7 @@ mod prefetch;
 mod project;
 mod readers;
 mod schema;
+mod search;
 mod settings;
 mod since;
 mod since_time;
@@ -31,9 +34,11 @@ mod want;
 mod wording;
 mod writer;
 
+pub use answer::{AnswerKey, KeptAnswer};
 pub use append::Appended;
 pub use beside::Beside;
 pub use changed::Changed;
+pub use compress::Packed;
 pub use derive::Derived;
 pub use difference::{Difference, Differences};
 pub use document::{DocumentKey, KeptDocument};
@@ -46,6 +51,7 @@ pub use known::{Asked, Upkeep};
 pub use known_file::KnownFile;
 pub use prefetch::{Announced, PrefetchQueue, Queued};
 pub use project::{Chunks, Project};
+pub use search::{Hit, Learned, Search, TextField};
 pub use settings::JournalSettings;
 pub use since::{Found, Since};
 pub use since_time::{SinceTime, TimeRules, Unsure};

@@ -1,10 +1,12 @@
 //! The projects of the index with their registered spellings and last serials.
 
+use std::sync::Arc;
+
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{Journal, JournalError, facts};
+use super::{Journal, JournalError, facts, search};
 use crate::model::{Action, Event, ProjectName, Serial};
 
 /// Rows that are read at a time. A read is short then (about a millisecond) and holds no lock while the rows
@@ -91,18 +93,22 @@ impl Journal {
         listing: Vec<(String, Option<Serial>)>,
         last_serial: Serial,
     ) -> Result<(), JournalError> {
-        let known = self.known();
+        let (known, names) = (self.known(), Arc::clone(self.names()));
         self.write_then(
             move |connection| {
                 let table = facts::get(connection, facts::PROJECTS_SERIAL)?;
                 if table.is_none_or(|serial| serial <= last_serial.0) {
                     fill(connection, &listing)?;
+                    search::forget_missing(connection)?;
                     facts::set(connection, facts::PROJECTS_SERIAL, last_serial.0)?;
                 }
                 let heard = facts::raise(connection, facts::HEARD_SERIAL, last_serial.0)?;
                 Ok((Serial(table.unwrap_or(last_serial.0).max(last_serial.0)), Serial(heard)))
             },
-            move |&(projects, heard)| known.listed(projects, heard),
+            move |&(projects, heard)| {
+                names.drop_all();
+                known.listed(projects, heard);
+            },
         )
         .await
         .map(|_| ())

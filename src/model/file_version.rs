@@ -20,7 +20,11 @@ pub fn version_of(filename: &str, name: &ProjectName, versions: &[String]) -> Op
         |rest: &str| if built { rest.split('-').next().unwrap_or(rest).to_owned() } else { rest.to_owned() };
     let mut found = rests.map(cut).peekable();
     let first = found.peek()?.clone();
-    let meant = |spelled: &String| versions.iter().find(|version| same_version(version, spelled)).cloned();
+    // Nearly always the same text, which costs nothing to compare.
+    let meant = |spelled: &String| {
+        let same = versions.iter().find(|version| *version == spelled);
+        same.or_else(|| versions.iter().find(|version| same_version(version, spelled))).cloned()
+    };
     // `x-1.0.win32` is of 1.0: the longest version that it begins with.
     let begins =
         || versions.iter().filter(|version| first.starts_with(*version)).max_by_key(|version| version.len());

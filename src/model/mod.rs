@@ -8,6 +8,7 @@ mod file_version;
 mod name;
 mod path;
 mod stamp;
+mod term;
 mod version;
 
 pub use action::Action;
@@ -18,4 +19,5 @@ pub use file_version::version_of;
 pub use name::{NameError, ProjectName};
 pub use path::{FilePath, PathError};
 pub use stamp::Stamp;
+pub use term::{Closeness, NameTerm, words};
 pub use version::{latest, newest_first, same_version};

@@ -34,6 +34,36 @@ pub struct RpcSettings {
     /// The most bytes of one of them. Default 24 MiB: a plain page of 50,000 events has 13.5 MB. Larger answers are
     /// written anew for each caller.
     pub memo_entry: usize,
+    /// The limits of search.
+    pub search: SearchSettings,
+    /// The most calls of a multicall. Default 100 (WIRE.md section 3).
+    pub multicall_calls: usize,
+    /// How many calls of a multicall are prepared at once. Default 8: enough for some hundred documents from upstream
+    /// within the deadline, and of each no more than a piece is in memory.
+    pub multicall_at_once: usize,
+    /// How long an answer to `browse`, `user_packages` or `package_roles` is current. Default 15 min: as documents of
+    /// the JSON API, and upstream takes about a call a second.
+    pub relayed_max_age: Duration,
+    /// How old one may be that is given out because upstream is limited, down or slow. Default 7 days: who owns what
+    /// changes seldom, and upstream's limit lasts minutes.
+    pub relayed_stale: Duration,
+    /// The most bytes of them in memory, compressed. Default 8 MiB; all of them are in the journal.
+    pub relayed_bytes: u64,
+}
+
+/// Bounds of a search.
+#[derive(Debug, Clone)]
+pub struct SearchSettings {
+    /// The most words that one may look for, of all fields and values. Default 100: each costs a look into the index, and
+    /// people type a few.
+    pub words: usize,
+    /// The most projects that are looked at where one condition finds them and another decides: a common word in names
+    /// and another in summaries, or versions. Default 10,000, some 0.1 s; matches beyond the best of these are not
+    /// found.
+    pub looked_at: usize,
+    /// Of how many hits that no document told, from the first, one is read afterwards. Default 20: what a terminal
+    /// shows; those below come with the next search.
+    pub learn_hits: usize,
 }
 
 impl Default for RpcSettings {
@@ -52,6 +82,12 @@ impl Default for RpcSettings {
             },
             memo_bytes: 48 << 20,
             memo_entry: 24 << 20,
+            search: SearchSettings { words: 100, looked_at: 10_000, learn_hits: 20 },
+            multicall_calls: 100,
+            multicall_at_once: 8,
+            relayed_max_age: Duration::from_mins(15),
+            relayed_stale: Duration::from_hours(7 * 24),
+            relayed_bytes: 8 << 20,
         }
     }
 }

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use url::Url;
 
 use super::addresses::Addresses;
@@ -30,6 +30,7 @@ pub(super) enum Kind {
     Page,
     Json,
     Provenance,
+    Metadata,
     File,
 }
 
@@ -41,6 +42,7 @@ impl Kind {
             Self::Page => "page",
             Self::Json => "json",
             Self::Provenance => "provenance",
+            Self::Metadata => "metadata",
             Self::File => "file",
         }
     }
@@ -62,6 +64,8 @@ pub(super) struct Transport {
     pub(super) addresses: Addresses,
     pub(super) throttle: Throttle,
     places: Semaphore,
+    /// Answers that are waited for, files not counted.
+    busy: watch::Sender<usize>,
     /// Decodes gzip and follows redirects.
     pages: Client,
     /// As `pages`, but follows nothing: a redirected POST would come out as a GET.
@@ -97,11 +101,15 @@ impl Transport {
         let calls = build(common().redirect(Policy::none()))?;
         let files = build(common().redirect(Policy::custom(follow)).no_gzip())?;
         let places = Semaphore::new(settings.fetches_at_once.clamp(1, Semaphore::MAX_PERMITS));
-        Ok(Self { settings, addresses, throttle, places, pages, calls, files })
+        Ok(Self { settings, addresses, throttle, places, busy: watch::Sender::new(0), pages, calls, files })
     }
 
     pub(super) fn get(&self, kind: Kind, url: &Url) -> RequestBuilder {
-        let client = if kind == Kind::File { &self.files } else { &self.pages };
+        let client = match kind {
+            // Their digests are about the bytes as they are sent.
+            Kind::File | Kind::Metadata => &self.files,
+            Kind::Call | Kind::Listing | Kind::Page | Kind::Json | Kind::Provenance => &self.pages,
+        };
         self.authorized(client.get(url.clone()), url)
     }
 
@@ -132,6 +140,12 @@ impl Transport {
             .await
     }
 
+    /// Waits until nobody waits for an answer.
+    pub(super) async fn idle(&self) {
+        // Its sender is ours.
+        let _ = self.busy.subscribe().wait_for(|answers| *answers == 0).await;
+    }
+
     /// Runs what belongs to one answer within the time for a whole answer, and counts how it ended.
     pub(super) async fn timed<T>(
         &self,
@@ -140,6 +154,7 @@ impl Transport {
         outcome: impl FnOnce(&T) -> &'static str,
     ) -> Result<T, UpstreamError> {
         // A call has waited for its turn already. Nothing closes the semaphore; its error would mean no bound.
+        let _busy = Busy::new(&self.busy);
         let _place = if kind == Kind::Call { None } else { self.places.acquire().await.ok() };
         let started = std::time::Instant::now();
         let result = tokio::time::timeout(self.settings.answer_timeout, answer)
@@ -151,6 +166,22 @@ impl Transport {
             Err(error) => error.outcome(),
         });
         result
+    }
+}
+
+/// Counts an answer as waited for, as long as it lives.
+struct Busy<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Busy<'a> {
+    fn new(busy: &'a watch::Sender<usize>) -> Self {
+        busy.send_modify(|answers| *answers += 1);
+        Self(busy)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|answers| *answers -= 1);
     }
 }
 

@@ -1,30 +1,22 @@
--- Files that are not to be had any more. kind: 0 removed, 1 quarantined, 2 upstream's file host lacks it.
--- version: of a release's quarantine. serial: of the event. until: Unix seconds; NULL is for good.
-CREATE TABLE tombstones (
+-- Upstream's answers to calls that are relayed, the last to each. argument: the call's arguments in one spelling.
+-- size: of the body before compression. bytes: what the row weighs.
+CREATE TABLE answers (
     id INTEGER PRIMARY KEY,
-    path TEXT NOT NULL UNIQUE,
-    project TEXT NOT NULL,
-    filename TEXT NOT NULL,
-    version TEXT,
-    kind INTEGER NOT NULL,
-    reason TEXT NOT NULL,
-    serial INTEGER,
-    until INTEGER
+    method TEXT NOT NULL,
+    argument TEXT NOT NULL,
+    checked INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    UNIQUE (method, argument)
 ) STRICT;
-CREATE INDEX tombstones_project ON tombstones (project, filename);
+CREATE INDEX answers_checked ON answers (checked);
 
--- Kept bytes that have to go. repair: 1 if they are to be fetched again.
-CREATE TABLE doomed (sha256 BLOB PRIMARY KEY, repair INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-
--- Announced files that are to be fetched in advance, and when. due: Unix seconds.
-CREATE TABLE prefetch (
-    id INTEGER PRIMARY KEY,
-    project TEXT NOT NULL,
-    filename TEXT NOT NULL,
-    version TEXT,
-    serial INTEGER NOT NULL,
-    attempts INTEGER NOT NULL,
-    due INTEGER NOT NULL,
-    UNIQUE (project, filename)
-) STRICT;
-CREATE INDEX prefetch_due ON prefetch (due);
+-- The weight of all of them, so that nobody has to sum them up.
+INSERT INTO facts VALUES ('answers_bytes', 0);
+CREATE TRIGGER answer_in AFTER INSERT ON answers BEGIN
+    UPDATE facts SET value = value + new.bytes WHERE name = 'answers_bytes';
+END;
+CREATE TRIGGER answer_out AFTER DELETE ON answers BEGIN
+    UPDATE facts SET value = value - old.bytes WHERE name = 'answers_bytes';
+END;

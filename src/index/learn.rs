@@ -1,0 +1,287 @@
+//! What search knows of a project besides its name: told by each JSON document that is kept, and by documents that are
+//! read for nothing else, in the background.
+//!
+//! A search has to answer within a client's deadline and may hit a hundred projects that nobody asked about before:
+//! their documents are not fetched for it. Those of its first hits are read afterwards, so that the next one knows them.
+//! With `search.crawl` the other projects' are read as well. All of that within a budget of its own, one document at a
+//! time, and only while nothing else is asked of upstream. Nothing of it is kept but what search needs, so a whole index
+//! does not push out what clients use.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use super::facade::Inner;
+use super::{Index, JsonDocument};
+use crate::journal::{Learned, TextField};
+use crate::model::{ProjectName, Serial};
+use crate::upstream::{Fetched, UpstreamError};
+
+/// The pause after a failure of upstream's or the journal's; it doubles up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+
+/// What is learned for search, and how fast.
+#[derive(Debug, Clone)]
+pub struct LearnSettings {
+    /// Whether the documents of all projects are read. Off by default: all of an index of 886 thousand is some GB of
+    /// traffic, and 5 days at the default rate.
+    pub crawl: bool,
+    /// Documents a second that are read for search alone. Default 2: far below what an index's cache would notice, and
+    /// a search's hits are known within seconds.
+    pub documents_per_second: f64,
+    /// Hits that may wait for their documents; further ones are left until they are found again. Default 200, some ten
+    /// searches' or two minutes.
+    pub waiting: usize,
+    /// From the end of a crawl to the next, which reads what has changed. Default 1 h: a day of upstream's has some 15
+    /// thousand changed projects.
+    pub pause: Duration,
+    /// The most bytes of a text that are learned. Default 2 KiB: the longest summaries and author lists have less.
+    pub text_bytes: usize,
+    /// The same for descriptions. Default 4 KiB, the beginning that says what it is: whole ones of an index of 886
+    /// thousand would be some 5 GB.
+    pub description_bytes: usize,
+}
+
+impl Default for LearnSettings {
+    fn default() -> Self {
+        Self {
+            crawl: false,
+            documents_per_second: 2.0,
+            waiting: 200,
+            pause: Duration::from_hours(1),
+            text_bytes: 2 << 10,
+            description_bytes: 4 << 10,
+        }
+    }
+}
+
+/// Projects that wait for their documents.
+pub(super) type Waiting = mpsc::Receiver<ProjectName>;
+
+impl Index {
+    /// Has the documents of these projects read for search, when upstream has nothing else to do. Those for which there is
+    /// no room are left.
+    pub fn learn_soon(&self, projects: impl IntoIterator<Item = ProjectName>) {
+        for project in projects {
+            if self.inner.to_learn.try_send(project).is_err() {
+                metrics::counter!("cheesewire_search_left_total").increment(1);
+            }
+        }
+    }
+
+    /// Reads documents for search until it is dropped. Only the first call does.
+    pub async fn learn_for_ever(&self) {
+        let Some(mut waiting) = self.inner.waiting.lock().await.take() else { return };
+        let settings = &self.inner.settings.learn;
+        let mut ticks = interval(Duration::from_secs_f64(1.0 / settings.documents_per_second));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut crawl = Crawl::default();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            ticks.tick().await;
+            let learned = match self.next(&mut waiting, &mut crawl).await {
+                Ok(project) => self.inner.read_for_search(project).await,
+                Err(error) => Err(error),
+            };
+            pause = match learned {
+                Ok(()) => FIRST_PAUSE,
+                Err(wait) => {
+                    tokio::time::sleep(wait.unwrap_or(pause)).await;
+                    (pause * 2).min(LONGEST_PAUSE)
+                }
+            };
+        }
+    }
+
+    /// The next project: a hit that waits, else the crawl's next.
+    async fn next(&self, waiting: &mut Waiting, crawl: &mut Crawl) -> Result<ProjectName, Option<Duration>> {
+        if let Ok(project) = waiting.try_recv() {
+            return Ok(project);
+        }
+        if !self.inner.settings.learn.crawl {
+            // The sender is ours.
+            return waiting.recv().await.ok_or(None);
+        }
+        loop {
+            if let Some(project) = crawl.found.pop() {
+                return Ok(project);
+            }
+            tokio::select! {
+                project = waiting.recv() => return project.ok_or(None),
+                () = sleep_until(crawl.resume) => {}
+            }
+            if self.inner.journal.projects_serial().is_none() {
+                crawl.resume = Instant::now() + FIRST_PAUSE;
+                continue;
+            }
+            let read = self.inner.journal.untold_after(&crawl.after).await;
+            let (mut found, last) = read.map_err(|error| {
+                tracing::error!(%error, "what search does not know yet cannot be read");
+                None
+            })?;
+            found.reverse();
+            crawl.found = found;
+            if let Some(last) = last {
+                crawl.after = last;
+            } else {
+                tracing::debug!("search has read the documents of all projects");
+                *crawl =
+                    Crawl { resume: Instant::now() + self.inner.settings.learn.pause, ..Crawl::default() };
+            }
+        }
+    }
+}
+
+/// Where reading all documents stands. There is nothing to resume after a restart: what is known is passed over.
+struct Crawl {
+    /// The next projects; the next one is last.
+    found: Vec<ProjectName>,
+    /// The last name that was looked at.
+    after: String,
+    /// When to go on.
+    resume: Instant,
+}
+
+impl Default for Crawl {
+    fn default() -> Self {
+        Self { found: Vec::new(), after: String::new(), resume: Instant::now() }
+    }
+}
+
+impl Inner {
+    /// Learns from a document that is kept.
+    pub(super) async fn learn(&self, project: &ProjectName, document: &JsonDocument, serial: Option<Serial>) {
+        let learned = learned(project, document, serial, &self.settings.learn);
+        if let Err(error) = self.journal.learn(vec![learned]).await {
+            tracing::error!(%project, %error, "search cannot learn from a document");
+        }
+    }
+
+    /// Reads a project's document for search alone. The error is how long to wait before the next, if that is said.
+    async fn read_for_search(&self, project: ProjectName) -> Result<(), Option<Duration>> {
+        let outcome = |outcome: &'static str| {
+            metrics::counter!("cheesewire_search_documents_total", "outcome" => outcome).increment(1);
+        };
+        let fetched = self.upstream.json_document_when_idle(&project).await;
+        let document = match fetched {
+            Ok(Fetched::Fresh(document)) => document,
+            // Not asked for.
+            Ok(Fetched::NotModified) => return Ok(()),
+            Err(error) => return self.unread(project, error, outcome).await,
+        };
+        let (name, settings) = (project.clone(), self.settings.learn.clone());
+        let read = spawn_blocking(move || {
+            let serial = document.last_serial;
+            let document = JsonDocument::parse(&document.body, document.url)?;
+            Ok::<_, String>(learned(&name, &document, document.last_serial.max(serial), &settings))
+        });
+        match read.await {
+            Ok(Ok(learned)) => match self.journal.learn(vec![learned]).await {
+                Ok(()) => {
+                    outcome("learned");
+                    Ok(())
+                }
+                Err(error) => {
+                    tracing::error!(%project, %error, "search cannot learn from a document");
+                    outcome("failed");
+                    Err(None)
+                }
+            },
+            // One bad document stops no other (promise 5).
+            Ok(Err(complaint)) => {
+                tracing::debug!(%project, complaint, "search cannot read a document");
+                outcome("unreadable");
+                Ok(())
+            }
+            Err(_) => Ok(()),
+        }
+    }
+
+    async fn unread(
+        &self,
+        project: ProjectName,
+        error: UpstreamError,
+        outcome: impl Fn(&'static str),
+    ) -> Result<(), Option<Duration>> {
+        match error {
+            // A project without releases has none. That is all there is to know, until its next event.
+            UpstreamError::Absent(_) => {
+                outcome("absent");
+                let nothing = Learned {
+                    project,
+                    serial: None,
+                    version: String::new(),
+                    versions: Vec::new(),
+                    summary: String::new(),
+                    texts: Vec::new(),
+                };
+                self.journal.learn(vec![nothing]).await.map_err(|_| None)
+            }
+            UpstreamError::TooLarge(_) | UpstreamError::Unexpected(_) => {
+                tracing::debug!(%project, %error, "search cannot read a document");
+                outcome("unreadable");
+                Ok(())
+            }
+            UpstreamError::Limited { .. }
+            | UpstreamError::Fault(_)
+            | UpstreamError::Status(_)
+            | UpstreamError::Unreachable(_)
+            | UpstreamError::TimedOut
+            | UpstreamError::Broken(_)
+            | UpstreamError::Settings(_) => {
+                tracing::debug!(%project, %error, "search waits for upstream");
+                outcome("failed");
+                Err(error.retry_after())
+            }
+        }
+    }
+}
+
+/// What a document tells.
+fn learned(
+    project: &ProjectName,
+    document: &JsonDocument,
+    serial: Option<Serial>,
+    settings: &LearnSettings,
+) -> Learned {
+    let info = &document.value["info"];
+    let text = |field: TextField| {
+        let most = match field {
+            TextField::Description => settings.description_bytes,
+            TextField::Summary
+            | TextField::Keywords
+            | TextField::Author
+            | TextField::AuthorEmail
+            | TextField::Maintainer
+            | TextField::MaintainerEmail
+            | TextField::HomePage
+            | TextField::License
+            | TextField::Platform
+            | TextField::DownloadUrl => settings.text_bytes,
+        };
+        let mut text = info[field.name()].as_str().unwrap_or("").to_owned();
+        if field == TextField::License {
+            // What newer projects state instead.
+            text.extend([" ", info["license_expression"].as_str().unwrap_or("")]);
+        }
+        text.truncate(text.floor_char_boundary(most));
+        text
+    };
+    let version = document.version().unwrap_or("").to_owned();
+    let mut versions: Vec<String> = document.versions().map(str::to_owned).collect();
+    if versions.is_empty() && !version.is_empty() {
+        versions.push(version.clone());
+    }
+    let texts = TextField::ALL.map(|field| (field, text(field)));
+    Learned {
+        project: project.clone(),
+        serial,
+        version,
+        versions,
+        summary: text(TextField::Summary),
+        texts: texts.into(),
+    }
+}

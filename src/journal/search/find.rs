@@ -1,0 +1,251 @@
+//! A question to names and texts, and its hits in their order.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
+
+use super::held::HeldNames;
+use super::names::{Ranked, UNTOLD, rank};
+use super::phrase::{Asked, TextField, question};
+use crate::journal::{Journal, JournalError};
+use crate::model::{Action, NameTerm, newest_first, same_version};
+
+/// Text matches that are looked at before the names are: few enough to take a few milliseconds, and a word that has fewer
+/// is settled with them.
+const FEW: usize = 1_000;
+
+/// What to find. A field that is `None`, or not there, was not asked for; one without a value matches nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Search {
+    /// All fields have to match; else one.
+    pub every: bool,
+    /// One of these in the name.
+    pub names: Option<Vec<NameTerm>>,
+    /// For each field one of the values, by all its words.
+    pub texts: Vec<(TextField, Vec<Vec<String>>)>,
+    /// Releases of one of these versions.
+    pub versions: Option<Vec<String>>,
+    /// The most hits.
+    pub limit: usize,
+    /// The most projects that are looked at where one condition finds them and another one decides.
+    pub looked_at: usize,
+}
+
+/// A project or, if versions were asked for, a release that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hit {
+    /// The name as registered.
+    pub name: String,
+    /// The version; empty if it is not known.
+    pub version: String,
+    /// Empty if it is not known.
+    pub summary: String,
+    /// A document told the summary.
+    pub told: bool,
+}
+
+impl Journal {
+    /// Finds projects: by closeness of the name, then those whose summary matches, then those by other texts; among
+    /// equals the last changed first. Of a project's releases the oldest comes first. An empty answer says that nothing
+    /// matches of what is known; whether the names are, [`Journal::projects_serial`] tells.
+    pub async fn search(&self, search: Search) -> Result<Vec<Hit>, JournalError> {
+        let names = Arc::clone(self.names());
+        self.read(move |connection| Finder { connection, names: &names, search: &search }.hits()).await
+    }
+}
+
+/// A project that matches.
+struct Candidate {
+    project: String,
+    /// It matches whatever the release.
+    whole: bool,
+}
+
+struct Finder<'a> {
+    connection: &'a Connection,
+    names: &'a HeldNames,
+    search: &'a Search,
+}
+
+impl Finder<'_> {
+    fn hits(&self) -> rusqlite::Result<Vec<Hit>> {
+        let mut hits = Vec::new();
+        for candidate in self.candidates()? {
+            self.hits_of(&candidate, &mut hits)?;
+            if hits.len() >= self.search.limit {
+                break;
+            }
+        }
+        hits.truncate(self.search.limit);
+        Ok(hits)
+    }
+
+    /// As many as are looked at: if versions decide, more than there can be hits.
+    fn most(&self) -> usize {
+        if self.search.versions.is_some() { self.search.looked_at } else { self.search.limit }
+    }
+
+    fn candidates(&self) -> rusqlite::Result<Vec<Candidate>> {
+        let Search { every, names, texts, versions, .. } = self.search;
+        if !every {
+            return self.any();
+        }
+        let found = match (names, texts.is_empty()) {
+            (None, true) => return if versions.is_some() { self.recent() } else { Ok(Vec::new()) },
+            (Some(terms), true) => self.scan(terms, self.most())?,
+            (None, false) => self.by_text(texts, true, self.most())?,
+            (Some(terms), false) => self.both(terms)?,
+        };
+        let whole = versions.is_none();
+        Ok(found.into_iter().map(|project| Candidate { project, whole }).collect())
+    }
+
+    /// Those that match one field: by name, by summary, by another text, by version.
+    fn any(&self) -> rusqlite::Result<Vec<Candidate>> {
+        let most = self.most();
+        let mut found = match &self.search.names {
+            Some(terms) => self.scan(terms, most)?,
+            None => Vec::new(),
+        };
+        let (summary, others): (Vec<Asked>, Vec<Asked>) =
+            self.search.texts.iter().cloned().partition(|(field, _)| *field == TextField::Summary);
+        for fields in [summary, others] {
+            if found.len() < most {
+                // Those found already are among these.
+                let further = self.by_text(&fields, false, most + found.len())?;
+                let known: HashSet<&String> = found.iter().collect();
+                let further: Vec<String> =
+                    further.into_iter().filter(|project| !known.contains(project)).collect();
+                found.extend(further);
+                found.truncate(most);
+            }
+        }
+        let known: HashSet<String> = found.iter().cloned().collect();
+        let mut found: Vec<_> = found.into_iter().map(|project| Candidate { project, whole: true }).collect();
+        if self.search.versions.is_some() {
+            let recent = self.recent()?;
+            found.extend(recent.into_iter().filter(|candidate| !known.contains(&candidate.project)));
+        }
+        Ok(found)
+    }
+
+    /// The projects that changed last, for their versions.
+    fn recent(&self) -> rusqlite::Result<Vec<Candidate>> {
+        let sql = "SELECT project FROM learned ORDER BY id DESC LIMIT ?1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let candidate = |row: &rusqlite::Row<'_>| Ok(Candidate { project: row.get(0)?, whole: false });
+        statement.query_map([bound(self.search.looked_at)], candidate)?.collect()
+    }
+
+    fn scan(&self, terms: &[NameTerm], most: usize) -> rusqlite::Result<Vec<String>> {
+        if terms.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ranked = self.names.with(self.connection, |names| names.scan(terms, most))?;
+        Ok(ranked.into_iter().map(|ranked| ranked.name).collect())
+    }
+
+    /// By texts, the last changed first.
+    fn by_text(&self, fields: &[Asked], every: bool, most: usize) -> rusqlite::Result<Vec<String>> {
+        let Some(question) = question(fields, every) else { return Ok(Vec::new()) };
+        let sql = "SELECT l.project FROM texts t JOIN learned l ON l.id = t.rowid \
+                   WHERE t.texts MATCH ?1 ORDER BY t.rowid DESC LIMIT ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        statement.query_map(params![question, bound(most)], |row| row.get(0))?.collect()
+    }
+
+    /// Those that match by name and by texts. Few by texts: all of them are looked at. Many: then those by name, the
+    /// best first, each asked whether its texts match.
+    fn both(&self, terms: &[NameTerm]) -> rusqlite::Result<Vec<String>> {
+        let Some(question) = question(&self.search.texts, true) else { return Ok(Vec::new()) };
+        let by_text = self.by_text(&self.search.texts, true, FEW)?;
+        if by_text.len() < FEW {
+            return self.rank(terms, by_text);
+        }
+        // In this order: the full-text index takes a NULL for its rowid as no condition at all.
+        let sql = "SELECT EXISTS (SELECT 1 FROM learned l CROSS JOIN texts t ON t.rowid = l.id \
+                   WHERE l.project = ?2 AND t.texts MATCH ?1)";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut found = Vec::new();
+        for project in self.scan(terms, self.search.looked_at)? {
+            if statement.query_row(params![question, project], |row| row.get(0))? {
+                found.push(project);
+                if found.len() >= self.most() {
+                    break;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Those that match by name too, the best first.
+    fn rank(&self, terms: &[NameTerm], projects: Vec<String>) -> rusqlite::Result<Vec<String>> {
+        let mut statement = self.connection.prepare_cached("SELECT serial FROM projects WHERE name = ?1")?;
+        let mut ranked = Vec::new();
+        for name in projects {
+            let Some((closeness, missing)) = rank(terms, &name) else { continue };
+            let serial = statement.query_row([&name], |row| row.get::<_, Option<i64>>(0)).optional()?;
+            let serial = std::cmp::Reverse(serial.flatten().unwrap_or(UNTOLD));
+            ranked.push(Ranked { closeness, missing, serial, name });
+        }
+        ranked.sort_unstable();
+        Ok(ranked.into_iter().map(|ranked| ranked.name).take(self.most()).collect())
+    }
+
+    fn hits_of(&self, candidate: &Candidate, hits: &mut Vec<Hit>) -> rusqlite::Result<()> {
+        // Also what was found by an older state of the names: what the table lacks is not given out.
+        let sql = "SELECT p.spelling, p.serial, l.told IS NOT NULL, l.version, l.summary, l.versions \
+                   FROM projects p LEFT JOIN learned l ON l.project = p.name \
+                   WHERE p.name = ?1 AND p.name NOT IN (SELECT project FROM hidden)";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query([&candidate.project])?;
+        let Some(row) = rows.next()? else { return Ok(()) };
+        let text = |at| row.get::<_, Option<String>>(at).map(Option::unwrap_or_default);
+        let (name, told, summary) = (row.get::<_, String>(0)?, row.get(2)?, text(4)?);
+        let known = row.get::<_, Option<String>>(3)?;
+        let versions = text(5)?;
+        let hit = |version: &str| Hit {
+            name: name.clone(),
+            version: version.to_owned(),
+            summary: summary.clone(),
+            told,
+        };
+        match &self.search.versions {
+            None => {
+                let version = match known {
+                    Some(version) => version,
+                    None => last_version(self.connection, row.get(1)?)?.unwrap_or_default(),
+                };
+                hits.push(hit(&version));
+            }
+            Some(asked) => {
+                let is_asked = |version: &str| asked.iter().any(|asked| same_version(asked, version));
+                let mut versions: Vec<&str> =
+                    versions.lines().filter(|version| candidate.whole || is_asked(version)).collect();
+                newest_first(&mut versions, |version| version);
+                hits.extend(versions.into_iter().rev().map(hit));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The version that a project's last event is about, if that says that it exists.
+fn last_version(connection: &Connection, serial: Option<i64>) -> rusqlite::Result<Option<String>> {
+    let sql = "SELECT e.version, v.text, e.object FROM events e JOIN verbs v ON v.id = e.verb \
+               WHERE e.serial = ?1 AND e.version IS NOT NULL";
+    let mut statement: CachedStatement<'_> = connection.prepare_cached(sql)?;
+    let row = statement.query_row([serial], |row| {
+        let (version, verb, object): (String, String, Option<String>) =
+            (row.get(0)?, row.get(1)?, row.get(2)?);
+        let action = object.map_or(verb.clone(), |object| format!("{verb} {object}"));
+        let exists = matches!(Action::parse(&action, true), Action::NewRelease | Action::AddFile { .. });
+        Ok(exists.then_some(version))
+    });
+    row.optional().map(Option::flatten)
+}
+
+fn bound(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}

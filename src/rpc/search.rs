@@ -1,0 +1,117 @@
+//! `search`: what a spec asks for, and what its hits look like (WIRE.md section 4).
+//!
+//! What the removed method did not settle is settled so:
+//!
+//! - A field that is empty (`''`, `[]`, nil) was not asked for. A spec that asks for nothing finds nothing: upstream's
+//!   gave a hundred arbitrary projects, which nobody can use.
+//! - Names match by substring, with `-`, `_`, `.` and spaces equal, a value's words in any order. Other texts match by
+//!   whole words without their endings, as upstream's did, a value's words all in the same field.
+//! - `version` is about releases: with `and` those of one of these versions, of projects that match otherwise; with `or`
+//!   all releases of projects that match otherwise, and those of these versions. Of a project the oldest comes first, so
+//!   that old clients of pip, which show the last that they receive, show the newest.
+//! - `version` of a hit is the latest that is known: from a document, from events since, or from the project's last
+//!   event. If none is known it is empty, as other texts that upstream does not know. No document is fetched for an
+//!   answer: a hundred of them would be neither polite nor within the deadline.
+//! - `_pypi_ordering` falls from hit to hit: pip 1.5 sorts by it.
+
+use super::arguments::Arguments;
+use super::{Rpc, SearchSettings};
+use crate::journal::{Hit, Search, TextField};
+use crate::model::{NameTerm, ProjectName, words};
+use crate::xmlrpc::{Fault, Value};
+
+/// The most hits, as upstream's.
+const HITS: usize = 100;
+
+impl Rpc {
+    pub(super) async fn search(&self, arguments: &Arguments) -> Result<Value, Fault> {
+        let every = operator(arguments)?;
+        let Some(search) = asked(arguments, every, &self.0.settings.search)? else {
+            return Ok(Value::Array(Vec::new()));
+        };
+        // Names of a listing that is a little old are better than none. Before the first one nothing is known.
+        if self.0.journal.projects_serial().is_none() {
+            self.projects_known().await?;
+        } else {
+            // Asks for a newer one where nobody polls; whoever searches next has it.
+            let _ = self.0.journal.projects_known();
+        }
+        let hits = self.0.journal.search(search).await?;
+        let first = hits.iter().filter(|hit| !hit.told).take(self.0.settings.search.learn_hits);
+        self.0.index.learn_soon(first.filter_map(|hit| ProjectName::parse(&hit.name).ok()));
+        Ok(hits.iter().zip((1..=HITS).rev()).map(|(hit, ordering)| value(hit, ordering)).collect())
+    }
+}
+
+/// Whether all fields have to match.
+fn operator(arguments: &Arguments) -> Result<bool, Fault> {
+    match arguments.given(1).and_then(Value::as_str) {
+        None => Ok(true),
+        Some(operator) if operator.eq_ignore_ascii_case("and") => Ok(true),
+        Some(operator) if operator.eq_ignore_ascii_case("or") => Ok(false),
+        Some(_) => Err(Fault::raised("ValueError", "Invalid operator, must be one of 'and' or 'or'.")),
+    }
+}
+
+/// What is to be found; `None` if nothing is asked for.
+fn asked(arguments: &Arguments, every: bool, settings: &SearchSettings) -> Result<Option<Search>, Fault> {
+    let mut search = Search { every, limit: HITS, looked_at: settings.looked_at, ..Search::default() };
+    let mut room = Room { words: settings.words, left: settings.words };
+    if let Some(values) = values(arguments, "name") {
+        for value in &values {
+            room.take(value.split_whitespace())?;
+        }
+        search.names = Some(values.into_iter().filter_map(NameTerm::parse).collect());
+    }
+    if let Some(values) = values(arguments, "version") {
+        for value in &values {
+            room.take(value.split_whitespace())?;
+        }
+        search.versions = Some(values.into_iter().map(|value| value.trim().to_owned()).collect());
+    }
+    for field in TextField::ALL {
+        if let Some(values) = values(arguments, field.name()) {
+            let terms: Result<Vec<_>, Fault> =
+                values.into_iter().map(|value| room.take(words(value))).collect();
+            search.texts.push((field, terms?));
+        }
+    }
+    let nothing = search.names.is_none() && search.versions.is_none() && search.texts.is_empty();
+    Ok((!nothing).then_some(search))
+}
+
+/// The words that may still come.
+struct Room {
+    words: usize,
+    left: usize,
+}
+
+impl Room {
+    /// Takes a value's words; an empty value counts as one. Not read beyond what there is room for.
+    fn take<T>(&mut self, words: impl Iterator<Item = T>) -> Result<Vec<T>, Fault> {
+        let taken: Vec<T> = words.take(self.left + 1).collect();
+        self.left = self.left.checked_sub(taken.len().max(1)).ok_or_else(|| {
+            Fault::raised("ValueError", &format!("a search may have at most {} words", self.words))
+        })?;
+        Ok(taken)
+    }
+}
+
+/// A field's values; `None` if it was not asked for.
+fn values<'a>(arguments: &'a Arguments, field: &str) -> Option<Vec<&'a str>> {
+    match arguments.member(0, field)? {
+        Value::Array(values) if values.is_empty() => None,
+        Value::Array(values) => Some(values.iter().filter_map(Value::as_str).collect()),
+        value => value.as_str().filter(|value| !value.is_empty()).map(|value| vec![value]),
+    }
+}
+
+fn value(hit: &Hit, ordering: usize) -> Value {
+    let ordering = i64::try_from(ordering).unwrap_or(0);
+    Value::Struct(vec![
+        ("name".to_owned(), Value::from(hit.name.as_str())),
+        ("version".to_owned(), Value::from(hit.version.as_str())),
+        ("summary".to_owned(), Value::from(hit.summary.as_str())),
+        ("_pypi_ordering".to_owned(), Value::Int(ordering)),
+    ])
+}
