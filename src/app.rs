@@ -89,6 +89,7 @@ impl App {
         let index = Index::new(upstream.clone(), journal.clone(), config.index.clone());
         let relay =
             Relay::new(index.clone(), upstream.clone(), store.clone(), config.relay.clone(), tasks.clone());
+        let sweeper = relay.clone();
         let rpc = Rpc::new(journal.clone(), index.clone(), upstream.clone(), config.rpc.clone());
 
         let background = CancellationToken::new();
@@ -105,6 +106,11 @@ impl App {
         tasks.spawn(background.clone().run_until_cancelled_owned(learning));
         let tending = background.clone();
         tasks.spawn(async move { store.tend(tending).await });
+        let (prefetcher, prefetch, prefetching) =
+            (sweeper.clone(), config.prefetch.clone(), background.clone());
+        tasks.spawn(async move { prefetcher.prefetch_for_ever(prefetch, prefetching).await });
+        let sweeping = background.clone();
+        tasks.spawn(async move { sweeper.sweep_for_ever(sweeping).await });
         tasks.spawn(background.clone().run_until_cancelled_owned(upkeep(metrics.clone())));
 
         let stopping = CancellationToken::new();

@@ -17,7 +17,7 @@ use crate::follow::{FollowSettings, History, Source};
 use crate::http::HttpSettings;
 use crate::index::IndexSettings;
 use crate::journal::JournalSettings;
-use crate::relay::RelaySettings;
+use crate::relay::{PrefetchSettings, RelaySettings, Rules};
 use crate::rpc::{FeedSettings, RpcSettings};
 use crate::upstream::UpstreamSettings;
 use reader::Reader;
@@ -44,6 +44,8 @@ pub struct Config {
     pub index: IndexSettings,
     /// Files on their way.
     pub relay: RelaySettings,
+    /// Files fetched in advance.
+    pub prefetch: PrefetchSettings,
     /// Kept files.
     pub store: StoreSettings,
     /// The logs.
@@ -127,6 +129,17 @@ impl Setting for History {
     }
 }
 
+impl Setting for Rules {
+    const EXPECTED: &'static str =
+        "rules such as `flask; numpy newest=2 python=cp312 platform=manylinux*_x86_64 sdist=no`";
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+    fn write(&self) -> String {
+        self.to_string()
+    }
+}
+
 /// All that was wrong with the configuration. The process ends with [`ConfigError::EXIT_CODE`].
 #[derive(Debug, thiserror::Error)]
 pub struct ConfigError {
@@ -165,15 +178,24 @@ pub struct Described {
 impl Config {
     /// Reads all settings; every complaint comes at once.
     pub fn read(sources: Sources) -> Result<Self, ConfigError> {
+        Self::read_with(sources, true).map(|(config, _)| config)
+    }
+
+    /// The same for what can do without an upstream; also tells whether one was given.
+    pub fn read_offline(sources: Sources) -> Result<(Self, bool), ConfigError> {
+        Self::read_with(sources, false)
+    }
+
+    fn read_with(sources: Sources, needs_upstream: bool) -> Result<(Self, bool), ConfigError> {
         let mut reader = Reader::new(sources);
         let (config, given) = settings::read(&mut reader)?;
-        if !given {
+        if needs_upstream && !given {
             let complaint =
                 "upstream.url is not set; name the index with --upstream URL, or --upstream pip for pip's";
             reader.complain(complaint.to_owned());
         }
         reader.finish()?;
-        Ok(config)
+        Ok((config, given))
     }
 
     /// All settings with their meanings, defaults and values, as a TOML file.

@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use anyhow::anyhow;
+use cheesewire::cli::cache::CacheError;
 use cheesewire::cli::{self, Cli, Command};
 use cheesewire::config::{ConfigError, LogFormat, LogSettings};
 use clap::Parser as _;
@@ -30,8 +31,9 @@ fn main() -> ExitCode {
         Err(error) => {
             // Our errors name their cause in their own words; the chain would say it twice.
             eprintln!("cheesewire: {error}");
-            let wrong_configuration = error.is::<ConfigError>();
-            ExitCode::from(if wrong_configuration { ConfigError::EXIT_CODE } else { 1 })
+            let own = error.downcast_ref::<CacheError>().map(CacheError::exit_code);
+            let configuration = error.is::<ConfigError>().then_some(ConfigError::EXIT_CODE);
+            ExitCode::from(configuration.or(own).unwrap_or(1))
         }
     }
 }
@@ -59,6 +61,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Doctor(args) => runtime()?.block_on(async { Ok(cli::doctor::run(args).await?) }),
         Command::Call(args) => runtime()?.block_on(async { Ok(cli::call::run(args).await?) }),
+        Command::Cache(args) => {
+            logs(&LogSettings { filter: "warn".to_owned(), ..LogSettings::default() })?;
+            runtime()?.block_on(async { Ok(cli::cache::run(args).await?) })
+        }
         Command::Config(args) => Ok(cli::config::run(&args.template()?)?),
     }
 }

@@ -4,5 +4,6 @@ mod crash;
 mod documents;
 mod events;
 mod opening;
+mod removals;
 mod search;
 mod wants;

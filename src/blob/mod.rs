@@ -6,13 +6,14 @@
 mod disk;
 mod error;
 mod key;
+mod manage;
 mod settings;
 mod store;
 
 #[cfg(test)]
 mod tests;
 
-pub use disk::{Reader, Spilled, Writer};
+pub use disk::{Inventory, Kept, Reader, Shelf, Spilled, Writer};
 pub use error::{KeepError, OpenError};
 pub use key::Key;
 pub use settings::StoreSettings;

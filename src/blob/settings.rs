@@ -19,13 +19,17 @@ pub struct StoreSettings {
     /// Threads that read at once. Reads are short and mostly from the page cache; a thousand followers
     /// with a thread each would cost more memory than their buffers.
     pub readers: usize,
+    /// After so long a use counts half as much for an entry's place among the others: a file that was used
+    /// 2^n times is kept n half-lives longer than one that was used once.
+    pub half_life: Duration,
     /// How often recency is written back, and the floor is looked at.
     pub tending: Duration,
 }
 
 impl StoreSettings {
     /// The defaults: 10 GiB on disk (some 20,000 files of the mean size), 1 GiB left free, 64 MiB in
-    /// memory for files up to 1 MiB (most wheels are smaller), 16 readers, tended every minute.
+    /// memory for files up to 1 MiB (most wheels are smaller), 16 readers, tended
+    /// every minute. A day's half-life: an installer comes back daily or not at all.
     pub fn new(folder: PathBuf) -> Self {
         Self {
             folder,
@@ -34,6 +38,7 @@ impl StoreSettings {
             hot_bytes: 64 << 20,
             hot_file: 1 << 20,
             readers: 16,
+            half_life: Duration::from_hours(24),
             tending: Duration::from_mins(1),
         }
     }

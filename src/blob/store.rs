@@ -87,6 +87,11 @@ impl Store {
         joined(tokio::task::spawn_blocking(move || Writer::begin(&disk, size)).await)
     }
 
+    /// Forgets the copy in memory.
+    pub(super) fn cool(&self, sha256: Sha256) {
+        self.hot.invalidate(&sha256);
+    }
+
     /// Counts what is kept, then writes recency back in batches and holds the floor of free space, until
     /// cancelled. Until it has counted, what an earlier process kept does not weigh against the bound.
     pub async fn tend(&self, cancelled: CancellationToken) {

@@ -9,7 +9,7 @@ use sha2::Digest;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use super::{Blob, KeepError, Key, OpenError, Store, StoreSettings};
+use super::{Blob, Inventory, KeepError, Key, OpenError, Shelf, Store, StoreSettings};
 use crate::model::Sha256;
 
 fn folder() -> TempDir {
@@ -263,4 +263,129 @@ async fn a_write_that_outgrows_the_bound_leaves_its_bytes_and_digest_to_go_on_fr
     assert_eq!(spilled.reader.read_at(0, vec![0; 9_000]).await.unwrap(), bytes);
     // What it had reserved is free again.
     keep(&store, &key, &bytes).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_used_often_outlasts_what_was_used_last() {
+    let folder = folder();
+    let store = bounded(folder.path());
+    let files: Vec<_> = (0..10).map(|seed| content(seed, 1000)).collect();
+    for (key, bytes) in &files {
+        keep(&store, key, bytes).await.unwrap();
+    }
+    for _ in 0..20 {
+        store.get(&files[0].0).await.unwrap();
+    }
+    // Written back and read again: the weight is in the file.
+    let ended = CancellationToken::new();
+    ended.cancel();
+    store.tend(ended).await;
+    drop(store);
+    let store = bounded(folder.path());
+    store.disk.count_all().await;
+    for seed in 10..60 {
+        let (key, bytes) = content(seed, 1000);
+        keep(&store, &key, &bytes).await.unwrap();
+    }
+    assert_eq!(kept_bytes(folder.path()), 10_000);
+    assert!(store.get(&files[0].0).await.is_some(), "fifty files that were used once took its place");
+    assert!(store.get(&files[1].0).await.is_none());
+}
+
+#[tokio::test]
+async fn a_batch_of_uses_is_written_before_it_outgrows_its_memory() {
+    let folder = folder();
+    let store = Store::open(&StoreSettings { tending: Duration::from_hours(1), ..settings(folder.path()) });
+    let store = store.unwrap();
+    let (key, bytes) = content(1, 1000);
+    keep(&store, &key, &bytes).await.unwrap();
+    let before = path_of(folder.path(), &key).metadata().unwrap().modified().unwrap();
+    let ended = CancellationToken::new();
+    let tending = tokio::spawn({
+        let (store, ended) = (store.clone(), ended.clone());
+        async move { store.tend(ended).await }
+    });
+    store.get(&key).await.unwrap();
+    for n in 0..10_000_u32 {
+        let mut digest = [0; 32];
+        digest[..4].copy_from_slice(&n.to_le_bytes());
+        store.disk.touch(Sha256(digest));
+    }
+    while path_of(folder.path(), &key).metadata().unwrap().modified().unwrap() == before {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    ended.cancel();
+    tending.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_entry_whose_bytes_were_edited_is_thrown_away_and_one_that_was_only_touched_stays() {
+    let folder = folder();
+    let store = Store::open(&StoreSettings { hot_bytes: 0, ..settings(folder.path()) }).unwrap();
+    let (key, bytes) = content(1, 1000);
+    keep(&store, &key, &bytes).await.unwrap();
+    let path = path_of(folder.path(), &key);
+    let touched = SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 123_456_789);
+    File::options().write(true).open(&path).unwrap().set_modified(touched).unwrap();
+    assert_eq!(read(store.get(&key).await.unwrap()).await, bytes);
+    std::fs::write(&path, vec![9; 1000]).unwrap();
+    File::options().write(true).open(&path).unwrap().set_modified(touched).unwrap();
+    assert!(store.get(&key).await.is_none(), "the same length, but other bytes");
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn what_is_no_file_is_no_entry_and_makes_way() {
+    let folder = folder();
+    let store = Store::open(&StoreSettings { hot_bytes: 0, ..settings(folder.path()) }).unwrap();
+    let (key, bytes) = content(1, 1000);
+    let path = path_of(folder.path(), &key);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let elsewhere = folder.path().join("elsewhere");
+    std::fs::write(&elsewhere, &bytes).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+    assert!(store.get(&key).await.is_none(), "a link was followed");
+    assert!(std::fs::symlink_metadata(&path).is_err() && elsewhere.exists());
+    std::fs::create_dir(&path).unwrap();
+    assert!(store.get(&key).await.is_none());
+    keep(&store, &key, &bytes).await.unwrap();
+    assert_eq!(read(store.get(&key).await.unwrap()).await, bytes);
+    std::fs::remove_file(&path).unwrap();
+    // Somebody's folder with something in it is not ours to remove: served, not kept.
+    std::fs::create_dir(&path).unwrap();
+    std::fs::write(path.join("mine"), "").unwrap();
+    assert!(store.get(&key).await.is_none());
+    assert!(matches!(keep(&store, &key, &bytes).await, Err(KeepError::Disk(_))));
+    assert!(path.join("mine").exists());
+}
+
+#[tokio::test]
+async fn what_is_discarded_is_gone_from_memory_and_disk() {
+    let folder = folder();
+    let store = Store::open(&settings(folder.path())).unwrap();
+    let (key, bytes) = content(1, 1000);
+    keep(&store, &key, &bytes).await.unwrap();
+    store.get(&key).await.unwrap();
+    assert!(store.discard(key.sha256).await.unwrap());
+    assert!(store.get(&key).await.is_none() && !path_of(folder.path(), &key).exists());
+    assert!(!store.discard(key.sha256).await.unwrap());
+}
+
+#[tokio::test]
+async fn an_inventory_tells_entries_from_strangers_beside_a_running_store() {
+    let folder = folder();
+    let store = Store::open(&settings(folder.path())).unwrap();
+    let (key, bytes) = content(1, 1000);
+    keep(&store, &key, &bytes).await.unwrap();
+    let path = path_of(folder.path(), &key);
+    let stranger = path.with_file_name("README");
+    std::fs::write(&stranger, "mine").unwrap();
+    let inventory = Inventory::of(folder.path());
+    let shelves: Vec<Shelf> = inventory.shelves().map(Result::unwrap).collect();
+    let kept: Vec<_> = shelves.iter().flat_map(|shelf| &shelf.kept).collect();
+    assert!(matches!(kept[..], [kept] if (kept.sha256, kept.size) == (key.sha256, 1000)), "{kept:?}");
+    assert_eq!(shelves.iter().flat_map(|shelf| &shelf.strangers).collect::<Vec<_>>(), [&stranger]);
+    assert_eq!(inventory.digest(key.sha256).unwrap(), Some(key.sha256));
+    std::fs::write(&path, "edited").unwrap();
+    assert_ne!(inventory.digest(key.sha256).unwrap(), Some(key.sha256));
 }

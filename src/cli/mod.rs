@@ -1,5 +1,6 @@
 //! The subcommands, one file each.
 
+pub mod cache;
 pub mod call;
 pub mod config;
 pub mod demo;
@@ -10,6 +11,7 @@ pub mod sync;
 
 use clap::{Parser, Subcommand};
 
+use cache::CacheArgs;
 use call::CallArgs;
 use config::ConfigArgs;
 use demo::DemoArgs;
@@ -42,6 +44,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Call an XML-RPC method and print its answer as JSON.
     Call(CallArgs),
+    /// Look at the kept files, delete and check them, or fetch some in advance.
+    Cache(CacheArgs),
     /// Print every setting with its meaning, default and value, as a TOML file.
     Config(ConfigArgs),
 }

@@ -1,5 +1,7 @@
 //! Every setting: its key, its place, its meaning. The defaults stand beside the parts they belong to.
 
+mod prefetch;
+
 use std::path::{Path, PathBuf};
 
 use url::Url;
@@ -49,9 +51,12 @@ pub(super) fn read(reader: &mut Reader) -> Result<(Config, bool), ConfigError> {
     let (http, mut rpc, feed) = (http(reader), rpc(reader), feed(reader));
     let (journal, follow, mut index) = (journal(reader), follow(reader), index(reader));
     search(reader, &mut rpc.search, &mut index.learn);
-    let (store, relay) = (store(reader, &data), relay(reader));
+    let (store, relay, prefetch) = (store(reader, &data), relay(reader), prefetch::read(reader));
     let log = log(reader);
-    Ok((Config { upstream, data, http, rpc, feed, journal, follow, index, relay, store, log }, given))
+    Ok((
+        Config { upstream, data, http, rpc, feed, journal, follow, index, relay, prefetch, store, log },
+        given,
+    ))
 }
 
 fn upstream(reader: &mut Reader) -> Result<(UpstreamSettings, bool), ConfigError> {
@@ -302,6 +307,11 @@ fn journal(reader: &mut Reader) -> JournalSettings {
         &mut journal.documents_bytes,
         "Most bytes of kept index pages and JSON documents, compressed. Past it the least recently checked go.",
     );
+    reader.count(
+        "journal.tombstones",
+        &mut journal.tombstones,
+        "Removed, quarantined and absent files that are remembered; past it the oldest go.",
+    );
     reader.bytes(
         "journal.answers_bytes",
         &mut journal.answers_bytes,
@@ -464,12 +474,17 @@ fn store(reader: &mut Reader, data: &Path) -> StoreSettings {
     reader.bytes(
         "cache.max_bytes",
         &mut store.max_bytes,
-        "Most bytes of kept files. Past it the least recently used go.",
+        "Most bytes of kept files. Past it those go that were used least and longest ago.",
     );
     reader.bytes("cache.free_floor", &mut store.free_floor, "Bytes of the file system that are left free.");
     reader.bytes("cache.hot_bytes", &mut store.hot_bytes, "Most bytes of small files in memory.");
     reader.bytes("cache.hot_file", &mut store.hot_file, "The largest file that is held in memory.");
     reader.count("cache.readers", &mut store.readers, "Threads that read kept files at once.");
+    reader.set(
+        "cache.half_life",
+        &mut store.half_life,
+        "After so long a use counts half: a file used 2^n times is kept n half-lives longer than one used once.",
+    );
     reader.set(
         "cache.tending",
         &mut store.tending,
@@ -522,6 +537,12 @@ fn relay(reader: &mut Reader) -> RelaySettings {
         "How often a transfer that breaks off is taken up again.",
     );
     reader.set("relay.resume_pause", &mut relay.resume_pause, "The pause before that; it doubles.");
+    reader.set(
+        "relay.absent_max_age",
+        &mut relay.absent_max_age,
+        "How long upstream's 404 to a file that its index names is remembered.",
+    );
+    reader.set("relay.gone_max_age", &mut relay.gone_max_age, "The same of a 410.");
     reader.bytes("relay.max_file", &mut relay.max_file, "The largest file that is taken from upstream.");
     relay
 }

@@ -21,7 +21,8 @@ use crate::relay::{Answer, Content, Relay, RelayError, Served, Source, Want};
 
 /// Where files are.
 const PREFIX: &str = "/packages/";
-const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+/// Where an answer comes from.
+pub(super) const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 /// A file at a path never changes: upstream's own words, a little over eleven years.
 const FOR_EVER: &str = "max-age=365000000, immutable, public";
 

@@ -27,6 +27,12 @@ pub enum IndexError {
         /// When to come back.
         retry: Duration,
     },
+    /// Upstream's copies are older than a removal that its changelog tells: they must not go out.
+    #[error("upstream's page is older than a removal in its changelog")]
+    BeforeRemoval {
+        /// When to come back.
+        retry: Duration,
+    },
     /// Our own store failed.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -53,7 +59,7 @@ impl IndexError {
     pub fn side(&self) -> Side {
         match self {
             Self::NoSuchProject | Self::NoSuchRelease | Self::NoSuchFile => Side::Client,
-            Self::NotYet { retry } => Side::UpstreamDown(*retry),
+            Self::NotYet { retry } | Self::BeforeRemoval { retry } => Side::UpstreamDown(*retry),
             Self::Upstream(error) => match error {
                 UpstreamError::Absent(_) => Side::Client,
                 UpstreamError::Unexpected(_)

@@ -43,6 +43,9 @@ pub(super) struct Inner {
     pub(super) absent: moka::sync::Cache<DocumentKey, Option<Serial>>,
     /// Whose a path is: of files asked for lately, and of pages that could not be kept.
     pub(super) projects_of: moka::sync::Cache<FilePath, ProjectName>,
+    /// Paths that had no tombstone when the journal's removals had this count.
+    pub(super) untombed: moka::sync::Cache<FilePath, u64>,
+    pub(super) removals: tokio::sync::watch::Receiver<u64>,
     /// Projects whose documents are to be read for search.
     pub(super) to_learn: mpsc::Sender<ProjectName>,
     /// The other end, until somebody reads.
@@ -65,6 +68,7 @@ impl Index {
         let (to_learn, waiting) = mpsc::channel(settings.learn.waiting.clamp(1, Semaphore::MAX_PERMITS));
         let inner = Inner {
             upstream,
+            removals: journal.watch_removals(),
             journal,
             // Pages weigh less than documents, and are asked for more.
             pages: Memo::new(settings.parsed_bytes / 2, |_, held: &Arc<Held<_>>| held.weight()),
@@ -72,6 +76,7 @@ impl Index {
             rendered: Memo::new(settings.rendered_bytes, |_, (_, rendered): &Rendering| rendered.weight()),
             absent,
             projects_of: moka::sync::Cache::new(PATHS),
+            untombed: moka::sync::Cache::new(PATHS),
             to_learn,
             waiting: Mutex::new(Some(waiting)),
             settings,

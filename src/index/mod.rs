@@ -18,6 +18,7 @@ mod location;
 mod page;
 mod read_html;
 mod read_json;
+mod removal;
 mod rendered;
 mod renew;
 mod root;
@@ -25,6 +26,7 @@ mod settings;
 mod write_html;
 mod write_json;
 
+pub use crate::journal::{Doomed, KnownFile, PrefetchQueue, Queued, Tombstone, TombstoneKind};
 pub use error::{IndexError, Side};
 pub use facade::Index;
 pub use json::JsonDocument;

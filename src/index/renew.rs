@@ -54,7 +54,7 @@ impl Inner {
             && held.age() < seconds(self.settings.stale_if_error)
         {
             let standing = self.standing(key.project(), held.last_serial).await?;
-            if standing != Standing::Gone {
+            if standing != Standing::Gone && !self.removed_since(key, &held).await? {
                 count("slow");
                 let settled = Arc::new(held.settled(self.settings.failure_pause, standing, true));
                 // The next clients need not wait to learn the same; the renewal's end replaces it.
@@ -94,11 +94,11 @@ impl Inner {
                     return match T::derived(&self, &key).await {
                         Ok(Some(document)) => self.accept(&key, document, standing).await.map(Arc::new),
                         Ok(None) => self.absent(&key).await,
-                        Err(IndexError::Upstream(error)) => self.stale(&key, held, standing, error),
+                        Err(IndexError::Upstream(error)) => self.stale(&key, held, standing, error).await,
                         Err(error) => Err(error),
                     };
                 }
-                Err(IndexError::Upstream(error)) => return self.stale(&key, held, standing, error),
+                Err(IndexError::Upstream(error)) => return self.stale(&key, held, standing, error).await,
                 Err(error) => return Err(error),
             }
             let Some(pause) = pauses.next() else { return self.behind(&key, held, standing).await };
@@ -179,6 +179,9 @@ impl Inner {
         tracing::info!(project = %key.project(), ?standing, "upstream's copy is older than its journal says");
         match (held, standing) {
             (Some(held), Standing::At(_) | Standing::Unknown) => {
+                if self.removed_since(key, &held).await? {
+                    return Err(IndexError::BeforeRemoval { retry: self.settings.behind_pause });
+                }
                 Ok(Arc::new(held.settled(self.settings.behind_pause, standing, false)))
             }
             // The journal has seen it removed: a copy from before must not go out (promise 10).
@@ -189,7 +192,7 @@ impl Inner {
     }
 
     /// Upstream fails: what is kept goes out, if it is not too old and not removed.
-    fn stale<T: Content>(
+    async fn stale<T: Content>(
         &self,
         key: &DocumentKey,
         held: Option<Arc<Held<T>>>,
@@ -198,12 +201,12 @@ impl Inner {
     ) -> Result<Arc<Held<T>>, IndexError> {
         let young = |held: &Arc<Held<T>>| held.checked > now() - seconds(self.settings.stale_if_error);
         match held.filter(|held| standing != Standing::Gone && young(held)) {
-            Some(held) => {
+            Some(held) if !self.removed_since(key, &held).await? => {
                 tracing::warn!(project = %key.project(), %error, age = held.age(), "upstream fails: a kept page goes out");
                 metrics::counter!("cheesewire_index_stale_total").increment(1);
                 Ok(Arc::new(held.settled(self.settings.failure_pause, standing, true)))
             }
-            None => Err(error.into()),
+            Some(_) | None => Err(error.into()),
         }
     }
 }

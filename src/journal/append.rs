@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::search::{self, Change};
-use super::{Journal, JournalError, coverage, facts, project, wording};
+use super::{Journal, JournalError, coverage, facts, project, tombstone, wording};
 use crate::model::{Event, ProjectName, Serial};
 
 /// What became of a slice's rows.
@@ -32,7 +32,8 @@ impl Journal {
         asked_since: Serial,
         complete_to: Serial,
     ) -> Result<Appended, JournalError> {
-        let (known, names) = (self.known(), Arc::clone(self.names()));
+        let (known, names, removals) = (self.known(), Arc::clone(self.names()), self.removals());
+        let most = self.settings().tombstones;
         let work = move |connection: &Connection| {
             events.sort_by_key(|event| event.serial);
             let inside = |event: &Event| event.serial > asked_since && event.serial <= complete_to;
@@ -41,13 +42,19 @@ impl Journal {
             let mut appended = Appended { outside: count(all - events.len()), ..Appended::default() };
             keep(connection, &events, &mut appended)?;
             coverage::insert(connection, asked_since.0, complete_to.0)?;
-            let (projects, changes) = carry_projects(connection, &events, asked_since, complete_to)?;
+            let (projects, carried) = carry_projects(connection, &events, asked_since, complete_to)?;
+            if carried.removed {
+                tombstone::bound(connection, most)?;
+            }
             let heard = facts::raise(connection, facts::HEARD_SERIAL, complete_to.0)?;
-            Ok((appended, projects, Serial(heard), changes))
+            Ok((appended, projects, Serial(heard), carried))
         };
-        let after = move |(_, projects, heard, changes): &(Appended, Option<Serial>, Serial, Vec<Change>)| {
-            // First this: who has the last serial finds what it brought.
-            names.apply(changes);
+        let after = move |(_, projects, heard, carried): &(Appended, Option<Serial>, Serial, Carried)| {
+            // First these: who has the last serial finds what it brought, and looks for tombstones again.
+            names.apply(&carried.changes);
+            if carried.removed {
+                removals.send_modify(|version| *version += 1);
+            }
             known.appended(*projects, *heard);
         };
         let (appended, ..) = self.write_then(work, after).await?;
@@ -142,27 +149,37 @@ fn verb_id(connection: &Connection, text: &str) -> rusqlite::Result<i64> {
     Ok(connection.last_insert_rowid())
 }
 
-/// Moves the project table over the slice if it starts no later than where the table stands. Other slices are
-/// history, or beyond a gap: applied to a newer table they would bring removed projects back. Tells where it stands
-/// then, if it moved, and which rows changed.
+/// What carrying the tables over a slice changed, for who holds some of them in memory.
+#[derive(Default)]
+struct Carried {
+    /// Rows of the project table.
+    changes: Vec<Change>,
+    /// Tombstones came or went.
+    removed: bool,
+}
+
+/// Moves the project table and the tombstones over the slice if it starts no later than where the table stands. Other
+/// slices are history, or beyond a gap: applied to a newer table they would bring removed projects back. Tells where
+/// it stands then, if it moved, and what changed.
 fn carry_projects(
     connection: &Connection,
     events: &[Event],
     asked_since: Serial,
     complete_to: Serial,
-) -> rusqlite::Result<(Option<Serial>, Vec<Change>)> {
+) -> rusqlite::Result<(Option<Serial>, Carried)> {
     let stands = facts::get(connection, facts::PROJECTS_SERIAL)?;
     let Some(stands) = stands.filter(|&at| asked_since.0 <= at && at < complete_to.0) else {
-        return Ok((None, Vec::new()));
+        return Ok((None, Carried::default()));
     };
-    let mut touched = BTreeSet::new();
+    let (mut touched, mut removed) = (BTreeSet::new(), false);
     for event in events.iter().filter(|event| event.serial.0 > stands) {
         project::apply(connection, event)?;
         search::heed(connection, event)?;
+        removed |= tombstone::carry(connection, event)?;
         touched.extend(ProjectName::parse(&event.name).map(|name| name.as_str().to_owned()));
     }
     facts::set(connection, facts::PROJECTS_SERIAL, complete_to.0)?;
-    Ok((Some(complete_to), search::changes(connection, touched)?))
+    Ok((Some(complete_to), Carried { changes: search::changes(connection, touched)?, removed }))
 }
 
 fn count(rows: usize) -> u64 {

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::append::{Appended, keep};
 use super::search::{self, Change};
-use super::{Journal, JournalError, compress, coverage, facts};
+use super::{Journal, JournalError, compress, coverage, facts, tombstone};
 use crate::model::{Event, ProjectName, Serial};
 
 /// What a part of a comparison found.
@@ -32,7 +32,8 @@ impl Journal {
     /// Keeps what a comparison found. Tells whether it was kept: it is not if the table no longer stands at
     /// `since`.
     pub async fn derive(&self, derived: Derived) -> Result<bool, JournalError> {
-        let (known, names) = (self.known(), Arc::clone(self.names()));
+        let (known, names, removals) = (self.known(), Arc::clone(self.names()), self.removals());
+        let most = self.settings().tombstones;
         let path = self.path().to_owned();
         let packed = tokio::task::spawn_blocking(move || {
             let pack = |(name, body): &(ProjectName, Vec<u8>)| {
@@ -50,11 +51,21 @@ impl Journal {
                     return Ok(None);
                 }
                 let changes = put(connection, &derived, &packed)?;
-                facts::raise(connection, facts::HEARD_SERIAL, upto.0).map(|heard| Some((heard, changes)))
+                let carry = |event| tombstone::carry(connection, event);
+                let carried: Vec<bool> = derived.events.iter().map(carry).collect::<Result<_, _>>()?;
+                let removed = carried.contains(&true);
+                if removed {
+                    tombstone::bound(connection, most)?;
+                }
+                let heard = facts::raise(connection, facts::HEARD_SERIAL, upto.0)?;
+                Ok(Some((heard, changes, removed)))
             },
             move |kept| {
-                if let Some((heard, changes)) = kept {
+                if let Some((heard, changes, removed)) = kept {
                     names.apply(changes);
+                    if *removed {
+                        removals.send_modify(|version| *version += 1);
+                    }
                     known.appended(Some(upto), Serial(*heard));
                 }
             },

@@ -1,12 +1,17 @@
 //! Upstream's documents as they came: project pages and JSON, with what revalidating them needs.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use tokio::task::spawn_blocking;
 
 use super::known_file::{self, KnownFile};
-use super::{Journal, JournalError, compress, evict};
-use crate::model::{ProjectName, Serial};
+use super::{Journal, JournalError, compress, doomed, evict, tombstone};
+use crate::model::{ProjectName, Serial, Sha256};
+
+/// The kind of a project's simple page.
+const PAGE: i64 = 0;
 
 /// Which document.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -45,7 +50,7 @@ impl DocumentKey {
     /// The columns `project, kind, version`.
     fn columns(&self) -> (String, i64, String) {
         match self {
-            Self::Page(project) => (project.as_str().to_owned(), 0, String::new()),
+            Self::Page(project) => (project.as_str().to_owned(), PAGE, String::new()),
             Self::Json(project, version) => {
                 (project.as_str().to_owned(), 1, version.clone().unwrap_or_default())
             }
@@ -154,6 +159,7 @@ fn store(
     packed: &[u8],
     files: &[KnownFile],
 ) -> rusqlite::Result<i64> {
+    let before = if key.1 == PAGE { digests(connection, key)? } else { Vec::new() };
     delete(connection, key)?;
     let weight = packed.len() + files.iter().map(KnownFile::weight).sum::<usize>();
     let serial = document.last_serial.map(|serial| serial.0);
@@ -174,12 +180,26 @@ fn store(
     let sql = "INSERT INTO bodies (document, size, body) VALUES (?1, ?2, ?3)";
     connection.prepare_cached(sql)?.execute(params![id, bound(document.body.len()), packed])?;
     known_file::insert(connection, id, files)?;
+    // What the page has for a path no more, or with another digest: its kept bytes go.
+    let named: HashSet<Sha256> = files.iter().filter_map(|file| file.sha256).collect();
+    for sha256 in before.into_iter().filter(|old| !named.contains(old)) {
+        doomed::insert(connection, sha256.0, false)?;
+    }
+    tombstone::clear_named(connection, id, &key.0, serial)?;
     Ok(id)
 }
 
 fn delete(connection: &Connection, key: &Columns) -> rusqlite::Result<()> {
     let sql = "DELETE FROM documents WHERE project = ?1 AND kind = ?2 AND version = ?3";
     connection.prepare_cached(sql)?.execute(params![key.0, key.1, key.2]).map(|_| ())
+}
+
+/// The digests of the files that a document names.
+fn digests(connection: &Connection, key: &Columns) -> rusqlite::Result<Vec<Sha256>> {
+    let sql = "SELECT sha256 FROM documents JOIN files ON files.document = documents.id \
+               WHERE project = ?1 AND kind = ?2 AND version = ?3 AND sha256 IS NOT NULL";
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.query_map(params![key.0, key.1, key.2], |row| row.get(0).map(Sha256))?.collect()
 }
 
 /// Lengths in memory fit SQLite's integers.

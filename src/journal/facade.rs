@@ -1,10 +1,11 @@
 //! The journal as its users hold it: opened once, cloned freely.
 
 use std::fs::{File, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rusqlite::Connection;
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 use super::known::Known;
@@ -37,6 +38,7 @@ struct Inner {
     wants: Arc<Wants>,
     names: Arc<HeldNames>,
     identity: Identity,
+    removals: Arc<watch::Sender<u64>>,
 }
 
 impl Journal {
@@ -55,6 +57,11 @@ impl Journal {
         // Readers first: the last connection that closes moves the log into the database.
         self.inner.readers.close();
         self.inner.writer.close().await;
+    }
+
+    /// Where the database of a folder is.
+    pub(super) fn database(folder: &Path) -> PathBuf {
+        folder.join(DATABASE)
     }
 
     pub(super) fn settings(&self) -> &JournalSettings {
@@ -105,6 +112,11 @@ impl Journal {
         self.inner.identity
     }
 
+    /// Counts changes of tombstones.
+    pub(super) fn removals(&self) -> Arc<watch::Sender<u64>> {
+        Arc::clone(&self.inner.removals)
+    }
+
     /// The names, for search.
     pub(super) fn names(&self) -> &Arc<HeldNames> {
         &self.inner.names
@@ -119,7 +131,7 @@ impl Inner {
     fn open(folder: &Path, settings: JournalSettings) -> Result<Self, JournalError> {
         std::fs::create_dir_all(folder).map_err(|error| JournalError::folder(folder, error))?;
         let lock = lock(folder)?;
-        let path = folder.join(DATABASE);
+        let path = Journal::database(folder);
         let connection = schema::open(&path)?;
         let fact = |name| {
             let value = facts::get(&connection, name).map_err(|error| JournalError::sqlite(&path, error));
@@ -130,7 +142,8 @@ impl Inner {
         let readers = Arc::new(Readers::new(path.clone(), settings.readers));
         let writer = Writer::start(connection, lock, path, settings.queue)?;
         let (known, wants, names) = (Arc::new(known), Arc::default(), Arc::default());
-        Ok(Self { settings, writer, readers, known, wants, names, identity })
+        let removals = Arc::default();
+        Ok(Self { settings, writer, readers, known, wants, names, identity, removals })
     }
 }
 

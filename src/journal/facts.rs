@@ -8,6 +8,12 @@ pub(super) const PROJECTS_SERIAL: &str = "projects_serial";
 pub(super) const HEARD_SERIAL: &str = "heard_serial";
 /// Unix seconds by upstream's clock: the last listing whose changes are all events.
 pub(super) const LISTED_AT: &str = "listed_at";
+/// Up to here the changelog was looked through for files to be fetched in advance.
+pub(super) const PREFETCHED_SERIAL: &str = "prefetched_serial";
+/// The day that the next number is of, since 1970.
+pub(super) const PREFETCH_DAY: &str = "prefetch_day";
+/// Bytes fetched in advance on that day.
+pub(super) const PREFETCH_BYTES: &str = "prefetch_bytes";
 /// What the kept documents weigh; kept right by triggers.
 pub(super) const DOCUMENTS_BYTES: &str = "documents_bytes";
 /// What the kept answers to calls weigh; kept right by triggers.

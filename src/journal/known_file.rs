@@ -43,6 +43,17 @@ impl Journal {
         .await
     }
 
+    /// A file with this digest, if a kept document names one. Looks through all of them: for repairs.
+    pub async fn file_with(&self, sha256: Sha256) -> Result<Option<KnownFile>, JournalError> {
+        self.read(move |connection| {
+            let sql = "SELECT path, files.url, sha256, size, project FROM files \
+                       JOIN documents ON documents.id = files.document WHERE sha256 = ?1 LIMIT 1";
+            let found = connection.prepare_cached(sql)?.query_row([sha256.0], known).optional()?;
+            Ok(found.flatten())
+        })
+        .await
+    }
+
     /// The project's files of that name, in path order: more than one if upstream moved a file.
     pub async fn files_named(
         &self,
@@ -82,7 +93,7 @@ pub(super) fn insert(connection: &Connection, document: i64, files: &[KnownFile]
 }
 
 /// `None` for a row that is none of ours: damage, or a hand that edited the file.
-fn known(row: &Row<'_>) -> rusqlite::Result<Option<KnownFile>> {
+pub(super) fn known(row: &Row<'_>) -> rusqlite::Result<Option<KnownFile>> {
     let path = FilePath::parse(row.get_ref(0)?.as_str()?);
     let project = ProjectName::parse(row.get_ref(4)?.as_str()?);
     let (Ok(path), Ok(project)) = (path, project) else { return Ok(None) };

@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
+    include_str!("schema/5.sql"),
 ];
 /// How long a connection waits for another one's short lock (recovery, checkpoints), before it is an error.
 const BUSY: Duration = Duration::from_secs(5);
@@ -43,7 +44,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, JournalError> {
 }
 
 /// The file's schema; 0 for a new file.
-fn check(connection: &Connection, path: &Path) -> Result<usize, JournalError> {
+pub(super) fn check(connection: &Connection, path: &Path) -> Result<usize, JournalError> {
     let number = |sql: &str| {
         connection
             .query_row(sql, [], |row| row.get::<_, i64>(0))

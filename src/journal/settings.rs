@@ -7,6 +7,9 @@ pub struct JournalSettings {
     /// compress to about 4 KB in the mean, so this is room for some hundred thousand projects. Past it the least
     /// recently checked go.
     pub documents_bytes: u64,
+    /// Tombstones of files that are kept, 100,000 by default: some 30 MB, a few months of all that PyPI removes.
+    /// Past it the oldest go; no page names their files either.
+    pub tombstones: u64,
     /// The most bytes that kept answers to relayed calls take, compressed. 64 MiB by default: most have some hundred
     /// bytes, the list of a common classifier some megabytes. Past it the least recently checked go.
     pub answers_bytes: u64,
@@ -18,6 +21,12 @@ pub struct JournalSettings {
 
 impl Default for JournalSettings {
     fn default() -> Self {
-        Self { documents_bytes: 2 << 30, answers_bytes: 64 << 20, readers: 4, queue: 256 }
+        Self {
+            documents_bytes: 2 << 30,
+            tombstones: 100_000,
+            answers_bytes: 64 << 20,
+            readers: 4,
+            queue: 256,
+        }
     }
 }

@@ -62,10 +62,16 @@ impl FileKind {
 
 /// The Python tag of a wheel's name (`py3`, `cp311`); `None` if the name is not a wheel's.
 pub fn wheel_tag(filename: &str) -> Option<&str> {
+    wheel_tags(filename).map(|(python, _)| python)
+}
+
+/// The Python and platform tags of a wheel's name, each several with dots between them if the wheel is for
+/// several; `None` if the name is not a wheel's.
+pub fn wheel_tags(filename: &str) -> Option<(&str, &str)> {
     let stem = filename.strip_suffix(".whl")?;
     let mut parts = stem.rsplit('-');
-    let (_platform, _abi, python) = (parts.next()?, parts.next()?, parts.next()?);
-    parts.nth(1).is_some().then_some(python)
+    let (platform, _abi, python) = (parts.next()?, parts.next()?, parts.next()?);
+    parts.nth(1).is_some().then_some((python, platform))
 }
 
 #[cfg(test)]
@@ -85,5 +91,6 @@ mod tests {
         assert_eq!(wheel_tag("a-1-3build-cp311-cp311-linux_x86_64.whl"), Some("cp311"));
         assert_eq!(wheel_tag("a-py3-none-any.whl"), None);
         assert_eq!(wheel_tag("a-1.tar.gz"), None);
+        assert_eq!(wheel_tags("a-1-py2.py3-none-win32.whl"), Some(("py2.py3", "win32")));
     }
 }

@@ -18,6 +18,7 @@ use super::transfer::{From, Transfer};
 use super::want::Want;
 use super::{FetchError, RelayError, RelaySettings};
 use crate::blob::{Key, Store};
+use crate::model::Sha256;
 use crate::upstream::Upstream;
 
 /// Everything that brings bytes.
@@ -119,6 +120,19 @@ impl Delivery {
                 self.tasks.spawn(Pilot { delivery, target, key, takeoff }.fly());
                 Ok((Source::Miss, flight))
             }
+        }
+    }
+
+    /// A file with this digest is on its way.
+    pub(super) fn arriving(&self, sha256: Sha256) -> bool {
+        self.flights.of(sha256).is_some()
+    }
+
+    /// Waits until no file with this digest is on its way: it is kept now, if it could be.
+    pub(super) async fn landed(&self, sha256: Sha256) {
+        while let Some(mut flight) = self.flights.of(sha256) {
+            // An error is the flight's end.
+            while flight.changed().await.is_ok() {}
         }
     }
 

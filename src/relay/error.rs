@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::index::IndexError;
+use crate::index::{IndexError, Tombstone};
 use crate::model::Sha256;
 use crate::upstream::UpstreamError;
 
@@ -43,6 +43,9 @@ pub enum RelayError {
     /// The index does not know the file, or cannot be asked.
     #[error(transparent)]
     Index(#[from] IndexError),
+    /// The file is known to be gone: nobody was asked.
+    #[error("{}", .0.reason)]
+    Gone(Tombstone),
     /// Upstream's side.
     #[error(transparent)]
     Fetch(#[from] FetchError),

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::RelayError;
 use super::stage::Stage;
 use crate::blob::Key;
+use crate::model::Sha256;
 
 /// The table of what is in the air.
 #[derive(Debug, Clone, Default)]
@@ -42,6 +43,12 @@ impl Flights {
         let (stage, follower) = watch::channel(Stage::Asking);
         flights.insert(key, follower);
         Ok(Joined::New(Takeoff { flights: self.clone(), key, stage }))
+    }
+
+    /// The flight of that digest, under whatever key. The table is short.
+    pub(super) fn of(&self, sha256: Sha256) -> Option<watch::Receiver<Stage>> {
+        let flights = self.lock();
+        flights.iter().find(|(key, _)| key.sha256 == sha256).map(|(_, stage)| stage.clone())
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, watch::Receiver<Stage>>> {

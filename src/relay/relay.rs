@@ -15,8 +15,8 @@ use crate::upstream::Upstream;
 /// The relay of package files. Clones are one relay.
 #[derive(Debug, Clone)]
 pub struct Relay {
-    index: Index,
-    delivery: Arc<Delivery>,
+    pub(super) index: Index,
+    pub(super) delivery: Arc<Delivery>,
 }
 
 impl Relay {
@@ -35,16 +35,21 @@ impl Relay {
     /// `source/n/name/FILE` and `PYTAG/n/name/FILE`, which are looked up by file name (WIRE.md section 7).
     ///
     /// A file is fetched only if upstream's index named it. Bodies are whole and right or end with an
-    /// error.
+    /// error. What is known to be gone is refused at once, with the reason and without asking upstream.
     pub async fn open(&self, path: &FilePath, want: &Want) -> Result<Served, RelayError> {
+        self.refuse_gone(path).await?;
         let known = match (self.index.file(path).await, old_address(path)) {
-            (Err(IndexError::NoSuchFile), Some(project)) => {
-                self.index.file_by_name(path.filename(), &project).await?
+            (Err(IndexError::NoSuchFile), Some(project)) => self.at_old_address(path, &project).await?,
+            // It may have been removed while its page was asked for.
+            (Err(IndexError::NoSuchFile), None) => {
+                self.refuse_gone(path).await?;
+                return Err(IndexError::NoSuchFile.into());
             }
             (found, _) => found?,
         };
-        let target = Target::new(known.path, &known.url, known.sha256, known.size)?;
-        self.delivery.serve(target, want).await
+        let target = Target::new(known.path.clone(), &known.url, known.sha256, known.size)?;
+        let served = self.delivery.serve(target, want).await;
+        self.remember(served, &known).await
     }
 }
 

@@ -25,6 +25,10 @@ pub struct RelaySettings {
     pub resumes: u32,
     /// The pause before the first resumption; it doubles each time.
     pub resume_pause: Duration,
+    /// How long upstream's 404 to a file that its index names is remembered.
+    pub absent_max_age: Duration,
+    /// The same of a 410, which upstream means for good.
+    pub gone_max_age: Duration,
     /// The largest file taken from upstream, in bytes: the end of an answer that never ends.
     pub max_file: u64,
 }
@@ -33,7 +37,8 @@ impl Default for RelaySettings {
     /// 64 KiB held back; 32 KiB a body, so that a thousand followers hold 32 MB, and 16 MiB in reads of
     /// 128 KiB for those who are first; batches of 256 KiB (a hop to a blocking thread costs about as much
     /// as hashing 20 KB); 32 transfers, 64 straight through, 1,024 flights; 3 resumptions from 200 ms on;
-    /// 8 GiB, a multiple of the largest known.
+    /// 404s remembered for a minute, as the index's are, and 410s for a day; 8 GiB, a multiple of the largest
+    /// known.
     fn default() -> Self {
         Self {
             holdback: 64 << 10,
@@ -46,6 +51,8 @@ impl Default for RelaySettings {
             flights: 1024,
             resumes: 3,
             resume_pause: Duration::from_millis(200),
+            absent_max_age: Duration::from_mins(1),
+            gone_max_age: Duration::from_hours(24),
             max_file: 8 << 30,
         }
     }

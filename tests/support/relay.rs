@@ -32,6 +32,11 @@ impl Relay {
         Self { url, stop, running, folder }
     }
 
+    /// Its data folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Stops it in order, and leaves its folder to the next.
     pub async fn stop(self) -> TempDir {
         self.stop.cancel();

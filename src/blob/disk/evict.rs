@@ -1,11 +1,13 @@
-//! Room by eviction: the least recently used of a sample, in small steps.
+//! Room by eviction: the least worth keeping of a sample, in small steps.
 //!
-//! A sample instead of an ordered list of all entries: nothing to load at the start, no memory an entry.
-//! With a few hundred candidates the oldest of a sample are among the oldest of all; a cache with fewer
-//! entries than that is always seen whole, and then the order is exact.
+//! Worth is recency and frequency in one number; see [`super::usage`]. A sample instead of an ordered list of
+//! all entries: nothing to load at the start, no memory an entry. With a few hundred candidates the least of a
+//! sample are among the least of all; a cache with fewer entries than that is always seen whole, and then the
+//! order is exact.
 
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use metrics::counter;
 use tracing::debug;
@@ -56,14 +58,17 @@ impl Disk {
         Ok(free.saturating_add(evictable) >= self.room.free_floor.saturating_add(needed))
     }
 
-    /// One step: the oldest of a sample, as many as needed but at most a share of it. Returns how
+    /// One step: the least of a sample, as many as needed but at most a share of it. Returns how
     /// many went.
     fn evict_step(&self, next: &mut usize, needed: u64) -> io::Result<usize> {
         let mut sample = self.sample(next)?;
-        sample.sort_by_cached_key(|found| self.recency.last(found.sha256, found.used));
+        // Once for each: another's use meanwhile must not change the order under the sort.
+        let worth = |found: Found| (self.recency.worth(found.sha256, found.used), found);
+        let mut sample: Vec<(f64, Found)> = sample.drain(..).map(worth).collect();
+        sample.sort_by(|a, b| a.0.total_cmp(&b.0));
         let most = (sample.len() / SHARE).max(1);
         let mut evicted = 0;
-        for found in sample.into_iter().take(most) {
+        for (_, found) in sample.into_iter().take(most) {
             if self.discard(found.sha256)? {
                 debug!(sha256 = %found.sha256, bytes = found.size, "evicted");
                 counter!("cheesewire_cache_evictions_total").increment(1);
@@ -89,11 +94,10 @@ impl Disk {
     }
 
     /// Takes an entry out; `false` if it was not there. Readers that have it open go on.
-    pub(super) fn discard(&self, sha256: Sha256) -> io::Result<bool> {
+    pub(in super::super) fn discard(&self, sha256: Sha256) -> io::Result<bool> {
         let path = self.layout.entry(sha256);
         let counted = self.room.hold(shard_of(sha256));
-        let removed = fs::metadata(&path).and_then(|facts| fs::remove_file(&path).map(|()| facts.len()));
-        match removed {
+        match remove(&path) {
             Ok(size) => {
                 self.room.subtract(*counted, size);
                 self.recency.forget(sha256);
@@ -103,4 +107,17 @@ impl Disk {
             Err(cause) => Err(cause),
         }
     }
+}
+
+/// Removes what stands at an entry's path, a link and an empty folder too; the bytes that the account has for it.
+fn remove(path: &Path) -> io::Result<u64> {
+    let facts = fs::symlink_metadata(path)?;
+    if !facts.is_dir() {
+        return fs::remove_file(path).map(|()| if facts.is_file() { facts.len() } else { 0 });
+    }
+    let full = |cause| {
+        let reason = format!("{} is a folder where a file belongs, move it away: {cause}", path.display());
+        io::Error::other(reason)
+    };
+    fs::remove_dir(path).map_err(full).map(|()| 0)
 }

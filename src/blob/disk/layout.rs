@@ -20,10 +20,15 @@ pub(super) struct Layout {
 }
 
 impl Layout {
+    /// The paths below a folder, whatever is there.
+    pub(super) fn at(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
     /// Makes the folders, takes the lock and removes leftovers. No lock if the folder is read-only.
     pub(super) fn open(root: &Path) -> Result<(Self, Option<File>), OpenError> {
         let failed = |cause| OpenError::Folder { folder: root.to_owned(), cause };
-        let layout = Self { root: root.to_owned() };
+        let layout = Self::at(root);
         let lock = match layout.prepare() {
             Ok(file) => file,
             Err(cause) if is_read_only(&cause) => {
@@ -98,7 +103,16 @@ impl Layout {
             let Some(sha256) = item.file_name().to_str().and_then(|name| name.parse::<Sha256>().ok()) else {
                 continue;
             };
-            let facts = item.metadata()?;
+            // Not the facts of what a link leads to.
+            let facts = match item.metadata() {
+                Ok(facts) => facts,
+                // Evicted since it was listed.
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound => continue,
+                Err(cause) => return Err(cause),
+            };
+            if !facts.is_file() {
+                continue;
+            }
             found.push(Found { sha256, size: facts.len(), used: facts.modified()? });
         }
         Ok(found)

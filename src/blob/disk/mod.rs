@@ -3,12 +3,15 @@
 //! There is no list of entries in memory and none to load: the folder is the list. That is why a start
 //! takes milliseconds, and memory does not grow with the number of entries.
 
+mod check;
 mod evict;
+mod inventory;
 mod layout;
 mod reader;
 mod recency;
 mod room;
 mod tend;
+mod usage;
 mod writer;
 
 use std::fs::File;
@@ -16,14 +19,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::warn;
-
 use self::layout::{Layout, SHARDS};
 use self::recency::Recency;
 use self::room::Room;
 use super::{Key, OpenError, StoreSettings};
 use crate::model::Sha256;
 
+pub use inventory::{Inventory, Kept, Shelf};
 pub use reader::Reader;
 pub use writer::{Spilled, Writer};
 
@@ -50,7 +52,7 @@ impl Disk {
         Ok(Self {
             layout,
             room,
-            recency: Recency::default(),
+            recency: Recency::new(settings.half_life),
             gate: reader::Gate::new(settings.readers),
             tending: settings.tending,
             lock,
@@ -58,7 +60,7 @@ impl Disk {
     }
 
     /// Nothing may be written.
-    fn read_only(&self) -> bool {
+    pub(super) fn read_only(&self) -> bool {
         self.lock.is_none()
     }
 
@@ -68,20 +70,10 @@ impl Disk {
         }
     }
 
-    /// Opens an entry; blocking. One that contradicts the key's size is thrown away.
+    /// Opens an entry; blocking. One that contradicts its key is thrown away.
     pub(super) fn entry(self: &Arc<Self>, key: &Key) -> io::Result<Option<(Reader, u64)>> {
-        let file = match File::open(self.layout.entry(key.sha256)) {
-            Ok(file) => file,
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(cause) => return Err(cause),
-        };
-        let facts = file.metadata()?;
-        if !facts.is_file() || key.size.is_some_and(|stated| stated != facts.len()) {
-            warn!(?key, found = facts.len(), "a kept file has a wrong length: thrown away");
-            self.discard(key.sha256)?;
-            return Ok(None);
-        }
+        let Some((file, size)) = self.sound(key)? else { return Ok(None) };
         self.touch(key.sha256);
-        Ok(Some((Reader::new(file, &self.gate), facts.len())))
+        Ok(Some((Reader::new(file, &self.gate), size)))
     }
 }

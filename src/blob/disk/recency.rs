@@ -3,53 +3,90 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use tokio::sync::Notify;
 use tracing::debug;
 
 use super::layout::Layout;
+use super::usage::{Usage, is_ours};
 use crate::model::Sha256;
 
-/// The most entries remembered between two batches, about 1 MB. More distinct files in one interval lose
-/// recency, nothing else.
+/// The most entries remembered between two batches, about 1 MB. At half of it a batch is written early; more
+/// distinct files within the time that takes lose recency, nothing else.
 const REMEMBERED: usize = 16_384;
 
 /// Uses not yet written back.
-#[derive(Debug, Default)]
-pub(super) struct Recency(Mutex<HashMap<Sha256, SystemTime>>);
+#[derive(Debug)]
+pub(super) struct Recency {
+    half_life: Duration,
+    noted: Mutex<HashMap<Sha256, Noted>>,
+    /// Told when a batch is due before its time.
+    pub(super) due: Notify,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Noted {
+    uses: u32,
+    last: SystemTime,
+}
 
 impl Recency {
+    pub(super) fn new(half_life: Duration) -> Self {
+        Self { half_life, noted: Mutex::default(), due: Notify::new() }
+    }
+
     /// Notes a use. No system call: reads are the hot path.
     pub(super) fn touch(&self, sha256: Sha256) {
-        let now = SystemTime::now();
+        let last = SystemTime::now();
         let mut noted = self.lock();
-        if noted.len() < REMEMBERED || noted.contains_key(&sha256) {
-            noted.insert(sha256, now);
+        let known = noted.len();
+        if let Some(entry) = noted.get_mut(&sha256) {
+            *entry = Noted { uses: entry.uses.saturating_add(1), last };
+        } else if known < REMEMBERED {
+            noted.insert(sha256, Noted { uses: 1, last });
+            if known + 1 == REMEMBERED / 2 {
+                self.due.notify_one();
+            }
         }
     }
 
-    /// The last use: the one noted here, else the one the file system has.
-    pub(super) fn last(&self, sha256: Sha256, stored: SystemTime) -> SystemTime {
-        self.lock().get(&sha256).copied().map_or(stored, |noted| noted.max(stored))
+    /// What an entry is worth, with the uses noted here; the least goes first. `modified` is what the file
+    /// system has.
+    pub(super) fn worth(&self, sha256: Sha256, modified: SystemTime) -> f64 {
+        let noted = self.lock().get(&sha256).copied();
+        self.with(Usage::read(modified), noted).worth(self.half_life)
     }
 
     pub(super) fn forget(&self, sha256: Sha256) {
         self.lock().remove(&sha256);
     }
 
+    fn with(&self, usage: Usage, noted: Option<Noted>) -> Usage {
+        noted.map_or(usage, |noted| usage.again(noted.uses, noted.last, self.half_life))
+    }
+
     /// Writes the batch to the entries' modification times, which survive a restart and `noatime`.
     pub(super) fn write_back(&self, layout: &Layout) {
         let batch = std::mem::take(&mut *self.lock());
-        for (sha256, used) in batch {
+        for (sha256, noted) in batch {
             // An entry that was evicted meanwhile is no loss; a disk that refuses loses recency only.
-            let written = File::open(layout.entry(sha256)).and_then(|file| file.set_modified(used));
+            let written = File::open(layout.entry(sha256)).and_then(|file| {
+                let modified = file.metadata()?.modified()?;
+                if !is_ours(modified) {
+                    // Edited since: the mark that says so stays until the bytes are checked.
+                    return Ok(());
+                }
+                let usage = Usage::read(modified);
+                file.set_modified(self.with(usage, Some(noted)).written())
+            });
             if let Err(cause) = written {
                 debug!(%sha256, %cause, "recency not written");
             }
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Sha256, SystemTime>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Sha256, Noted>> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -18,7 +18,13 @@ impl Disk {
         if cancelled.run_until_cancelled(self.count_all()).await.is_some() {
             let mut pause = tokio::time::interval(self.tending);
             pause.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            while cancelled.run_until_cancelled(pause.tick()).await.is_some() {
+            let mut due = async || {
+                tokio::select! {
+                    _ = pause.tick() => {}
+                    () = self.recency.due.notified() => {}
+                }
+            };
+            while cancelled.run_until_cancelled(due()).await.is_some() {
                 self.off_reactor(Self::settle).await;
             }
         }

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use sha2::Digest;
@@ -13,6 +14,7 @@ use tempfile::TempPath;
 use super::super::store::joined;
 use super::super::{KeepError, Key};
 use super::layout::shard_of;
+use super::usage::Usage;
 use super::{Disk, Reader};
 use crate::model::Sha256;
 
@@ -93,6 +95,8 @@ impl Writer {
     }
 
     fn persist(self, sha256: Sha256) -> Result<(), KeepError> {
+        // Its first use; it also marks the time as ours.
+        self.file.set_modified(Usage::new(SystemTime::now()).written())?;
         self.file.sync_all()?;
         let shard = shard_of(sha256);
         let folder = self.disk.layout.shard(shard);
@@ -102,7 +106,8 @@ impl Writer {
         }
         let target = self.disk.layout.entry(sha256);
         let counted = self.disk.room.hold(shard);
-        let replaced = fs::metadata(&target).map_or(0, |facts| facts.len());
+        let replaced = fs::symlink_metadata(&target).ok().filter(fs::Metadata::is_file);
+        let replaced = replaced.map_or(0, |facts| facts.len());
         self.path.persist(&target).map_err(|refused| refused.error)?;
         self.disk.room.subtract(*counted, replaced);
         self.disk.room.add(*counted, self.written);

@@ -8,13 +8,22 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use tracing::{debug, error};
 
-use crate::index::IndexError;
+use crate::http::files::X_CACHE;
+use crate::index::{IndexError, TombstoneKind};
 use crate::relay::{FetchError, RelayError};
 
 impl IntoResponse for RelayError {
     fn into_response(self) -> Response {
         match self {
             Self::Index(cause) => closed(cause),
+            Self::Gone(tombstone) => {
+                let status = match tombstone.kind {
+                    TombstoneKind::Removed | TombstoneKind::Quarantined => StatusCode::GONE,
+                    TombstoneKind::Absent => StatusCode::NOT_FOUND,
+                };
+                debug!(reason = tombstone.reason, "{status} for a file");
+                closed((status, [(X_CACHE, "tombstone")], text(&tombstone.reason)))
+            }
             // A file that upstream does not give is answered as a page that it does not give.
             Self::Fetch(FetchError::Upstream(cause)) => closed(IndexError::Upstream(cause)),
             Self::Fetch(

@@ -1,0 +1,118 @@
+//! How much an entry is used, in the one number that every file has: its modification time.
+//!
+//! Its milliseconds say when the entry was used last; the microseconds below them, how often: a weight to
+//! which each use adds one and which halves with the half-life. So recency and frequency survive a restart,
+//! cost one system call, need no memory and no database, and cannot disagree with the file they are about.
+//!
+//! Somebody who edits an entry leaves the clock's own nanoseconds, which are no multiple of a thousand but
+//! for one time in a thousand: such an entry is read again before it is believed. A file system of whole
+//! seconds loses the weight and this check, nothing else.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Steps of the weight's logarithm: 64 to a doubling, so that a thousand reach weights of 2^15.6.
+const STEPS: f64 = 64.0;
+/// The most steps that the microseconds below a millisecond hold.
+const MOST: f64 = 999.0;
+
+/// When and how much an entry was used.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Usage {
+    pub(super) last: SystemTime,
+    /// Uses, the older the less; at least 1.
+    pub(super) weight: f64,
+}
+
+impl Usage {
+    /// Of an entry that has just come.
+    pub(super) fn new(now: SystemTime) -> Self {
+        Self { last: now, weight: 1.0 }
+    }
+
+    /// Reads a modification time; one that is not ours says when, and counts as one use.
+    pub(super) fn read(modified: SystemTime) -> Self {
+        if !is_ours(modified) {
+            return Self::new(modified);
+        }
+        let steps = nanoseconds(modified) / 1_000 % 1_000;
+        Self { last: modified, weight: (f64::from(steps) / STEPS).exp2() }
+    }
+
+    /// The modification time that says this.
+    pub(super) fn written(self) -> SystemTime {
+        let since = self.last.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let steps = (self.weight.max(1.0).log2() * STEPS).round().min(MOST);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 999")]
+        let steps = steps as u32;
+        let nanoseconds = since.subsec_millis() * 1_000_000 + steps * 1_000;
+        UNIX_EPOCH + Duration::new(since.as_secs(), nanoseconds)
+    }
+
+    /// After further uses, the last of them at `last`.
+    pub(super) fn again(self, uses: u32, last: SystemTime, half_life: Duration) -> Self {
+        let halvings = seconds_between(self.last, last).max(0.0) / half_life.as_secs_f64();
+        Self { last: last.max(self.last), weight: self.weight * (-halvings).exp2() + f64::from(uses) }
+    }
+
+    /// What the entry is worth, in seconds: its last use, and one half-life for each doubling of its weight.
+    /// All weights fade alike, so the order of two entries changes only when one is used.
+    pub(super) fn worth(self, half_life: Duration) -> f64 {
+        seconds_between(UNIX_EPOCH, self.last) + half_life.as_secs_f64() * self.weight.log2()
+    }
+}
+
+/// Whether the time was written by [`Usage::written`].
+pub(super) fn is_ours(modified: SystemTime) -> bool {
+    nanoseconds(modified).is_multiple_of(1_000)
+}
+
+fn nanoseconds(time: SystemTime) -> u32 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos())
+}
+
+fn seconds_between(from: SystemTime, to: SystemTime) -> f64 {
+    match to.duration_since(from) {
+        Ok(after) => after.as_secs_f64(),
+        Err(before) => -before.duration().as_secs_f64(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_hours(24);
+
+    fn at(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(1_700_000_000 + seconds)
+    }
+
+    #[test]
+    fn a_time_keeps_last_use_to_the_millisecond_and_weight_to_a_hundredth() {
+        for weight in [1.0, 2.0, 3.7, 100.0, 40_000.0] {
+            let last = at(5) + Duration::from_nanos(123_456_789);
+            let read = Usage::read(Usage { last, weight }.written());
+            assert!((read.weight / weight - 1.0).abs() < 0.01, "{weight}: {read:?}");
+            assert!(read.last.duration_since(at(5)).unwrap().as_millis() == 123);
+        }
+        let foreign = at(5) + Duration::from_nanos(123_456_789);
+        assert!(!is_ours(foreign));
+        assert_eq!(Usage::read(foreign), Usage::new(foreign));
+    }
+
+    #[test]
+    fn a_use_adds_one_and_a_half_life_halves() {
+        let used = Usage::new(at(0)).again(3, at(0), DAY);
+        assert!((used.weight - 4.0).abs() < 1e-9);
+        let later = used.again(1, at(DAY.as_secs()), DAY);
+        assert!((later.weight - 3.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn four_uses_outlast_one_by_two_half_lives() {
+        let often = Usage::new(at(0)).again(3, at(0), DAY);
+        let worth = |day: u64| Usage::new(at(day * DAY.as_secs())).worth(DAY);
+        assert!(often.worth(DAY) > worth(1) && often.worth(DAY) < worth(3));
+        assert!((often.worth(DAY) - worth(2)).abs() < 1.0);
+    }
+}

@@ -1,0 +1,35 @@
+//! `cheesewire cache gc`.
+
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+
+use super::item::Items;
+use super::purge::{Manner, delete};
+use super::{CacheError, Place, say};
+
+/// Delete kept files that no kept page names and nobody uses.
+///
+/// Such files are what is left of pages that changed, went, or had to make room (journal.documents_bytes). They go by
+/// themselves when the cache is full; this is for before. Somebody else's files in the folder are told, and left.
+#[derive(Debug, Args)]
+pub(super) struct GcArgs {
+    #[command(flatten)]
+    place: Place,
+    /// Only those that nobody used for so long: a page may come back.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "1d")]
+    unused_for: Duration,
+    #[command(flatten)]
+    manner: Manner,
+}
+
+pub(super) async fn run(args: GcArgs) -> Result<(), CacheError> {
+    let (config, _) = args.place.config()?;
+    let mut items = Items::read(&config).await?;
+    let now = SystemTime::now();
+    items.items.retain(|item| item.name.is_none() && item.unused(now) >= args.unused_for);
+    for stranger in &items.strangers {
+        say::note(&format!("not ours, left alone: {}", stranger.display()))?;
+    }
+    delete(&config, &items.items, &args.manner).await
+}

@@ -1,0 +1,90 @@
+//! The kept files with the names that kept pages have for them.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use tokio::task::spawn_blocking;
+
+use super::CacheError;
+use super::say::note;
+use crate::blob::{Inventory, Kept};
+use crate::config::Config;
+use crate::journal::Beside;
+use crate::model::{ProjectName, Sha256};
+
+/// A kept file.
+#[derive(Debug, Clone)]
+pub(super) struct Item {
+    pub(super) kept: Kept,
+    /// What a kept page calls it; `None` if none names it.
+    pub(super) name: Option<Name>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Name {
+    pub(super) project: ProjectName,
+    pub(super) filename: String,
+    /// Below `/packages/`.
+    pub(super) path: String,
+}
+
+/// All there is.
+#[derive(Debug, Default)]
+pub(super) struct Items {
+    /// By project and file name; those without a name last.
+    pub(super) items: Vec<Item>,
+    /// What is no kept file, and not ours.
+    pub(super) strangers: Vec<PathBuf>,
+}
+
+impl Items {
+    /// Looks through the folder and the journal; without a journal no file has a name.
+    pub(super) async fn read(config: &Config) -> Result<Self, CacheError> {
+        let (folder, data) = (config.store.folder.clone(), config.data.clone());
+        let read = move || {
+            let mut found = Self::default();
+            for shelf in Inventory::of(&folder).shelves() {
+                let shelf = shelf?;
+                found.items.extend(shelf.kept.into_iter().map(|kept| Item { kept, name: None }));
+                found.strangers.extend(shelf.strangers);
+            }
+            match Beside::open(&data) {
+                Ok(Some(journal)) => found.name(&journal)?,
+                Ok(None) => note("there is no journal in the data folder: no file has a name")?,
+                // Looking needs no names; deleting by name then finds none.
+                Err(error) => note(&format!("the journal cannot be read, so no file has a name: {error}"))?,
+            }
+            Ok::<_, CacheError>(found)
+        };
+        spawn_blocking(read).await?
+    }
+
+    fn name(&mut self, journal: &Beside) -> Result<(), CacheError> {
+        let places = self.items.iter().enumerate().map(|(at, item)| (item.kept.sha256, at));
+        let places: HashMap<Sha256, usize> = places.collect();
+        journal.files(|file| {
+            let Some(&at) = file.sha256.as_ref().and_then(|sha256| places.get(sha256)) else { return };
+            let filename = file.path.filename().to_owned();
+            let name = Name { project: file.project, filename, path: file.path.as_str().to_owned() };
+            self.items[at].name.get_or_insert(name);
+        })?;
+        self.items.sort_by_cached_key(|item| {
+            let name = item.name.as_ref().map(|name| (name.project.clone(), name.filename.clone()));
+            (name.is_none(), name, item.kept.sha256)
+        });
+        Ok(())
+    }
+}
+
+impl Item {
+    /// How long nobody used it.
+    pub(super) fn unused(&self, now: SystemTime) -> Duration {
+        now.duration_since(self.kept.used).unwrap_or_default()
+    }
+}
+
+/// Their bytes.
+pub(super) fn bytes<'a>(items: impl IntoIterator<Item = &'a Item>) -> u64 {
+    items.into_iter().map(|item| item.kept.size).sum()
+}

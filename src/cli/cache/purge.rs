@@ -1,0 +1,74 @@
+//! `cheesewire cache purge`.
+
+use std::time::SystemTime;
+
+use clap::Args;
+use serde_json::json;
+
+use super::hands::Hands;
+use super::item::{Item, Items, bytes};
+use super::select::Selection;
+use super::{CacheError, Place, say};
+use crate::config::Config;
+use crate::journal::Doomed;
+
+/// Delete kept files by project, name, pattern or age.
+///
+/// They are fetched again when somebody asks for them. If a relay runs on the folder it takes them out of its memory
+/// too; this waits for that.
+#[derive(Debug, Args)]
+pub(super) struct PurgeArgs {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    selection: Selection,
+    /// Delete everything.
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    manner: Manner,
+}
+
+/// How deleting goes.
+#[derive(Debug, Args)]
+pub(super) struct Manner {
+    /// Only list what would be deleted.
+    #[arg(long)]
+    dry_run: bool,
+    /// Print a JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: PurgeArgs) -> Result<(), CacheError> {
+    let (config, _) = args.place.config()?;
+    if args.selection.is_all() && !args.all {
+        return Err(CacheError::Nothing);
+    }
+    let mut items = Items::read(&config).await?;
+    args.selection.narrow(&mut items, SystemTime::now());
+    delete(&config, &items.items, &args.manner).await
+}
+
+/// Deletes, or tells what would go.
+pub(super) async fn delete(config: &Config, items: &[Item], manner: &Manner) -> Result<(), CacheError> {
+    let total = bytes(items);
+    if !manner.dry_run && !items.is_empty() {
+        let doomed = items.iter().map(|item| Doomed { sha256: item.kept.sha256, repair: false });
+        Hands::on(config).await?.settle(doomed.collect()).await?;
+    }
+    if manner.json {
+        let files: Vec<_> = items.iter().map(say::object).collect();
+        let told = json!({ "deleted": !manner.dry_run, "files": files, "bytes": total });
+        say::print(&format!("{told:#}\n"))?;
+        return Ok(());
+    }
+    if manner.dry_run {
+        let now = SystemTime::now();
+        let lines: String = items.iter().map(|item| say::line(item, now)).collect();
+        say::print(&lines)?;
+    }
+    let did = if manner.dry_run { "would be deleted" } else { "deleted" };
+    say::print(&format!("{} files {did}, {}\n", items.len(), say::size(total)))?;
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! What the journal's removals do to pages and files (DESIGN.md, promise 10).
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::facade::Inner;
+use super::held::Held;
+use super::{Doomed, Index, IndexError, KnownFile, PrefetchQueue, Tombstone};
+use crate::journal::DocumentKey;
+use crate::model::{FilePath, ProjectName, Serial, Sha256};
+
+/// No serial that an event has.
+const BEFORE_ALL: i64 = -1;
+
+impl Index {
+    /// Why the file at a path is not to be had, if that is known. Asks no upstream, and of files that are asked for
+    /// often not even the journal until something is removed.
+    pub async fn tombstone(&self, path: &FilePath) -> Result<Option<Tombstone>, IndexError> {
+        // Read first: what is removed meanwhile is looked for again the next time.
+        let removals = *self.inner.removals.borrow();
+        if self.inner.untombed.get(path) == Some(removals) {
+            return Ok(None);
+        }
+        let found = self.inner.journal.tombstone(path).await?;
+        if found.is_none() {
+            self.inner.untombed.insert(path.clone(), removals);
+        }
+        Ok(found)
+    }
+
+    /// The same of a project's file, by its name alone.
+    pub async fn tombstone_named(
+        &self,
+        project: &ProjectName,
+        filename: &str,
+    ) -> Result<Option<Tombstone>, IndexError> {
+        Ok(self.inner.journal.tombstone_named(project, filename).await?)
+    }
+
+    /// Remembers that upstream lacks a file that its index names. On a full disk it is not remembered.
+    pub async fn note_absent(
+        &self,
+        path: &FilePath,
+        project: &ProjectName,
+        reason: String,
+        lifetime: Duration,
+    ) {
+        if let Err(error) = self.inner.journal.note_absent(path, project, reason, lifetime).await {
+            tracing::error!(%path, %error, "an absence cannot be remembered");
+        }
+    }
+
+    /// Digests whose kept bytes have to go, in their order, those after `after`.
+    pub async fn doomed(&self, after: Option<Sha256>, most: usize) -> Result<Vec<Doomed>, IndexError> {
+        Ok(self.inner.journal.doomed(after, most).await?)
+    }
+
+    /// Their bytes are gone.
+    pub async fn discarded(&self, gone: Vec<Sha256>) -> Result<(), IndexError> {
+        Ok(self.inner.journal.discarded(gone).await?)
+    }
+
+    /// Changes when something was removed.
+    pub fn watch_removals(&self) -> watch::Receiver<u64> {
+        self.inner.journal.watch_removals()
+    }
+
+    /// The queue of files that are to be fetched in advance.
+    pub fn prefetch_queue(&self) -> PrefetchQueue {
+        self.inner.journal.prefetch_queue()
+    }
+
+    /// Follows the journal's last serial.
+    pub fn watch_last_serial(&self) -> watch::Receiver<Option<Serial>> {
+        self.inner.journal.watch_last_serial()
+    }
+
+    /// A file with this digest that a kept document names.
+    pub async fn file_with(&self, sha256: Sha256) -> Result<Option<KnownFile>, IndexError> {
+        Ok(self.inner.journal.file_with(sha256).await?)
+    }
+}
+
+impl Inner {
+    /// The journal knows of a removal that what is held was made before.
+    pub(super) async fn removed_since<T>(
+        &self,
+        key: &DocumentKey,
+        held: &Held<T>,
+    ) -> Result<bool, IndexError> {
+        let serial = held.last_serial.map_or(BEFORE_ALL, |serial| serial.0);
+        Ok(self.journal.removed_after(key.project(), serial).await?)
+    }
+}

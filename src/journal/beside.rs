@@ -1,0 +1,75 @@
+//! A hand on a journal that a relay may have open: it reads, and adds to the queue of what has to go. The relay
+//! does the rest; nothing that it holds in memory becomes wrong by that.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::known_file::known;
+use super::{Doomed, Journal, JournalError, KnownFile, doomed, schema};
+use crate::model::Sha256;
+
+/// A journal, without its lock. Every call blocks.
+pub struct Beside {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl Beside {
+    /// Opens the journal in `folder` if there is one.
+    pub fn open(folder: &Path) -> Result<Option<Self>, JournalError> {
+        let path = Journal::database(folder);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let wrong = |error| JournalError::sqlite(&path, error);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&path, flags).map_err(wrong)?;
+        schema::tune(&connection).map_err(wrong)?;
+        schema::check(&connection, &path)?;
+        Ok(Some(Self { connection, path }))
+    }
+
+    /// Gives every file that kept documents name and that has a digest to `each`.
+    pub fn files(&self, mut each: impl FnMut(KnownFile)) -> Result<(), JournalError> {
+        let sql = "SELECT path, files.url, sha256, size, project FROM documents \
+                   JOIN files ON files.document = documents.id WHERE sha256 IS NOT NULL";
+        self.told(|connection| {
+            let mut statement = connection.prepare(sql)?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                if let Some(file) = known(row)? {
+                    each(file);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Adds to what has to go. Fails if a relay of an older make has never been followed by one of this.
+    pub fn doom(&mut self, list: &[Doomed]) -> Result<(), JournalError> {
+        let wrong = |error| JournalError::sqlite(&self.path, error);
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate);
+        let transaction = transaction.map_err(wrong)?;
+        for one in list {
+            doomed::insert(&transaction, one.sha256.0, one.repair).map_err(wrong)?;
+        }
+        transaction.commit().map_err(wrong)
+    }
+
+    /// How many of these still have to go.
+    pub fn left(&self, list: &[Sha256]) -> Result<usize, JournalError> {
+        self.told(|connection| {
+            let mut there = connection.prepare_cached("SELECT 1 FROM doomed WHERE sha256 = ?1")?;
+            let mut left = 0;
+            for sha256 in list {
+                left += usize::from(there.exists([sha256.0])?);
+            }
+            Ok(left)
+        })
+    }
+
+    fn told<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, JournalError> {
+        work(&self.connection).map_err(|error| JournalError::sqlite(&self.path, error))
+    }
+}

@@ -1,0 +1,252 @@
+//! Files that are not to be had any more, and why: remembered absences (DESIGN.md, promise 10).
+//!
+//! Tombstones come in the transaction of the events that make them, so whoever knows the event finds the
+//! tombstone, also after a crash. They are made for the files that kept documents name: no other file can be
+//! asked for.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::{Journal, JournalError, doomed};
+use crate::model::{Action, Event, FilePath, ProjectName, same_version, version_of};
+
+/// Why a file is not to be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tombstone {
+    /// Which reason.
+    pub kind: TombstoneKind,
+    /// The reason in words.
+    pub reason: String,
+}
+
+/// The kinds of reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TombstoneKind {
+    /// The journal says that the file, its release or its project was removed. For good, or until a file of that
+    /// name is added again.
+    Removed,
+    /// The journal says that its release or project is quarantined. Until that is cleared.
+    Quarantined,
+    /// Upstream's index names it, but upstream answered 404 or 410 to it. For a while.
+    Absent,
+}
+
+impl TombstoneKind {
+    fn column(self) -> i64 {
+        match self {
+            Self::Removed => 0,
+            Self::Quarantined => 1,
+            Self::Absent => 2,
+        }
+    }
+}
+
+impl Journal {
+    /// The tombstone of a path, if it has one that still holds.
+    pub async fn tombstone(&self, path: &FilePath) -> Result<Option<Tombstone>, JournalError> {
+        let path = path.clone();
+        self.read(move |connection| {
+            let sql = "SELECT kind, reason FROM tombstones WHERE path = ?1 \
+                       AND (until IS NULL OR until > unixepoch())";
+            connection.prepare_cached(sql)?.query_row([path.as_str()], read).optional()
+        })
+        .await
+    }
+
+    /// The same of a project's file, by its name alone.
+    pub async fn tombstone_named(
+        &self,
+        project: &ProjectName,
+        filename: &str,
+    ) -> Result<Option<Tombstone>, JournalError> {
+        let (project, filename) = (project.clone(), filename.to_owned());
+        self.read(move |connection| {
+            let sql = "SELECT kind, reason FROM tombstones WHERE project = ?1 AND filename = ?2 \
+                       AND (until IS NULL OR until > unixepoch()) ORDER BY id DESC LIMIT 1";
+            connection.prepare_cached(sql)?.query_row(params![project.as_str(), filename], read).optional()
+        })
+        .await
+    }
+
+    /// Remembers that upstream lacks a file that its index names.
+    pub async fn note_absent(
+        &self,
+        path: &FilePath,
+        project: &ProjectName,
+        reason: String,
+        lifetime: Duration,
+    ) -> Result<(), JournalError> {
+        let (path, project) = (path.clone(), project.clone());
+        let seconds = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX);
+        let most = self.settings().tombstones;
+        let changed = self.removals();
+        self.write_then(
+            move |connection| {
+                let sql = "INSERT INTO tombstones (path, project, filename, kind, reason, until) \
+                           VALUES (?1, ?2, ?3, 2, ?4, unixepoch() + ?5) \
+                           ON CONFLICT (path) DO UPDATE SET reason = excluded.reason, until = excluded.until \
+                           WHERE kind = 2";
+                let row = params![path.as_str(), project.as_str(), path.filename(), reason, seconds];
+                connection.prepare_cached(sql)?.execute(row)?;
+                bound(connection, most)
+            },
+            move |()| changed.send_modify(|version| *version += 1),
+        )
+        .await
+    }
+
+    /// Whether the journal knows that files of the project went after `serial`, so that a page as old as that
+    /// must not go out.
+    pub async fn removed_after(&self, project: &ProjectName, serial: i64) -> Result<bool, JournalError> {
+        let project = project.clone();
+        self.read(move |connection| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM tombstones WHERE project = ?1 AND serial > ?2)";
+            connection.prepare_cached(sql)?.query_row(params![project.as_str(), serial], |row| row.get(0))
+        })
+        .await
+    }
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Tombstone> {
+    let kind = match row.get::<_, i64>(0)? {
+        1 => TombstoneKind::Quarantined,
+        2 => TombstoneKind::Absent,
+        _ => TombstoneKind::Removed,
+    };
+    Ok(Tombstone { kind, reason: row.get(1)? })
+}
+
+/// A file that a kept document of the project names.
+struct Named {
+    path: String,
+    filename: String,
+    sha256: Option<[u8; 32]>,
+}
+
+impl Named {
+    /// Its name, or that of the file whose metadata it is.
+    fn distribution(&self) -> &str {
+        self.filename.strip_suffix(".metadata").unwrap_or(&self.filename)
+    }
+}
+
+/// Makes and clears the tombstones that an event asks for; tells whether anything changed. Events come in the
+/// order of their serials.
+pub(super) fn carry(connection: &Connection, event: &Event) -> rusqlite::Result<bool> {
+    let Ok(project) = ProjectName::parse(&event.name) else { return Ok(false) };
+    let version = event.version.as_deref();
+    match Action::parse(&event.action, version.is_some()) {
+        Action::RemoveFile { filename } => {
+            let files = files_of(connection, &project)?;
+            let its = files.into_iter().filter(|file| file.distribution() == filename).collect();
+            bury(connection, &project, event, TombstoneKind::Removed, its)
+        }
+        Action::RemoveRelease => {
+            let its = files_of_release(connection, &project, version)?;
+            bury(connection, &project, event, TombstoneKind::Removed, its)
+        }
+        Action::RemoveProject => {
+            let its = files_of(connection, &project)?;
+            bury(connection, &project, event, TombstoneKind::Removed, its)
+        }
+        Action::ProjectQuarantined => {
+            let its = files_of(connection, &project)?;
+            bury(connection, &project, event, TombstoneKind::Quarantined, its)
+        }
+        Action::ReleaseQuarantined => {
+            let its = files_of_release(connection, &project, version)?;
+            bury(connection, &project, event, TombstoneKind::Quarantined, its)
+        }
+        Action::ProjectQuarantineCleared => {
+            let sql = "DELETE FROM tombstones WHERE project = ?1 AND kind = 1";
+            Ok(connection.prepare_cached(sql)?.execute([project.as_str()])? > 0)
+        }
+        Action::ReleaseQuarantineCleared => {
+            let sql = "DELETE FROM tombstones WHERE project = ?1 AND kind = 1 AND version IS ?2";
+            Ok(connection.prepare_cached(sql)?.execute(params![project.as_str(), version])? > 0)
+        }
+        Action::AddFile { filename, .. } => {
+            let sql = "DELETE FROM tombstones WHERE project = ?1 AND filename IN (?2, ?2 || '.metadata') AND kind <> 1";
+            Ok(connection.prepare_cached(sql)?.execute(params![project.as_str(), filename])? > 0)
+        }
+        Action::Create
+        | Action::NewRelease
+        | Action::YankRelease
+        | Action::UnyankRelease
+        | Action::Other(_) => Ok(false),
+    }
+}
+
+fn files_of(connection: &Connection, project: &ProjectName) -> rusqlite::Result<Vec<Named>> {
+    let sql = "SELECT path, filename, sha256 FROM documents JOIN files ON files.document = documents.id \
+               WHERE project = ?1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let named = |row: &Row<'_>| Ok(Named { path: row.get(0)?, filename: row.get(1)?, sha256: row.get(2)? });
+    statement.query_map([project.as_str()], named)?.collect()
+}
+
+/// The files whose names tell that release. A name that does not is left to the project's next page.
+fn files_of_release(
+    connection: &Connection,
+    project: &ProjectName,
+    version: Option<&str>,
+) -> rusqlite::Result<Vec<Named>> {
+    let Some(version) = version else { return Ok(Vec::new()) };
+    let mut files = files_of(connection, project)?;
+    // All versions there are: `x-1.0.1` begins with 1.0 too.
+    let spelled = |file: &Named| version_of(file.distribution(), project, &[]);
+    let mut versions: Vec<String> = files.iter().filter_map(spelled).collect();
+    versions.push(version.to_owned());
+    files.retain(|file| {
+        let found = version_of(file.distribution(), project, &versions);
+        found.is_some_and(|found| same_version(&found, version))
+    });
+    Ok(files)
+}
+
+fn bury(
+    connection: &Connection,
+    project: &ProjectName,
+    event: &Event,
+    kind: TombstoneKind,
+    files: Vec<Named>,
+) -> rusqlite::Result<bool> {
+    // What is removed stays so, whatever is quarantined later.
+    let sql = "INSERT INTO tombstones (path, project, filename, version, kind, reason, serial) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (path) DO UPDATE SET version = excluded.version, \
+               kind = excluded.kind, reason = excluded.reason, serial = excluded.serial, until = NULL \
+               WHERE kind <> 0 OR excluded.kind = 0";
+    let mut insert = connection.prepare_cached(sql)?;
+    let about = event.version.as_deref().map_or_else(String::new, |version| format!(" {version}"));
+    let reason = format!("{}{about}: {} (serial {})", event.name, event.action, event.serial);
+    let any = !files.is_empty();
+    for file in files {
+        let (name, version, serial) = (project.as_str(), event.version.as_deref(), event.serial.0);
+        insert.execute(params![file.path, name, file.filename, version, kind.column(), reason, serial])?;
+        if let Some(sha256) = file.sha256 {
+            doomed::insert(connection, sha256, false)?;
+        }
+    }
+    Ok(any)
+}
+
+/// Lets the oldest tombstones go beyond the bound: their files are named by no page either.
+pub(super) fn bound(connection: &Connection, most: u64) -> rusqlite::Result<()> {
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let sql = "DELETE FROM tombstones WHERE id <= (SELECT max(id) FROM tombstones) - ?1";
+    connection.prepare_cached(sql)?.execute([most])?;
+    Ok(())
+}
+
+/// A page as new as `serial` names these files: what an older event removed is there again.
+pub(super) fn clear_named(
+    connection: &Connection,
+    document: i64,
+    project: &str,
+    serial: Option<i64>,
+) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM tombstones WHERE project = ?1 AND kind = 0 AND serial < ?2 \
+               AND path IN (SELECT path FROM files WHERE document = ?3)";
+    connection.prepare_cached(sql)?.execute(params![project, serial, document]).map(|_| ())
+}

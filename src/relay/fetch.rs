@@ -1,0 +1,50 @@
+//! A file fetched for nobody: to be kept.
+
+use futures_util::StreamExt as _;
+
+use super::target::Target;
+use super::{Answer, Relay, RelayError, Source, Want};
+use crate::blob::Key;
+use crate::index::KnownFile;
+
+/// How a file that was to be kept was come by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fetched {
+    /// Where its bytes came from; [`Source::Hit`] if it was there.
+    pub source: Source,
+    /// Bytes that came.
+    pub bytes: u64,
+}
+
+impl Relay {
+    /// It is here; that this was asked is no use of it.
+    pub(super) async fn is_kept(&self, file: &KnownFile) -> bool {
+        let key = file.sha256.map(|sha256| Key { sha256, size: file.size });
+        match key {
+            Some(key) => self.delivery.store.has(&key).await,
+            None => false,
+        }
+    }
+
+    /// Brings a file here, as a client's request would, and reads it to its end. A file that cannot be kept is
+    /// passed through to here, for nothing.
+    pub async fn fetch(&self, file: KnownFile) -> Result<Fetched, RelayError> {
+        let target = Target::new(file.path.clone(), &file.url, file.sha256, file.size)?;
+        let served = self.delivery.serve(target, &Want::default()).await;
+        let served = self.remember(served, &file).await?;
+        let source = served.source;
+        let mut bytes = 0;
+        if let (Answer::Whole(content) | Answer::Part(_, content), false) =
+            (served.answer, source == Source::Hit)
+        {
+            let mut stream = content.into_stream();
+            while let Some(piece) = stream.next().await {
+                bytes += piece?.len() as u64;
+            }
+        }
+        if let Some(sha256) = file.sha256 {
+            self.delivery.landed(sha256).await;
+        }
+        Ok(Fetched { source, bytes })
+    }
+}

@@ -1,0 +1,159 @@
+//! What the journal remembers of files that went.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use cheesewire::journal::{
+    Beside, DocumentKey, Doomed, Journal, JournalSettings, KeptDocument, KnownFile, TombstoneKind,
+};
+use cheesewire::model::{Event, FilePath, ProjectName, Serial, Sha256};
+
+fn name() -> ProjectName {
+    ProjectName::parse("a").unwrap()
+}
+
+fn path(filename: &str) -> FilePath {
+    FilePath::parse(&format!("x/{filename}")).unwrap()
+}
+
+fn file(filename: &str, digest: u8) -> KnownFile {
+    KnownFile {
+        path: path(filename),
+        url: format!("https://files.test/packages/x/{filename}"),
+        sha256: Some(Sha256([digest; 32])),
+        size: None,
+        project: name(),
+    }
+}
+
+/// A page as new as the serial, which names the files.
+async fn keep(journal: &Journal, serial: i64, files: Vec<KnownFile>) {
+    let document = KeptDocument {
+        body: Bytes::from_static(b"{}"),
+        content_type: "application/vnd.pypi.simple.v1+json".to_owned(),
+        etag: None,
+        last_serial: Some(Serial(serial)),
+        url: "https://index.test/simple/a/".to_owned(),
+        checked: 1,
+    };
+    journal.keep_document(&DocumentKey::Page(name()), &document, files).await.unwrap();
+}
+
+async fn journal(folder: &tempfile::TempDir, settings: JournalSettings) -> Journal {
+    let journal = Journal::open(folder.path(), settings).await.unwrap();
+    journal.seed(vec![("a".to_owned(), Some(Serial(10)))], Serial(10)).await.unwrap();
+    journal
+}
+
+async fn happens(journal: &Journal, serial: i64, version: Option<&str>, action: &str) {
+    let event = Event {
+        serial: Serial(serial),
+        name: "A".to_owned(),
+        version: version.map(str::to_owned),
+        time: 1,
+        action: action.to_owned(),
+    };
+    journal.append(vec![event], Serial(serial - 1), Serial(serial)).await.unwrap();
+}
+
+async fn kind(journal: &Journal, filename: &str) -> Option<TombstoneKind> {
+    journal.tombstone(&path(filename)).await.unwrap().map(|stone| stone.kind)
+}
+
+async fn doomed(journal: &Journal) -> Vec<u8> {
+    journal.doomed(None, 100).await.unwrap().iter().map(|doomed| doomed.sha256.0[0]).collect()
+}
+
+#[tokio::test]
+async fn a_removed_release_takes_its_own_files_only_and_their_metadata() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = journal(&folder, JournalSettings::default()).await;
+    let all = ["a-1.0.tar.gz", "a-1.0-py3-none-any.whl", "a-1.0-py3-none-any.whl.metadata", "a-1.0.1.tar.gz"];
+    let files = all.iter().zip(1..).map(|(filename, digest)| file(filename, digest));
+    keep(&journal, 10, files.collect()).await;
+    happens(&journal, 11, Some("1.0"), "remove release").await;
+    for filename in &all[..3] {
+        assert_eq!(kind(&journal, filename).await, Some(TombstoneKind::Removed), "{filename}");
+    }
+    assert_eq!(kind(&journal, all[3]).await, None);
+    assert_eq!(doomed(&journal).await, [1, 2, 3]);
+    assert!(journal.removed_after(&name(), 10).await.unwrap());
+    assert!(!journal.removed_after(&name(), 11).await.unwrap());
+    let stone = journal.tombstone_named(&name(), all[0]).await.unwrap().unwrap();
+    assert_eq!(stone.reason, "A 1.0: remove release (serial 11)");
+}
+
+#[tokio::test]
+async fn a_cleared_quarantine_brings_back_what_was_not_removed_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = journal(&folder, JournalSettings::default()).await;
+    keep(&journal, 10, vec![file("a-1.zip", 1), file("a-2.zip", 2)]).await;
+    happens(&journal, 11, Some("1"), "remove file a-1.zip").await;
+    happens(&journal, 12, None, "project quarantined").await;
+    assert_eq!(kind(&journal, "a-1.zip").await, Some(TombstoneKind::Removed));
+    assert_eq!(kind(&journal, "a-2.zip").await, Some(TombstoneKind::Quarantined));
+    happens(&journal, 13, None, "project quarantine cleared").await;
+    assert_eq!(kind(&journal, "a-1.zip").await, Some(TombstoneKind::Removed));
+    assert_eq!(kind(&journal, "a-2.zip").await, None);
+    happens(&journal, 14, Some("1"), "add source file a-1.zip").await;
+    assert_eq!(kind(&journal, "a-1.zip").await, None);
+}
+
+#[tokio::test]
+async fn history_that_comes_late_buries_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = journal(&folder, JournalSettings::default()).await;
+    keep(&journal, 10, vec![file("a-1.zip", 1)]).await;
+    happens(&journal, 5, Some("1"), "remove file a-1.zip").await;
+    assert_eq!(kind(&journal, "a-1.zip").await, None);
+}
+
+#[tokio::test]
+async fn a_digest_that_changes_and_a_file_that_leaves_its_page_doom_the_kept_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = journal(&folder, JournalSettings::default()).await;
+    keep(&journal, 10, vec![file("a-1.zip", 1), file("a-2.zip", 2), file("a-3.zip", 3)]).await;
+    keep(&journal, 11, vec![file("a-1.zip", 9), file("a-2.zip", 2)]).await;
+    assert_eq!(doomed(&journal).await, [1, 3]);
+    journal.discarded(vec![Sha256([1; 32]), Sha256([3; 32])]).await.unwrap();
+    keep(&journal, 12, vec![file("a-1.zip", 9), file("a-2.zip", 2)]).await;
+    assert!(doomed(&journal).await.is_empty());
+}
+
+#[tokio::test]
+async fn tombstones_are_bounded_and_absences_expire() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = journal(&folder, JournalSettings { tombstones: 3, ..JournalSettings::default() }).await;
+    let absent = async |filename: &str, seconds| {
+        let lifetime = Duration::from_secs(seconds);
+        journal
+            .note_absent(&path(filename), &name(), "upstream answered 404".to_owned(), lifetime)
+            .await
+            .unwrap();
+    };
+    for n in 0..5 {
+        absent(&format!("a-{n}.zip"), 100).await;
+    }
+    assert_eq!(kind(&journal, "a-1.zip").await, None);
+    assert_eq!(kind(&journal, "a-2.zip").await, Some(TombstoneKind::Absent));
+    absent("a-4.zip", 0).await;
+    assert_eq!(kind(&journal, "a-4.zip").await, None, "it has expired");
+}
+
+#[tokio::test]
+async fn another_process_may_add_to_what_has_to_go() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(Beside::open(folder.path()).unwrap().is_none());
+    let journal = journal(&folder, JournalSettings::default()).await;
+    keep(&journal, 10, vec![file("a-1.zip", 1)]).await;
+    let mut beside = Beside::open(folder.path()).unwrap().unwrap();
+    let mut named = Vec::new();
+    beside.files(|file| named.push(file)).unwrap();
+    assert_eq!(named, [file("a-1.zip", 1)]);
+    beside.doom(&[Doomed { sha256: Sha256([1; 32]), repair: true }]).unwrap();
+    let queue = journal.doomed(None, 10).await.unwrap();
+    assert_eq!(queue, [Doomed { sha256: Sha256([1; 32]), repair: true }]);
+    assert_eq!(beside.left(&[Sha256([1; 32]), Sha256([2; 32])]).unwrap(), 1);
+    journal.discarded(vec![Sha256([1; 32])]).await.unwrap();
+    assert_eq!(beside.left(&[Sha256([1; 32])]).unwrap(), 0);
+}

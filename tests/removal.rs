@@ -1,0 +1,246 @@
+//! Promise 10: what the journal removes is gone at once, from pages, from memory and from the disk.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cheesewire::model::Serial;
+use cheesewire::sandbox::{Change, Effect, Fault, Publication, Route, Sandbox};
+use cheesewire::xmlrpc::Value;
+
+use crate::support::{Answer, Relay, call, get, sandbox};
+
+/// Polls often, so that a test's wait for one is short.
+const POLLS: &str = "follow.interval=20ms";
+
+/// A file of the sandbox: its path, its bytes, where the relay keeps them.
+struct Upload {
+    name: String,
+    version: String,
+    filename: String,
+    path: String,
+    bytes: Vec<u8>,
+    sha256: String,
+}
+
+fn uploads(sandbox: &Sandbox, name: &str) -> Vec<Upload> {
+    let project = sandbox.project(name).unwrap();
+    let upload = |(release, upload): (&cheesewire::sandbox::Release, &cheesewire::sandbox::Upload)| Upload {
+        name: name.to_owned(),
+        version: release.version.clone(),
+        filename: upload.file.filename.clone(),
+        path: format!("packages/{}", upload.file.path),
+        bytes: upload.file.content.to_vec(),
+        sha256: upload.file.digests.sha256.to_string(),
+    };
+    project.files().map(upload).collect()
+}
+
+impl Upload {
+    async fn get(&self, relay: &Relay) -> Answer {
+        get(&format!("{}{}", relay.url, self.path)).await
+    }
+
+    async fn is_served(&self, relay: &Relay) {
+        let answer = self.get(relay).await;
+        assert_eq!((answer.status, answer.bytes()), (200, &self.bytes[..]), "{}", self.path);
+    }
+
+    async fn is_gone(&self, relay: &Relay, reason: &str) {
+        let answer = self.get(relay).await;
+        assert_eq!((answer.status, answer.header("x-cache")), (410, "tombstone"), "{}", answer.text());
+        assert!(answer.text().contains(reason), "{}", answer.text());
+        assert_eq!(answer.header("connection"), "close");
+    }
+
+    fn kept(&self, folder: &Path) -> PathBuf {
+        folder.join("files/sha256").join(&self.sha256[..2]).join(&self.sha256)
+    }
+
+    /// The sweep comes right behind the poll.
+    async fn is_off_the_disk(&self, folder: &Path) {
+        let path = self.kept(folder);
+        soon("the kept bytes stay", || async { !path.exists() }).await;
+    }
+}
+
+async fn soon<F: Future<Output = bool>>(what: &str, is_so: impl Fn() -> F) {
+    let wait = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("{what}"));
+}
+
+/// The relay has polled so far.
+async fn polled(relay: &Relay, serial: Serial) {
+    soon("no poll brings the event", || async {
+        call(&relay.url, "changelog_last_serial", &[]).await == Ok(Value::Int(serial.0))
+    })
+    .await;
+}
+
+/// Pages first: without them no file is known.
+async fn read_page(relay: &Relay, name: &str) {
+    assert_eq!(get(&format!("{}simple/{name}/", relay.url)).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_removed_file_release_or_quarantined_project_is_gone_within_one_poll_and_after_a_restart() {
+    let sandbox = sandbox().await;
+    let relay = Relay::start(&sandbox.url(), &[POLLS]).await;
+    let (tags, sdists, top) =
+        (uploads(&sandbox, "many-tags"), uploads(&sandbox, "sdist-only"), uploads(&sandbox, "wire-top"));
+    for name in ["many-tags", "sdist-only", "wire-top"] {
+        read_page(&relay, name).await;
+    }
+    for upload in tags.iter().chain(&sdists).chain(&top) {
+        upload.is_served(&relay).await;
+    }
+    soon("not all is kept", || async { sdists.iter().all(|upload| upload.kept(relay.folder()).exists()) })
+        .await;
+    let (file, filename) = (&tags[0], tags[0].filename.clone());
+    let (old, new): (Vec<_>, Vec<_>) = sdists.iter().partition(|upload| upload.version == "1.0");
+    assert!(!old.is_empty() && !new.is_empty());
+
+    sandbox
+        .change(Change::RemoveFile { name: "many-tags".into(), filename: filename.clone() })
+        .await
+        .unwrap();
+    sandbox.change(Change::RemoveRelease { name: "sdist-only".into(), version: "1.0".into() }).await.unwrap();
+    let quarantine = Change::Quarantine { name: "wire-top".into(), version: None, cleared: false };
+    let last = sandbox.change(quarantine).await.unwrap();
+    polled(&relay, last).await;
+    sandbox.forget_requests();
+    file.is_gone(&relay, &format!("many-tags 1.0: remove file {filename}")).await;
+    for upload in &old {
+        upload.is_gone(&relay, "sdist-only 1.0: remove release").await;
+    }
+    for upload in &top {
+        upload.is_gone(&relay, "wire-top: project quarantined").await;
+    }
+    for route in [Route::File, Route::Page, Route::Json] {
+        assert_eq!(sandbox.requests().route(route), 0, "upstream was asked");
+    }
+    // What was not removed is still there.
+    for upload in tags[1..].iter().chain(new) {
+        upload.is_served(&relay).await;
+    }
+    for upload in [file].into_iter().chain(old.iter().copied()).chain(&top) {
+        upload.is_off_the_disk(relay.folder()).await;
+    }
+    for (name, absent) in [("many-tags", &file.filename), ("wire-top", &top[0].filename)] {
+        let page = get(&format!("{}simple/{name}/", relay.url)).await;
+        assert!(page.status == 200 && !page.text().contains(absent), "{}", page.text());
+    }
+
+    let folder = relay.stop().await;
+    sandbox.pause().await.unwrap();
+    let relay = Relay::start_in(folder, &sandbox.url(), &[POLLS]).await;
+    file.is_gone(&relay, "remove file").await;
+    top[0].is_gone(&relay, "quarantined").await;
+}
+
+#[tokio::test]
+async fn a_cleared_quarantine_or_a_new_upload_brings_files_back() {
+    let sandbox = sandbox().await;
+    let relay = Relay::start(&sandbox.url(), &[POLLS]).await;
+    let top = uploads(&sandbox, "wire-top");
+    let (wheel, sdist) = (&top[0], &top[1]);
+    read_page(&relay, "wire-top").await;
+    wheel.is_served(&relay).await;
+    let quarantine = |cleared| Change::Quarantine {
+        name: "wire-top".into(),
+        version: Some(wheel.version.clone()),
+        cleared,
+    };
+    polled(&relay, sandbox.change(quarantine(false)).await.unwrap()).await;
+    wheel.is_gone(&relay, "release quarantined").await;
+    polled(&relay, sandbox.change(quarantine(true)).await.unwrap()).await;
+    wheel.is_served(&relay).await;
+
+    let removal = Change::RemoveFile { name: sdist.name.clone(), filename: sdist.filename.clone() };
+    polled(&relay, sandbox.change(removal).await.unwrap()).await;
+    sdist.is_gone(&relay, "remove file").await;
+    let form = if sdist.filename.ends_with(".whl") { "py3-none-any" } else { "sdist" };
+    let again = Publication {
+        files: vec![form.to_owned()],
+        ..Publication::new(sdist.name.clone(), sdist.version.clone())
+    };
+    polled(&relay, sandbox.publish(again).await.unwrap()).await;
+    let project = sandbox.project("wire-top").unwrap();
+    let (_, upload) = project.files().find(|(_, upload)| upload.file.filename == sdist.filename).unwrap();
+    let answer = get(&format!("{}packages/{}", relay.url, upload.file.path)).await;
+    assert_eq!((answer.status, answer.bytes()), (200, &upload.file.content.to_vec()[..]));
+}
+
+#[tokio::test]
+async fn a_page_from_before_a_removal_never_goes_out_even_if_upstream_fails_or_is_behind() {
+    for effect in [Effect::Status { code: 503 }, Effect::Stale { behind: 2 }] {
+        let sandbox = sandbox().await;
+        let relay = Relay::start(&sandbox.url(), &[POLLS, "upstream.retries=0"]).await;
+        let top = uploads(&sandbox, "wire-top");
+        let pages = [format!("{}simple/wire-top/", relay.url), format!("{}pypi/wire-top/json", relay.url)];
+        for page in &pages {
+            assert_eq!(get(page).await.status, 200);
+        }
+        for route in [Route::Page, Route::Json] {
+            sandbox.faults().add(Fault::on(route, effect.clone()).path("wire-top")).unwrap();
+        }
+        let filename = top[0].filename.clone();
+        let removal = Change::RemoveFile { name: "wire-top".into(), filename: filename.clone() };
+        polled(&relay, sandbox.change(removal).await.unwrap()).await;
+        for page in &pages {
+            let answer = get(page).await;
+            assert!(!answer.text().contains(&filename), "{effect:?}: {}", answer.text());
+            assert_eq!((answer.status, answer.header("retry-after").is_empty()), (503, false), "{effect:?}");
+        }
+        top[0].is_gone(&relay, "remove file").await;
+        sandbox.faults().clear();
+        soon("the page does not come back", || async { get(&pages[0]).await.status == 200 }).await;
+    }
+}
+
+#[tokio::test]
+async fn what_upstream_lacks_is_remembered_for_a_while() {
+    let sandbox = sandbox().await;
+    let relay = Relay::start(&sandbox.url(), &["relay.absent_max_age=2s"]).await;
+    let top = uploads(&sandbox, "wire-top");
+    read_page(&relay, "wire-top").await;
+    for (upload, code) in [(&top[0], 404), (&top[1], 410)] {
+        let fault = Fault::on(Route::File, Effect::Status { code }).path(upload.filename.clone());
+        sandbox.faults().add(fault.times(1)).unwrap();
+        assert_eq!(upload.get(&relay).await.status, 404);
+        let again = upload.get(&relay).await;
+        assert_eq!((again.status, again.header("x-cache")), (404, "tombstone"), "{}", again.text());
+        assert!(again.text().contains(&format!("upstream answered {code}")), "{}", again.text());
+        assert_eq!(sandbox.requests().path(&format!("/{}", upload.path)), 1, "upstream was asked again");
+    }
+    soon("a 404 is remembered for ever", || async { top[0].get(&relay).await.status == 200 }).await;
+    assert_eq!(top[1].get(&relay).await.status, 404, "a 410 is for good");
+}
+
+#[tokio::test]
+async fn a_file_that_is_removed_while_it_arrives_is_not_kept() {
+    let sandbox = sandbox().await;
+    let relay = Relay::start(&sandbox.url(), &[POLLS]).await;
+    let top = uploads(&sandbox, "wire-top");
+    read_page(&relay, "wire-top").await;
+    let drip = Effect::Drip { bytes: top[0].bytes.len().div_ceil(20), every_millis: 50 };
+    sandbox.faults().add(Fault::on(Route::File, drip)).unwrap();
+    let url = format!("{}{}", relay.url, top[0].path);
+    let client = tokio::spawn(async move { get(&url).await });
+    soon("no fetch starts", || async { sandbox.requests().route(Route::File) > 0 }).await;
+    let removal = Change::RemoveFile { name: "wire-top".into(), filename: top[0].filename.clone() };
+    polled(&relay, sandbox.change(removal).await.unwrap()).await;
+    top[0].is_gone(&relay, "remove file").await;
+    // Who had begun gets it whole.
+    assert_eq!(client.await.unwrap().bytes(), &top[0].bytes[..]);
+    soon("the queue stays", || async {
+        let journal = rusqlite::Connection::open(relay.folder().join("journal.sqlite3")).unwrap();
+        let left = journal.query_row("SELECT count(*) FROM doomed", [], |row| row.get::<_, i64>(0));
+        left.unwrap() == 0
+    })
+    .await;
+    assert!(!top[0].kept(relay.folder()).exists());
+}
