@@ -221,8 +221,8 @@ async fn on_a_disk_filled_to_the_brim_every_client_gets_right_bytes_and_keeping_
     let whole = clients.await.unwrap();
     fill.join().unwrap();
     // Full for good: what is not kept passes through.
-    let full = std::fs::File::create(cache.join("filler")).unwrap();
-    let mut out = &full;
+    let brim = std::fs::File::create(cache.join("filler")).unwrap();
+    let mut out = &brim;
     while std::io::Write::write_all(&mut out, &[7; 4096]).is_ok() {}
     for file in &files {
         let answer = get(&format!("{}{}", relay.url, file.path)).await;
@@ -235,7 +235,7 @@ async fn on_a_disk_filled_to_the_brim_every_client_gets_right_bytes_and_keeping_
     println!("{whole} right answers; {unkept}; {entries} entries kept at the end");
     // Space is back: keeping resumes.
     std::fs::remove_file(cache.join("filler")).unwrap();
-    drop(full);
+    drop(brim);
     files.retain(|file| file.size < 100 << 10);
     for file in &files {
         get(&format!("{}{}", relay.url, file.path)).await;

@@ -1,21 +1,21 @@
 //! Every setting: its key, its place, its meaning. The defaults stand beside the parts they belong to.
 
+mod http;
 mod prefetch;
+mod rpc;
 
 use std::path::{Path, PathBuf};
 
 use url::Url;
 
 use super::reader::Reader;
-use super::setting::{Count, Filter, Setting};
+use super::setting::{Filter, Setting};
 use super::{Config, ConfigError, LogSettings, pip};
 use crate::blob::StoreSettings;
 use crate::follow::FollowSettings;
-use crate::http::{ClientLimits, HttpSettings};
-use crate::index::{IndexSettings, LearnSettings};
+use crate::index::IndexSettings;
 use crate::journal::JournalSettings;
 use crate::relay::RelaySettings;
-use crate::rpc::{FeedSettings, RpcSettings, SearchSettings};
 use crate::upstream::UpstreamSettings;
 
 /// What stands in place of an upstream that was not given, until that is complained about.
@@ -48,9 +48,9 @@ pub(super) fn read(reader: &mut Reader) -> Result<(Config, bool), ConfigError> {
     let (upstream, given) = upstream(reader)?;
     let mut data = PathBuf::from("cheesewire-data");
     reader.set("data.folder", &mut data, "The folder for journal and cache; made if missing.");
-    let (http, mut rpc, feed) = (http(reader), rpc(reader), feed(reader));
+    let (http, mut rpc, feed) = (http::http(reader), rpc::rpc(reader), rpc::feed(reader));
     let (journal, follow, mut index) = (journal(reader), follow(reader), index(reader));
-    search(reader, &mut rpc.search, &mut index.learn);
+    rpc::search(reader, &mut rpc.search, &mut index.learn);
     let (store, relay, prefetch) = (store(reader, &data), relay(reader), prefetch::read(reader));
     let log = log(reader);
     Ok((
@@ -121,183 +121,6 @@ fn upstream(reader: &mut Reader) -> Result<(UpstreamSettings, bool), ConfigError
         "How often a GET that failed on the way or with a 5xx is asked again.",
     );
     Ok((upstream, given))
-}
-
-fn http(reader: &mut Reader) -> HttpSettings {
-    let mut http = HttpSettings::default();
-    reader.set("http.listen", &mut http.listen, "Where to listen; several addresses with commas between them. Port 0 takes any free one. 127.0.0.1:3142?deadline=9 answers calls within 9 s instead of rpc.deadline.");
-    reader.set(
-        "http.public_url",
-        &mut http.public_url,
-        "The address that clients use, for absolute links behind a proxy. Unset: what each client sent as Host.",
-    );
-    let listener = &mut http.listener;
-    reader.count(
-        "http.max_connections",
-        &mut listener.max_connections,
-        "Connections served at once; with one more, the one goes that has waited longest for its client.",
-    );
-    reader.bytes(
-        "http.header_limit",
-        &mut listener.header_bytes,
-        "Most bytes of a request's line and headers; at least 8 KiB.",
-    );
-    reader.set(
-        "http.header_timeout",
-        &mut listener.patience.header,
-        "From a request's first byte to the end of its headers.",
-    );
-    reader.set(
-        "http.idle_timeout",
-        &mut listener.patience.idle,
-        "Between requests, and for a client that takes no byte of its answer.",
-    );
-    reader.set(
-        "http.drain",
-        &mut listener.drain,
-        "How long running requests may go on after the order to stop.",
-    );
-    reader.set("http.body_timeout", &mut http.calls.patience, "For a call's body as a whole.");
-    reader.bytes("http.body_limit", &mut http.calls.body, "Most bytes of a call, also after decoding.");
-    reader.bytes(
-        "http.bodies_limit",
-        &mut http.calls.bodies,
-        "Most bytes of large calls (above 16 KiB) in memory, all clients together; one more waits, or is told to come back.",
-    );
-    http.clients = clients(reader);
-    http
-}
-
-fn clients(reader: &mut Reader) -> ClientLimits {
-    let mut clients = ClientLimits::default();
-    reader.set(
-        "clients.calls_per_second",
-        &mut clients.calls_per_second,
-        "XML-RPC calls a second that one client may make; further ones get the fault HTTPTooManyRequests. Unset: no \
-         limit.",
-    );
-    reader.count(
-        "clients.burst",
-        &mut clients.burst,
-        "Calls that one client may make at once after a rest. A multicall counts as its calls, and as this many at most.",
-    );
-    let mut places = clients.calls_at_once.map(Count);
-    reader.set(
-        "clients.calls_at_once",
-        &mut places,
-        "Calls of one client that may be answered at the same time; further ones get the fault HTTPTooManyRequests. \
-         Unset: no limit.",
-    );
-    clients.calls_at_once = places.map(|places| places.0);
-    reader.set(
-        "clients.trusted_proxies",
-        &mut clients.trusted_proxies,
-        "Proxies whose X-Forwarded-For tells who the client is, such as 127.0.0.1, 10.0.0.0/8. Empty: the client is who \
-         connects. Of an IPv6 client the first 64 bits count.",
-    );
-    reader.count(
-        "clients.remembered",
-        &mut clients.remembered,
-        "Clients whose calls are counted; past it the one not seen for longest is forgotten.",
-    );
-    clients
-}
-
-fn rpc(reader: &mut Reader) -> RpcSettings {
-    let mut rpc = RpcSettings::default();
-    reader.set(
-        "rpc.deadline",
-        &mut rpc.deadline,
-        "The time within which a call is answered, if need be with a fault that says when to come back. The oldest \
-         clients wait for 5 s.",
-    );
-    reader.set(
-        "rpc.longest_deadline",
-        &mut rpc.longest_deadline,
-        "The longest that a caller may ask for with ?deadline=SECONDS after the path.",
-    );
-    reader.count("rpc.depth", &mut rpc.depth, "Deepest nesting of a call's elements.");
-    reader.count(
-        "rpc.changelog_rows",
-        &mut rpc.changelog_rows,
-        "Most events in one answer. PyPI gives 50,000.",
-    );
-    reader.set(
-        "rpc.page_rows",
-        &mut rpc.page_rows,
-        "Most events that one changelog_page with a filter looks through.",
-    );
-    reader.set(
-        "rpc.changed_rows",
-        &mut rpc.changed_rows,
-        "Most events that one changed_packages or updated_releases looks through; beyond it they refuse.",
-    );
-    reader.set(
-        "rpc.step_back",
-        &mut rpc.times.step_back,
-        "How far an event's time may lie before that of an earlier one; questions by time rely on it.",
-    );
-    reader.set(
-        "rpc.settle",
-        &mut rpc.times.settle,
-        "How long after a second changelog(since) still waits for events of that second. A longer time also catches \
-         events that upstream adds late.",
-    );
-    reader.set(
-        "rpc.second_rows",
-        &mut rpc.times.second_rows,
-        "Most events of one second, which changelog(since) cannot cut.",
-    );
-    reader.count("rpc.multicall_calls", &mut rpc.multicall_calls, "Most calls of one system.multicall.");
-    reader.count(
-        "rpc.multicall_at_once",
-        &mut rpc.multicall_at_once,
-        "How many calls of a system.multicall are prepared at once.",
-    );
-    reader.set(
-        "rpc.relayed_max_age",
-        &mut rpc.relayed_max_age,
-        "How long upstream's answer to browse, user_packages or package_roles is current.",
-    );
-    reader.set(
-        "rpc.relayed_stale",
-        &mut rpc.relayed_stale,
-        "How old such an answer may be that is given out because upstream is limited, down or slow.",
-    );
-    reader.bytes(
-        "rpc.relayed_bytes",
-        &mut rpc.relayed_bytes,
-        "Such answers in memory; all are in the journal.",
-    );
-    reader.bytes("rpc.memo_bytes", &mut rpc.memo_bytes, "Bulk answers kept in memory.");
-    reader.bytes("rpc.memo_entry", &mut rpc.memo_entry, "The largest of them.");
-    rpc
-}
-
-fn feed(reader: &mut Reader) -> FeedSettings {
-    let mut feed = FeedSettings::default();
-    reader.set(
-        "feed.subscribers",
-        &mut feed.subscribers,
-        "Subscribers of the feed at once; one more is told to come back.",
-    );
-    reader.bytes("feed.buffer", &mut feed.buffer, "Bytes of events that are read ahead for a subscriber.");
-    reader.set(
-        "feed.keep_alive",
-        &mut feed.keep_alive,
-        "From one sign of life to the next where nothing happens.",
-    );
-    reader.set(
-        "feed.patience",
-        &mut feed.patience,
-        "How long a subscriber may take for one buffer before it is cut; it comes back where it was.",
-    );
-    reader.set(
-        "feed.first_wait",
-        &mut feed.first_wait,
-        "How long a new subscriber waits for a missing slice before it is told to come back.",
-    );
-    feed
 }
 
 fn journal(reader: &mut Reader) -> JournalSettings {
@@ -426,46 +249,6 @@ fn index(reader: &mut Reader) -> IndexSettings {
         "Rendered pages and documents in memory.",
     );
     index
-}
-
-fn search(reader: &mut Reader, search: &mut SearchSettings, learn: &mut LearnSettings) {
-    reader.set(
-        "search.crawl",
-        &mut learn.crawl,
-        "Whether the JSON documents of all projects are read for search, in the background.",
-    );
-    reader.set(
-        "search.documents_per_second",
-        &mut learn.documents_per_second,
-        "Documents a second that are read for search alone, and only while nothing else is asked of upstream.",
-    );
-    reader.set(
-        "search.learn_hits",
-        &mut search.learn_hits,
-        "Of how many unknown hits, from the first, the documents are read after a search; 0 for none.",
-    );
-    reader.count(
-        "search.waiting",
-        &mut learn.waiting,
-        "Hits that may wait for their documents; further ones are left until they are found again.",
-    );
-    reader.set(
-        "search.crawl_pause",
-        &mut learn.pause,
-        "From the end of a crawl to the next, which reads what has changed.",
-    );
-    reader.bytes("search.text_bytes", &mut learn.text_bytes, "Most bytes of a text that are learned.");
-    reader.bytes(
-        "search.description_bytes",
-        &mut learn.description_bytes,
-        "Most bytes of a description that are learned, from its beginning.",
-    );
-    reader.count("search.words", &mut search.words, "Most words of one search; more are refused.");
-    reader.count(
-        "search.looked_at",
-        &mut search.looked_at,
-        "Most projects that are looked at where one condition finds them and another decides.",
-    );
 }
 
 fn store(reader: &mut Reader, data: &Path) -> StoreSettings {
