@@ -287,7 +287,7 @@ address, program = sys.argv[1:3]
 class ServerProxy(xmlrpc.client.ServerProxy):
     def __init__(self, *_, **__):
         super().__init__(address)
-xmlrpc.client.ServerProxy = ServerProxy
+xmlrpc.client.ServerProxy = xmlrpc.client.Server = ServerProxy
 sys.argv[:3] = [program]
 runpy.run_path(program, run_name="__main__")
 "#;
