@@ -14,7 +14,7 @@ use url::Url;
 use crate::blob::{OpenError, Store};
 use crate::config::Config;
 use crate::follow::{self, FollowStatus};
-use crate::http::{self, Admin, ListenerSettings, Origins, Parts};
+use crate::http::{self, Admin, Listen, ListenerSettings, Origins, Parts};
 use crate::index::Index;
 use crate::journal::{Journal, JournalError};
 use crate::relay::Relay;
@@ -37,6 +37,9 @@ pub enum AppError {
         /// What the system says.
         error: std::io::Error,
     },
+    /// There is no address to listen on.
+    #[error("no address to listen on; give one with --listen")]
+    Nowhere,
     /// The journal can't be opened.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -53,8 +56,8 @@ pub enum AppError {
 
 /// A relay, put together and listening.
 pub struct App {
-    listener: TcpListener,
-    address: SocketAddr,
+    listeners: Vec<(TcpListener, Listen)>,
+    addresses: Vec<SocketAddr>,
     settings: ListenerSettings,
     router: axum::Router,
     journal: Journal,
@@ -69,11 +72,15 @@ impl App {
     /// Opens journal and cache, starts what runs in the background, and listens.
     pub async fn build(config: &Config) -> Result<Self, AppError> {
         let metrics = recorder()?;
-        let address = config.http.listen;
-        let listen = |error| AppError::Listen { address, error };
         // First: a second relay by mistake should complain of the address, not of locks.
-        let listener = TcpListener::bind(address).await.map_err(listen)?;
-        let address = listener.local_addr().map_err(listen)?;
+        let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
+        for &listen in &config.http.listen {
+            let wrong = |error| AppError::Listen { address: listen.address, error };
+            let listener = TcpListener::bind(listen.address).await.map_err(wrong)?;
+            addresses.push(listener.local_addr().map_err(wrong)?);
+            listeners.push((listener, listen));
+        }
+        let &first = addresses.first().ok_or(AppError::Nowhere)?;
 
         let journal = Journal::open(&config.data, config.journal.clone()).await?;
         let store = Store::open(&config.store)?;
@@ -107,26 +114,30 @@ impl App {
             state: state(journal.clone(), followed),
             stopping: stopping.clone(),
         };
-        let origins = Origins::new(config.http.public_url.as_ref().map(Url::as_str), address);
-        let router = http::router(Parts { rpc, feed, index, relay, admin }, config.http.calls, &origins);
+        let origins = Origins::new(config.http.public_url.as_ref().map(Url::as_str), first);
+        let parts = Parts { rpc, feed, index, relay, admin };
+        let router = http::router(parts, config.http.calls, &config.http.clients, &origins);
         let settings = config.http.listener.clone();
-        Ok(Self { listener, address, settings, router, journal, tasks, background, stopping })
+        Ok(Self { listeners, addresses, settings, router, journal, tasks, background, stopping })
     }
 
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// Where it listens, in the order of `http.listen`.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
     }
 
     /// Serves until `stop`; then lets requests and fetches end within the drain time, and closes the journal.
     pub async fn run(self, stop: CancellationToken) {
-        tracing::info!(address = %self.address, version = env!("CARGO_PKG_VERSION"), "listening");
+        for address in &self.addresses {
+            tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
+        }
+        // Feeds have to hear of it before requests are waited for.
         let stopping = self.stopping;
-        let stop = async move {
+        let told = async {
             stop.cancelled().await;
             stopping.cancel();
         };
-        http::serve(self.listener, self.router, &self.settings, stop).await;
+        tokio::join!(told, http::serve(self.listeners, self.router, &self.settings, stopping.clone()));
         self.background.cancel();
         self.tasks.close();
         if tokio::time::timeout(self.settings.drain, self.tasks.wait()).await.is_err() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use cheesewire::model::ProjectName;
-use cheesewire::sandbox::{Change, Publication, Sandbox};
+use cheesewire::sandbox::{Change, Publication, Route, Sandbox, XmlRpc};
 use cheesewire::xmlrpc::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
@@ -142,4 +142,13 @@ async fn mirrors_all_and_then_what_changed(sandbox: &Sandbox, settings: &[&str])
 async fn bandersnatch_mirrors_all_and_then_what_changed() {
     let sandbox = sandbox().await;
     mirrors_all_and_then_what_changed(&sandbox, &["follow.interval=20ms"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs python3 with venv, and installs bandersnatch 6.6.0 by pip"]
+async fn bandersnatch_mirrors_the_same_from_an_upstream_without_xml_rpc() {
+    let sandbox = sandbox().await;
+    sandbox.set_xmlrpc(XmlRpc::Status(405));
+    mirrors_all_and_then_what_changed(&sandbox, &["follow.listing_interval=20ms"]).await;
+    assert_eq!(sandbox.requests().route(Route::Rpc), 1, "only to find out that there is none");
 }

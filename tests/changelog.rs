@@ -2,6 +2,7 @@
 
 mod loops;
 mod odd;
+mod story;
 
 use cheesewire::model::{Event, Serial};
 use cheesewire::sandbox::Sandbox;

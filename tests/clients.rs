@@ -134,7 +134,7 @@ async fn distlibs_locators_find_the_same_by_calls_by_json_and_by_links() {
     let (_sandbox, relay) = pair().await;
     let folder = tempfile::tempdir().unwrap();
     let bin = environment(folder.path(), "distlib").await;
-    fetch(&bin, &["distlib==0.3.9"]).await;
+    fetch(&bin, &["distlib==0.4.4"]).await;
     let script = r#"
 import sys
 from distlib.locators import PyPIJSONLocator, PyPIRPCLocator, SimpleScrapingLocator
@@ -212,4 +212,103 @@ async fn pip_searches_names_and_summaries() {
     }
     // pip's word for no hit.
     assert_eq!(search(&["no-such-thing-anywhere"]).await.status.code(), Some(23));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs python3"]
+async fn pythons_multicall_gets_results_and_faults_in_order() {
+    let (_sandbox, relay) = pair().await;
+    let script = r#"
+import sys, xmlrpc.client
+pypi = xmlrpc.client.ServerProxy(sys.argv[1] + "pypi")
+several = xmlrpc.client.MultiCall(pypi)
+names = pypi.list_packages()
+for name in names:
+    several.package_releases(name)
+several.release_urls("wire-top", "2.0")
+several.list_packages_with_serial()
+results = list(several())
+assert results[:len(names)] == [pypi.package_releases(name) for name in names]
+assert results[-2] == pypi.release_urls("wire-top", "2.0") and set(results[-1]) == set(names)
+several = xmlrpc.client.MultiCall(pypi)
+several.no_such_method()
+several.package_hosting_mode("wire-top")
+results = several()
+try:
+    results[0]
+except xmlrpc.client.Fault as fault:
+    assert fault.faultCode == -32601, fault
+else:
+    raise AssertionError("no fault")
+assert results[1] == "pypi-only"
+for _ in range(100):
+    several.package_hosting_mode("wire-top")
+try:
+    several()
+except xmlrpc.client.Fault as fault:
+    assert (fault.faultCode, fault.faultString) == (1, "multicall too large"), fault
+else:
+    raise AssertionError("102 calls are answered")
+print("all called")
+"#;
+    let said = run(Command::new("python3").args(["-c", script, &relay.url])).await;
+    assert_eq!(said, "all called\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs python3 with venv, and fetches qypi"]
+async fn qypi_browses_and_tells_who_owns_what() {
+    let (_sandbox, relay) = pair().await;
+    let folder = tempfile::tempdir().unwrap();
+    let bin = environment(folder.path(), "qypi").await;
+    fetch(&bin, &["qypi==0.6.1.post1"]).await;
+    let index = format!("{}pypi", relay.url);
+    let asked = |arguments: &'static [&'static str]| {
+        let mut qypi = Command::new(bin.join("qypi"));
+        qypi.args(["-i", &index]).args(arguments);
+        async move { serde_json::from_str::<serde_json::Value>(&run(&mut qypi).await).unwrap() }
+    };
+    let found = asked(&["browse", "Topic :: Utilities", "Programming Language :: Python :: 3"]).await;
+    let one = |name: &str| serde_json::json!({"name": name, "version": "1.0"});
+    assert_eq!(found, serde_json::json!([one("dairy-tools"), one("every-field")]));
+    let owner = asked(&["owner", "wire-core"]).await;
+    assert_eq!(owner, serde_json::json!({"wire-core": [{"role": "Owner", "user": "alice"}]}));
+    let held = asked(&["owned", "bob"]).await;
+    let many_hands = serde_json::json!({"package": "many-hands", "role": "Maintainer"});
+    assert!(held["bob"].as_array().unwrap().contains(&many_hands), "{held}");
+}
+
+/// Starts a Python program whose index is fixed in its source: its code is unchanged, only the address of its calls is
+/// another.
+async fn redirected(bin: &Path, relay: &Relay, program: &str, arguments: &[&str]) -> String {
+    let script = r#"
+import runpy, sys, xmlrpc.client
+address, program = sys.argv[1:3]
+class ServerProxy(xmlrpc.client.ServerProxy):
+    def __init__(self, *_, **__):
+        super().__init__(address)
+xmlrpc.client.ServerProxy = ServerProxy
+sys.argv[:3] = [program]
+runpy.run_path(program, run_name="__main__")
+"#;
+    let mut python = Command::new(bin.join("python"));
+    python.args(["-c", script, &format!("{}pypi", relay.url)]).arg(bin.join(program)).args(arguments);
+    let Output { stdout, stderr, .. } = python.output().await.unwrap();
+    // These programs grade or warn by their exit code.
+    format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs python3 with venv, and fetches pyroma and yolk"]
+async fn pyroma_grades_and_yolk_tells_versions_and_metadata() {
+    let (_sandbox, relay) = pair().await;
+    let folder = tempfile::tempdir().unwrap();
+    let bin = environment(folder.path(), "tools").await;
+    fetch(&bin, &["pyroma==3.1", "yolk3k==0.9", "setuptools"]).await;
+    let said = redirected(&bin, &relay, "pyroma", &["-p", "every-field"]).await;
+    assert!(said.contains("Final rating: ") && !said.contains("Traceback"), "{said}");
+    let said = redirected(&bin, &relay, "yolk", &["-V", "wire-core"]).await;
+    assert!(said.contains("wire-core 1.1"), "{said}");
+    let said = redirected(&bin, &relay, "yolk", &["-M", "every-field"]).await;
+    assert!(said.contains("license: Apache-2.0 OR MIT") && said.contains("_pypi_hidden: False"), "{said}");
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs, unreachable_pub)]
 
 mod architecture;
+mod arguments;
 mod bandersnatch;
 mod changelog;
 mod cli;
@@ -15,10 +16,14 @@ mod follow;
 mod index;
 mod journal;
 mod kill;
+mod limits;
 mod methods;
+mod multicall;
 mod process;
 mod promises;
 mod readme;
+mod relayed;
+mod requests;
 mod restart;
 mod sandbox;
 mod sandbox_faults;
@@ -28,3 +33,4 @@ mod sandbox_scale;
 mod search;
 mod support;
 mod upstream;
+mod writing;

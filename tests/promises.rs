@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use cheesewire::sandbox::{Effect, Fault, Route};
-use cheesewire::xmlrpc::Value;
+use cheesewire::xmlrpc::{Limits, Value, decode_response, encode_call};
 use rusqlite::Connection;
 
-use crate::support::{Relay, call, get, sandbox};
+use crate::support::{Relay, call, get, post, sandbox};
 
 /// Promise 1.
 #[tokio::test]
@@ -52,6 +52,22 @@ async fn a_slow_upstream_costs_a_fault_in_time_and_the_work_goes_on() {
     };
     assert_eq!(answered, ["2.0"].into_iter().collect());
     assert_eq!(sandbox.requests().route(Route::Json), 1);
+}
+
+/// Promise 7, for clients that wait longer or shorter than others.
+#[tokio::test]
+async fn a_listener_has_a_deadline_of_its_own_and_a_request_outdoes_it() {
+    let sandbox = sandbox().await;
+    let settings = ["rpc.deadline=30s", "http.listen=127.0.0.1:0?deadline=0.2"];
+    let relay = Relay::start(&sandbox.url(), &settings).await;
+    sandbox.faults().add(Fault::on(Route::Json, Effect::Delay { millis: 1500 }).times(1)).unwrap();
+    let params = [Value::from("wire-top")];
+    let fault = call(&relay.url, "package_releases", &params).await.unwrap_err();
+    assert_eq!(fault.code, -32403);
+    let document = encode_call("package_releases", &params).unwrap();
+    let answer = post(&format!("{}pypi?deadline=30", relay.url), document).await;
+    let answer = decode_response(answer.bytes(), Limits { depth: 64 }).unwrap();
+    assert_eq!(answer, Ok(["2.0"].into_iter().collect()));
 }
 
 /// Promise 4.

@@ -66,8 +66,8 @@ async fn becomes(relay: &Relay, params: &[Value], expected: &[&str]) {
             tokio::task::yield_now().await;
         }
     };
-    let in_time = tokio::time::timeout(Duration::from_secs(20), until).await.is_ok();
-    assert!(in_time, "{params:?} finds {last:?}, not {expected:?}");
+    let found = tokio::time::timeout(Duration::from_secs(20), until).await;
+    assert!(found.is_ok(), "{params:?} finds {last:?}, not {expected:?}");
 }
 
 #[tokio::test]

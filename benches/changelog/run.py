@@ -135,20 +135,19 @@ def serve(binary, sandbox, data, settings):
     return process, f"http://{address}/pypi"
 
 
-def covered(data):
-    """How many ranges of serials are complete, and whether the first begins at the beginning."""
+def covered(data, last):
+    """Whether all serials up to the last are known to be complete."""
     with sqlite3.connect(f"file:{data}/journal.sqlite3?mode=ro", uri=True) as database:
-        count, first = database.execute("SELECT COUNT(*), MIN(after) FROM coverage").fetchone()
-    return count == 1 and first == 0
+        return database.execute("SELECT 1 FROM coverage WHERE after = 0 AND upto >= ?", [last]).fetchone() is not None
 
 
 def fill(client, data, backfills):
     """Waits for the whole history: the relay fetches it by itself, or because it is asked page by page."""
+    since, last = 0, client.value("changelog_last_serial")
     if backfills:
-        while not covered(data):
+        while not covered(data, last):
             time.sleep(0.2)
         return
-    since, last = 0, client.value("changelog_last_serial")
     while since < last:
         # The last row's serial, without reading 50,000 others.
         page = client.call("changelog_since_serial", since)[2]

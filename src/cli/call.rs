@@ -92,7 +92,7 @@ fn value(text: &str, kind: Option<Kind>) -> Option<Value> {
     match (serde_json::from_str(text), kind) {
         (Ok(serde_json::Value::String(quoted)), _) => Some(Value::String(quoted)),
         (Err(_), _) | (Ok(_), Some(Kind::Text)) => Some(Value::from(text)),
-        (Ok(json), Some(Kind::Int | Kind::Bool | Kind::Struct(_) | Kind::Terms(_)) | None) => from_json(json),
+        (Ok(json), _) => from_json(json),
     }
 }
 

@@ -44,7 +44,7 @@ pub async fn run(args: DemoArgs, stop: CancellationToken) -> Result<(), DemoErro
     // Journal and cache are gone with the demo.
     let folder = tempfile::Builder::new().prefix("cheesewire-demo-").tempdir()?;
     let app = App::build(&config(args, &sandbox, folder.path())?).await?;
-    let relay = format!("http://{}", app.address());
+    let relay = app.addresses().first().map_or_else(String::new, |address| format!("http://{address}"));
     std::io::stdout().lock().write_all(lines(&relay, &sandbox.url()).as_bytes())?;
     app.run(stop).await;
     sandbox.stop().await;

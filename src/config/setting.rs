@@ -1,12 +1,13 @@
 //! Kinds of setting: how a text becomes one, and how one is written.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 use url::Url;
+
+use crate::http::{Listen, Proxies};
 
 /// A type that a setting can have. Values from the environment and from flags are texts; a file may also
 /// have TOML's numbers and booleans, which have a text form too.
@@ -39,9 +40,9 @@ settings_by_text! {
     u32: "a whole number", ToString::to_string;
     u64: "a whole number", ToString::to_string;
     usize: "a whole number", ToString::to_string;
-    SocketAddr: "an address and port such as 127.0.0.1:3141", ToString::to_string;
     PathBuf: "a path", |path| path.display().to_string();
     String: "a text", Clone::clone;
+    Proxies: "addresses and networks with commas between, such as 127.0.0.1, 10.0.0.0/8", ToString::to_string;
 }
 
 impl Setting for f64 {
@@ -71,6 +72,19 @@ impl Setting for Url {
     }
     fn write(&self) -> String {
         self.to_string()
+    }
+}
+
+/// One address at least, with commas between several.
+impl Setting for Vec<Listen> {
+    const EXPECTED: &'static str = "an address and port such as 127.0.0.1:3141, several with commas between them, each \
+                                    with ?deadline=SECONDS if it has its own";
+    fn read(text: &str) -> Option<Self> {
+        text.split(',').map(|one| one.trim().parse().ok()).collect()
+    }
+    fn write(&self) -> String {
+        let all: Vec<String> = self.iter().map(ToString::to_string).collect();
+        all.join(", ")
     }
 }
 
@@ -142,6 +156,9 @@ mod tests {
         for bytes in [0_u64, 1, 4096, 64 << 20, 10 << 30, 10_000_000] {
             assert_eq!(Bytes::<u64>::read(&Bytes(bytes).write()).map(|read| read.0), Some(bytes));
         }
+        for listen in ["127.0.0.1:3141", "127.0.0.1:0, [::1]:3142?deadline=9", "0.0.0.0:1?deadline=2.5"] {
+            assert_eq!(Vec::<Listen>::read(listen).map(|read| read.write()).as_deref(), Some(listen));
+        }
         let duration = Duration::from_millis(90_500);
         assert_eq!(Duration::read(&duration.write()), Some(duration));
     }
@@ -149,6 +166,9 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused() {
         assert!(Duration::read("0s").is_none() && Duration::read("5").is_none());
+        for text in ["", "127.0.0.1", "127.0.0.1:1,", "127.0.0.1:1?deadline=0", "127.0.0.1:1?dedline=3"] {
+            assert!(Vec::<Listen>::read(text).is_none(), "{text}");
+        }
         assert!(["0", "NaN", "1e-300", "1e300", "inf"].iter().all(|text| f64::read(text).is_none()));
         assert!(["0", "-1", "18446744073709551615"].iter().all(|text| Count::<usize>::read(text).is_none()));
         assert!(Count::<u32>::read("1").is_some_and(|count| count.0 == 1));

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use url::Url;
 
 use super::reader::Reader;
-use super::setting::{Filter, Setting};
+use super::setting::{Count, Filter, Setting};
 use super::{Config, ConfigError, LogSettings, pip};
 use crate::blob::StoreSettings;
 use crate::follow::FollowSettings;
-use crate::http::HttpSettings;
+use crate::http::{ClientLimits, HttpSettings};
 use crate::index::{IndexSettings, LearnSettings};
 use crate::journal::JournalSettings;
 use crate::relay::RelaySettings;
@@ -120,7 +120,7 @@ fn upstream(reader: &mut Reader) -> Result<(UpstreamSettings, bool), ConfigError
 
 fn http(reader: &mut Reader) -> HttpSettings {
     let mut http = HttpSettings::default();
-    reader.set("http.listen", &mut http.listen, "Where to listen. Port 0 takes any free one.");
+    reader.set("http.listen", &mut http.listen, "Where to listen; several addresses with commas between them. Port 0 takes any free one. 127.0.0.1:3142?deadline=9 answers calls within 9 s instead of rpc.deadline.");
     reader.set(
         "http.public_url",
         &mut http.public_url,
@@ -149,7 +149,43 @@ fn http(reader: &mut Reader) -> HttpSettings {
     );
     reader.set("http.body_timeout", &mut http.calls.patience, "For a call's body as a whole.");
     reader.bytes("http.body_limit", &mut http.calls.body, "Most bytes of a call, also after decoding.");
+    http.clients = clients(reader);
     http
+}
+
+fn clients(reader: &mut Reader) -> ClientLimits {
+    let mut clients = ClientLimits::default();
+    reader.set(
+        "clients.calls_per_second",
+        &mut clients.calls_per_second,
+        "XML-RPC calls a second that one client may make; further ones get the fault HTTPTooManyRequests. Unset: no \
+         limit.",
+    );
+    reader.count(
+        "clients.burst",
+        &mut clients.burst,
+        "Calls that one client may make at once after a rest. A multicall counts as its calls, and as this many at most.",
+    );
+    let mut places = clients.calls_at_once.map(Count);
+    reader.set(
+        "clients.calls_at_once",
+        &mut places,
+        "Calls of one client that may be answered at the same time; further ones get the fault HTTPTooManyRequests. \
+         Unset: no limit.",
+    );
+    clients.calls_at_once = places.map(|places| places.0);
+    reader.set(
+        "clients.trusted_proxies",
+        &mut clients.trusted_proxies,
+        "Proxies whose X-Forwarded-For tells who the client is, such as 127.0.0.1, 10.0.0.0/8. Empty: the client is who \
+         connects. Of an IPv6 client the first 64 bits count.",
+    );
+    reader.count(
+        "clients.remembered",
+        &mut clients.remembered,
+        "Clients whose calls are counted; past it the one not seen for longest is forgotten.",
+    );
+    clients
 }
 
 fn rpc(reader: &mut Reader) -> RpcSettings {
@@ -197,6 +233,27 @@ fn rpc(reader: &mut Reader) -> RpcSettings {
         &mut rpc.times.second_rows,
         "Most events of one second, which changelog(since) cannot cut.",
     );
+    reader.count("rpc.multicall_calls", &mut rpc.multicall_calls, "Most calls of one system.multicall.");
+    reader.count(
+        "rpc.multicall_at_once",
+        &mut rpc.multicall_at_once,
+        "How many calls of a system.multicall are prepared at once.",
+    );
+    reader.set(
+        "rpc.relayed_max_age",
+        &mut rpc.relayed_max_age,
+        "How long upstream's answer to browse, user_packages or package_roles is current.",
+    );
+    reader.set(
+        "rpc.relayed_stale",
+        &mut rpc.relayed_stale,
+        "How old such an answer may be that is given out because upstream is limited, down or slow.",
+    );
+    reader.bytes(
+        "rpc.relayed_bytes",
+        &mut rpc.relayed_bytes,
+        "Such answers in memory; all are in the journal.",
+    );
     reader.bytes("rpc.memo_bytes", &mut rpc.memo_bytes, "Bulk answers kept in memory.");
     reader.bytes("rpc.memo_entry", &mut rpc.memo_entry, "The largest of them.");
     rpc
@@ -234,6 +291,11 @@ fn journal(reader: &mut Reader) -> JournalSettings {
         "journal.documents_bytes",
         &mut journal.documents_bytes,
         "Most bytes of kept index pages and JSON documents, compressed. Past it the least recently checked go.",
+    );
+    reader.bytes(
+        "journal.answers_bytes",
+        &mut journal.answers_bytes,
+        "Most bytes of kept answers to relayed calls, compressed. Past it the least recently checked go.",
     );
     reader.count("journal.readers", &mut journal.readers, "Connections that read at once.");
     reader.count("journal.queue", &mut journal.queue, "Writes that may wait for the writer.");

@@ -22,7 +22,6 @@ mod change;
 mod look;
 mod number;
 mod sighting;
-mod version;
 
 use std::sync::atomic::Ordering;
 

@@ -1,9 +1,11 @@
 //! The edge: routes, what a request may cost, and which status or fault a failure becomes.
 
 mod admin;
+mod clients;
 mod coding;
 mod feed;
 mod files;
+mod guarded;
 mod index;
 mod listener;
 mod negotiate;
@@ -13,7 +15,7 @@ mod patience;
 mod rescue;
 mod rpc;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use axum::Router;
@@ -21,9 +23,10 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
 pub use admin::Admin;
+pub use clients::{ClientLimits, Proxies};
 pub use files::routes as file_routes;
 pub use index::routes as index_routes;
-pub use listener::{ListenerSettings, serve};
+pub use listener::{Listen, ListenerSettings, serve};
 pub use origin::Origins;
 pub use patience::Patience;
 pub use rpc::CallLimits;
@@ -51,33 +54,36 @@ pub struct Parts {
 /// Settings of the edge.
 #[derive(Debug, Clone)]
 pub struct HttpSettings {
-    /// Where to listen. Default `127.0.0.1:3141`: devpi's port, which old configurations know.
-    pub listen: SocketAddr,
+    /// Where to listen, one address at least. Default `127.0.0.1:3141`: devpi's port, which old configurations know.
+    pub listen: Vec<Listen>,
     /// The address that clients use, for absolute links; unset: what each client sent as `Host`.
     pub public_url: Option<Url>,
     /// Bounds on connections.
     pub listener: ListenerSettings,
     /// Bounds on calls.
     pub calls: CallLimits,
+    /// Bounds for each client.
+    pub clients: ClientLimits,
 }
 
 impl Default for HttpSettings {
     fn default() -> Self {
         Self {
-            listen: (Ipv4Addr::LOCALHOST, 3141).into(),
+            listen: vec![Listen { address: (Ipv4Addr::LOCALHOST, 3141).into(), deadline: None }],
             public_url: None,
             listener: ListenerSettings::default(),
             calls: CallLimits { body: 1 << 20, patience: Duration::from_secs(10) },
+            clients: ClientLimits::default(),
         }
     }
 }
 
 /// All routes over the parts that answer them.
-pub fn router(parts: Parts, calls: CallLimits, origins: &Origins) -> Router {
+pub fn router(parts: Parts, calls: CallLimits, clients: &ClientLimits, origins: &Origins) -> Router {
     let Parts { rpc, feed, index, relay, admin } = parts;
     // Outermost first: every request is counted, then routed; what no route takes ends in the fallback.
     Router::new()
-        .merge(rpc::routes(rpc, calls, origins.clone()))
+        .merge(rpc::routes(rpc, calls, clients, origins.clone()))
         .merge(feed::routes(feed))
         .merge(index::routes(index, origins.clone()))
         .merge(files::routes(relay))

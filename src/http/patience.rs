@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
+
+use super::guarded::Guarded;
 
 /// The time a client gets for each phase of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -48,8 +48,8 @@ impl SharedPhase {
     }
 
     /// Wraps an answer's body: when it is gone, whether sent or not, the connection is idle again.
-    pub(super) fn idle_after<B>(self, body: B) -> Watched<B> {
-        Watched { body, phase: self }
+    pub(super) fn idle_after<B>(self, body: B) -> Guarded<B, Answering> {
+        Guarded::new(body, Answering(self))
     }
 }
 
@@ -145,35 +145,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     }
 }
 
-/// An answer's body that tells its connection when it is gone.
-pub(super) struct Watched<B> {
-    body: B,
-    phase: SharedPhase,
-}
+/// What an answer's body holds: when it goes, the connection is idle again.
+pub(super) struct Answering(SharedPhase);
 
-impl<B> Drop for Watched<B> {
+impl Drop for Answering {
     fn drop(&mut self) {
-        self.phase.set(Phase::Idle);
-    }
-}
-
-impl<B: Body<Data = Bytes> + Unpin> Body for Watched<B> {
-    type Data = Bytes;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.0.set(Phase::Idle);
     }
 }
 

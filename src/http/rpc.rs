@@ -15,7 +15,10 @@ use futures_util::StreamExt as _;
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
+use super::clients::{self, ClientLimits, Clients};
 use super::coding;
+use super::guarded::Guarded;
+use super::listener::OwnDeadline;
 use super::negotiate;
 use super::origin::Origins;
 use crate::rpc::{Answer, Caller, Coder, Pieces, Rpc};
@@ -43,11 +46,12 @@ pub struct CallLimits {
 struct Edge {
     rpc: Rpc,
     limits: CallLimits,
+    clients: Clients,
     origins: Origins,
 }
 
-pub(super) fn routes(rpc: Rpc, limits: CallLimits, origins: Origins) -> Router {
-    let edge = Edge { rpc, limits, origins };
+pub(super) fn routes(rpc: Rpc, limits: CallLimits, clients: &ClientLimits, origins: Origins) -> Router {
+    let edge = Edge { rpc, limits, clients: Clients::new(clients), origins };
     let call = || post(call).get(about);
     ADDRESSES.iter().fold(Router::new(), |router, address| router.route(address, call())).with_state(edge)
 }
@@ -77,21 +81,27 @@ async fn call(State(edge): State<Edge>, request: Request<Body>) -> Response<Body
         return write(Answer::Whole(encode_fault(&Fault::invalid_params(&[complaint]))), false).await;
     };
     let gzip = negotiate::gzip(&head.headers);
-    let caller = Caller { origin: &origin, deadline, coder: gzip.then_some(GZIP) };
-    let answer = if document.len() > INLINE {
+    let own = || head.extensions.get::<OwnDeadline>().map(|own| own.0);
+    let caller = Caller { origin: &origin, deadline: deadline.or_else(own), coder: gzip.then_some(GZIP) };
+    let call = if document.len() > INLINE {
         let rpc = edge.rpc.clone();
-        let decoded = tokio::task::spawn_blocking(move || rpc.decode(&document)).await;
-        match decoded {
-            Ok(call) => edge.rpc.answer(call, caller).await,
+        match tokio::task::spawn_blocking(move || rpc.decode(&document)).await {
+            Ok(call) => call,
             Err(error) => {
                 tracing::error!(%error, "decoding a call failed");
                 return StatusCode::INTERNAL_SERVER_ERROR.into_response();
             }
         }
     } else {
-        edge.rpc.answer(edge.rpc.decode(&document), caller).await
+        edge.rpc.decode(&document)
     };
-    write(answer, gzip).await
+    // What cannot be read counts as well.
+    let admission = match edge.clients.admit(&head, call.as_ref().map_or(1, clients::calls_in)) {
+        Ok(admission) => admission,
+        Err(fault) => return write(Answer::Whole(encode_fault(&fault)), false).await,
+    };
+    let answer = edge.rpc.answer(call, caller).await;
+    write(answer, gzip).await.map(|body| Body::new(Guarded::new(body, admission)))
 }
 
 /// What bulk answers are coded with while they are written into memory.
@@ -102,7 +112,7 @@ fn gzip(pieces: Pieces) -> Pieces {
 }
 
 /// `?deadline=9`, also `2.5`: how long the caller wants to wait.
-fn deadline(query: Option<&str>) -> Result<Option<Duration>, ()> {
+pub(super) fn deadline(query: Option<&str>) -> Result<Option<Duration>, ()> {
     let pairs = url::form_urlencoded::parse(query.unwrap_or("").as_bytes());
     let Some((_, text)) = pairs.into_iter().find(|(key, _)| key == "deadline") else { return Ok(None) };
     let seconds: f64 = text.parse().map_err(|_| ())?;

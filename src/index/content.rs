@@ -1,12 +1,18 @@
 //! What the index keeps: a page or a document, as one thing to fetch, read and keep.
 
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use url::Url;
 
+use super::facade::Inner;
 use super::json::JsonDocument;
 use super::page::ProjectPage;
-use super::{read_html, read_json};
-use crate::journal::{KeptDocument, KnownFile};
+use super::{IndexError, read_html, read_json};
+use crate::journal::{DocumentKey, KeptDocument, KnownFile};
 use crate::model::{ProjectName, Serial};
+use crate::upstream::Document;
 
 /// A document's meaning.
 pub(super) trait Content: Sized + Send + Sync + 'static {
@@ -21,6 +27,12 @@ pub(super) trait Content: Sized + Send + Sync + 'static {
 
     /// The files that may be fetched because the document names them.
     fn files(&self, project: &ProjectName) -> Vec<KnownFile>;
+
+    /// What upstream's other documents tell in place of one that it has not; `None` if they do not either.
+    fn derived(
+        inner: &Arc<Inner>,
+        key: &DocumentKey,
+    ) -> BoxFuture<'static, Result<Option<Document>, IndexError>>;
 
     /// Itself, if it is a document of the JSON API.
     fn json(&self) -> Option<&JsonDocument>;
@@ -46,6 +58,13 @@ impl Content for ProjectPage {
         self.files.iter().flat_map(|file| file.known(project)).collect()
     }
 
+    fn derived(
+        _inner: &Arc<Inner>,
+        _key: &DocumentKey,
+    ) -> BoxFuture<'static, Result<Option<Document>, IndexError>> {
+        async { Ok(None) }.boxed()
+    }
+
     fn json(&self) -> Option<&JsonDocument> {
         None
     }
@@ -65,6 +84,18 @@ impl Content for JsonDocument {
 
     fn files(&self, project: &ProjectName) -> Vec<KnownFile> {
         self.known(project).collect()
+    }
+
+    fn derived(
+        inner: &Arc<Inner>,
+        key: &DocumentKey,
+    ) -> BoxFuture<'static, Result<Option<Document>, IndexError>> {
+        match key {
+            DocumentKey::Json(project, version) => {
+                inner.clone().derived(project.clone(), version.clone()).boxed()
+            }
+            DocumentKey::Page(_) => async { Ok(None) }.boxed(),
+        }
     }
 
     fn json(&self) -> Option<&JsonDocument> {

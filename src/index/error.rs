@@ -18,9 +18,6 @@ pub enum IndexError {
     /// No page or document of upstream's names such a file.
     #[error("no such file")]
     NoSuchFile,
-    /// Upstream has the project's page, but no JSON document.
-    #[error("the index upstream has no JSON API")]
-    NoJsonApi,
     /// Upstream failed, and nothing kept can answer.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
@@ -57,7 +54,6 @@ impl IndexError {
         match self {
             Self::NoSuchProject | Self::NoSuchRelease | Self::NoSuchFile => Side::Client,
             Self::NotYet { retry } => Side::UpstreamDown(*retry),
-            Self::NoJsonApi => Side::UpstreamBroken,
             Self::Upstream(error) => match error {
                 UpstreamError::Absent(_) => Side::Client,
                 UpstreamError::Unexpected(_)

@@ -141,8 +141,7 @@ impl Index {
         self.inner.current(&self.inner.pages, &DocumentKey::Page(name.clone())).await
     }
 
-    /// An upstream without the document may lack the project, the release, or the JSON API: which, its other
-    /// answers tell.
+    /// Neither upstream nor its page has it: the project's page tells whether it is the project that is not there.
     async fn held_json(
         &self,
         name: &ProjectName,
@@ -151,21 +150,14 @@ impl Index {
         if version.is_some_and(|version| version.len() > MAX_VERSION) {
             return Err(IndexError::NoSuchRelease);
         }
-        let document = |version: Option<&str>| DocumentKey::Json(name.clone(), version.map(str::to_owned));
-        let found = self.inner.current(&self.inner.documents, &document(version)).await;
-        if !matches!(found, Err(IndexError::NoSuchProject)) {
-            return found;
-        }
-        if version.is_some() {
-            match self.inner.current(&self.inner.documents, &document(None)).await {
-                Ok(_) => return Err(IndexError::NoSuchRelease),
-                Err(IndexError::NoSuchProject) => {}
-                Err(error) => return Err(error),
+        let document = DocumentKey::Json(name.clone(), version.map(str::to_owned));
+        match self.inner.current(&self.inner.documents, &document).await {
+            Err(IndexError::NoSuchProject) => {
+                self.held_page(name).await?;
+                Err(IndexError::NoSuchRelease)
             }
+            found => found,
         }
-        // Upstream has no document for a project without releases.
-        let page = self.held_page(name).await?;
-        Err(if page.content.files.is_empty() { IndexError::NoSuchRelease } else { IndexError::NoJsonApi })
     }
 }
 

@@ -36,9 +36,7 @@ impl Index {
         line: impl Fn(&PageFile) -> bool,
     ) -> Result<KnownFile, IndexError> {
         let gone = |error| match error {
-            IndexError::NoSuchProject | IndexError::NoSuchRelease | IndexError::NoJsonApi => {
-                IndexError::NoSuchFile
-            }
+            IndexError::NoSuchProject | IndexError::NoSuchRelease => IndexError::NoSuchFile,
             error => error,
         };
         let page = self.page(project).await.map_err(gone)?;

@@ -2,6 +2,8 @@
 //! addresses, rendered (WIRE.md section 7); and which files they name.
 
 mod content;
+mod core_metadata;
+mod derived;
 mod error;
 mod facade;
 mod files;

@@ -8,7 +8,8 @@ use super::facade::Inner;
 use super::held::{Held, Standing, now, seconds};
 use crate::journal::DocumentKey;
 use crate::memo::Memo;
-use crate::upstream::{Fetched, UpstreamError};
+use crate::model::Serial;
+use crate::upstream::{Document, Fetched, UpstreamError};
 
 /// How a page or document was come by.
 fn count(outcome: &'static str) {
@@ -89,7 +90,14 @@ impl Inner {
                 Ok(Answer::Current(answer)) if answer.agrees(standing) => return Ok(Arc::new(answer)),
                 Ok(Answer::Current(answer)) => held = Some(Arc::new(answer)),
                 Ok(Answer::Older) => {}
-                Err(IndexError::Upstream(UpstreamError::Absent(_))) => return self.absent(&key).await,
+                Err(IndexError::Upstream(UpstreamError::Absent(_))) => {
+                    return match T::derived(&self, &key).await {
+                        Ok(Some(document)) => self.accept(&key, document, standing).await.map(Arc::new),
+                        Ok(None) => self.absent(&key).await,
+                        Err(IndexError::Upstream(error)) => self.stale(&key, held, standing, error),
+                        Err(error) => Err(error),
+                    };
+                }
                 Err(IndexError::Upstream(error)) => return self.stale(&key, held, standing, error),
                 Err(error) => return Err(error),
             }
@@ -121,16 +129,24 @@ impl Inner {
             (Fetched::NotModified, None) => return Err(IndexError::Lost),
             (Fetched::Fresh(document), _) => document,
         };
-        let serial = match standing {
-            Standing::At(serial) => Some(serial),
-            Standing::Unknown | Standing::Gone => None,
-        };
-        let (answer, document) = self.receive(key, document, serial).await?;
+        let (answer, document) = self.receive(key, document, serial_of(standing)).await?;
         if held.is_some_and(|held| held.last_serial > answer.last_serial) {
             return Ok(Answer::Older);
         }
         self.keep(key, &answer, &document).await;
         Ok(Answer::Current(answer))
+    }
+
+    /// Takes a document for what upstream would have sent.
+    async fn accept<T: Content>(
+        &self,
+        key: &DocumentKey,
+        document: Document,
+        standing: Standing,
+    ) -> Result<Held<T>, IndexError> {
+        let (held, document) = self.receive(key, document, serial_of(standing)).await?;
+        self.keep(key, &held, &document).await;
+        Ok(held)
     }
 
     /// Upstream says 404 or 410: that is remembered for a moment, and what was kept is gone.
@@ -189,5 +205,13 @@ impl Inner {
             }
             None => Err(error.into()),
         }
+    }
+}
+
+/// What the journal knows, for an upstream that states no serials.
+fn serial_of(standing: Standing) -> Option<Serial> {
+    match standing {
+        Standing::At(serial) => Some(serial),
+        Standing::Unknown | Standing::Gone => None,
     }
 }

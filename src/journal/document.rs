@@ -5,11 +5,8 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use tokio::task::spawn_blocking;
 
 use super::known_file::{self, KnownFile};
-use super::{Journal, JournalError, compress, facts};
+use super::{Journal, JournalError, compress, evict};
 use crate::model::{ProjectName, Serial};
-
-/// The most documents that go when one comes: no step is long, and a bound that was lowered is still reached.
-const EVICT_AT_ONCE: u64 = 8;
 
 /// Which document.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -81,7 +78,7 @@ impl Journal {
         let (evicted, kept) = self
             .write(move |connection| {
                 let id = store(connection, &key, &document, &packed, &files)?;
-                evict(connection, id, limit)
+                evict::oldest(connection, &evict::DOCUMENTS, id, limit)
             })
             .await?;
         metrics::counter!("cheesewire_journal_evicted_documents_total").increment(evicted);
@@ -188,21 +185,4 @@ fn delete(connection: &Connection, key: &Columns) -> rusqlite::Result<()> {
 /// Lengths in memory fit SQLite's integers.
 fn bound(length: usize) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX)
-}
-
-/// How many documents went, and what the rest weighs.
-fn evict(connection: &Connection, newest: i64, limit: i64) -> rusqlite::Result<(u64, i64)> {
-    let mut evicted = 0;
-    loop {
-        let kept = facts::get(connection, facts::DOCUMENTS_BYTES)?.unwrap_or(0);
-        let sql = "DELETE FROM documents WHERE id = \
-                   (SELECT id FROM documents WHERE id <> ?1 ORDER BY checked LIMIT 1)";
-        if kept <= limit
-            || evicted >= EVICT_AT_ONCE
-            || connection.prepare_cached(sql)?.execute([newest])? == 0
-        {
-            return Ok((evicted, kept));
-        }
-        evicted += 1;
-    }
 }

@@ -10,6 +10,8 @@ pub(super) const HEARD_SERIAL: &str = "heard_serial";
 pub(super) const LISTED_AT: &str = "listed_at";
 /// What the kept documents weigh; kept right by triggers.
 pub(super) const DOCUMENTS_BYTES: &str = "documents_bytes";
+/// What the kept answers to calls weigh; kept right by triggers.
+pub(super) const ANSWERS_BYTES: &str = "answers_bytes";
 
 pub(super) fn get(connection: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
     let mut statement = connection.prepare_cached("SELECT value FROM facts WHERE name = ?1")?;

@@ -1,6 +1,7 @@
 //! What upstream has told us, kept on disk: documents, the files that they name, projects, events, and which
 //! serials are known to be complete. The only code that knows SQL.
 
+mod answer;
 mod append;
 mod changed;
 mod compress;
@@ -10,6 +11,7 @@ mod derive;
 mod difference;
 mod document;
 mod error;
+mod evict;
 mod facade;
 mod facts;
 mod gap;
@@ -28,8 +30,10 @@ mod want;
 mod wording;
 mod writer;
 
+pub use answer::{AnswerKey, KeptAnswer};
 pub use append::Appended;
 pub use changed::Changed;
+pub use compress::Packed;
 pub use derive::Derived;
 pub use difference::{Difference, Differences};
 pub use document::{DocumentKey, KeptDocument};

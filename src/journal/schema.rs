@@ -10,8 +10,12 @@ use super::JournalError;
 /// `PRAGMA application_id` of our files: "chwr".
 const APPLICATION: i64 = 0x6368_7772;
 /// Statements that make schema N + 1 of schema N. Only ever appended to.
-const MIGRATIONS: &[&str] =
-    &[include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/5.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+    include_str!("schema/5.sql"),
+];
 /// How long a connection waits for another one's short lock (recovery, checkpoints), before it is an error.
 const BUSY: Duration = Duration::from_secs(5);
 

@@ -13,7 +13,11 @@ impl Arguments {
     pub(super) fn check(method: &Method, given: &[Value]) -> Result<Self, Fault> {
         let mut complaints = Vec::new();
         let mut places = Vec::with_capacity(method.params.len());
-        for (at, param) in method.params.iter().enumerate() {
+        let (named, surplus) = match method.params.split_last() {
+            Some((last, named)) if matches!(last.kind, Kind::Rest) => (named, 0..0),
+            _ => (method.params, method.params.len()..given.len()),
+        };
+        for (at, param) in named.iter().enumerate() {
             let value = given.get(at).filter(|value| param.required || **value != Value::Nil);
             match value {
                 None if param.required => {
@@ -24,7 +28,7 @@ impl Arguments {
             }
             places.push(value.cloned());
         }
-        for at in method.params.len()..given.len() {
+        for at in surplus {
             // Upstream counts from one.
             complaints.push(format!("{}: Unexpected positional argument", at + 1));
         }
@@ -46,6 +50,11 @@ impl Arguments {
         self.0[at].as_ref().and_then(Value::as_int)
     }
 
+    /// The items of the array in a place; none if it was left out.
+    pub(super) fn list(&self, at: usize) -> &[Value] {
+        self.0[at].as_ref().and_then(Value::as_array).unwrap_or_default()
+    }
+
     /// A member of the struct in a place, if it was given.
     pub(super) fn member(&self, at: usize, name: &str) -> Option<&Value> {
         self.0[at].as_ref().and_then(|value| value.get(name)).filter(|value| **value != Value::Nil)
@@ -57,7 +66,7 @@ impl Arguments {
     }
 }
 
-/// Complains of a value that is not of its kind; of a struct's members one by one, as upstream does.
+/// Complains of a value that is not of its kind; of members and items one by one, as upstream does.
 fn complain(complaints: &mut Vec<String>, name: &str, kind: Kind, value: &Value) {
     let fits = match kind {
         Kind::Text => value.as_str().is_some(),
@@ -73,6 +82,15 @@ fn complain(complaints: &mut Vec<String>, name: &str, kind: Kind, value: &Value)
             }
             true
         }
+        Kind::List => value.as_array().is_some(),
+        Kind::Texts => {
+            let odd = |(_, item): &(usize, &Value)| item.as_str().is_none();
+            for (at, _) in value.as_array().unwrap_or_default().iter().enumerate().filter(odd) {
+                complaints.push(format!("{name}.{at}: {}", Kind::Text.complaint()));
+            }
+            value.as_array().is_some()
+        }
+        Kind::Rest => true,
         Kind::Struct(members) => {
             let Value::Struct(given) = value else {
                 complaints.push(format!("{name}: {}", kind.complaint()));

@@ -6,8 +6,10 @@ mod changelog;
 mod cursor;
 mod feed;
 mod flight;
+mod multicall;
 mod packages;
 mod page;
+mod relayed;
 mod release;
 mod releases;
 mod rendered;
@@ -17,6 +19,8 @@ mod scan;
 mod search;
 mod settings;
 mod shelf;
+mod statistics;
+mod system;
 mod table;
 
 use std::sync::Arc;
@@ -33,6 +37,7 @@ use crate::journal::Journal;
 use crate::upstream::Upstream;
 use crate::xmlrpc::{Call, DecodeError, Fault, Limits, Value, decode_call};
 use arguments::Arguments;
+use relayed::Relayed;
 use rendered::Renderings;
 use table::Verb;
 
@@ -53,6 +58,8 @@ struct Ask<'a> {
     origin: &'a str,
     coder: Option<Coder>,
     wide: bool,
+    /// The time for the whole call.
+    deadline: Duration,
 }
 
 /// The methods over what they answer from.
@@ -64,6 +71,7 @@ struct Inner {
     index: Index,
     upstream: Upstream,
     renderings: Renderings,
+    relayed: Relayed,
     settings: RpcSettings,
 }
 
@@ -71,7 +79,8 @@ impl Rpc {
     /// Puts the methods together.
     pub fn new(journal: Journal, index: Index, upstream: Upstream, settings: RpcSettings) -> Self {
         let renderings = Renderings::new(settings.memo_bytes, settings.memo_entry);
-        Self(Arc::new(Inner { journal, index, upstream, renderings, settings }))
+        let relayed = relayed::memory(settings.relayed_bytes);
+        Self(Arc::new(Inner { journal, index, upstream, renderings, relayed, settings }))
     }
 
     /// Reads a call. Takes milliseconds for the largest: not on the reactor for those.
@@ -81,38 +90,59 @@ impl Rpc {
 
     /// Answers a call, with a fault where it must be, within the deadline.
     pub async fn answer(&self, call: Result<Call, DecodeError>, caller: Caller<'_>) -> Answer {
-        let started = Instant::now();
-        let (method, answered) = match call {
-            Ok(call) => match table::find(&call.method) {
-                Some(method) => (method.name, self.run(method, &call, caller).await),
-                None => ("unknown", Err(Fault::method_not_found())),
-            },
+        let answered = match call {
+            Ok(call) => self.counted(&call, |method, call| self.run(method, call, caller)).await,
             Err(error) => {
                 tracing::debug!(%error, "a call could not be read");
-                ("unreadable", Err(Fault::parse_error()))
+                let answered = Err(Fault::parse_error());
+                count("unreadable", &answered, Instant::now());
+                answered
             }
         };
-        let outcome = answered.as_ref().map_or_else(|fault| fault.code.to_string(), |_| "ok".to_owned());
-        metrics::counter!("cheesewire_rpc_calls_total", "method" => method, "outcome" => outcome)
-            .increment(1);
-        metrics::histogram!("cheesewire_rpc_seconds", "method" => method)
-            .record(started.elapsed().as_secs_f64());
-        answered.unwrap_or_else(|fault| {
-            tracing::debug!(method, %fault, "a call got a fault");
-            Answer::fault(&fault)
-        })
+        answered.unwrap_or_else(|fault| Answer::fault(&fault))
+    }
+
+    /// Finds the method, runs it, and counts how that ended.
+    async fn counted<'a, F>(
+        &self,
+        call: &'a Call,
+        run: impl FnOnce(&'static Method, &'a Call) -> F,
+    ) -> Result<Answer, Fault>
+    where
+        F: Future<Output = Result<Answer, Fault>>,
+    {
+        let started = Instant::now();
+        let (method, answered) = match table::find(&call.method) {
+            Some(method) => (method.name, run(method, call).await),
+            None => ("unknown", Err(Fault::method_not_found())),
+        };
+        count(method, &answered, started);
+        answered
     }
 
     async fn run(&self, method: &Method, call: &Call, caller: Caller<'_>) -> Result<Answer, Fault> {
         let arguments = Arguments::check(method, &call.params)?;
         let settings = &self.0.settings;
         let deadline = caller.deadline.map_or(settings.deadline, |own| own.min(settings.longest_deadline));
-        let ask = Ask { origin: caller.origin, coder: caller.coder, wide: call.wide };
+        let ask = Ask { origin: caller.origin, coder: caller.coder, wide: call.wide, deadline };
+        if method.verb == Verb::Multicall {
+            // Its calls share the deadline among themselves.
+            return self.multicall(&arguments, ask).await;
+        }
         // What is asked of upstream runs in tasks of its own; the next call finds it done.
         match tokio::time::timeout(deadline, self.verb(method.verb, &arguments, ask)).await {
             Ok(answered) => answered,
-            Err(_) => Err(Fault::unavailable(settings.deadline)),
+            Err(_) => Err(self.too_late(method)),
         }
+    }
+
+    /// The fault for a call whose time is up: when it is worth coming back.
+    fn too_late(&self, method: &Method) -> Fault {
+        let work = self.0.settings.deadline;
+        Fault::unavailable(match method.source {
+            Source::Upstream | Source::Ownership => work.max(self.0.upstream.silence()),
+            _ => work,
+        })
     }
 
     async fn verb(&self, verb: Verb, arguments: &Arguments, ask: Ask<'_>) -> Result<Answer, Fault> {
@@ -129,10 +159,29 @@ impl Rpc {
             Verb::PackageReleases => self.package_releases(arguments).await?,
             Verb::ReleaseUrls => self.release_urls(arguments, ask.origin).await?,
             Verb::ReleaseData => self.release_data(arguments).await?,
-            Verb::PackageRoles => self.package_roles(arguments).await?,
             Verb::Search => self.search(arguments).await?,
-            Verb::ListMethods => METHODS.iter().map(|method| method.name).collect::<Value>(),
+            Verb::PackageRoles => return self.package_roles(arguments, ask).await,
+            Verb::UserPackages => return self.user_packages(arguments, ask).await,
+            Verb::Browse => return self.browse(arguments, ask).await,
+            Verb::Multicall => return self.multicall(arguments, ask).await,
+            Verb::ReleaseDownloads => statistics::release_downloads(),
+            Verb::TopPackages => statistics::top_packages(arguments)?,
+            Verb::PackageHostingMode => Value::from("pypi-only"),
+            // A write of a project that PyPI abandoned; upstream's own words.
+            Verb::PostCheesecake => return Err(Fault::raised("RuntimeError", "This API has been removed.")),
+            Verb::ListMethods => system::list_methods(),
+            Verb::MethodHelp => system::method_help(arguments)?,
+            Verb::MethodSignature => system::method_signature(arguments)?,
         };
         Answer::value(&value, ask.wide)
+    }
+}
+
+fn count(method: &'static str, answered: &Result<Answer, Fault>, started: Instant) {
+    let outcome = answered.as_ref().map_or_else(|fault| fault.code.to_string(), |_| "ok".to_owned());
+    metrics::counter!("cheesewire_rpc_calls_total", "method" => method, "outcome" => outcome).increment(1);
+    metrics::histogram!("cheesewire_rpc_seconds", "method" => method).record(started.elapsed().as_secs_f64());
+    if let Err(fault) = answered {
+        tracing::debug!(method, %fault, "a call got a fault");
     }
 }

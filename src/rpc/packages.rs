@@ -6,7 +6,7 @@ use super::answer::{Pieces, StreamError, written};
 use super::arguments::Arguments;
 use super::rendered::{Key, Subject};
 use super::{Answer, Ask, Rpc, release};
-use crate::journal::{Journal, Project};
+use crate::journal::{AnswerKey, Journal, Project};
 use crate::model::{ProjectName, Serial};
 use crate::xmlrpc::{Encoder, Fault, TooWide, Value};
 
@@ -44,13 +44,16 @@ impl Rpc {
         }
     }
 
-    pub(super) async fn package_roles(&self, arguments: &Arguments) -> Result<Value, Fault> {
-        let Ok(name) = ProjectName::parse(arguments.text(0)) else { return Ok(Value::Array(vec![])) };
+    pub(super) async fn package_roles(&self, arguments: &Arguments, ask: Ask<'_>) -> Result<Answer, Fault> {
+        let Ok(name) = ProjectName::parse(arguments.text(0)) else {
+            return Answer::value(&Value::Array(vec![]), ask.wide);
+        };
         let document = self.document(name.as_str(), None).await?;
         if let Some(roles) = document.and_then(|document| release::roles(&document.value)) {
-            return Ok(roles);
+            return Answer::value(&roles, ask.wide);
         }
-        Ok(self.0.upstream.call("package_roles", &[Value::from(name.as_str())]).await?)
+        let key = AnswerKey { method: "package_roles", argument: name.as_str().to_owned() };
+        self.relayed(key, vec![Value::from(name.as_str())], ask).await
     }
 }
 

@@ -41,18 +41,20 @@ impl Rpc {
         let place = versions.iter().position(|listed| *listed == version);
         let older = place.map_or(0, |newer| versions.len() - 1 - newer);
         let data = |document: &JsonDocument| {
-            release::data(&document.value["info"], i64::try_from(older).unwrap_or(0))
+            let info = &document.value["info"];
+            // What is made of a page without metadata says which release it is, and nothing about it. Empty texts
+            // in its place would be lies.
+            if info.get("summary").is_none() {
+                let message = "the index upstream tells no metadata of this release";
+                return Err(Fault::raised("RuntimeError", message));
+            }
+            Ok(release::data(info, i64::try_from(older).unwrap_or(0)))
         };
         if project.version() == Some(version) {
-            return Ok(data(&project));
+            return data(&project);
         }
         match self.document(name, Some(version)).await? {
-            Some(release) => Ok(data(&release)),
-            // An empty answer would say that there is no such release.
-            None if place.is_some() => Err(Fault::raised(
-                "RuntimeError",
-                "the index upstream tells the metadata of the latest release only",
-            )),
+            Some(release) => data(&release),
             None => Ok(Value::Struct(vec![])),
         }
     }

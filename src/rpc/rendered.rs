@@ -14,7 +14,7 @@ use super::answer::{Answer, Pieces, StreamError};
 use super::flight::{Flight, units};
 use super::scan::Scan;
 use super::shelf::Shelf;
-use crate::journal::Slice;
+use crate::journal::{AnswerKey, Slice};
 use crate::model::Serial;
 use crate::xmlrpc::Fault;
 
@@ -35,6 +35,8 @@ pub(super) enum Subject {
     Page { scan: Scan, limit: usize },
     /// All projects.
     Packages { serials: bool },
+    /// Upstream's answer, by its stamp.
+    Relayed { key: AnswerKey, stamp: u64 },
 }
 
 /// An answer's key.

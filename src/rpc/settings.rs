@@ -36,6 +36,19 @@ pub struct RpcSettings {
     pub memo_entry: usize,
     /// The limits of search.
     pub search: SearchSettings,
+    /// The most calls of a multicall. Default 100 (WIRE.md section 3).
+    pub multicall_calls: usize,
+    /// How many calls of a multicall are prepared at once. Default 8: enough for some hundred documents from upstream
+    /// within the deadline, and of each no more than a piece is in memory.
+    pub multicall_at_once: usize,
+    /// How long an answer to `browse`, `user_packages` or `package_roles` is current. Default 15 min: as documents of
+    /// the JSON API, and upstream takes about a call a second.
+    pub relayed_max_age: Duration,
+    /// How old one may be that is given out because upstream is limited, down or slow. Default 7 days: who owns what
+    /// changes seldom, and upstream's limit lasts minutes.
+    pub relayed_stale: Duration,
+    /// The most bytes of them in memory, compressed. Default 8 MiB; all of them are in the journal.
+    pub relayed_bytes: u64,
 }
 
 /// Bounds of a search.
@@ -70,6 +83,11 @@ impl Default for RpcSettings {
             memo_bytes: 48 << 20,
             memo_entry: 24 << 20,
             search: SearchSettings { words: 100, looked_at: 10_000, learn_hits: 20 },
+            multicall_calls: 100,
+            multicall_at_once: 8,
+            relayed_max_age: Duration::from_mins(15),
+            relayed_stale: Duration::from_hours(7 * 24),
+            relayed_bytes: 8 << 20,
         }
     }
 }

@@ -14,6 +14,12 @@ pub enum Kind {
     Struct(&'static [Param]),
     /// A struct whose members of these names are strings or arrays of strings. Others are ignored.
     Terms(&'static [&'static str]),
+    /// An array of strings.
+    Texts,
+    /// An array of anything: who uses it judges the items one by one.
+    List,
+    /// Any number of arguments, of any kind; the last parameter only.
+    Rest,
 }
 
 impl Kind {
@@ -24,16 +30,19 @@ impl Kind {
             Self::Int => "int",
             Self::Bool => "boolean",
             Self::Struct(_) | Self::Terms(_) => "struct",
+            Self::Texts | Self::List => "array",
+            Self::Rest => "undef",
         }
     }
 
-    /// What upstream says of a value of another type.
+    /// What upstream says of a value of another type. None is another to [`Kind::Rest`].
     pub fn complaint(self) -> &'static str {
         match self {
             Self::Text => "Input should be a valid string",
             Self::Int => "Input should be a valid integer",
             Self::Bool => "Input should be a valid boolean",
             Self::Struct(_) | Self::Terms(_) => "Input should be a valid dictionary",
+            Self::Texts | Self::List | Self::Rest => "Input should be a valid list",
         }
     }
 }
@@ -50,15 +59,16 @@ pub struct Param {
 }
 
 impl Param {
-    /// For people: `name`, `name?` for an optional one, a struct by its members.
+    /// For people: `name`, `name?` for an optional one, a struct by its members, `…` for any number.
     pub fn words(&self) -> String {
         match self.kind {
             Kind::Struct(members) => {
                 let members: Vec<String> = members.iter().map(Self::words).collect();
                 format!("{{{}}}", members.join(", "))
             }
-            Kind::Text | Kind::Int | Kind::Bool | Kind::Terms(_) if self.required => self.name.to_owned(),
-            Kind::Text | Kind::Int | Kind::Bool | Kind::Terms(_) => format!("{}?", self.name),
+            Kind::Rest => "…".to_owned(),
+            _ if self.required => self.name.to_owned(),
+            _ => format!("{}?", self.name),
         }
     }
 }
@@ -76,6 +86,14 @@ pub enum Source {
     Ownership,
     /// Names of the project table, and what documents told of projects.
     Search,
+    /// Upstream's own method, whose answers are kept.
+    Upstream,
+    /// Our own counts of downloads.
+    Statistics,
+    /// Always the same.
+    Constant,
+    /// The other methods.
+    Calls,
     /// This table.
     Table,
 }
@@ -89,6 +107,10 @@ impl Source {
             Self::Json => "JSON API",
             Self::Ownership => "JSON `ownership`, else upstream",
             Self::Search => "local index",
+            Self::Upstream => "upstream, kept",
+            Self::Statistics => "own statistics",
+            Self::Constant => "constant",
+            Self::Calls => "the other methods",
             Self::Table => "the method table",
         }
     }
@@ -103,6 +125,10 @@ pub enum Lifetime {
     Never,
     /// As the index's documents: until their age or an event of the project; stale while upstream is down.
     Document,
+    /// Until its age; stale while upstream is limited or down.
+    Relayed,
+    /// As those of the methods called.
+    Calls,
     /// As long as the process.
     Forever,
 }
@@ -124,7 +150,16 @@ pub(super) enum Verb {
     ReleaseData,
     PackageRoles,
     Search,
+    UserPackages,
+    Browse,
+    ReleaseDownloads,
+    TopPackages,
+    PackageHostingMode,
+    PostCheesecake,
+    Multicall,
     ListMethods,
+    MethodHelp,
+    MethodSignature,
 }
 
 /// A method.
@@ -184,6 +219,15 @@ const PACKAGES_PAGE: &[Param] = &[optional("after", Kind::Text), optional("limit
 
 /// All methods, by name.
 pub const METHODS: &[Method] = &[
+    Method {
+        name: "browse",
+        params: &[required("classifiers", Kind::Texts)],
+        result: "array",
+        help: "Releases that have all of some classifiers, as [name, version].",
+        source: Source::Upstream,
+        lifetime: Lifetime::Relayed,
+        verb: Verb::Browse,
+    },
     Method {
         name: "changed_packages",
         params: &[required("since", Kind::Int)],
@@ -270,6 +314,15 @@ pub const METHODS: &[Method] = &[
         verb: Verb::ReleaseData,
     },
     Method {
+        name: "package_hosting_mode",
+        params: &[required("package_name", Kind::Text)],
+        result: "string",
+        help: "Where a project's files are: pypi-only, for every project.",
+        source: Source::Constant,
+        lifetime: Lifetime::Forever,
+        verb: Verb::PackageHostingMode,
+    },
+    Method {
         name: "package_releases",
         params: &[required("package_name", Kind::Text), optional("show_hidden", Kind::Bool)],
         result: "array",
@@ -297,6 +350,15 @@ pub const METHODS: &[Method] = &[
         verb: Verb::ReleaseUrls,
     },
     Method {
+        name: "post_cheesecake_for_release",
+        params: &[optional("rest", Kind::Rest)],
+        result: "boolean",
+        help: "Took scores of a project that PyPI abandoned; refuses, whatever it is given.",
+        source: Source::Constant,
+        lifetime: Lifetime::Forever,
+        verb: Verb::PostCheesecake,
+    },
+    Method {
         name: "release_data",
         params: RELEASE,
         result: "struct",
@@ -304,6 +366,15 @@ pub const METHODS: &[Method] = &[
         source: Source::Json,
         lifetime: Lifetime::Document,
         verb: Verb::ReleaseData,
+    },
+    Method {
+        name: "release_downloads",
+        params: RELEASE,
+        result: "array",
+        help: "The files of a release, each with how often this relay gave it out, as [filename, count]; empty where nothing was counted.",
+        source: Source::Statistics,
+        lifetime: Lifetime::Forever,
+        verb: Verb::ReleaseDownloads,
     },
     Method {
         name: "release_urls",
@@ -333,6 +404,42 @@ pub const METHODS: &[Method] = &[
         verb: Verb::ListMethods,
     },
     Method {
+        name: "system.methodHelp",
+        params: &[required("name", Kind::Text)],
+        result: "string",
+        help: "How a method is called, and what it answers.",
+        source: Source::Table,
+        lifetime: Lifetime::Forever,
+        verb: Verb::MethodHelp,
+    },
+    Method {
+        name: "system.methodSignature",
+        params: &[required("name", Kind::Text)],
+        result: "array",
+        help: "The signatures of a method, each the type of its result and those of its parameters.",
+        source: Source::Table,
+        lifetime: Lifetime::Forever,
+        verb: Verb::MethodSignature,
+    },
+    Method {
+        name: "system.multicall",
+        params: &[required("calls", Kind::List)],
+        result: "array",
+        help: "Several calls in one, each as {methodName, params}; their results in order, each in an array of one, or a fault as {faultCode, faultString}.",
+        source: Source::Calls,
+        lifetime: Lifetime::Calls,
+        verb: Verb::Multicall,
+    },
+    Method {
+        name: "top_packages",
+        params: &[optional("num", Kind::Int)],
+        result: "array",
+        help: "The projects whose files this relay gave out most often, as [name, downloads]; empty where nothing was counted.",
+        source: Source::Statistics,
+        lifetime: Lifetime::Forever,
+        verb: Verb::TopPackages,
+    },
+    Method {
         name: "updated_releases",
         params: &[required("since", Kind::Int)],
         result: "array",
@@ -340,6 +447,15 @@ pub const METHODS: &[Method] = &[
         source: Source::Journal,
         lifetime: Lifetime::Serial,
         verb: Verb::UpdatedReleases,
+    },
+    Method {
+        name: "user_packages",
+        params: &[required("username", Kind::Text)],
+        result: "array",
+        help: "What a user owns and maintains, as [role, name].",
+        source: Source::Upstream,
+        lifetime: Lifetime::Relayed,
+        verb: Verb::UserPackages,
     },
 ];
 
@@ -357,6 +473,8 @@ mod tests {
         assert!(METHODS.is_sorted_by_key(|method| method.name));
         for method in METHODS {
             assert!(method.params.is_sorted_by_key(|param| !param.required), "{}", method.name);
+            let rest = method.params.iter().position(|param| matches!(param.kind, Kind::Rest));
+            assert!(rest.is_none_or(|at| at + 1 == method.params.len()), "{}", method.name);
             assert_eq!(find(method.name).map(|found| found.name), Some(method.name));
         }
         assert!(find("post_cheesecake").is_none());

@@ -138,6 +138,26 @@ impl Upstream {
         self.document(Kind::Json, &url, "application/json", &["application/json"], validator).await
     }
 
+    /// Where a project's JSON document is, or that of one release.
+    pub fn json_address(&self, name: &ProjectName, version: Option<&str>) -> Url {
+        self.transport.addresses.json(name, version)
+    }
+
+    /// A file's metadata (PEP 658), at the address that its page advertises. Whether its digest is right, the caller
+    /// knows.
+    pub async fn metadata(&self, url: &Url) -> Result<Bytes, UpstreamError> {
+        let limit = self.transport.settings.page_limit;
+        let once = || {
+            let fetch = async {
+                let response = send(self.transport.get(Kind::Metadata, url)).await?;
+                whole(&response)?;
+                read(response, Kind::Metadata, limit).await
+            };
+            self.transport.timed(Kind::Metadata, fetch, |_| "fresh")
+        };
+        self.transport.repeated(once).await
+    }
+
     /// A project's JSON document, once nobody waits for another answer of upstream's; not repeated if it fails.
     pub async fn json_document_when_idle(&self, name: &ProjectName) -> Result<Fetched, UpstreamError> {
         self.transport.idle().await;

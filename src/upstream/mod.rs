@@ -10,6 +10,7 @@ mod error;
 mod file;
 mod html;
 mod listing;
+mod pairs;
 mod probe;
 mod settings;
 mod throttle;

@@ -116,7 +116,8 @@ impl Throttle {
         });
     }
 
-    fn silence(&self) -> Duration {
+    /// How long it is until upstream may be called again, as far as upstream said.
+    pub(super) fn silence(&self) -> Duration {
         self.silent_until.borrow().saturating_duration_since(Instant::now())
     }
 }

@@ -30,6 +30,7 @@ pub(super) enum Kind {
     Page,
     Json,
     Provenance,
+    Metadata,
     File,
 }
 
@@ -41,6 +42,7 @@ impl Kind {
             Self::Page => "page",
             Self::Json => "json",
             Self::Provenance => "provenance",
+            Self::Metadata => "metadata",
             Self::File => "file",
         }
     }
@@ -103,7 +105,11 @@ impl Transport {
     }
 
     pub(super) fn get(&self, kind: Kind, url: &Url) -> RequestBuilder {
-        let client = if kind == Kind::File { &self.files } else { &self.pages };
+        let client = match kind {
+            // Their digests are about the bytes as they are sent.
+            Kind::File | Kind::Metadata => &self.files,
+            Kind::Call | Kind::Listing | Kind::Page | Kind::Json | Kind::Provenance => &self.pages,
+        };
         self.authorized(client.get(url.clone()), url)
     }
 

@@ -118,6 +118,8 @@ struct Parser<'a> {
     reader: Reader<&'a [u8]>,
     depth: usize,
     max_depth: usize,
+    /// All bytes are ASCII.
+    ascii: bool,
     wide: bool,
     /// The element just handed out was `<name/>`: it has no children and no end of its own.
     pending_empty: bool,
@@ -129,7 +131,14 @@ impl<'a> Parser<'a> {
         // Checked once, so that no later step can meet broken text; UTF-16 ends here too.
         let text = std::str::from_utf8(document).map_err(|_| DecodeError { what: "not UTF-8", offset: 0 })?;
         let reader = Reader::from_str(text);
-        Ok(Self { reader, depth: 0, max_depth: limits.depth, wide: false, pending_empty: false })
+        Ok(Self {
+            reader,
+            depth: 0,
+            max_depth: limits.depth,
+            ascii: text.is_ascii(),
+            wide: false,
+            pending_empty: false,
+        })
     }
 
     fn fail(&self, what: &'static str) -> DecodeError {
@@ -141,9 +150,13 @@ impl<'a> Parser<'a> {
             let event = self.reader.read_event().map_err(|_| self.fail("not well-formed XML"))?;
             match event {
                 Event::Decl(declaration) => {
-                    let known = ["utf-8", "utf8", "ascii", "us-ascii"];
+                    let is = |names: &[&str], name: &str| {
+                        names.iter().any(|known| name.eq_ignore_ascii_case(known))
+                    };
                     if let Some(Ok(name)) = declaration.encoding()
-                        && !known.iter().any(|known| name.eq_ignore_ascii_case(known))
+                        && !is(&["utf-8", "utf8", "ascii", "us-ascii"], &name)
+                        // PHP's extension declares this over bytes that are all ASCII; they mean the same there.
+                        && !(self.ascii && is(&["iso-8859-1", "latin1", "windows-1252"], &name))
                     {
                         return Err(self.fail("an encoding that is neither UTF-8 nor ASCII"));
                     }

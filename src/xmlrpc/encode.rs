@@ -7,6 +7,11 @@ use super::{Fault, Value};
 /// The declaration that every document starts with.
 const DECLARATION: &[u8] = b"<?xml version='1.0'?>\n";
 
+/// What stands before the only value of a `methodResponse` of ours.
+pub const RESPONSE_HEAD: &[u8] = b"<?xml version='1.0'?>\n<methodResponse>\n<params>\n<param>\n";
+/// What stands after it.
+pub const RESPONSE_TAIL: &[u8] = b"\n</param>\n</params>\n</methodResponse>\n";
+
 /// A number does not fit 32 bits and the caller has not shown that it reads `<i8>` (section 2, rule 4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("int exceeds XML-RPC limits")]
@@ -53,13 +58,12 @@ impl Encoder {
 
     /// Opens a `methodResponse` up to where its only value stands.
     pub fn open_response(&mut self) {
-        self.raw(DECLARATION);
-        self.raw(b"<methodResponse>\n<params>\n<param>\n");
+        self.raw(RESPONSE_HEAD);
     }
 
     /// Closes what [`Encoder::open_response`] opened.
     pub fn close_response(&mut self) {
-        self.raw(b"\n</param>\n</params>\n</methodResponse>\n");
+        self.raw(RESPONSE_TAIL);
     }
 
     /// Opens an array.
@@ -133,6 +137,23 @@ impl Encoder {
     /// `<nil/>`, unprefixed, only where section 4 of WIRE.md allows it (rule 5).
     pub fn nil(&mut self) {
         self.raw(b"<value><nil/></value>\n");
+    }
+
+    /// A piece of what another of our encoders wrote, as it is.
+    pub fn encoded(&mut self, piece: &[u8]) {
+        self.raw(piece);
+    }
+
+    /// A fault as a struct, as a multicall's answer has it; `faultCode` comes before `faultString` (rule 7).
+    pub fn fault(&mut self, fault: &Fault) {
+        self.open_struct();
+        self.open_member("faultCode");
+        self.number(b"<value><int>", i64::from(fault.code), b"</int></value>\n");
+        self.close_member();
+        self.open_member("faultString");
+        self.string(&fault.string);
+        self.close_member();
+        self.close_struct();
     }
 
     /// Any value.
@@ -225,19 +246,12 @@ pub fn response(value: &Value, wide: bool) -> Result<Bytes, TooWide> {
     Ok(encoder.take())
 }
 
-/// A whole fault answer; `faultCode` comes before `faultString` (rule 7).
+/// A whole fault answer.
 pub fn fault(fault: &Fault) -> Bytes {
     let mut encoder = Encoder::new(false);
     encoder.raw(DECLARATION);
     encoder.raw(b"<methodResponse>\n<fault>\n");
-    encoder.open_struct();
-    encoder.open_member("faultCode");
-    encoder.number(b"<value><int>", i64::from(fault.code), b"</int></value>\n");
-    encoder.close_member();
-    encoder.open_member("faultString");
-    encoder.string(&fault.string);
-    encoder.close_member();
-    encoder.close_struct();
+    encoder.fault(fault);
     encoder.raw(b"</fault>\n</methodResponse>\n");
     encoder.take()
 }

@@ -41,8 +41,7 @@ impl Fault {
 
     /// −32403: upstream is down or too slow and nothing kept can answer. Whole seconds, at least one.
     pub fn unavailable(retry: Duration) -> Self {
-        let seconds = retry.as_secs() + u64::from(retry.subsec_nanos() > 0);
-        let string = format!("server error; service unavailable; retry in {} s", seconds.max(1));
+        let string = format!("server error; service unavailable; retry in {} s", whole_seconds(retry));
         Self { code: -32403, string }
     }
 
@@ -51,8 +50,24 @@ impl Fault {
         Self { code: -32403, string: "server error; service unavailable".to_owned() }
     }
 
+    /// −32500 in upstream's words for who is over a rate limit: clients look for its beginning, and relays for its time.
+    /// Whole seconds, at least one.
+    pub fn too_many_requests(retry: Duration) -> Self {
+        let message = format!(
+            "The action could not be performed because there were too many requests by the client. Limit may reset \
+             in {} seconds.",
+            whole_seconds(retry)
+        );
+        Self::raised("HTTPTooManyRequests", &message)
+    }
+
     /// 1: more calls in a multicall than allowed.
     pub fn multicall_too_large() -> Self {
         Self { code: 1, string: "multicall too large".to_owned() }
     }
+}
+
+/// At least one, since 0 would mean "at once".
+fn whole_seconds(duration: Duration) -> u64 {
+    (duration.as_secs() + u64::from(duration.subsec_nanos() > 0)).max(1)
 }

@@ -12,6 +12,9 @@ mod value;
 pub use decode::{
     Call, DecodeError, Limits, call as decode_call, items as decode_items, response as decode_response,
 };
-pub use encode::{Encoder, TooWide, call as encode_call, fault as encode_fault, response as encode_response};
+pub use encode::{
+    Encoder, RESPONSE_HEAD, RESPONSE_TAIL, TooWide, call as encode_call, fault as encode_fault,
+    response as encode_response,
+};
 pub use fault::Fault;
 pub use value::Value;

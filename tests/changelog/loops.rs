@@ -1,13 +1,14 @@
 //! Clients that loop: every event exactly once, whatever upstream does meanwhile.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cheesewire::model::Serial;
 use cheesewire::sandbox::{Publication, Sandbox, SandboxSettings};
-use cheesewire::xmlrpc::Value;
+use cheesewire::xmlrpc::{Limits, Value, decode_response, encode_call};
 
 use super::{after, cell, is_later, object, row};
-use crate::support::{Relay, call, sandbox};
+use crate::support::{Relay, call, post, sandbox};
 
 /// What the story's client waited for, scaled down: its patience is shorter than upstream's answer, and the relay's
 /// deadline is shorter than both.
@@ -22,32 +23,77 @@ async fn slow() -> Sandbox {
     Sandbox::start(settings).await.unwrap()
 }
 
-/// A call by a client that gives up after its patience, and comes again when it is told to.
-async fn ask(relay: &Relay, method: &str, params: &[Value]) -> Value {
+/// A call by a client that gives up if it has not got the whole answer after its patience, and comes again when it is
+/// told to. What it takes to read the answer is its own affair.
+async fn ask(relay: &Relay, patience: Duration, method: &str, params: &[Value]) -> Value {
     let persistent = async {
         loop {
-            let called = tokio::time::timeout(PATIENCE, call(&relay.url, method, params)).await;
-            match called.expect("the client timed out") {
+            let url = format!("{}pypi", relay.url);
+            let asked = post(&url, encode_call(method, params).unwrap());
+            let answer = tokio::time::timeout(patience, asked).await.expect("the client timed out");
+            let read = move || decode_response(answer.bytes(), Limits { depth: 64 }).unwrap();
+            match tokio::task::spawn_blocking(read).await.unwrap() {
                 Ok(value) => return value,
                 Err(fault) => assert!(is_later(&fault), "{fault}"),
             }
         }
     };
-    tokio::time::timeout(Duration::from_mins(1), persistent).await.expect("it never came")
+    tokio::time::timeout(60 * patience, persistent).await.expect("it never came")
+}
+
+/// What a client gets that loops on its last serial until nothing comes.
+pub(super) async fn by_serial(relay: &Relay, patience: Duration, since: i64) -> Vec<Value> {
+    let (mut got, mut last) = (Vec::new(), since);
+    loop {
+        let rows = ask(relay, patience, "changelog_since_serial", &[Value::Int(last)]).await;
+        let rows = rows.as_array().unwrap();
+        let Some(newest) = rows.last() else { return got };
+        last = cell(newest, 4);
+        got.extend_from_slice(rows);
+    }
+}
+
+/// What a client gets that loops on its last time until nothing comes. `between` runs after each answer, given its
+/// number.
+pub(super) async fn by_time(
+    relay: &Relay,
+    patience: Duration,
+    limit: i64,
+    between: impl AsyncFn(usize),
+) -> Vec<Value> {
+    let (mut got, mut last, mut calls) = (Vec::new(), 0, 0);
+    loop {
+        let params = [Value::Int(last), Value::Bool(true), Value::Int(limit)];
+        let rows = ask(relay, patience, "changelog", &params).await;
+        let rows = rows.as_array().unwrap();
+        let Some(newest) = rows.last() else { return got };
+        last = cell(newest, 2);
+        got.extend_from_slice(rows);
+        calls += 1;
+        between(calls).await;
+    }
+}
+
+/// What a client gets that follows cursors while there is more.
+pub(super) async fn by_cursor(relay: &Relay, patience: Duration) -> Vec<Value> {
+    let (mut got, mut query) = (Vec::new(), object(&[("since", Value::Int(0))]));
+    loop {
+        let page = ask(relay, patience, "changelog_page", &[query]).await;
+        let events = page.get("events").unwrap().as_array().unwrap();
+        got.extend_from_slice(events);
+        if page.get("has_more") == Some(&Value::Bool(false)) {
+            return got;
+        }
+        assert!(!events.is_empty(), "an empty page before the end");
+        query = object(&[("cursor", page.get("next_cursor").unwrap().clone())]);
+    }
 }
 
 #[tokio::test]
 async fn who_loops_on_the_last_serial_never_times_out_and_misses_nothing() {
     let sandbox = slow().await;
     let relay = Relay::start(&sandbox.url(), &SETTINGS).await;
-    let (mut got, mut last) = (Vec::new(), 1);
-    loop {
-        let rows = ask(&relay, "changelog_since_serial", &[Value::Int(last)]).await;
-        let rows = rows.as_array().unwrap();
-        let Some(newest) = rows.last() else { break };
-        last = cell(newest, 4);
-        got.extend_from_slice(rows);
-    }
+    let got = by_serial(&relay, PATIENCE, 1).await;
     let expected: Vec<Value> = after(&sandbox, 0).iter().map(|event| row(event, true)).collect();
     assert!(expected.len() > 5_000);
     assert_eq!(got, expected);
@@ -57,20 +103,16 @@ async fn who_loops_on_the_last_serial_never_times_out_and_misses_nothing() {
 async fn who_loops_on_the_last_time_gets_all_while_upstream_goes_on() {
     let sandbox = slow().await;
     let relay = Relay::start(&sandbox.url(), &SETTINGS).await;
-    let (mut got, mut last, mut calls) = (Vec::new(), 0, 0);
-    loop {
-        let rows = ask(&relay, "changelog", &[Value::Int(last), Value::Bool(true), Value::Int(1000)]).await;
-        let rows = rows.as_array().unwrap();
-        let Some(newest) = rows.last() else { break };
-        last = cell(newest, 2);
-        got.extend_from_slice(rows);
-        calls += 1;
+    let answers = AtomicUsize::new(0);
+    let goes_on = async |calls: usize| {
+        answers.store(calls, Ordering::Relaxed);
         if calls < 4 {
             // Some events in one second, while history is still on its way.
             sandbox.publish(Publication::new(format!("news-{calls}"), "1.0")).await.unwrap();
         }
-    }
-    assert!(calls > 3, "history came in one piece");
+    };
+    let got = by_time(&relay, PATIENCE, 1000, goes_on).await;
+    assert!(answers.into_inner() > 3, "history came in one piece");
     let mut expected = after(&sandbox, 0);
     expected.sort_by_key(|event| (event.time, event.serial));
     let expected: Vec<Value> = expected.iter().map(|event| row(event, true)).collect();
@@ -81,20 +123,12 @@ async fn who_loops_on_the_last_time_gets_all_while_upstream_goes_on() {
 async fn who_loops_on_cursors_gets_every_event_once() {
     let sandbox = slow().await;
     let relay = Relay::start(&sandbox.url(), &SETTINGS).await;
-    let (mut got, mut query) = (Vec::new(), object(&[("since", Value::Int(0))]));
-    loop {
-        let page = ask(&relay, "changelog_page", &[query]).await;
-        let events = page.get("events").unwrap().as_array().unwrap();
-        got.extend_from_slice(events);
-        assert_eq!(page.get("last_serial"), Some(&Value::Int(sandbox.last_serial().0)));
-        if page.get("has_more") == Some(&Value::Bool(false)) {
-            break;
-        }
-        assert!(!events.is_empty(), "an empty page before the end");
-        query = object(&[("cursor", page.get("next_cursor").unwrap().clone())]);
-    }
+    let got = by_cursor(&relay, PATIENCE).await;
     let expected: Vec<Value> = after(&sandbox, 0).iter().map(|event| row(event, true)).collect();
     assert_eq!(got, expected);
+    let page = object(&[("since", Value::Int(0))]);
+    let page = ask(&relay, PATIENCE, "changelog_page", &[page]).await;
+    assert_eq!(page.get("last_serial"), Some(&Value::Int(sandbox.last_serial().0)));
 }
 
 #[tokio::test]

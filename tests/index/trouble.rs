@@ -139,16 +139,11 @@ async fn nonsense_from_upstream_is_a_502_or_what_is_kept_and_the_relay_goes_on()
 }
 
 #[tokio::test]
-async fn an_upstream_without_json_api_is_not_a_project_that_does_not_exist() {
+async fn a_file_beside_its_page_is_found_by_its_name() {
     let html = "<a href='a-1.0.tar.gz#sha256=00'>a-1.0.tar.gz</a>";
     let page = route(move || async move { ([("content-type", "text/html")], html) });
     let base = serve(Router::new().route("/simple/a/", page)).await;
     let relay = IndexRelay::start(base.as_str(), quick()).await;
-    for path in ["/pypi/a/json", "/pypi/a/1.0/json"] {
-        let answer = get(&relay.url(path)).await;
-        assert_eq!((answer.status, answer.text()), (502, "the index upstream has no JSON API\n"));
-    }
-    assert_eq!(get(&relay.url("/pypi/b/json")).await.status, 404);
     let file = relay.index.file_by_name("a-1.0.tar.gz", &name("a")).await.unwrap();
     assert!(file.path.as_str().starts_with("x/"), "{}", file.path);
     assert_eq!(file.url, format!("{base}simple/a/a-1.0.tar.gz"));

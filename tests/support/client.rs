@@ -65,7 +65,15 @@ pub async fn get(url: &str) -> Answer {
 
 /// A POST of XML or JSON that gets an answer.
 pub async fn post(url: &str, body: impl Into<Body>) -> Answer {
-    let request = client().post(url).header("content-type", "text/xml").body(body);
+    post_with(url, &[], body).await
+}
+
+/// The same with further header fields.
+pub async fn post_with(url: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
+    let mut request = client().post(url).header("content-type", "text/xml").body(body);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
     read(request.send().await.unwrap()).await
 }
 

@@ -9,7 +9,7 @@ mod index;
 mod relay;
 mod sandbox;
 
-pub use client::{Answer, call, get, get_with, post};
+pub use client::{Answer, call, get, get_with, post, post_with};
 pub use files::Files;
 pub use index::IndexRelay;
 pub use relay::Relay;

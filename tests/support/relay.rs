@@ -26,7 +26,7 @@ impl Relay {
     /// The same over what another relay left.
     pub async fn start_in(folder: TempDir, upstream: &str, settings: &[&str]) -> Self {
         let app = App::build(&config(folder.path(), upstream, settings)).await.unwrap();
-        let url = format!("http://{}/", app.address());
+        let url = format!("http://{}/", app.addresses()[0]);
         let stop = CancellationToken::new();
         let running = tokio::spawn(app.run(stop.clone()));
         Self { url, stop, running, folder }

@@ -186,7 +186,7 @@ impl Doctor<'_> {
                 let relay = if good {
                     "removed methods (release_data, release_urls …) are answered from it"
                 } else {
-                    "removed methods say that upstream has no JSON API"
+                    "removed methods are answered from pages and from files' metadata"
                 };
                 self.say("JSON API", good, found, Some(&document), relay);
             }

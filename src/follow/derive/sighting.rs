@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::version::version_of;
-use crate::model::{ProjectName, Serial, Stamp};
+use crate::model::{ProjectName, Serial, Stamp, version_of};
 
 /// A project's page at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! Which release a file belongs to: pages do not say, names do.
 
-use crate::model::{ProjectName, same_version};
+use super::{ProjectName, same_version};
 
 /// Endings of files whose name has nothing after the version.
 const SOURCES: [&str; 6] = [".tar.gz", ".zip", ".tgz", ".tar.bz2", ".tar.xz", ".tar.Z"];
@@ -9,7 +9,7 @@ const BUILT: [&str; 6] = [".whl", ".egg", ".exe", ".msi", ".rpm", ".dmg"];
 
 /// The version in a file's name, in the spelling of `versions` if one of them is meant; `None` if the name does
 /// not begin with the project's.
-pub(super) fn version_of(filename: &str, name: &ProjectName, versions: &[String]) -> Option<String> {
+pub fn version_of(filename: &str, name: &ProjectName, versions: &[String]) -> Option<String> {
     let (stem, built) = stem(filename)?;
     // A wheel's name has no `-` before the version; an old sdist's may have some, and so may versions.
     let rests = stem.match_indices('-').filter_map(|(at, _)| {
@@ -20,7 +20,11 @@ pub(super) fn version_of(filename: &str, name: &ProjectName, versions: &[String]
         |rest: &str| if built { rest.split('-').next().unwrap_or(rest).to_owned() } else { rest.to_owned() };
     let mut found = rests.map(cut).peekable();
     let first = found.peek()?.clone();
-    let meant = |spelled: &String| versions.iter().find(|version| same_version(version, spelled)).cloned();
+    // Nearly always the same text, which costs nothing to compare.
+    let meant = |spelled: &String| {
+        let same = versions.iter().find(|version| *version == spelled);
+        same.or_else(|| versions.iter().find(|version| same_version(version, spelled))).cloned()
+    };
     // `x-1.0.win32` is of 1.0: the longest version that it begins with.
     let begins =
         || versions.iter().filter(|version| first.starts_with(*version)).max_by_key(|version| version.len());

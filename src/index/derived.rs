@@ -1,0 +1,209 @@
+//! Documents of the JSON API for an upstream that lacks them: made of its simple pages and of core metadata.
+//!
+//! Not every index has the JSON API, and some have a document a project and none a release. What a page tells of
+//! files is most of what such a document says of them; the rest is in `.metadata` (PEP 658), where a file has one.
+//! Of a release without, `info` says which it is and nothing more.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+use sha2::Digest as _;
+use tokio::task::spawn_blocking;
+
+use super::facade::Inner;
+use super::page::{CoreMetadata, PageFile, ProjectPage, Yanked};
+use super::{IndexError, core_metadata};
+use crate::journal::DocumentKey;
+use crate::model::{FileKind, ProjectName, latest, same_version, version_of, wheel_tag};
+use crate::upstream::{Document, UpstreamError};
+
+/// A page by its releases.
+struct Outline {
+    page: Arc<ProjectPage>,
+    /// Versions in upstream's order, each with the places of its files on the page.
+    releases: Vec<(String, Vec<usize>)>,
+}
+
+/// A release as a page tells it.
+struct Release<'a> {
+    version: &'a str,
+    files: Vec<&'a PageFile>,
+}
+
+impl Inner {
+    /// The document under a key of the JSON API; `None` if upstream's page knows no such project or release.
+    pub(super) async fn derived(
+        self: Arc<Self>,
+        project: ProjectName,
+        version: Option<String>,
+    ) -> Result<Option<Document>, IndexError> {
+        let page = match self.current(&self.pages, &DocumentKey::Page(project.clone())).await {
+            Ok(page) => page,
+            Err(IndexError::NoSuchProject) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        // The largest pages have ten thousand files: not on the reactor.
+        let content = page.content.clone();
+        let outline = spawn_blocking(move || Outline::of(content)).await.map_err(|_| IndexError::Lost)?;
+        let release = match &version {
+            Some(version) => outline.all().find(|release| same_version(release.version, version)),
+            None => outline.newest(),
+        };
+        let Some(release) = release else { return Ok(None) };
+        let row = self.journal.project(&project).await?;
+        let spelling = row.map_or_else(|| project.to_string(), |row| row.spelling);
+        let info = self.info(&spelling, &release).await?;
+        let mut document = json!({"info": info, "urls": release.objects()});
+        if let Some(serial) = page.last_serial {
+            document["last_serial"] = serial.0.into();
+        }
+        let all = version.is_none();
+        let written = spawn_blocking(move || {
+            if all {
+                let releases = outline.all().map(|release| (release.version.to_owned(), release.objects()));
+                document["releases"] = Value::Object(releases.collect());
+            }
+            document.to_string()
+        });
+        tracing::debug!(%project, ?version, "a JSON document was made of a page and of metadata");
+        Ok(Some(Document {
+            body: written.await.map_err(|_| IndexError::Lost)?.into(),
+            content_type: "application/json".to_owned(),
+            etag: None,
+            last_serial: page.last_serial,
+            url: self.upstream.json_address(&project, version.as_deref()),
+        }))
+    }
+
+    /// What the release's metadata says, or else which release it is.
+    async fn info(&self, spelling: &str, release: &Release<'_>) -> Result<Map<String, Value>, IndexError> {
+        let mut info = Map::new();
+        for file in &release.files {
+            if let Some(found) = self.metadata(file).await? {
+                info = found;
+                break;
+            }
+        }
+        let requires_python = release.files.iter().find_map(|file| file.requires_python.clone());
+        info.insert("name".to_owned(), spelling.into());
+        info.insert("version".to_owned(), release.version.into());
+        if !info.contains_key("requires_python") {
+            info.insert("requires_python".to_owned(), requires_python.into());
+        }
+        let (yanked, reason) = release.yanked();
+        info.insert("yanked".to_owned(), yanked.into());
+        info.insert("yanked_reason".to_owned(), reason.into());
+        Ok(info)
+    }
+
+    /// A file's metadata, if it is advertised, there, and what its digest says.
+    async fn metadata(&self, file: &PageFile) -> Result<Option<Map<String, Value>>, IndexError> {
+        let CoreMetadata::Yes(hashes) = &file.core_metadata else { return Ok(None) };
+        let url = super::location::metadata_url(&file.url);
+        let bytes = match self.upstream.metadata(&url).await {
+            Ok(bytes) => bytes,
+            // Advertised, and not there: another file of the release may have it.
+            Err(UpstreamError::Absent(_)) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(stated) = hashes.get("sha256") {
+            let found = hex::encode(sha2::Sha256::digest(&bytes));
+            if !stated.eq_ignore_ascii_case(&found) {
+                tracing::warn!(file = file.filename, %stated, %found, "metadata with a wrong digest is not used");
+                return Ok(None);
+            }
+        }
+        match core_metadata::info(&bytes) {
+            Ok(info) => Ok(Some(info)),
+            Err(complaint) => {
+                tracing::warn!(file = file.filename, complaint, "metadata is not used");
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl Outline {
+    /// Versions are those listed (PEP 700), and those that only files' names tell.
+    fn of(page: Arc<ProjectPage>) -> Self {
+        let mut versions = page.versions.clone().unwrap_or_default();
+        let mut files: HashMap<String, Vec<usize>> = HashMap::new();
+        for (at, file) in page.files.iter().enumerate() {
+            let Some(version) = version_of(&file.filename, &page.name, &versions) else { continue };
+            if !files.contains_key(&version) && !versions.contains(&version) {
+                versions.push(version.clone());
+            }
+            files.entry(version).or_default().push(at);
+        }
+        let with_files = |version: String| {
+            let own = files.remove(&version).unwrap_or_default();
+            (version, own)
+        };
+        let releases = versions.into_iter().map(with_files).collect();
+        Self { page, releases }
+    }
+
+    fn all(&self) -> impl Iterator<Item = Release<'_>> {
+        self.releases.iter().map(|(version, files)| {
+            let files = files.iter().filter_map(|&at| self.page.files.get(at)).collect();
+            Release { version, files }
+        })
+    }
+
+    /// What an installer would take: the newest final release that is not yanked.
+    fn newest(&self) -> Option<Release<'_>> {
+        let standing =
+            latest(self.all().filter(|release| !release.yanked().0).map(|release| release.version));
+        let newest = standing.or_else(|| latest(self.all().map(|release| release.version)))?;
+        self.all().find(|release| release.version == newest)
+    }
+}
+
+impl Release<'_> {
+    /// Whether every file is yanked, and why.
+    fn yanked(&self) -> (bool, Option<String>) {
+        let all = !self.files.is_empty() && self.files.iter().all(|file| file.yanked != Yanked::No);
+        let reason = self.files.iter().find_map(|file| match &file.yanked {
+            Yanked::Yes(reason) => reason.clone(),
+            Yanked::No => None,
+        });
+        (all, reason.filter(|_| all))
+    }
+
+    /// The files as the JSON API has them.
+    fn objects(&self) -> Value {
+        self.files.iter().map(|file| object(file)).collect()
+    }
+}
+
+fn object(file: &PageFile) -> Value {
+    let kind = FileKind::of(&file.filename).ok();
+    let python = match kind {
+        Some(FileKind::Sdist) => "source",
+        Some(FileKind::Wheel) => wheel_tag(&file.filename).unwrap_or(""),
+        Some(_) | None => "",
+    };
+    let (yanked, reason) = match &file.yanked {
+        Yanked::No => (false, None),
+        Yanked::Yes(reason) => (true, reason.clone()),
+    };
+    json!({
+        "comment_text": "",
+        "digests": file.hashes,
+        "downloads": -1,
+        "filename": file.filename,
+        "has_sig": file.gpg_sig.unwrap_or(false),
+        "md5_digest": file.hashes.get("md5"),
+        "packagetype": kind.map_or("", FileKind::packagetype),
+        "python_version": python,
+        "requires_python": file.requires_python,
+        "size": file.size,
+        // JSON API's second form is to the second and has no zone.
+        "upload_time": file.upload_time.as_deref().and_then(|time| time.get(..19)),
+        "upload_time_iso_8601": file.upload_time,
+        "url": file.url.as_str(),
+        "yanked": yanked,
+        "yanked_reason": reason,
+    })
+}

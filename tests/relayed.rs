@@ -1,0 +1,182 @@
+//! `browse` and `user_packages`: upstream's answers, kept, and given out old while upstream cannot answer.
+
+use std::time::{Duration, Instant};
+
+use cheesewire::sandbox::{Effect, Fault, RateLimit, Route, Sandbox, SandboxSettings, XmlRpc};
+use cheesewire::xmlrpc::Value;
+
+use crate::support::{Relay, call, sandbox};
+
+/// Nobody else calls upstream.
+const ALONE: &str = "follow.enabled=false";
+/// Every answer is old at once.
+const OLD: &str = "rpc.relayed_max_age=1ms";
+
+fn classifiers(texts: &[&str]) -> Value {
+    texts.iter().copied().collect()
+}
+
+fn utilities() -> [Value; 1] {
+    [classifiers(&["Topic :: Utilities", "Programming Language :: Python :: 3"])]
+}
+
+fn bob() -> [Value; 1] {
+    ["bob".into()]
+}
+
+async fn pair(settings: &[&str]) -> (Sandbox, Relay) {
+    let sandbox = sandbox().await;
+    let relay = Relay::start(&sandbox.url(), &[&[ALONE], settings].concat()).await;
+    (sandbox, relay)
+}
+
+#[tokio::test]
+async fn answers_are_upstreams_and_asked_for_once() {
+    let (sandbox, relay) = pair(&[]).await;
+    let expected = (
+        call(&sandbox.url(), "browse", &utilities()).await,
+        call(&sandbox.url(), "user_packages", &bob()).await,
+    );
+    assert!(!expected.0.as_ref().unwrap().as_array().unwrap().is_empty());
+    assert!(!expected.1.as_ref().unwrap().as_array().unwrap().is_empty());
+    sandbox.forget_requests();
+    let asked = (0..20).map(|_| async {
+        (call(&relay.url, "browse", &utilities()).await, call(&relay.url, "user_packages", &bob()).await)
+    });
+    for got in futures_util::future::join_all(asked).await {
+        assert_eq!(got, expected);
+    }
+    // In another order, and twice: the same question.
+    let same = [classifiers(&[
+        "Programming Language :: Python :: 3",
+        "Topic :: Utilities",
+        "Programming Language :: Python :: 3",
+    ])];
+    assert_eq!(call(&relay.url, "browse", &same).await, expected.0);
+    assert_eq!((sandbox.requests().method("browse"), sandbox.requests().method("user_packages")), (1, 1));
+    let nobody = call(&relay.url, "user_packages", &["nobody".into()]).await;
+    assert_eq!(nobody, Ok(Value::Array(vec![])));
+}
+
+#[tokio::test]
+async fn what_upstream_said_outlives_a_restart_and_upstream() {
+    let (sandbox, relay) = pair(&[]).await;
+    let asked = |relay: &Relay| {
+        let url = relay.url.clone();
+        async move { (call(&url, "browse", &utilities()).await, call(&url, "user_packages", &bob()).await) }
+    };
+    let before = asked(&relay).await;
+    let folder = relay.stop().await;
+    sandbox.pause().await.unwrap();
+    let relay = Relay::start_in(folder, &sandbox.url(), &[ALONE]).await;
+    assert_eq!(asked(&relay).await, before);
+    // Also when it is old by now: upstream is down.
+    let folder = relay.stop().await;
+    let relay = Relay::start_in(folder, &sandbox.url(), &[ALONE, OLD]).await;
+    assert_eq!(asked(&relay).await, before);
+    let fault = call(&relay.url, "user_packages", &["alice".into()]).await.unwrap_err();
+    assert!(fault.string.starts_with("server error; service unavailable; retry in "), "{fault}");
+}
+
+#[tokio::test]
+async fn while_upstream_fails_or_is_limited_old_answers_go_out_and_it_is_left_alone() {
+    let fault = |text: &str| Effect::Answer {
+        status: 200,
+        headers: [("content-type".to_owned(), "text/xml".to_owned())].into(),
+        body: String::from_utf8(
+            cheesewire::xmlrpc::encode_fault(&cheesewire::xmlrpc::Fault::raised("HTTPTooManyRequests", text))
+                .to_vec(),
+        )
+        .unwrap(),
+    };
+    for effect in [
+        fault("Limit may reset in 600 seconds."),
+        Effect::Status { code: 503 },
+        Effect::Status { code: 405 },
+        Effect::Reset,
+    ] {
+        let (sandbox, relay) = pair(&[OLD]).await;
+        let before = call(&relay.url, "user_packages", &bob()).await;
+        sandbox.faults().add(Fault::on(Route::Rpc, effect.clone())).unwrap();
+        sandbox.forget_requests();
+        let started = Instant::now();
+        for _ in 0..5 {
+            assert_eq!(call(&relay.url, "user_packages", &bob()).await, before, "{effect:?}");
+        }
+        assert!(started.elapsed() < Duration::from_secs(10), "each waited for its deadline");
+        assert_eq!(sandbox.requests().method("user_packages"), 1, "{effect:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_slow_upstream_costs_an_old_answer_or_a_fault_that_says_when_to_come_back() {
+    let (sandbox, relay) = pair(&[OLD, "rpc.deadline=100ms"]).await;
+    let slow = Fault::on(Route::Rpc, Effect::Delay { millis: 700 });
+    sandbox.faults().add(slow.clone().times(1)).unwrap();
+    let fault = call(&relay.url, "user_packages", &bob()).await.unwrap_err();
+    assert_eq!(fault.string, "server error; service unavailable; retry in 1 s");
+    // The work goes on: who comes back finds it done, and nobody asked twice.
+    let found = async {
+        loop {
+            if let Ok(found) = call(&relay.url, "user_packages", &bob()).await {
+                return found;
+            }
+        }
+    };
+    let found = tokio::time::timeout(Duration::from_secs(20), found).await.expect("it never comes");
+    assert!(!found.as_array().unwrap().is_empty());
+    sandbox.faults().add(slow).unwrap();
+    assert_eq!(call(&relay.url, "user_packages", &bob()).await, Ok(found));
+}
+
+#[tokio::test]
+async fn a_limited_upstream_with_nothing_kept_is_a_fault_with_upstreams_own_time() {
+    let rate_limit = Some(RateLimit { per_second: 0.01, burst: 1 });
+    let sandbox = Sandbox::start(SandboxSettings { rate_limit, ..SandboxSettings::default() }).await.unwrap();
+    let relay = Relay::start(&sandbox.url(), &[ALONE, "rpc.deadline=100ms"]).await;
+    // The only call that there is; its answer says so. It may be late, which changes nothing.
+    let _ = call(&relay.url, "user_packages", &bob()).await;
+    let waited = async {
+        loop {
+            let fault = call(&relay.url, "browse", &utilities()).await.unwrap_err();
+            let retry = fault.string.strip_prefix("server error; service unavailable; retry in ").unwrap();
+            let retry: u64 = retry.strip_suffix(" s").unwrap().parse().unwrap();
+            if retry > 50 {
+                return retry;
+            }
+        }
+    };
+    let retry = tokio::time::timeout(Duration::from_secs(20), waited).await.expect("the limit is never told");
+    assert!(retry <= 100, "{retry}");
+    assert_eq!(sandbox.requests().method("browse"), 0);
+}
+
+#[tokio::test]
+async fn an_upstream_without_the_methods_is_said_to_have_none() {
+    let (sandbox, relay) = pair(&[]).await;
+    sandbox.set_xmlrpc(XmlRpc::Status(405));
+    let fault = call(&relay.url, "browse", &utilities()).await.unwrap_err();
+    assert_eq!(
+        (fault.code, fault.string.as_str()),
+        (-32500, "RuntimeError: the index upstream has no browse")
+    );
+    sandbox.set_xmlrpc(XmlRpc::Removed);
+    let fault = call(&relay.url, "user_packages", &bob()).await.unwrap_err();
+    assert!(fault.code == -32500 && fault.string.starts_with("RuntimeError: "), "{fault}");
+}
+
+#[tokio::test]
+async fn questions_that_cannot_be_meant_do_not_reach_upstream() {
+    let (sandbox, relay) = pair(&[]).await;
+    let long = "x".repeat(257);
+    let many: Value = (0..101).map(|n| n.to_string()).collect();
+    for (method, params, expected) in [
+        ("browse", classifiers(&[]), "ValueError: Must specify at least one classifier"),
+        ("browse", many, "ValueError: at most 100 classifiers can be asked for at once"),
+        ("browse", classifiers(&[&long]), "ValueError: a classifier has more than 256 characters"),
+        ("user_packages", Value::from(long.as_str()), "ValueError: username has more than 256 characters"),
+    ] {
+        assert_eq!(call(&relay.url, method, &[params]).await.unwrap_err().string, expected);
+    }
+    assert_eq!(sandbox.requests().route(Route::Rpc), 0);
+}
