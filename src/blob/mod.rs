@@ -12,8 +12,8 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub use disk::{Reader, Spilled, Writer};
+pub use disk::{Map, Reader, Spilled, Writer};
 pub use error::{KeepError, OpenError};
 pub use key::Key;
 pub use settings::StoreSettings;
-pub use store::{Blob, Store};
+pub use store::{Blob, Hot, Store};

@@ -41,7 +41,8 @@ async fn keep(store: &Store, key: &Key, bytes: &Bytes) -> Result<(), KeepError> 
 async fn read(blob: Blob) -> Vec<u8> {
     let size = usize::try_from(blob.size()).unwrap();
     match blob {
-        Blob::Hot(bytes) => bytes.to_vec(),
+        Blob::Hot(hot) => hot.bytes.to_vec(),
+        Blob::Mapped(map) => map.load(0..map.size()).await.unwrap().to_vec(),
         Blob::File(reader, _) => reader.read_at(0, vec![0; size]).await.unwrap(),
     }
 }

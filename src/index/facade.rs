@@ -11,13 +11,16 @@ use super::rendered::{RenderKey, Rendering};
 use super::{
     Form, IndexError, IndexSettings, JsonDocument, ProjectPage, Rendered, location, write_html, write_json,
 };
-use crate::journal::{DocumentKey, Journal};
+use crate::journal::{DocumentKey, Journal, KnownFile};
 use crate::memo::Memo;
 use crate::model::{FilePath, ProjectName, Serial};
 use crate::upstream::Upstream;
 
 /// Paths whose project is remembered in memory. 100,000 of some 250 bytes: the files that are asked for often.
 const PATHS: u64 = 100_000;
+
+/// Files whose line on their page is remembered. 10,000 of some 500 bytes: those that are asked for most.
+const LINES: u64 = 10_000;
 
 /// The longest version that is asked for. The longest known has about 100 characters; each absence is remembered.
 const MAX_VERSION: usize = 256;
@@ -41,6 +44,10 @@ pub(super) struct Inner {
     pub(super) absent: moka::sync::Cache<DocumentKey, Option<Serial>>,
     /// Whose a path is: of files asked for lately, and of pages that could not be kept.
     pub(super) projects_of: moka::sync::Cache<FilePath, ProjectName>,
+    /// What a page says of a file, with the page's stamp: for files asked for often.
+    pub(super) lines: moka::sync::Cache<FilePath, (u64, Arc<KnownFile>)>,
+    /// Pages and documents that were current. Looked up once: it is on the way of every file.
+    pub(super) hits: metrics::Counter,
 }
 
 impl fmt::Debug for Index {
@@ -65,6 +72,8 @@ impl Index {
             rendered: Memo::new(settings.rendered_bytes, |_, (_, rendered): &Rendering| rendered.weight()),
             absent,
             projects_of: moka::sync::Cache::new(PATHS),
+            lines: moka::sync::Cache::new(LINES),
+            hits: super::renew::counter("hit"),
             settings,
         };
         Self { inner: Arc::new(inner) }
@@ -128,13 +137,13 @@ impl Index {
         Ok(self.inner.upstream.provenance(&url).await?)
     }
 
-    async fn held_page(&self, name: &ProjectName) -> Result<Arc<Held<ProjectPage>>, IndexError> {
+    pub(super) async fn held_page(&self, name: &ProjectName) -> Result<Arc<Held<ProjectPage>>, IndexError> {
         self.inner.current(&self.inner.pages, &DocumentKey::Page(name.clone())).await
     }
 
     /// An upstream without the document may lack the project, the release, or the JSON API: which, its other
     /// answers tell.
-    async fn held_json(
+    pub(super) async fn held_json(
         &self,
         name: &ProjectName,
         version: Option<&str>,

@@ -20,8 +20,10 @@ mod settings;
 mod write_html;
 mod write_json;
 
+pub use crate::journal::KnownFile;
 pub use error::{IndexError, Side};
 pub use facade::Index;
+pub use files::Located;
 pub use json::JsonDocument;
 pub use page::{CoreMetadata, PageFile, ProjectPage, ProjectStatus, Yanked};
 pub use rendered::{Form, Rendered};

@@ -15,6 +15,7 @@ mod range;
 mod served;
 mod settings;
 mod stage;
+mod tally;
 mod target;
 mod transfer;
 mod want;

@@ -8,7 +8,7 @@ use super::delivery::Delivery;
 use super::target::Target;
 use super::{RelayError, RelaySettings, Served, Want};
 use crate::blob::Store;
-use crate::index::{Index, IndexError};
+use crate::index::{Index, IndexError, Located};
 use crate::model::{FilePath, ProjectName};
 use crate::upstream::Upstream;
 
@@ -37,14 +37,14 @@ impl Relay {
     /// A file is fetched only if upstream's index named it. Bodies are whole and right or end with an
     /// error.
     pub async fn open(&self, path: &FilePath, want: &Want) -> Result<Served, RelayError> {
-        let known = match (self.index.file(path).await, old_address(path)) {
+        let Located { file: known, stale } = match (self.index.file(path).await, old_address(path)) {
             (Err(IndexError::NoSuchFile), Some(project)) => {
                 self.index.file_by_name(path.filename(), &project).await?
             }
             (found, _) => found?,
         };
-        let target = Target::new(known.path, &known.url, known.sha256, known.size)?;
-        self.delivery.serve(target, want).await
+        let served = self.delivery.serve(Target::new(&known), want).await?;
+        Ok(Served { stale, ..served })
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod evict;
 mod layout;
+mod map;
 mod reader;
 mod recency;
 mod room;
@@ -24,6 +25,7 @@ use self::room::Room;
 use super::{Key, OpenError, StoreSettings};
 use crate::model::Sha256;
 
+pub use map::Map;
 pub use reader::Reader;
 pub use writer::{Spilled, Writer};
 
@@ -69,7 +71,7 @@ impl Disk {
     }
 
     /// Opens an entry; blocking. One that contradicts the key's size is thrown away.
-    pub(super) fn entry(self: &Arc<Self>, key: &Key) -> io::Result<Option<(Reader, u64)>> {
+    pub(super) fn entry(self: &Arc<Self>, key: &Key) -> io::Result<Option<(File, u64)>> {
         let file = match File::open(self.layout.entry(key.sha256)) {
             Ok(file) => file,
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -82,6 +84,11 @@ impl Disk {
             return Ok(None);
         }
         self.touch(key.sha256);
-        Ok(Some((Reader::new(file, &self.gate), facts.len())))
+        Ok(Some((file, facts.len())))
+    }
+
+    /// Maps an open entry; blocking.
+    pub(super) fn map(&self, file: File, size: u64) -> io::Result<Map> {
+        Map::new(file, size, &self.gate)
     }
 }
