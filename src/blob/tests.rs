@@ -265,3 +265,45 @@ async fn a_write_that_outgrows_the_bound_leaves_its_bytes_and_digest_to_go_on_fr
     // What it had reserved is free again.
     keep(&store, &key, &bytes).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_large_file_is_a_map_and_every_part_of_it_is_right() {
+    let folder = folder();
+    let store = Store::open(&StoreSettings { hot_file: 1000, ..settings(folder.path()) }).unwrap();
+    let bytes: Bytes = (0..300_000_u32).map(|n| (n % 251) as u8).collect();
+    let key = Key { sha256: Sha256(sha2::Sha256::digest(&bytes).into()), size: Some(300_000) };
+    keep(&store, &key, &bytes).await.unwrap();
+    let Some(Blob::Mapped(map)) = store.get(&key).await else { panic!("no map") };
+    assert_eq!(map.size(), 300_000);
+    for range in [0..300_000_u64, 0..1, 4095..4097, 299_999..300_000, 299_990..400_000, 7..7] {
+        let loaded = map.load(range.clone()).await.unwrap();
+        let place = |at: u64| usize::try_from(at.min(300_000)).unwrap();
+        assert_eq!(loaded, bytes[place(range.start)..place(range.end)], "{range:?}");
+        // What was just read is in memory.
+        assert_eq!(map.ready(range).unwrap(), Some(loaded));
+    }
+}
+
+#[tokio::test]
+async fn a_mapped_file_that_is_cut_short_by_hand_is_an_error_and_no_end_of_the_process() {
+    let folder = folder();
+    let store = Store::open(&StoreSettings { hot_file: 1000, ..settings(folder.path()) }).unwrap();
+    let (key, bytes) = content(1, 300_000);
+    keep(&store, &key, &bytes).await.unwrap();
+    let Some(Blob::Mapped(map)) = store.get(&key).await else { panic!("no map") };
+    File::options().write(true).open(path_of(folder.path(), &key)).unwrap().set_len(5000).unwrap();
+    assert!(map.ready(200_000..300_000).is_err() && map.load(200_000..300_000).await.is_err());
+    assert!(store.get(&key).await.is_none(), "an entry of another length");
+}
+
+#[tokio::test]
+async fn a_map_goes_with_its_entry_and_who_has_it_goes_on() {
+    let folder = folder();
+    let store = Store::open(&StoreSettings { hot_file: 1000, ..settings(folder.path()) }).unwrap();
+    let (key, bytes) = content(1, 300_000);
+    keep(&store, &key, &bytes).await.unwrap();
+    let Some(Blob::Mapped(map)) = store.get(&key).await else { panic!("no map") };
+    std::fs::remove_file(path_of(folder.path(), &key)).unwrap();
+    assert!(store.get(&key).await.is_none(), "the mapping outlived the entry");
+    assert_eq!(map.load(0..300_000).await.unwrap(), bytes);
+}

@@ -51,6 +51,9 @@ async fn file(State(relay): State<Relay>, request: Request) -> Result<Response, 
 /// The path below `/packages/`, percent-decoded once.
 fn path_of(uri: &Uri) -> Result<FilePath, String> {
     let encoded = uri.path().strip_prefix(PREFIX).unwrap_or("");
+    if !encoded.contains('%') {
+        return FilePath::parse(encoded).map_err(|error| error.to_string());
+    }
     let decoded = percent_decode_str(encoded).decode_utf8();
     let decoded = decoded.map_err(|_| "a file path is UTF-8")?;
     FilePath::parse(&decoded).map_err(|error| error.to_string())

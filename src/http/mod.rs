@@ -84,7 +84,7 @@ pub fn router(parts: Parts, calls: CallLimits, origins: &Origins) -> Router {
         .merge(admin::routes(admin))
         .fallback(elsewhere)
         .method_not_allowed_fallback(other_method)
-        .layer(axum::middleware::from_fn_with_state(observe::Observed::default(), observe::observe))
+        .layer(observe::Observed::default())
 }
 
 /// A path that nobody answers.

@@ -1,14 +1,16 @@
 //! Counts every request by route and status, and logs it at debug.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::{MatchedPath, State};
-use axum::http::{Request, Response};
-use axum::middleware::Next;
+use axum::extract::MatchedPath;
+use axum::http::{Method, Request, Response, Uri};
 use metrics::{Counter, Histogram};
+use tower::{Layer, Service};
 
 /// A request that no route took; one label, or a scanner would fill the metrics.
 const UNMATCHED: &str = "other";
@@ -47,23 +49,73 @@ impl Observed {
     }
 }
 
-pub(super) async fn observe(
-    State(observed): State<Observed>,
-    request: Request<Body>,
-    next: Next,
-) -> Response<Body> {
-    let started = Instant::now();
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let head =
-        tracing::enabled!(tracing::Level::DEBUG).then(|| (request.method().clone(), request.uri().clone()));
-    let response = next.run(request).await;
-    let status = response.status();
-    let elapsed = started.elapsed();
-    let of = observed.of(route.as_ref().map_or(UNMATCHED, MatchedPath::as_str), status.as_u16());
-    of.requests.increment(1);
-    of.first_byte.record(elapsed.as_secs_f64());
-    if let Some((method, uri)) = head {
-        tracing::debug!(%method, path = uri.path(), status = status.as_u16(), ?elapsed, "answered");
+impl<S> Layer<S> for Observed {
+    type Service = Observing<S>;
+
+    fn layer(&self, inner: S) -> Observing<S> {
+        Observing { inner, observed: self.clone() }
     }
-    response
+}
+
+/// A service of which every request is counted. Written out: axum's middleware by function takes three
+/// allocations a request more.
+#[derive(Debug, Clone)]
+pub(super) struct Observing<S> {
+    inner: S,
+    observed: Observed,
+}
+
+impl<S> Service<Request<Body>> for Observing<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>>,
+    S::Future: Unpin,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Answering<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let started = Instant::now();
+        let route = request.extensions().get::<MatchedPath>().cloned();
+        let head = tracing::enabled!(tracing::Level::DEBUG)
+            .then(|| (request.method().clone(), request.uri().clone()));
+        let answer = self.inner.call(request);
+        Answering { answer, observed: self.observed.clone(), started, route, head }
+    }
+}
+
+/// An answer on its way.
+#[derive(Debug)]
+pub(super) struct Answering<F> {
+    answer: F,
+    observed: Observed,
+    started: Instant,
+    route: Option<MatchedPath>,
+    head: Option<(Method, Uri)>,
+}
+
+impl<F, E> Future for Answering<F>
+where
+    F: Future<Output = Result<Response<Body>, E>> + Unpin,
+{
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = ready!(Pin::new(&mut self.answer).poll(cx));
+        if let Ok(response) = &answer {
+            let (status, elapsed) = (response.status(), self.started.elapsed());
+            let route = self.route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
+            let of = self.observed.of(route, status.as_u16());
+            of.requests.increment(1);
+            of.first_byte.record(elapsed.as_secs_f64());
+            if let Some((method, uri)) = &self.head {
+                tracing::debug!(%method, path = uri.path(), status = status.as_u16(), ?elapsed, "answered");
+            }
+        }
+        Poll::Ready(answer)
+    }
 }

@@ -58,7 +58,10 @@ pub(super) struct Patient<S> {
     socket: S,
     patience: Patience,
     phase: SharedPhase,
-    head: Pin<Box<Sleep>>,
+    /// The end of the phase that is waited in.
+    wait: Pin<Box<Sleep>>,
+    /// The phase for which it is set.
+    waiting: Phase,
     stall: Pin<Box<Sleep>>,
     stalled: bool,
 }
@@ -67,7 +70,7 @@ impl<S> Patient<S> {
     pub(super) fn new(socket: S, patience: Patience) -> Self {
         let phase = SharedPhase(Arc::new(AtomicU8::new(Phase::Idle as u8)));
         let timer = || Box::pin(tokio::time::sleep(patience.idle));
-        Self { socket, patience, phase, head: timer(), stall: timer(), stalled: false }
+        Self { socket, patience, phase, wait: timer(), waiting: Phase::Busy, stall: timer(), stalled: false }
     }
 
     pub(super) fn phase(&self) -> SharedPhase {
@@ -90,13 +93,31 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
         let polled = Pin::new(&mut this.socket).poll_read(cx, buf);
         if this.phase.is(Phase::Idle) && buf.filled().len() > before {
             this.phase.set(Phase::Head);
-            this.head.as_mut().reset(Instant::now() + this.patience.header);
+            // A head that has to be waited for has its own time.
+            this.waiting = Phase::Busy;
         }
-        if polled.is_pending() && this.phase.is(Phase::Head) {
-            ready!(this.head.as_mut().poll(cx));
-            return Poll::Ready(Err(too_slow("the request's headers took too long")));
+        if polled.is_pending() { this.waited(cx) } else { polled }
+    }
+}
+
+impl<S> Patient<S> {
+    /// Nothing came: for how long, where that matters. The time runs from the first look in a phase, which is when
+    /// it begins or, of a head that comes at once, never.
+    fn waited(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let (phase, limit, complaint) = if self.phase.is(Phase::Idle) {
+            (Phase::Idle, self.patience.idle, "no request came")
+        } else if self.phase.is(Phase::Head) {
+            (Phase::Head, self.patience.header, "the request's headers took too long")
+        } else {
+            self.waiting = Phase::Busy;
+            return Poll::Pending;
+        };
+        if self.waiting != phase {
+            self.waiting = phase;
+            self.wait.as_mut().reset(Instant::now() + limit);
         }
-        polled
+        ready!(self.wait.as_mut().poll(cx));
+        Poll::Ready(Err(too_slow(complaint)))
     }
 }
 

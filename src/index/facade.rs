@@ -6,12 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::task::spawn_blocking;
 
+use super::files::Line;
 use super::held::Held;
 use super::rendered::{RenderKey, Rendering};
 use super::{
     Form, IndexError, IndexSettings, JsonDocument, ProjectPage, Rendered, location, write_html, write_json,
 };
-use crate::journal::{DocumentKey, Journal, KnownFile};
+use crate::journal::{DocumentKey, Journal};
 use crate::memo::Memo;
 use crate::model::{FilePath, ProjectName, Serial};
 use crate::upstream::Upstream;
@@ -44,8 +45,8 @@ pub(super) struct Inner {
     pub(super) absent: moka::sync::Cache<DocumentKey, Option<Serial>>,
     /// Whose a path is: of files asked for lately, and of pages that could not be kept.
     pub(super) projects_of: moka::sync::Cache<FilePath, ProjectName>,
-    /// What a page says of a file, with the page's stamp: for files asked for often.
-    pub(super) lines: moka::sync::Cache<FilePath, (u64, Arc<KnownFile>)>,
+    /// What pages say of files that are asked for often.
+    pub(super) lines: moka::sync::Cache<FilePath, Line>,
     /// Pages and documents that were current. Looked up once: it is on the way of every file.
     pub(super) hits: metrics::Counter,
 }

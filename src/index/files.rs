@@ -1,7 +1,8 @@
 //! Which files may be fetched, and from where: only what a page or document of upstream's names.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
+use super::held::Held;
 use super::page::{PageFile, ProjectPage};
 use super::{Index, IndexError};
 use crate::journal::KnownFile;
@@ -16,18 +17,19 @@ pub struct Located {
     pub stale: bool,
 }
 
+/// A file's line on a page. The page is not held for it: that has its own bound.
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    file: KnownFile,
+    page: Weak<Held<ProjectPage>>,
+}
+
 impl Index {
     /// The file at a path below `/packages/`. The page that names it is made current first, so that a file that
     /// upstream removed is not found any more.
     pub async fn file(&self, path: &FilePath) -> Result<Located, IndexError> {
-        if let Some((stamp, known)) = self.inner.lines.get(path) {
-            // The page is asked for all the same: it may have become another, without the file.
-            if let Ok(held) = self.held_page(&known.project).await
-                && held.stamp == stamp
-            {
-                return Ok(Located { file: KnownFile::clone(&known), stale: held.stale });
-            }
-            self.inner.lines.invalidate(path);
+        if let Some(located) = self.at_once(path) {
+            return Ok(located);
         }
         let project = match self.inner.projects_of.get(path) {
             Some(project) => project,
@@ -38,10 +40,25 @@ impl Index {
         };
         let (found, page) = self.find(&project, |known| known.path == *path, |file| file.names(path)).await?;
         self.inner.projects_of.insert(path.clone(), project);
-        if let Some(stamp) = page {
-            self.inner.lines.insert(path.clone(), (stamp, Arc::new(found.file.clone())));
+        if let Some(page) = page {
+            let line = Line { file: found.file.clone(), page: Arc::downgrade(&page) };
+            self.inner.lines.insert(path.clone(), line);
         }
         Ok(found)
+    }
+
+    /// What was found last time, as long as its page needs no asking. A page that does once never becomes current
+    /// again, another takes its place: so there is no need to look which is the project's now.
+    fn at_once(&self, path: &FilePath) -> Option<Located> {
+        let line = self.inner.lines.get(path)?;
+        let page = line.page.upgrade().filter(|page| self.inner.is_fresh_as_it_was(page));
+        if page.is_none() {
+            self.inner.lines.invalidate(path);
+        }
+        page.map(|_| {
+            self.inner.hits.increment(1);
+            Located { file: line.file, stale: false }
+        })
     }
 
     /// A project's file, or its `.metadata`, by its name alone: what the old addresses tell (WIRE.md section 7).
@@ -51,14 +68,14 @@ impl Index {
         Ok(self.find(project, |known| known.path.filename() == filename, line).await?.0)
     }
 
-    /// Among the files of the project's page, with that page's stamp; else, for what only the JSON API names, of
+    /// Among the files of the project's page, with that page; else, for what only the JSON API names, of
     /// its JSON document.
     async fn find(
         &self,
         project: &ProjectName,
         wanted: impl Fn(&KnownFile) -> bool,
         line: impl Fn(&PageFile) -> bool,
-    ) -> Result<(Located, Option<u64>), IndexError> {
+    ) -> Result<(Located, Option<Arc<Held<ProjectPage>>>), IndexError> {
         let gone = |error| match error {
             IndexError::NoSuchProject | IndexError::NoSuchRelease | IndexError::NoJsonApi => {
                 IndexError::NoSuchFile
@@ -66,8 +83,9 @@ impl Index {
             error => error,
         };
         let page = self.held_page(project).await.map_err(gone)?;
-        if let Some(file) = page.content.files_of(line).find(&wanted) {
-            return Ok((Located { file, stale: page.stale }, Some(page.stamp)));
+        let named = page.content.files_of(line).find(&wanted);
+        if let Some(file) = named {
+            return Ok((Located { file, stale: page.stale }, Some(page)));
         }
         let document = self.held_json(project, None).await.map_err(gone)?;
         let file = document.content.known(project).find(wanted).ok_or(IndexError::NoSuchFile)?;

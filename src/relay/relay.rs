@@ -37,12 +37,14 @@ impl Relay {
     /// A file is fetched only if upstream's index named it. Bodies are whole and right or end with an
     /// error.
     pub async fn open(&self, path: &FilePath, want: &Want) -> Result<Served, RelayError> {
-        let Located { file: known, stale } = match (self.index.file(path).await, old_address(path)) {
-            (Err(IndexError::NoSuchFile), Some(project)) => {
-                self.index.file_by_name(path.filename(), &project).await?
-            }
-            (found, _) => found?,
+        let found = match self.index.file(path).await {
+            Err(IndexError::NoSuchFile) => match old_address(path) {
+                Some(project) => self.index.file_by_name(path.filename(), &project).await,
+                None => Err(IndexError::NoSuchFile),
+            },
+            found => found,
         };
+        let Located { file: known, stale } = found?;
         let served = self.delivery.serve(Target::new(&known), want).await?;
         Ok(Served { stale, ..served })
     }

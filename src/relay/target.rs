@@ -1,5 +1,7 @@
 //! The file that a request turned out to mean.
 
+use std::sync::Arc;
+
 use metrics::counter;
 use tracing::{debug, error, warn};
 use url::Url;
@@ -14,7 +16,7 @@ use crate::upstream::UpstreamError;
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     pub(super) path: FilePath,
-    pub(super) url: String,
+    pub(super) url: Arc<str>,
     pub(super) sha256: Option<Sha256>,
     pub(super) size: Option<u64>,
 }

@@ -26,11 +26,11 @@ async fn a_file_is_known_once_its_page_named_it() {
     // Also by what is on disk alone.
     for index in [relay.index.clone(), relay.forgetful(quick())] {
         let known = index.file(&file.path).await.unwrap().file;
-        assert_eq!((known.url, known.sha256), (sandbox.file_url(file), Some(file.digests.sha256)));
+        assert_eq!((&*known.url, known.sha256), (&*sandbox.file_url(file), Some(file.digests.sha256)));
         assert_eq!((known.size, known.project), (Some(file.content.size()), name("wire-core")));
         let metadata = FilePath::parse(&format!("{}.metadata", file.path)).unwrap();
         let known = index.file(&metadata).await.unwrap().file;
-        assert_eq!(known.url, format!("{}.metadata", sandbox.file_url(file)));
+        assert_eq!(*known.url, *format!("{}.metadata", sandbox.file_url(file)));
         assert_eq!((known.sha256, known.size), (file.metadata_sha256(), None));
     }
     assert_eq!(sandbox.requests().total(), 1);
@@ -89,7 +89,7 @@ async fn a_file_that_only_the_json_document_names_is_found_there() {
     relay.index.page(&name("a")).await.unwrap();
     relay.index.json(&name("a"), None).await.unwrap();
     let known = relay.index.file(&FilePath::parse("aa/a-1.0.zip").unwrap()).await.unwrap().file;
-    assert_eq!(known.url, "https://files.test/packages/aa/a-1.0.zip");
+    assert_eq!(&*known.url, "https://files.test/packages/aa/a-1.0.zip");
     absent(&relay.index.file(&FilePath::parse("aa/a-3.0.zip").unwrap()).await);
 }
 

@@ -149,9 +149,9 @@ async fn an_upstream_without_json_api_is_not_a_project_that_does_not_exist() {
         assert_eq!((answer.status, answer.text()), (502, "the index upstream has no JSON API\n"));
     }
     assert_eq!(get(&relay.url("/pypi/b/json")).await.status, 404);
-    let file = relay.index.file_by_name("a-1.0.tar.gz", &name("a")).await.unwrap();
+    let file = relay.index.file_by_name("a-1.0.tar.gz", &name("a")).await.unwrap().file;
     assert!(file.path.as_str().starts_with("x/"), "{}", file.path);
-    assert_eq!(file.url, format!("{base}simple/a/a-1.0.tar.gz"));
+    assert_eq!(*file.url, *format!("{base}simple/a/a-1.0.tar.gz"));
 }
 
 #[tokio::test]

@@ -70,7 +70,7 @@ impl Bench {
         let delivery = Arc::new(Delivery::new(upstream, store, setup.relay, tasks.clone()));
         let target = Target {
             path: FilePath::parse("ab/cd/x-1.whl").unwrap(),
-            url: script.url.to_string(),
+            url: script.url.as_str().into(),
             sha256: setup.digest_known.then(|| digest(&file())),
             size: setup.size_known.then(|| file().len() as u64),
         };
