@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use cheesewire::relay::RelaySettings;
 use cheesewire::sandbox::{Change, Effect, Fault, File, Publication, Route};
+use futures_util::StreamExt as _;
 use reqwest::Method;
 
 use crate::support::{Answer, Files, Relay, get_with, sandbox};
@@ -13,9 +14,9 @@ use Got::{Cut, Part, Right, Spoilt, Status};
 const README: &str = include_str!("../README.md");
 
 /// Nobody waits longer: four legs of a transfer, each with its silence, its pauses, and a slow machine.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 /// How long upstream may be silent.
-const SILENCE: Duration = Duration::from_millis(500);
+const SILENCE: Duration = Duration::from_secs(2);
 /// The fixtures' file: four times what is held back at the end.
 const SIZE: u64 = 321_287;
 
@@ -69,8 +70,8 @@ fn middle(size: u64) -> std::ops::Range<u64> {
 fn rows(size: u64) -> Vec<Row> {
     let on = |effect| Fault::on(Route::File, effect);
     let cut = |tenth: u64| Effect::Cut { at: size * tenth / 10 };
-    let (refused, cut_off): (&'static [Got], &'static [Got]) = (&[Status(503)], &[Cut]);
-    let wrong: [&'static [Got]; 3] = [&[Cut], &[Cut, Status(502)], &[Part, Cut, Status(502)]];
+    let (refused, cut_off): (&'static [Got], &'static [Got]) = (&[Status(503)], &[Cut, Status(503)]);
+    let wrong: [&'static [Got]; 3] = [&[Cut, Status(502)], &[Cut, Status(502)], &[Part, Cut, Status(502)]];
     let mut rows = Vec::new();
     for tenth in 0..10 {
         let all: [&'static [Got]; 3] = [&[Right], &[Right], &[Part]];
@@ -80,8 +81,8 @@ fn rows(size: u64) -> Vec<Row> {
         // Four legs, each a little further.
         let all: [&'static [Got]; 3] = match tenth {
             0 => [refused, refused, refused],
-            1 => [cut_off, &[Cut, Status(503)], refused],
-            2 => [cut_off, &[Cut, Status(503)], &[Part, Cut, Status(503)]],
+            1 => [cut_off, cut_off, refused],
+            2 => [cut_off, cut_off, &[Part, Cut, Status(503)]],
             _ => [&[Right], &[Right], &[Part]],
         };
         rows.push(row(format!("cut at {tenth} tenths, each time"), on(cut(tenth)), all));
@@ -194,12 +195,11 @@ async fn run(row: &Row) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_fault_of_upstreams_makes_a_wrong_file_whole_or_a_client_hang() {
-    // Rows side by side: most of their time is pauses.
-    let mut running: Vec<_> =
-        rows(SIZE).into_iter().map(|row| tokio::spawn(async move { run(&row).await })).collect();
-    for row in running.drain(..) {
-        row.await.unwrap();
-    }
+    // Some rows side by side: most of their time is pauses.
+    let rows = rows(SIZE).into_iter().map(|row| tokio::spawn(async move { run(&row).await }));
+    let ended: Vec<_> = futures_util::stream::iter(rows).buffered(8).collect().await;
+    let wrong: Vec<_> = ended.into_iter().filter_map(Result::err).map(|error| error.to_string()).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 fn url(relay: &Relay, file: &File) -> String {
