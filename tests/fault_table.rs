@@ -14,7 +14,7 @@ use Got::{Cut, Part, Right, Spoilt, Status};
 const README: &str = include_str!("../README.md");
 
 /// Nobody waits longer: four legs of a transfer, each with its silence, its pauses, and a slow machine.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 /// How long upstream may be silent.
 const SILENCE: Duration = Duration::from_secs(2);
 /// The fixtures' file: four times what is held back at the end.
