@@ -11,6 +11,7 @@ mod reader;
 mod recency;
 mod room;
 mod tend;
+mod turnover;
 mod usage;
 mod writer;
 
@@ -52,7 +53,7 @@ impl Disk {
         Ok(Self {
             layout,
             room,
-            recency: Recency::new(settings.half_life),
+            recency: Recency::new(settings.half_life, settings.max_bytes),
             gate: reader::Gate::new(settings.readers),
             tending: settings.tending,
             lock,
