@@ -271,7 +271,8 @@ fn store(reader: &mut Reader, data: &Path) -> StoreSettings {
     reader.set(
         "cache.half_life",
         &mut store.half_life,
-        "After so long a use counts half: a file used 2^n times is kept n half-lives longer than one used once.",
+        "After so long a use counts half: a file used 2^n times is kept n half-lives longer than one used once. It counts \
+         less long where all bytes are exchanged twice in a shorter time.",
     );
     reader.set(
         "cache.tending",

@@ -12,6 +12,7 @@ mod reader;
 mod recency;
 mod room;
 mod tend;
+mod turnover;
 mod usage;
 mod writer;
 
@@ -54,7 +55,7 @@ impl Disk {
         Ok(Self {
             layout,
             room,
-            recency: Recency::new(settings.half_life),
+            recency: Recency::new(settings.half_life, settings.max_bytes),
             gate: reader::Gate::new(settings.readers),
             tending: settings.tending,
             lock,
