@@ -342,7 +342,9 @@ async fn a_body_without_length_that_ends_early_is_no_clean_end() {
         let early = Reply { length: None, ..Reply::good(&file().slice(..700_000)) };
         let bench = Bench::with(setup, vec![early]).await;
         let (bytes, error) = drain(content(bench.get().await.unwrap())).await;
-        assert!(error.is_some() && bytes.len() < 700_000);
+        assert!(error.is_some(), "a clean end after {} bytes", bytes.len());
+        // Where nobody knows the size, what came last may be the file's last bytes, and is held back.
+        assert!(bytes.len() <= if size_known { 700_000 } else { 700_000 - 1 }, "{}", bytes.len());
         assert!(bench.kept().is_empty());
     }
 }
