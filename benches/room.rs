@@ -100,18 +100,12 @@ fn kept_bytes(inventory: &Inventory) -> u64 {
 }
 
 /// Hits of the store, the most bytes ever found in its folder, and how long it took.
-async fn store(
-    files: &[(Key, Bytes)],
-    trace: &[usize],
-    bound: u64,
-    half_life: Duration,
-) -> (usize, u64, Duration) {
+async fn store(files: &[(Key, Bytes)], trace: &[usize], bound: u64) -> (usize, u64, Duration) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&StoreSettings {
         max_bytes: bound,
         free_floor: 0,
         hot_bytes: 0,
-        half_life,
         tending: Duration::from_secs(1),
         ..StoreSettings::new(folder.path().to_owned())
     });
@@ -153,28 +147,21 @@ async fn main() {
     let all: u64 = files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
     let bound = all / SHARE;
     println!("{FILES} files, {} MiB, bound {} MiB, {REQUESTS} requests\n", all >> 20, bound >> 20);
-    println!("| trace | half-life | plain LRU | cheesewire | most kept / bound | a request |");
-    println!("|---|---|---|---|---|---|");
-    // The first trace's pace, to give the last one a half-life that is a part of it.
-    let mut pace = Duration::from_secs(20);
-    for (exponent, news, halves) in
-        [(0.8, false, None), (1.0, false, None), (0.9, true, None), (0.9, true, Some(20))]
-    {
+    println!("| trace | plain LRU | cheesewire | most kept / bound | a request |");
+    println!("|---|---|---|---|---|");
+    for (exponent, news) in [(0.8, false), (1.0, false), (0.9, true)] {
         let trace = trace(exponent, news);
-        let half_life = halves.map_or(Duration::from_hours(24), |halves: u32| pace / halves);
-        let (hits, most, took) = store(&files, &trace, bound, half_life).await;
+        let (hits, most, took) = store(&files, &trace, bound).await;
         assert!(most <= bound, "{most} bytes were kept of at most {bound}");
-        pace = took;
         let what = if news {
             format!("Zipf {exponent}, {NEWS} times other favourites")
         } else {
             format!("Zipf {exponent}")
         };
-        let life = halves.map_or("1 day".to_owned(), |halves| format!("trace / {halves}"));
         let (ours, plain) = (percent(hits), percent(lru(&files, &trace, bound)));
         #[expect(clippy::cast_precision_loss, reason = "for people")]
         let full = most as f64 / bound as f64;
         let each = took / u32::try_from(REQUESTS).unwrap();
-        println!("| {what} | {life} | {plain:.1} % | {ours:.1} % | {full:.3} | {each:.0?} |");
+        println!("| {what} | {plain:.1} % | {ours:.1} % | {full:.3} | {each:.0?} |");
     }
 }

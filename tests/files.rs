@@ -10,7 +10,7 @@ use sha2::Digest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Answer, Files, get, get_with};
+use crate::support::{Answer, Files, Relay, get, get_with, sandbox};
 
 const BIG: std::ops::Range<u64> = 60_000_000..80_000_000;
 const SMALL: std::ops::Range<u64> = 500..20_000;
@@ -298,4 +298,73 @@ async fn what_is_kept_is_served_without_upstream() {
     assert_eq!(with(&files, &file, &[]).await.bytes(), file.content.to_vec());
     let missing = files.file(BIG);
     assert_eq!(with(&files, &missing, &[]).await.status, 503);
+}
+
+#[tokio::test]
+async fn an_answer_tells_where_it_comes_from_and_how_old_it_is() {
+    let files = Files::start().await;
+    let file = files.file(SMALL);
+    let miss = with(&files, &file, &[]).await;
+    assert_eq!((miss.header("x-cache"), miss.header("age")), ("miss", ""));
+    files.quiet().await;
+    let url = files.url(file.path.as_str());
+    for method in [Method::GET, Method::HEAD] {
+        let hit = get_with(method, &url, &[]).await.unwrap();
+        assert_eq!(hit.header("x-cache"), "hit");
+        // Of the file system that keeps no time of birth nothing is said.
+        assert!(hit.header("age").is_empty() || hit.header("age").parse::<u64>().unwrap() < 600);
+    }
+}
+
+#[tokio::test]
+async fn a_file_on_the_word_of_a_page_that_upstream_could_not_confirm_is_stale() {
+    let sandbox = sandbox().await;
+    let relay = Relay::start(&sandbox.url(), &["index.page_max_age=1ms", "follow.enabled=false"]).await;
+    let project = sandbox.project("wire-core").unwrap();
+    let (_, upload) = project.files().next().unwrap();
+    let url = format!("{}packages/{}", relay.url, upload.file.path);
+    assert_eq!(get(&format!("{}simple/wire-core/", relay.url)).await.status, 200);
+    assert_eq!(get(&url).await.status, 200);
+    sandbox.pause().await.unwrap();
+    let answer = get(&url).await;
+    assert_eq!((answer.status, answer.bytes()), (200, &upload.file.content.to_vec()[..]));
+    assert!(["stale", "joined", "hit"].contains(&answer.header("x-cache")));
+    // Kept by now.
+    let again = get(&url).await;
+    assert_eq!((again.status, again.header("x-cache")), (200, "stale"));
+}
+
+#[tokio::test]
+async fn a_large_kept_file_that_is_cut_short_while_it_is_sent_ends_in_a_cut() {
+    let files = Files::start().await;
+    let file = files.file(BIG);
+    with(&files, &file, &[]).await;
+    files.quiet().await;
+    let digits = file.digests.sha256.to_string();
+    let entry = files.folder.path().join("files/sha256").join(&digits[..2]).join(&digits);
+    let mut stream = TcpStream::connect(files.address).await.unwrap();
+    let request = format!("GET /packages/{} HTTP/1.1\r\nHost: x\r\n\r\n", file.path);
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut piece = vec![0; 1 << 16];
+    stream.read_exact(&mut piece).await.unwrap();
+    std::fs::File::options().write(true).open(&entry).unwrap().set_len(8 << 20).unwrap();
+    let mut got = piece.len() as u64;
+    while let Ok(read @ 1..) = stream.read(&mut piece).await {
+        got += read as u64;
+    }
+    assert!(got < file.content.size(), "{got} bytes of a file that is shorter");
+    // Alive, and the file is fetched anew.
+    assert_eq!(digest(with(&files, &file, &[]).await.bytes()), file.digests.sha256);
+}
+
+#[tokio::test]
+async fn a_thousand_ranges_and_a_name_of_4_kb_cost_nothing() {
+    let files = Files::start().await;
+    let file = files.file(SMALL);
+    let many = format!("bytes={}", (0..1000).map(|n| format!("{n}-{n}")).collect::<Vec<_>>().join(","));
+    let answer = with(&files, &file, &[("range", &many)]).await;
+    assert_eq!((answer.status, answer.bytes()), (200, &file.content.to_vec()[..]));
+    let long = files.url(&format!("ab/cd/{}.whl", "x".repeat(4096)));
+    assert_eq!(get(&long).await.status, 400);
+    assert_eq!(files.sandbox.requests().route(Route::File), 1);
 }

@@ -11,6 +11,7 @@ mod changelog;
 mod cli;
 mod clients;
 mod edges;
+mod fault_table;
 mod feed;
 mod files;
 mod follow;

@@ -13,8 +13,8 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub use disk::{Inventory, Kept, Reader, Shelf, Spilled, Writer};
+pub use disk::{Inventory, Kept, Map, Reader, Shelf, Spilled, Writer};
 pub use error::{KeepError, OpenError};
 pub use key::Key;
 pub use settings::StoreSettings;
-pub use store::{Blob, Store};
+pub use store::{Blob, Hot, Store};

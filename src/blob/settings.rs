@@ -16,11 +16,13 @@ pub struct StoreSettings {
     pub hot_bytes: u64,
     /// The largest file that is held in memory.
     pub hot_file: u64,
+    /// Larger files whose mapping is kept between requests. Each takes a file descriptor.
+    pub maps: u64,
     /// Threads that read at once. Reads are short and mostly from the page cache; a thousand followers
     /// with a thread each would cost more memory than their buffers.
     pub readers: usize,
     /// After so long a use counts half as much for an entry's place among the others: a file that was used
-    /// 2^n times is kept n half-lives longer than one that was used once.
+    /// 2^n times is kept n half-lives longer than one that was used once. Two turnovers of the cache at most.
     pub half_life: Duration,
     /// How often recency is written back, and the floor is looked at.
     pub tending: Duration,
@@ -28,8 +30,9 @@ pub struct StoreSettings {
 
 impl StoreSettings {
     /// The defaults: 10 GiB on disk (some 20,000 files of the mean size), 1 GiB left free, 64 MiB in
-    /// memory for files up to 1 MiB (most wheels are smaller), 16 readers, tended
-    /// every minute. A day's half-life: an installer comes back daily or not at all.
+    /// memory for files up to 1 MiB (most wheels are smaller), 256 mappings (a quarter of the descriptors that
+    /// a process commonly may have), 16 readers, tended every minute. A day's half-life: an installer comes back
+    /// daily or not at all.
     pub fn new(folder: PathBuf) -> Self {
         Self {
             folder,
@@ -37,6 +40,7 @@ impl StoreSettings {
             free_floor: 1 << 30,
             hot_bytes: 64 << 20,
             hot_file: 1 << 20,
+            maps: 256,
             readers: 16,
             half_life: Duration::from_hours(24),
             tending: Duration::from_mins(1),

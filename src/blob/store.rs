@@ -1,31 +1,51 @@
 //! The facade: memory for small hot files, the disk behind it.
 
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use moka::sync::Cache;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::disk::{Disk, Reader, Writer};
+use super::disk::{Disk, Map, Reader, Writer};
 use super::{KeepError, Key, OpenError, StoreSettings};
 use crate::model::Sha256;
+
+/// An unused mapping is let go after so long: it holds the space of an entry that was evicted meanwhile.
+const MAP_IDLE: Duration = Duration::from_mins(1);
 
 /// The kept files. Clones are one store.
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(super) disk: Arc<Disk>,
-    hot: Cache<Sha256, Bytes>,
+    hot: Cache<Sha256, Hot>,
     hot_file: u64,
+    /// Larger files, mapped between requests too: their page tables stay filled.
+    maps: Cache<Sha256, Map>,
+}
+
+/// A small file in memory.
+#[derive(Debug, Clone)]
+pub struct Hot {
+    /// All of it.
+    pub bytes: Bytes,
+    /// When its fetch began, if the file system keeps that.
+    came: Option<SystemTime>,
 }
 
 /// A kept file, whole.
 #[derive(Debug, Clone)]
 pub enum Blob {
     /// In memory.
-    Hot(Bytes),
-    /// On disk; stays readable even if it is evicted meanwhile.
+    Hot(Hot),
+    /// On disk, mapped; stays readable even if it is evicted meanwhile.
+    Mapped(Map),
+    /// Just arrived, and read by those who followed it: so many have the file's pages only in the kernel's
+    /// memory, not in their process's.
     File(Reader, u64),
 }
 
@@ -33,9 +53,21 @@ impl Blob {
     /// The size in bytes.
     pub fn size(&self) -> u64 {
         match self {
-            Self::Hot(bytes) => bytes.len() as u64,
+            Self::Hot(hot) => hot.bytes.len() as u64,
+            Self::Mapped(map) => map.size(),
             Self::File(_, size) => *size,
         }
+    }
+
+    /// How long ago its fetch began; `None` if the file system does not keep that.
+    pub fn age(&self) -> Option<Duration> {
+        let came = match self {
+            Self::Hot(hot) => hot.came?,
+            Self::Mapped(map) => map.came()?,
+            Self::File(..) => return Some(Duration::ZERO),
+        };
+        // A clock that was set back: it has just come.
+        Some(came.elapsed().unwrap_or(Duration::ZERO))
     }
 }
 
@@ -45,19 +77,27 @@ impl Store {
     ///
     /// A folder that cannot be written is opened for reading only, with a warning.
     pub fn open(settings: &StoreSettings) -> Result<Self, OpenError> {
-        let weight = |_: &Sha256, bytes: &Bytes| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let weight = |_: &Sha256, hot: &Hot| u32::try_from(hot.bytes.len()).unwrap_or(u32::MAX);
         let hot = Cache::builder().max_capacity(settings.hot_bytes).weigher(weight).build();
-        Ok(Self { disk: Arc::new(Disk::open(settings)?), hot, hot_file: settings.hot_file })
+        let maps = Cache::builder().max_capacity(settings.maps).time_to_idle(MAP_IDLE).build();
+        Ok(Self { disk: Arc::new(Disk::open(settings)?), hot, hot_file: settings.hot_file, maps })
     }
 
     /// The entry, if it is kept. An entry whose length contradicts the key is thrown away; a disk that
     /// fails to read is logged and counts as absent, because upstream still has the file.
     pub async fn get(&self, key: &Key) -> Option<Blob> {
-        if let Some(bytes) = self.hot.get(&key.sha256)
-            && key.size.is_none_or(|size| size == bytes.len() as u64)
+        if let Some(hot) = self.hot.get(&key.sha256)
+            && key.size.is_none_or(|size| size == hot.bytes.len() as u64)
         {
             self.disk.touch(key.sha256);
-            return Some(Blob::Hot(bytes));
+            return Some(Blob::Hot(hot));
+        }
+        if let Some(map) = self.maps.get(&key.sha256) {
+            if map.is_kept() && key.size.is_none_or(|size| size == map.size()) {
+                self.disk.touch(key.sha256);
+                return Some(Blob::Mapped(map));
+            }
+            self.maps.invalidate(&key.sha256);
         }
         match self.read_disk(key).await {
             Ok(found) => found,
@@ -69,15 +109,20 @@ impl Store {
     }
 
     async fn read_disk(&self, key: &Key) -> io::Result<Option<Blob>> {
-        let (disk, wanted) = (Arc::clone(&self.disk), *key);
-        let found = tokio::task::spawn_blocking(move || disk.entry(&wanted)).await??;
-        let Some((reader, size)) = found else { return Ok(None) };
-        if size > self.hot_file {
-            return Ok(Some(Blob::File(reader, size)));
+        let (disk, wanted, hot_file) = (Arc::clone(&self.disk), *key, self.hot_file);
+        let open = move || match disk.entry(&wanted)? {
+            None => Ok(None),
+            Some((file, size)) if size > hot_file => disk.map(file, size).map(|map| Some(Blob::Mapped(map))),
+            Some((file, size)) => read(&file, size).map(|hot| Some(Blob::Hot(hot))),
+        };
+        let found: io::Result<Option<Blob>> = tokio::task::spawn_blocking(open).await?;
+        let found = found?;
+        match &found {
+            Some(Blob::Hot(hot)) => self.hot.insert(key.sha256, hot.clone()),
+            Some(Blob::Mapped(map)) => self.maps.insert(key.sha256, map.clone()),
+            Some(Blob::File(..)) | None => {}
         }
-        let bytes = Bytes::from(reader.read_at(0, buffer(size)?).await?);
-        self.hot.insert(key.sha256, bytes.clone());
-        Ok(Some(Blob::Hot(bytes)))
+        Ok(found)
     }
 
     /// Room for one file, made by evicting if necessary; `size` as far as it is known. Dropping the
@@ -99,9 +144,12 @@ impl Store {
     }
 }
 
-fn buffer(size: u64) -> io::Result<Vec<u8>> {
+/// A small file, whole; blocking.
+fn read(file: &File, size: u64) -> io::Result<Hot> {
     let size = usize::try_from(size).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
-    Ok(vec![0; size])
+    let mut bytes = vec![0; size];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(Hot { bytes: bytes.into(), came: file.metadata()?.created().ok() })
 }
 
 /// A blocking task's result; one that panicked or was cut off by the end of the runtime is a disk error.

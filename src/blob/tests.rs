@@ -41,7 +41,8 @@ async fn keep(store: &Store, key: &Key, bytes: &Bytes) -> Result<(), KeepError> 
 async fn read(blob: Blob) -> Vec<u8> {
     let size = usize::try_from(blob.size()).unwrap();
     match blob {
-        Blob::Hot(bytes) => bytes.to_vec(),
+        Blob::Hot(hot) => hot.bytes.to_vec(),
+        Blob::Mapped(map) => map.load(0..map.size()).await.unwrap().to_vec(),
         Blob::File(reader, _) => reader.read_at(0, vec![0; size]).await.unwrap(),
     }
 }
@@ -388,4 +389,46 @@ async fn an_inventory_tells_entries_from_strangers_beside_a_running_store() {
     assert_eq!(inventory.digest(key.sha256).unwrap(), Some(key.sha256));
     std::fs::write(&path, "edited").unwrap();
     assert_ne!(inventory.digest(key.sha256).unwrap(), Some(key.sha256));
+}
+
+#[tokio::test]
+async fn a_large_file_is_a_map_and_every_part_of_it_is_right() {
+    let folder = folder();
+    let store = Store::open(&StoreSettings { hot_file: 1000, ..settings(folder.path()) }).unwrap();
+    let bytes: Bytes = (0..300_000_u32).map(|n| (n % 251) as u8).collect();
+    let key = Key { sha256: Sha256(sha2::Sha256::digest(&bytes).into()), size: Some(300_000) };
+    keep(&store, &key, &bytes).await.unwrap();
+    let Some(Blob::Mapped(map)) = store.get(&key).await else { panic!("no map") };
+    assert_eq!(map.size(), 300_000);
+    for range in [0..300_000_u64, 0..1, 4095..4097, 299_999..300_000, 299_990..400_000, 7..7] {
+        let loaded = map.load(range.clone()).await.unwrap();
+        let place = |at: u64| usize::try_from(at.min(300_000)).unwrap();
+        assert_eq!(loaded, bytes[place(range.start)..place(range.end)], "{range:?}");
+        // What was just read is in memory.
+        assert_eq!(map.ready(range).unwrap(), Some(loaded));
+    }
+}
+
+#[tokio::test]
+async fn a_mapped_file_that_is_cut_short_by_hand_is_an_error_and_no_end_of_the_process() {
+    let folder = folder();
+    let store = Store::open(&StoreSettings { hot_file: 1000, ..settings(folder.path()) }).unwrap();
+    let (key, bytes) = content(1, 300_000);
+    keep(&store, &key, &bytes).await.unwrap();
+    let Some(Blob::Mapped(map)) = store.get(&key).await else { panic!("no map") };
+    File::options().write(true).open(path_of(folder.path(), &key)).unwrap().set_len(5000).unwrap();
+    assert!(map.ready(200_000..300_000).is_err() && map.load(200_000..300_000).await.is_err());
+    assert!(store.get(&key).await.is_none(), "an entry of another length");
+}
+
+#[tokio::test]
+async fn a_map_goes_with_its_entry_and_who_has_it_goes_on() {
+    let folder = folder();
+    let store = Store::open(&StoreSettings { hot_file: 1000, ..settings(folder.path()) }).unwrap();
+    let (key, bytes) = content(1, 300_000);
+    keep(&store, &key, &bytes).await.unwrap();
+    let Some(Blob::Mapped(map)) = store.get(&key).await else { panic!("no map") };
+    std::fs::remove_file(path_of(folder.path(), &key)).unwrap();
+    assert!(store.get(&key).await.is_none(), "the mapping outlived the entry");
+    assert_eq!(map.load(0..300_000).await.unwrap(), bytes);
 }

@@ -262,11 +262,17 @@ fn store(reader: &mut Reader, data: &Path) -> StoreSettings {
     reader.bytes("cache.free_floor", &mut store.free_floor, "Bytes of the file system that are left free.");
     reader.bytes("cache.hot_bytes", &mut store.hot_bytes, "Most bytes of small files in memory.");
     reader.bytes("cache.hot_file", &mut store.hot_file, "The largest file that is held in memory.");
+    reader.count(
+        "cache.maps",
+        &mut store.maps,
+        "Larger files that stay mapped between requests; each takes a descriptor.",
+    );
     reader.count("cache.readers", &mut store.readers, "Threads that read kept files at once.");
     reader.set(
         "cache.half_life",
         &mut store.half_life,
-        "After so long a use counts half: a file used 2^n times is kept n half-lives longer than one used once.",
+        "After so long a use counts half: a file used 2^n times is kept n half-lives longer than one used once. It counts \
+         less long where all bytes are exchanged twice in a shorter time.",
     );
     reader.set(
         "cache.tending",
@@ -294,6 +300,11 @@ fn relay(reader: &mut Reader) -> RelaySettings {
         "Bytes that all answers together may read ahead beyond that.",
     );
     reader.bytes("relay.pool_buffer", &mut relay.pool_buffer, "Bytes of one read into that pool.");
+    reader.bytes(
+        "relay.window",
+        &mut relay.window,
+        "Bytes of a large kept file that are looked for in memory, and handed to a socket, in one go.",
+    );
     reader.bytes(
         "relay.batch",
         &mut relay.batch,

@@ -1,22 +1,27 @@
 //! Package files: `/packages/PATH`, GET and HEAD (WIRE.md section 7).
 
 use std::convert::Infallible;
+use std::ops::Range;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE,
-    RANGE,
+    ACCEPT_RANGES, AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+    IF_RANGE, RANGE,
 };
-use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
+use futures_util::Stream as _;
+use http_body::{Frame, SizeHint};
 use percent_encoding::percent_decode_str;
 
 use super::rescue::{bad_path, unsatisfiable};
-use crate::model::FilePath;
+use crate::model::{FilePath, Sha256};
 use crate::relay::{Answer, Content, Relay, RelayError, Served, Source, Want};
 
 /// Where files are.
@@ -25,6 +30,9 @@ const PREFIX: &str = "/packages/";
 pub(super) const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 /// A file at a path never changes: upstream's own words, a little over eleven years.
 const FOR_EVER: &str = "max-age=365000000, immutable, public";
+
+/// Fields of an answer: room for all of them, so that the map does not grow.
+const FIELDS: usize = 12;
 
 /// The routes of files.
 pub fn routes(relay: Relay) -> Router {
@@ -44,6 +52,9 @@ async fn file(State(relay): State<Relay>, request: Request) -> Result<Response, 
 /// The path below `/packages/`, percent-decoded once.
 fn path_of(uri: &Uri) -> Result<FilePath, String> {
     let encoded = uri.path().strip_prefix(PREFIX).unwrap_or("");
+    if !encoded.contains('%') {
+        return FilePath::parse(encoded).map_err(|error| error.to_string());
+    }
     let decoded = percent_decode_str(encoded).decode_utf8();
     let decoded = decoded.map_err(|_| "a file path is UTF-8")?;
     FilePath::parse(&decoded).map_err(|error| error.to_string())
@@ -64,28 +75,86 @@ fn want(method: &Method, headers: &HeaderMap) -> Want {
 }
 
 fn respond(served: Served) -> Response {
-    let Served { path, sha256, size, source, answer } = served;
-    let etag = sha256.map(|sha256| [(ETAG, format!("\"{sha256}\""))]);
-    let always = [(ACCEPT_RANGES, "bytes"), (CACHE_CONTROL, FOR_EVER), (X_CACHE, word(source))];
-    let of_file = [(CONTENT_TYPE, content_type(path.filename()))];
-    let length = |size: Option<u64>| size.map(|size| [(CONTENT_LENGTH, size.to_string())]);
-    match answer {
-        Answer::NotModified => (StatusCode::NOT_MODIFIED, always, etag, nothing()).into_response(),
-        Answer::Unsatisfiable => unsatisfiable(size),
-        Answer::Head => (always, etag, of_file, length(size), nothing()).into_response(),
-        Answer::Whole(content) => (always, etag, of_file, length(size), body(content)).into_response(),
-        Answer::Part(range, content) => {
-            let total = size.map_or_else(|| "*".to_owned(), |size| size.to_string());
-            let last = range.end.saturating_sub(1);
-            let place = [(CONTENT_RANGE, format!("bytes {}-{last}/{total}", range.start))];
-            let length = length(Some(range.end - range.start));
-            (StatusCode::PARTIAL_CONTENT, always, etag, of_file, place, length, body(content)).into_response()
+    let Served { path, sha256, size, source, stale, age, answer } = served;
+    let (status, range, content) = match answer {
+        Answer::Unsatisfiable => return unsatisfiable(size),
+        Answer::NotModified => (StatusCode::NOT_MODIFIED, None, None),
+        Answer::Head => (StatusCode::OK, None, None),
+        Answer::Whole(content) => (StatusCode::OK, None, Some(content)),
+        Answer::Part(range, content) => (StatusCode::PARTIAL_CONTENT, Some(range), Some(content)),
+    };
+    let length = range.as_ref().map_or(size, |range| Some(range.end - range.start));
+    let mut headers = HeaderMap::with_capacity(FIELDS);
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(FOR_EVER));
+    headers.insert(X_CACHE, HeaderValue::from_static(word(source, stale)));
+    if let Some(age) = age {
+        headers.insert(AGE, HeaderValue::from(age.as_secs()));
+    }
+    if let Some(sha256) = sha256 {
+        headers.insert(ETAG, etag(sha256));
+    }
+    if status != StatusCode::NOT_MODIFIED {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type(path.filename())));
+        if let Some(length) = length {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
     }
+    if let Some(range) = range {
+        headers.insert(CONTENT_RANGE, content_range(&range, size));
+    }
+    let body = content.map_or_else(nothing, |content| Body::new(FileBody { content, left: length }));
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
 }
 
-fn body(content: Content) -> Body {
-    Body::from_stream(content.into_stream())
+/// The digest in quotes, written once: this is on the way of every hit.
+fn etag(sha256: Sha256) -> HeaderValue {
+    let mut text = [b'"'; 66];
+    // It has room for exactly the digits; hex fails for nothing else.
+    let written = hex::encode_to_slice(sha256.0, &mut text[1..65]);
+    let value = written.ok().and_then(|()| HeaderValue::from_bytes(&text).ok());
+    value.unwrap_or_else(|| HeaderValue::from_static("\"\""))
+}
+
+fn content_range(range: &Range<u64>, size: Option<u64>) -> HeaderValue {
+    let total = size.map_or_else(|| "*".to_owned(), |size| size.to_string());
+    let text = format!("bytes {}-{}/{total}", range.start, range.end.saturating_sub(1));
+    // Digits and ASCII: always a value.
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("bytes */*"))
+}
+
+/// A file's bytes with their number: hyper then writes head and bytes at once, and ends without asking again.
+struct FileBody {
+    content: Content,
+    /// Bytes still to come; `None` if nobody knows.
+    left: Option<u64>,
+}
+
+impl http_body::Body for FileBody {
+    type Data = Bytes;
+    type Error = RelayError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RelayError>>> {
+        let piece = ready!(Pin::new(&mut self.content).poll_next(cx));
+        if let (Some(Ok(bytes)), Some(left)) = (&piece, &mut self.left) {
+            *left = left.saturating_sub(bytes.len() as u64);
+        }
+        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == Some(0)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
 }
 
 /// No body, and none that says "0 bytes": `Content-Length` in an answer to HEAD, or in a 304, is the file's.
@@ -93,8 +162,9 @@ fn nothing() -> Body {
     Body::from_stream(futures_util::stream::empty::<Result<Bytes, Infallible>>())
 }
 
-fn word(source: Source) -> &'static str {
+fn word(source: Source, stale: bool) -> &'static str {
     match source {
+        Source::Hit if stale => "stale",
         Source::Hit => "hit",
         Source::Joined => "joined",
         Source::Miss | Source::Relayed => "miss",

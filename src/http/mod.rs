@@ -127,7 +127,7 @@ fn routes(feed: Feed, index: Index, relay: Relay, admin: Admin, origins: &Origin
         .merge(admin::routes(admin))
         .fallback(elsewhere)
         .method_not_allowed_fallback(other_method)
-        .layer(axum::middleware::from_fn(observe::observe))
+        .layer(observe::Observed::default())
 }
 
 /// A path that nobody answers.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio::task::spawn_blocking;
 
+use super::files::Line;
 use super::held::Held;
 use super::learn::Waiting;
 use super::rendered::{RenderKey, Rendering};
@@ -20,6 +21,9 @@ use crate::upstream::Upstream;
 
 /// Paths whose project is remembered in memory. 100,000 of some 250 bytes: the files that are asked for often.
 const PATHS: u64 = 100_000;
+
+/// Files whose line on their page is remembered. 10,000 of some 500 bytes: those that are asked for most.
+const LINES: u64 = 10_000;
 
 /// The longest version that is asked for. The longest known has about 100 characters; each absence is remembered.
 const MAX_VERSION: usize = 256;
@@ -50,6 +54,10 @@ pub(super) struct Inner {
     pub(super) to_learn: mpsc::Sender<ProjectName>,
     /// The other end, until somebody reads.
     pub(super) waiting: Mutex<Option<Waiting>>,
+    /// What pages say of files that are asked for often.
+    pub(super) lines: moka::sync::Cache<FilePath, Line>,
+    /// Pages and documents that were current. Looked up once: it is on the way of every file.
+    pub(super) hits: metrics::Counter,
 }
 
 impl fmt::Debug for Index {
@@ -79,6 +87,8 @@ impl Index {
             untombed: moka::sync::Cache::new(PATHS),
             to_learn,
             waiting: Mutex::new(Some(waiting)),
+            lines: moka::sync::Cache::new(LINES),
+            hits: super::renew::counter("hit"),
             settings,
         };
         Self { inner: Arc::new(inner) }
@@ -142,12 +152,12 @@ impl Index {
         Ok(self.inner.upstream.provenance(&url).await?)
     }
 
-    async fn held_page(&self, name: &ProjectName) -> Result<Arc<Held<ProjectPage>>, IndexError> {
+    pub(super) async fn held_page(&self, name: &ProjectName) -> Result<Arc<Held<ProjectPage>>, IndexError> {
         self.inner.current(&self.inner.pages, &DocumentKey::Page(name.clone())).await
     }
 
     /// Neither upstream nor its page has it: the project's page tells whether it is the project that is not there.
-    async fn held_json(
+    pub(super) async fn held_json(
         &self,
         name: &ProjectName,
         version: Option<&str>,

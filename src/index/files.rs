@@ -1,14 +1,36 @@
 //! Which files may be fetched, and from where: only what a page or document of upstream's names.
 
+use std::sync::{Arc, Weak};
+
+use super::held::Held;
 use super::page::{PageFile, ProjectPage};
 use super::{Index, IndexError};
 use crate::journal::KnownFile;
 use crate::model::{FilePath, ProjectName};
 
+/// A file that may be fetched, and given out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Located {
+    /// What the index says of it.
+    pub file: KnownFile,
+    /// The index is the one that was kept: upstream fails.
+    pub stale: bool,
+}
+
+/// A file's line on a page. The page is not held for it: that has its own bound.
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    file: KnownFile,
+    page: Weak<Held<ProjectPage>>,
+}
+
 impl Index {
     /// The file at a path below `/packages/`. The page that names it is made current first, so that a file that
     /// upstream removed is not found any more.
-    pub async fn file(&self, path: &FilePath) -> Result<KnownFile, IndexError> {
+    pub async fn file(&self, path: &FilePath) -> Result<Located, IndexError> {
+        if let Some(located) = self.at_once(path) {
+            return Ok(located);
+        }
         let project = match self.inner.projects_of.get(path) {
             Some(project) => project,
             None => match self.inner.journal.file(path).await? {
@@ -16,35 +38,56 @@ impl Index {
                 None => return Err(IndexError::NoSuchFile),
             },
         };
-        let found = self.find(&project, |known| known.path == *path, |file| file.names(path)).await?;
+        let (found, page) = self.find(&project, |known| known.path == *path, |file| file.names(path)).await?;
         self.inner.projects_of.insert(path.clone(), project);
+        if let Some(page) = page {
+            let line = Line { file: found.file.clone(), page: Arc::downgrade(&page) };
+            self.inner.lines.insert(path.clone(), line);
+        }
         Ok(found)
     }
 
-    /// A project's file, or its `.metadata`, by its name alone: what the old addresses tell (WIRE.md section 7).
-    pub async fn file_by_name(&self, filename: &str, project: &ProjectName) -> Result<KnownFile, IndexError> {
-        let stem = filename.strip_suffix(".metadata");
-        let line = |file: &PageFile| file.filename == filename || Some(file.filename.as_str()) == stem;
-        self.find(project, |known| known.path.filename() == filename, line).await
+    /// What was found last time, as long as its page needs no asking. A page that does once never becomes current
+    /// again, another takes its place: so there is no need to look which is the project's now.
+    fn at_once(&self, path: &FilePath) -> Option<Located> {
+        let line = self.inner.lines.get(path)?;
+        let page = line.page.upgrade().filter(|page| self.inner.is_fresh_as_it_was(page));
+        if page.is_none() {
+            self.inner.lines.invalidate(path);
+        }
+        page.map(|_| {
+            self.inner.hits.increment(1);
+            Located { file: line.file, stale: false }
+        })
     }
 
-    /// Among the files of the project's page; else, for what only the JSON API names, of its JSON document.
+    /// A project's file, or its `.metadata`, by its name alone: what the old addresses tell (WIRE.md section 7).
+    pub async fn file_by_name(&self, filename: &str, project: &ProjectName) -> Result<Located, IndexError> {
+        let stem = filename.strip_suffix(".metadata");
+        let line = |file: &PageFile| file.filename == filename || Some(file.filename.as_str()) == stem;
+        Ok(self.find(project, |known| known.path.filename() == filename, line).await?.0)
+    }
+
+    /// Among the files of the project's page, with that page; else, for what only the JSON API names, of
+    /// its JSON document.
     async fn find(
         &self,
         project: &ProjectName,
         wanted: impl Fn(&KnownFile) -> bool,
         line: impl Fn(&PageFile) -> bool,
-    ) -> Result<KnownFile, IndexError> {
+    ) -> Result<(Located, Option<Arc<Held<ProjectPage>>>), IndexError> {
         let gone = |error| match error {
             IndexError::NoSuchProject | IndexError::NoSuchRelease => IndexError::NoSuchFile,
             error => error,
         };
-        let page = self.page(project).await.map_err(gone)?;
-        if let Some(known) = page.files_of(line).find(&wanted) {
-            return Ok(known);
+        let page = self.held_page(project).await.map_err(gone)?;
+        let named = page.content.files_of(line).find(&wanted);
+        if let Some(file) = named {
+            return Ok((Located { file, stale: page.stale }, Some(page)));
         }
-        let document = self.json(project, None).await.map_err(gone)?;
-        document.known(project).find(wanted).ok_or(IndexError::NoSuchFile)
+        let document = self.held_json(project, None).await.map_err(gone)?;
+        let file = document.content.known(project).find(wanted).ok_or(IndexError::NoSuchFile)?;
+        Ok((Located { file, stale: document.stale }, None))
     }
 }
 

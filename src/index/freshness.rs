@@ -3,10 +3,17 @@
 use super::IndexError;
 use super::facade::Inner;
 use super::held::{Held, Standing, seconds};
+use super::page::ProjectPage;
 use crate::journal::DocumentKey;
 use crate::model::{ProjectName, Serial};
 
 impl Inner {
+    /// [`Self::is_fresh`] of a page, as far as that can be said without looking anything up.
+    pub(super) fn is_fresh_as_it_was(&self, page: &Held<ProjectPage>) -> bool {
+        let young = page.age() < seconds(self.settings.page_max_age) && !page.stale;
+        young && page.agreed_at(self.journal.last_serial())
+    }
+
     /// Young enough, and the journal knows of no newer event: that makes a page stale at once (promise 10).
     pub(super) async fn is_fresh<T>(&self, key: &DocumentKey, held: &Held<T>) -> Result<bool, IndexError> {
         let max_age = match key {

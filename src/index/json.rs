@@ -38,7 +38,7 @@ impl JsonDocument {
             let sha256 = file["digests"]["sha256"].as_str().and_then(|digits| digits.parse::<Sha256>().ok());
             Some(KnownFile {
                 path: location::path_of(&url)?,
-                url: url.to_string(),
+                url: url.as_str().into(),
                 sha256,
                 size: file["size"].as_u64(),
                 project: project.clone(),
@@ -124,7 +124,7 @@ mod tests {
         let written = relative.write("http://relay.test").unwrap();
         assert_eq!(String::from_utf8(written).unwrap(), document("http://relay.test/packages/aa/a-1.zip"));
         let known = relative.known(&ProjectName::parse("a").unwrap()).next().unwrap();
-        assert_eq!(known.url, "http://index.test/packages/aa/a-1.zip");
+        assert_eq!(&*known.url, "http://index.test/packages/aa/a-1.zip");
         let written = parsed.write("http://relay.test").unwrap();
         assert_eq!(String::from_utf8(written).unwrap(), document("http://relay.test/packages/aa/a-1.zip"));
         let known: Vec<_> = parsed.known(&ProjectName::parse("a").unwrap()).collect();

@@ -92,7 +92,7 @@ impl PageFile {
     pub(super) fn known(&self, project: &ProjectName) -> impl Iterator<Item = KnownFile> {
         let file = KnownFile {
             path: self.path.clone(),
-            url: self.url.to_string(),
+            url: self.url.as_str().into(),
             sha256: sha256(&self.hashes),
             size: self.size,
             project: project.clone(),
@@ -101,7 +101,7 @@ impl PageFile {
             CoreMetadata::No => None,
             CoreMetadata::Yes(hashes) => metadata_path(&self.path).map(|path| KnownFile {
                 path,
-                url: location::metadata_url(&self.url).to_string(),
+                url: location::metadata_url(&self.url).as_str().into(),
                 sha256: sha256(hashes),
                 size: None,
                 project: project.clone(),

@@ -12,8 +12,8 @@ use crate::model::Serial;
 use crate::upstream::{Document, Fetched, UpstreamError};
 
 /// How a page or document was come by.
-fn count(outcome: &'static str) {
-    metrics::counter!("cheesewire_index_requests_total", "outcome" => outcome).increment(1);
+pub(super) fn counter(outcome: &'static str) -> metrics::Counter {
+    metrics::counter!("cheesewire_index_requests_total", "outcome" => outcome)
 }
 
 /// What asking upstream brought.
@@ -36,13 +36,13 @@ impl Inner {
         if let Some(held) = &previous
             && self.is_fresh(key, held).await?
         {
-            count("hit");
+            self.hits.increment(1);
             return Ok(held.clone());
         }
         let renewal = Self::renew(self.clone(), key.clone(), previous.clone());
         let renewed = tokio::time::timeout(self.settings.patience, memo.fill(key, renewal));
         if let Ok(renewed) = renewed.await {
-            count("renewed");
+            counter("renewed").increment(1);
             return Ok(renewed?);
         }
         // Slow. The renewal goes on; what is kept goes out, if it may, else there is nothing but to wait on.
@@ -55,14 +55,14 @@ impl Inner {
         {
             let standing = self.standing(key.project(), held.last_serial).await?;
             if standing != Standing::Gone && !self.removed_since(key, &held).await? {
-                count("slow");
+                counter("slow").increment(1);
                 let settled = Arc::new(held.settled(self.settings.failure_pause, standing, true));
                 // The next clients need not wait to learn the same; the renewal's end replaces it.
                 memo.put(key, settled.clone()).await;
                 return Ok(settled);
             }
         }
-        count("renewed");
+        counter("renewed").increment(1);
         Ok(memo.fill(key, Self::renew(self.clone(), key.clone(), None)).await?)
     }
 

@@ -1,5 +1,7 @@
 //! Files that a kept document names. No other file is ever fetched (WIRE.md section 7).
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{Journal, JournalError};
@@ -14,7 +16,7 @@ pub struct KnownFile {
     /// Its path below `/packages/`.
     pub path: FilePath,
     /// Its absolute address upstream.
-    pub url: String,
+    pub url: Arc<str>,
     /// The digest that its bytes must have; `None` if nobody states one.
     pub sha256: Option<Sha256>,
     /// Its length in bytes, if stated.

@@ -32,8 +32,10 @@ impl FilePath {
             return Err(PathError::Length);
         }
         let climbs = |segment: &str| matches!(segment, "" | "." | "..");
-        let hostile = |c: char| c.is_control() || c == '\\';
-        if text.split('/').any(climbs) || text.contains(hostile) {
+        // Control characters beyond ASCII have two bytes in UTF-8, of which the first is 0xC2.
+        let hostile = |byte: u8| byte.is_ascii_control() || byte == b'\\' || byte == 0xC2;
+        let suspect = text.bytes().any(hostile) && text.contains(|c: char| c.is_control() || c == '\\');
+        if text.split('/').any(climbs) || suspect {
             return Err(PathError::Segment);
         }
         Ok(Self(text.into()))

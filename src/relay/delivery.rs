@@ -1,7 +1,9 @@
 //! A located file on its way to a client: from the store, from a flight, or straight through.
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
@@ -11,13 +13,14 @@ use super::flight::Pilot;
 use super::flights::{Flights, Joined};
 use super::pump::{Origin, Pump};
 use super::range::Asked;
-use super::served::{Answer, Served, Source};
+use super::served::{Answer, Content, Served, Source};
 use super::stage::Flight;
+use super::tally::Counters;
 use super::target::Target;
 use super::transfer::{From, Transfer};
 use super::want::Want;
 use super::{FetchError, RelayError, RelaySettings};
-use crate::blob::{Key, Store};
+use crate::blob::{Blob, Key, Store};
 use crate::model::Sha256;
 use crate::upstream::Upstream;
 
@@ -32,6 +35,7 @@ pub(super) struct Delivery {
     /// a flight.
     pub(super) directs: Arc<Semaphore>,
     pub(super) buffers: Buffers,
+    pub(super) counters: Counters,
     upstream: Upstream,
     flights: Flights,
     tasks: TaskTracker,
@@ -41,20 +45,24 @@ impl Delivery {
     pub(super) fn new(upstream: Upstream, store: Store, settings: RelaySettings, tasks: TaskTracker) -> Self {
         let transfers = Semaphore::new(settings.transfers);
         let directs = Arc::new(Semaphore::new(settings.directs));
-        let buffers = Buffers::new(&settings);
-        Self { store, settings, transfers, directs, buffers, upstream, flights: Flights::default(), tasks }
+        let (buffers, counters) = (Buffers::new(&settings), Counters::new());
+        let flights = Flights::default();
+        Self { store, settings, transfers, directs, buffers, counters, upstream, flights, tasks }
     }
 
     /// Answers for a file. A body's first bytes are awaited, so that a fetch that fails before them has an
     /// error's status instead of a cut.
     pub(super) async fn serve(self: &Arc<Self>, target: Target, want: &Want) -> Result<Served, RelayError> {
-        let served = |source, size, answer| Served {
+        let aged = |source, size, age, answer| Served {
             path: target.path.clone(),
             sha256: target.sha256,
             size,
             source,
+            stale: false,
+            age,
             answer,
         };
+        let served = |source, size, answer| aged(source, size, None, answer);
         if want.is_met_by(target.sha256) {
             return Ok(served(Source::Hit, target.size, Answer::NotModified));
         }
@@ -62,32 +70,50 @@ impl Delivery {
             return Ok(served(Source::Miss, target.size, Answer::Unsatisfiable));
         }
         if want.head {
-            let (source, size) = self.look(&target).await;
-            return Ok(served(source, size, Answer::Head));
+            let kept = self.kept(&target).await;
+            let (source, size) =
+                kept.as_ref().map_or((Source::Miss, target.size), |blob| (Source::Hit, Some(blob.size())));
+            return Ok(aged(source, size, kept.and_then(|blob| blob.age()), Answer::Head));
         }
         let (source, size, origin) = self.source(&target).await?;
+        let age = match &origin {
+            Origin::Kept(blob) => blob.age(),
+            Origin::Flight(_) | Origin::Direct(_) => None,
+        };
         let asked = want.asked(target.sha256, size);
         let range = match &asked {
             Asked::Whole => 0..size.unwrap_or(u64::MAX),
             Asked::Part(range) => range.clone(),
             Asked::Unsatisfiable => return Ok(served(source, size, Answer::Unsatisfiable)),
         };
-        let pump = Pump::new(self, &target, source, origin, range.clone());
-        let (size_now, content) = pump.prime().await?;
+        let (size_now, content) = match self.at_hand(&origin, range.clone())? {
+            Some(bytes) => (size, Content::ready(bytes, source, self)),
+            None => Pump::new(self, &target, source, origin, range.clone()).prime().await?,
+        };
         let answer = match asked {
             Asked::Part(_) => Answer::Part(range, content),
             Asked::Whole | Asked::Unsatisfiable => Answer::Whole(content),
         };
-        Ok(served(source, size.or(size_now), answer))
+        Ok(aged(source, size.or(size_now), age, answer))
     }
 
-    /// What a HEAD may know without a fetch.
-    async fn look(&self, target: &Target) -> (Source, Option<u64>) {
-        let kept = match target.key() {
-            Some(key) => self.store.get(&key).await,
-            None => None,
-        };
-        kept.map_or((Source::Miss, target.size), |blob| (Source::Hit, Some(blob.size())))
+    /// The file, if it is here whole.
+    async fn kept(&self, target: &Target) -> Option<Blob> {
+        self.store.get(&target.key()?).await
+    }
+
+    /// A whole range that is in memory, if it is short enough to be one piece.
+    fn at_hand(&self, origin: &Origin, range: Range<u64>) -> Result<Option<Bytes>, RelayError> {
+        let Origin::Kept(blob) = origin else { return Ok(None) };
+        let range = range.start..range.end.min(blob.size());
+        match blob {
+            Blob::Hot(hot) => {
+                let index = |at| usize::try_from(at).map_err(std::io::Error::other);
+                Ok(Some(hot.bytes.slice(index(range.start)?..index(range.end)?)))
+            }
+            Blob::Mapped(map) if range.end - range.start <= self.settings.window => Ok(map.ready(range)?),
+            Blob::Mapped(_) | Blob::File(..) => Ok(None),
+        }
     }
 
     /// Where the bytes are to come from, and the file's size as far as anybody states it.

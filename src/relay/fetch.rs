@@ -29,8 +29,7 @@ impl Relay {
     /// Brings a file here, as a client's request would, and reads it to its end. A file that cannot be kept is
     /// passed through to here, for nothing.
     pub async fn fetch(&self, file: KnownFile) -> Result<Fetched, RelayError> {
-        let target = Target::new(file.path.clone(), &file.url, file.sha256, file.size)?;
-        let served = self.delivery.serve(target, &Want::default()).await;
+        let served = self.delivery.serve(Target::new(&file), &Want::default()).await;
         let served = self.remember(served, &file).await?;
         let source = served.source;
         let mut bytes = 0;

@@ -1,4 +1,5 @@
-//! One fetch of one file: a task of its own, which nobody's leaving stops.
+//! One fetch of one file: a task of its own, which no client's leaving stops, unless it was the last one of a
+//! large file that has hardly begun.
 //!
 //! Bytes go to a temporary file; the stage tells followers how far they may read. The last bytes are not
 //! released before size and digest are right (promise 2), then they are at once: keeping comes after.
@@ -9,12 +10,12 @@ use bytes::Bytes;
 use metrics::counter;
 use tracing::{debug, warn};
 
-use super::FetchError;
 use super::delivery::Delivery;
 use super::flights::Takeoff;
 use super::stage::{Spill, Stage, released};
 use super::target::Target;
 use super::transfer::{From, Transfer};
+use super::{FetchError, RelaySettings};
 use crate::blob::{Blob, KeepError, Key, Writer};
 
 /// The task.
@@ -34,6 +35,10 @@ impl Pilot {
             Err(End::Spilled(cause, spill)) => {
                 self.unkept(&cause);
                 self.takeoff.end(Stage::Spilled(Arc::new(spill)));
+            }
+            Err(End::GivenUp) => {
+                counter!("cheesewire_files_given_up_total").increment(1);
+                debug!(path = %self.target.path, "everybody left early: the fetch is given up");
             }
             Err(End::Failed(error)) => {
                 self.target.report(&error);
@@ -81,6 +86,9 @@ impl Pilot {
                     return Err(End::Spilled(spilled.cause, spill));
                 }
             };
+            if self.may_be_given_up(writer.written(), leg.size) && self.takeoff.given_up() {
+                return Err(End::GivenUp);
+            }
         }
         self.check(&writer, &leg)?;
         Ok(writer)
@@ -113,6 +121,15 @@ impl Pilot {
         tokio::time::sleep(self.delivery.settings.resume_pause * 2_u32.pow(leg.broken.min(16))).await;
         leg.broken += 1;
         Ok(())
+    }
+
+    /// It is large and not far. Of a file whose size nobody states, the rest counts as large.
+    fn may_be_given_up(&self, arrived: u64, size: Option<u64>) -> bool {
+        let RelaySettings { finish_below, finish_percent, .. } = self.delivery.settings;
+        match size {
+            Some(size) => size >= finish_below && arrived < size / 100 * finish_percent.min(100),
+            None => arrived >= finish_below,
+        }
     }
 
     fn flowing(&self, writer: &Writer, leg: &Leg) {
@@ -168,6 +185,7 @@ struct Leg {
 enum End {
     Whole(Blob),
     Spilled(KeepError, Spill),
+    GivenUp,
     Failed(FetchError),
 }
 

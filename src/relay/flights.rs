@@ -57,6 +57,18 @@ impl Flights {
 }
 
 impl Takeoff {
+    /// Gives the flight up if nobody follows it; whether it did. Nobody can join in between: joining takes the
+    /// same lock, and who comes next starts anew.
+    pub(super) fn given_up(&self) -> bool {
+        let mut flights = self.flights.lock();
+        // The table's own is one.
+        let alone = self.stage.receiver_count() <= 1;
+        if alone {
+            flights.remove(&self.key);
+        }
+        alone
+    }
+
     /// Ends the flight: out of the table first, so that who sees the end and asks again starts anew.
     pub(super) fn end(self, stage: Stage) {
         let report = self.stage.clone();
@@ -67,6 +79,10 @@ impl Takeoff {
 
 impl Drop for Takeoff {
     fn drop(&mut self) {
-        self.flights.lock().remove(&self.key);
+        let mut flights = self.flights.lock();
+        // Not one that began after this was given up.
+        if flights.get(&self.key).is_some_and(|running| self.stage.subscribe().same_channel(running)) {
+            flights.remove(&self.key);
+        }
     }
 }

@@ -18,6 +18,7 @@ mod served;
 mod settings;
 mod stage;
 mod sweep;
+mod tally;
 mod target;
 mod tombstones;
 mod transfer;

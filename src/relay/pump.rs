@@ -4,18 +4,17 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
-use futures_util::stream;
-use metrics::counter;
+use futures_util::{StreamExt, stream};
 
 use super::buffers::Lane;
 use super::delivery::Delivery;
 use super::direct::Direct;
 use super::served::{Content, Source};
 use super::stage::{Flight, Stage};
+use super::tally::Outcome;
 use super::target::Target;
 use super::{FetchError, RelayError};
-use crate::blob::{Blob, Reader};
+use crate::blob::{Blob, Map, Reader};
 
 /// Where the bytes come from; it changes while they flow.
 pub(super) enum Origin {
@@ -34,7 +33,10 @@ pub(super) struct Pump {
     at: u64,
     /// The byte behind the last one; past the file's end if its size is not known yet.
     end: u64,
-    tally: Tally,
+    source: Source,
+    /// Bytes handed out.
+    given: u64,
+    outcome: Outcome,
 }
 
 impl Pump {
@@ -52,7 +54,9 @@ impl Pump {
             lane: delivery.buffers.lane(),
             at: range.start,
             end: range.end,
-            tally: Tally { source, bytes: 0, outcome: "left" },
+            source,
+            given: 0,
+            outcome: Outcome::Left,
         }
     }
 
@@ -64,11 +68,11 @@ impl Pump {
             Origin::Flight(_) => self.target.size,
             Origin::Direct(direct) => direct.size(),
         };
-        let Some(first) = first else { return Ok((size, Content(stream::empty().boxed()))) };
+        let Some(first) = first else { return Ok((size, Content::pumped(stream::empty()))) };
         let rest = stream::try_unfold(self, |mut pump| async move {
             Ok::<_, RelayError>(pump.next().await?.map(|bytes| (bytes, pump)))
         });
-        Ok((size, Content(stream::once(async { Ok(first) }).chain(rest).boxed())))
+        Ok((size, Content::pumped(stream::iter([Ok(first)]).chain(rest))))
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, RelayError> {
@@ -76,14 +80,14 @@ impl Pump {
         match &step {
             Ok(Some(bytes)) => {
                 self.at += bytes.len() as u64;
-                self.tally.bytes += bytes.len() as u64;
+                self.given += bytes.len() as u64;
                 // Nobody asks for more once the announced length is there.
                 if self.at >= self.end {
-                    self.tally.outcome = "complete";
+                    self.outcome = Outcome::Complete;
                 }
             }
-            Ok(None) => self.tally.outcome = "complete",
-            Err(_) => self.tally.outcome = "failed",
+            Ok(None) => self.outcome = Outcome::Complete,
+            Err(_) => self.outcome = Outcome::Failed,
         }
         step
     }
@@ -101,7 +105,11 @@ impl Pump {
                         return Ok(None);
                     }
                     return match blob {
-                        Blob::Hot(bytes) => Ok(Some(slice(bytes, self.at, self.end)?)),
+                        Blob::Hot(hot) => Ok(Some(slice(&hot.bytes, self.at, self.end)?)),
+                        Blob::Mapped(map) => {
+                            let end = self.end.min(self.at + self.delivery.settings.window);
+                            mapped(map, self.at..end).await.map(Some)
+                        }
                         Blob::File(reader, _) => read(&self.lane, reader, self.at, self.end).await.map(Some),
                     };
                 }
@@ -115,7 +123,7 @@ impl Pump {
                             let end = self.end.min(spill.released);
                             return read(&self.lane, reader, self.at, end).await.map(Some);
                         }
-                        self.tally.source = Source::Relayed;
+                        self.source = Source::Relayed;
                         let held = match &spill.reader {
                             Some(reader) => held(reader, spill.released, spill.written).await?,
                             None => Bytes::new(),
@@ -139,6 +147,14 @@ impl Pump {
     }
 }
 
+/// A range of a mapped file, once it is in memory.
+async fn mapped(map: &Map, range: Range<u64>) -> Result<Bytes, RelayError> {
+    match map.ready(range.clone())? {
+        Some(bytes) => Ok(bytes),
+        None => Ok(map.load(range).await?),
+    }
+}
+
 /// One buffer of `at..end`, or less.
 async fn read(lane: &Lane, reader: &Reader, at: u64, end: u64) -> Result<Bytes, RelayError> {
     let turn = lane.turn().await.map_err(std::io::Error::other)?;
@@ -157,17 +173,8 @@ fn slice(bytes: &Bytes, from: u64, to: u64) -> Result<Bytes, RelayError> {
     Ok(bytes.slice(index(from)?..index(to)?))
 }
 
-/// Counts one body when it is over.
-struct Tally {
-    source: Source,
-    bytes: u64,
-    outcome: &'static str,
-}
-
-impl Drop for Tally {
+impl Drop for Pump {
     fn drop(&mut self) {
-        let source = self.source.word();
-        counter!("cheesewire_files_total", "source" => source, "outcome" => self.outcome).increment(1);
-        counter!("cheesewire_file_bytes_total", "source" => source).increment(self.bytes);
+        self.delivery.counters.count(self.source, self.outcome, self.given);
     }
 }

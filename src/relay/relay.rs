@@ -8,7 +8,7 @@ use super::delivery::Delivery;
 use super::target::Target;
 use super::{RelayError, RelaySettings, Served, Want};
 use crate::blob::Store;
-use crate::index::{Index, IndexError};
+use crate::index::{Index, IndexError, Located};
 use crate::model::{FilePath, ProjectName};
 use crate::upstream::Upstream;
 
@@ -38,7 +38,7 @@ impl Relay {
     /// error. What is known to be gone is refused at once, with the reason and without asking upstream.
     pub async fn open(&self, path: &FilePath, want: &Want) -> Result<Served, RelayError> {
         self.refuse_gone(path).await?;
-        let known = match (self.index.file(path).await, old_address(path)) {
+        let Located { file: known, stale } = match (self.index.file(path).await, old_address(path)) {
             (Err(IndexError::NoSuchFile), Some(project)) => self.at_old_address(path, &project).await?,
             // It may have been removed while its page was asked for.
             (Err(IndexError::NoSuchFile), None) => {
@@ -47,9 +47,9 @@ impl Relay {
             }
             (found, _) => found?,
         };
-        let target = Target::new(known.path.clone(), &known.url, known.sha256, known.size)?;
-        let served = self.delivery.serve(target, want).await;
-        self.remember(served, &known).await
+        let served = self.delivery.serve(Target::new(&known), want).await;
+        let served = self.remember(served, &known).await?;
+        Ok(Served { stale, ..served })
     }
 }
 

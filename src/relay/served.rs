@@ -3,11 +3,16 @@
 use std::fmt;
 use std::ops::Range;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
 
 use super::RelayError;
+use super::delivery::Delivery;
+use super::tally::Outcome;
 use crate::model::{FilePath, Sha256};
 
 /// An answer in the terms of files; the HTTP layer words it.
@@ -21,6 +26,10 @@ pub struct Served {
     pub size: Option<u64>,
     /// Where the bytes come from.
     pub source: Source,
+    /// Upstream could not be asked lately whether the file is still there.
+    pub stale: bool,
+    /// How long ago its fetch began, if it is here.
+    pub age: Option<Duration>,
     /// The answer itself.
     pub answer: Answer,
 }
@@ -54,6 +63,9 @@ pub enum Source {
 }
 
 impl Source {
+    /// In the order of their numbers.
+    pub(super) const ALL: [Self; 4] = [Self::Hit, Self::Miss, Self::Joined, Self::Relayed];
+
     /// The word in metrics.
     pub(super) fn word(self) -> &'static str {
         match self {
@@ -67,12 +79,61 @@ impl Source {
 
 /// A body's bytes. It ends without an error only if all of them are right; after an error the connection
 /// must be cut.
-pub struct Content(pub(super) Pin<Box<dyn Stream<Item = Result<Bytes, RelayError>> + Send>>);
+pub struct Content(Bytewise);
+
+enum Bytewise {
+    /// All of them are here: one piece, and no future to poll.
+    Ready(Ready),
+    /// They come as they are asked for.
+    Pumped(Pin<Box<dyn Stream<Item = Result<Bytes, RelayError>> + Send>>),
+}
+
+/// A body in memory; counted once it is taken, or left.
+struct Ready {
+    bytes: Bytes,
+    source: Source,
+    delivery: Arc<Delivery>,
+    taken: bool,
+}
 
 impl Content {
+    /// Bytes that are here.
+    pub(super) fn ready(bytes: Bytes, source: Source, delivery: &Arc<Delivery>) -> Self {
+        Self(Bytewise::Ready(Ready { bytes, source, delivery: Arc::clone(delivery), taken: false }))
+    }
+
+    /// Bytes that are fetched, read or awaited one by one.
+    pub(super) fn pumped(stream: impl Stream<Item = Result<Bytes, RelayError>> + Send + 'static) -> Self {
+        Self(Bytewise::Pumped(Box::pin(stream)))
+    }
+
     /// The bytes, at the reader's pace.
-    pub fn into_stream(self) -> impl Stream<Item = Result<Bytes, RelayError>> + Send {
-        self.0
+    pub fn into_stream(self) -> impl Stream<Item = Result<Bytes, RelayError>> + Send + Unpin {
+        self
+    }
+}
+
+impl Stream for Content {
+    type Item = Result<Bytes, RelayError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        match &mut self.0 {
+            Bytewise::Ready(ready) => {
+                if std::mem::replace(&mut ready.taken, true) || ready.bytes.is_empty() {
+                    return Poll::Ready(None);
+                }
+                Poll::Ready(Some(Ok(ready.bytes.clone())))
+            }
+            Bytewise::Pumped(stream) => stream.as_mut().poll_next(cx),
+        }
+    }
+}
+
+impl Drop for Ready {
+    fn drop(&mut self) {
+        let (outcome, bytes) =
+            if self.taken { (Outcome::Complete, self.bytes.len() as u64) } else { (Outcome::Left, 0) };
+        self.delivery.counters.count(self.source, outcome, bytes);
     }
 }
 

@@ -13,6 +13,8 @@ pub struct RelaySettings {
     pub pool: usize,
     /// Bytes of one read into the pool.
     pub pool_buffer: usize,
+    /// Bytes of a mapped file that are looked for in memory, and handed to a socket, in one go.
+    pub window: u64,
     /// Bytes of an arriving file that are hashed and written in one go.
     pub batch: usize,
     /// Files that are transferred from upstream at once; further ones wait.
@@ -21,6 +23,10 @@ pub struct RelaySettings {
     pub directs: usize,
     /// Flights at once, waiting ones included; a client that would start one more is told to come back.
     pub flights: usize,
+    /// A file of fewer bytes is fetched to its end though all clients leave.
+    pub finish_below: u64,
+    /// A larger one only once so much of it is here, in percent.
+    pub finish_percent: u64,
     /// How often one transfer that breaks off is taken up again.
     pub resumes: u32,
     /// The pause before the first resumption; it doubles each time.
@@ -35,20 +41,24 @@ pub struct RelaySettings {
 
 impl Default for RelaySettings {
     /// 64 KiB held back; 32 KiB a body, so that a thousand followers hold 32 MB, and 16 MiB in reads of
-    /// 128 KiB for those who are first; batches of 256 KiB (a hop to a blocking thread costs about as much
-    /// as hashing 20 KB); 32 transfers, 64 straight through, 1,024 flights; 3 resumptions from 200 ms on;
-    /// 404s remembered for a minute, as the index's are, and 410s for a day; 8 GiB, a multiple of the largest
-    /// known.
+    /// 128 KiB for those who are first; windows of 2 MiB, less than which a socket takes at once; batches of 256 KiB
+    /// (a hop to a blocking thread costs about as much as hashing 20 KB); 32 transfers, 64 straight through, 1,024
+    /// flights; files under 100 MB, or half here, are always finished: they are seconds away, and the next client
+    /// comes; 3 resumptions from 200 ms on; 404s remembered for a minute, as the index's are, and 410s for a day;
+    /// 8 GiB, a multiple of the largest known.
     fn default() -> Self {
         Self {
             holdback: 64 << 10,
             own_buffer: 32 << 10,
             pool: 16 << 20,
             pool_buffer: 128 << 10,
+            window: 2 << 20,
             batch: 256 << 10,
             transfers: 32,
             directs: 64,
             flights: 1024,
+            finish_below: 100_000_000,
+            finish_percent: 50,
             resumes: 3,
             resume_pause: Duration::from_millis(200),
             absent_max_age: Duration::from_mins(1),

@@ -1,11 +1,14 @@
 //! The file that a request turned out to mean.
 
+use std::sync::Arc;
+
 use metrics::counter;
 use tracing::{debug, error, warn};
 use url::Url;
 
 use super::FetchError;
 use crate::blob::Key;
+use crate::index::KnownFile;
 use crate::model::{FilePath, Sha256};
 use crate::upstream::UpstreamError;
 
@@ -13,20 +16,20 @@ use crate::upstream::UpstreamError;
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     pub(super) path: FilePath,
-    pub(super) url: Url,
+    pub(super) url: Arc<str>,
     pub(super) sha256: Option<Sha256>,
     pub(super) size: Option<u64>,
 }
 
 impl Target {
-    pub(super) fn new(
-        path: FilePath,
-        url: &str,
-        sha256: Option<Sha256>,
-        size: Option<u64>,
-    ) -> Result<Self, FetchError> {
+    pub(super) fn new(known: &KnownFile) -> Self {
+        Self { path: known.path.clone(), url: known.url.clone(), sha256: known.sha256, size: known.size }
+    }
+
+    /// Where upstream has it; read only by who fetches it.
+    pub(super) fn url(&self) -> Result<Url, FetchError> {
         let no_address = |_| UpstreamError::Unexpected("a file's address that cannot be read".to_owned());
-        Ok(Self { path, url: url.parse().map_err(no_address)?, sha256, size })
+        Ok(self.url.parse().map_err(no_address)?)
     }
 
     /// What it is kept under; a file whose digest nobody states is not kept.

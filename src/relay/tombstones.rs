@@ -3,7 +3,7 @@
 use metrics::counter;
 
 use super::{FetchError, Relay, RelayError, Served};
-use crate::index::{IndexError, KnownFile};
+use crate::index::{IndexError, KnownFile, Located};
 use crate::model::{FilePath, ProjectName};
 use crate::upstream::UpstreamError;
 
@@ -21,9 +21,9 @@ impl Relay {
         &self,
         path: &FilePath,
         project: &ProjectName,
-    ) -> Result<KnownFile, RelayError> {
+    ) -> Result<Located, RelayError> {
         match self.index.file_by_name(path.filename(), project).await {
-            Ok(known) => self.refuse_gone(&known.path).await.map(|()| known),
+            Ok(found) => self.refuse_gone(&found.file.path).await.map(|()| found),
             Err(IndexError::NoSuchFile) => {
                 let stone = self.index.tombstone_named(project, path.filename()).await?;
                 Err(stone.map_or_else(|| IndexError::NoSuchFile.into(), gone))

@@ -46,7 +46,7 @@ impl Transfer {
             Some(etag) if from.byte > 0 => Some(Resume { from: from.byte, if_range: etag.to_owned() }),
             Some(_) | None => None,
         };
-        let answer = upstream.file(&target.url, resume.as_ref()).await?;
+        let answer = upstream.file(&target.url()?, resume.as_ref()).await?;
         let size = match (size, answer.size) {
             (Some(stated), Some(sent)) if stated != sent => return Err(FetchError::Size { stated, sent }),
             (stated, sent) => stated.or(sent),

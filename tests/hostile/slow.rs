@@ -16,7 +16,7 @@ use crate::support::connect;
 async fn drip(victim: &Victim, at_once: &str, rest: &str) -> (String, usize) {
     let (mut reader, mut writer) = connect(victim.url()).await.into_split();
     writer.write_all(at_once.as_bytes()).await.unwrap();
-    let mut answer = String::new();
+    let mut answer = Vec::new();
     let mut taken = 0;
     let dripping = async {
         let mut ticks = interval(Duration::from_millis(20));
@@ -31,12 +31,13 @@ async fn drip(victim: &Victim, at_once: &str, rest: &str) -> (String, usize) {
         // Whoever is not cut by now would wait for ever.
         std::future::pending::<()>().await;
     };
+    // A reset, where we wrote on, ends it as well, and what came before it stays.
+    let reading = async { while reader.read_buf(&mut answer).await.is_ok_and(|read| read > 0) {} };
     tokio::select! {
         () = dripping => {}
-        // A reset, where we wrote on, ends it as well.
-        _ = reader.read_to_string(&mut answer) => {}
+        () = reading => {}
     }
-    (answer, taken)
+    (String::from_utf8(answer).unwrap(), taken)
 }
 
 #[tokio::test]

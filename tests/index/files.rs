@@ -2,8 +2,7 @@
 
 use axum::Router;
 use axum::routing::get;
-use cheesewire::index::IndexError;
-use cheesewire::journal::KnownFile;
+use cheesewire::index::{IndexError, Located};
 use cheesewire::model::FilePath;
 use cheesewire::sandbox::Change;
 
@@ -11,7 +10,7 @@ use super::{happen, name, quick};
 use crate::support::scripted::serve;
 use crate::support::{IndexRelay, sandbox};
 
-fn absent(found: &Result<KnownFile, IndexError>) {
+fn absent(found: &Result<Located, IndexError>) {
     assert!(matches!(found, Err(IndexError::NoSuchFile)), "{found:?}");
 }
 
@@ -26,12 +25,12 @@ async fn a_file_is_known_once_its_page_named_it() {
     relay.index.page(&name("wire-core")).await.unwrap();
     // Also by what is on disk alone.
     for index in [relay.index.clone(), relay.forgetful(quick())] {
-        let known = index.file(&file.path).await.unwrap();
-        assert_eq!((known.url, known.sha256), (sandbox.file_url(file), Some(file.digests.sha256)));
+        let known = index.file(&file.path).await.unwrap().file;
+        assert_eq!((&*known.url, known.sha256), (&*sandbox.file_url(file), Some(file.digests.sha256)));
         assert_eq!((known.size, known.project), (Some(file.content.size()), name("wire-core")));
         let metadata = FilePath::parse(&format!("{}.metadata", file.path)).unwrap();
-        let known = index.file(&metadata).await.unwrap();
-        assert_eq!(known.url, format!("{}.metadata", sandbox.file_url(file)));
+        let known = index.file(&metadata).await.unwrap().file;
+        assert_eq!(*known.url, *format!("{}.metadata", sandbox.file_url(file)));
         assert_eq!((known.sha256, known.size), (file.metadata_sha256(), None));
     }
     assert_eq!(sandbox.requests().total(), 1);
@@ -71,7 +70,7 @@ async fn a_json_document_makes_its_files_known_too() {
     relay.index.json(&name("many-versions"), None).await.unwrap();
     let project = sandbox.project("many-versions").unwrap();
     for (_, upload) in project.files() {
-        let known = relay.index.file(&upload.file.path).await.unwrap();
+        let known = relay.index.file(&upload.file.path).await.unwrap().file;
         assert_eq!(known.sha256, Some(upload.file.digests.sha256));
     }
     // The document said whose they are, the page what they are.
@@ -89,8 +88,8 @@ async fn a_file_that_only_the_json_document_names_is_found_there() {
     let relay = IndexRelay::start(serve(router).await.as_str(), quick()).await;
     relay.index.page(&name("a")).await.unwrap();
     relay.index.json(&name("a"), None).await.unwrap();
-    let known = relay.index.file(&FilePath::parse("aa/a-1.0.zip").unwrap()).await.unwrap();
-    assert_eq!(known.url, "https://files.test/packages/aa/a-1.0.zip");
+    let known = relay.index.file(&FilePath::parse("aa/a-1.0.zip").unwrap()).await.unwrap().file;
+    assert_eq!(&*known.url, "https://files.test/packages/aa/a-1.0.zip");
     absent(&relay.index.file(&FilePath::parse("aa/a-3.0.zip").unwrap()).await);
 }
 
@@ -101,10 +100,10 @@ async fn an_old_address_finds_a_file_by_its_name() {
     let project = sandbox.project("wire-core").unwrap();
     let (_, upload) = project.files().find(|(_, upload)| upload.file.metadata.is_some()).unwrap();
     let filename = &upload.file.filename;
-    let known = relay.index.file_by_name(filename, &name("wire-core")).await.unwrap();
+    let known = relay.index.file_by_name(filename, &name("wire-core")).await.unwrap().file;
     assert_eq!(known.path, upload.file.path);
     let metadata =
-        relay.index.file_by_name(&format!("{filename}.metadata"), &name("wire-core")).await.unwrap();
+        relay.index.file_by_name(&format!("{filename}.metadata"), &name("wire-core")).await.unwrap().file;
     assert_eq!(metadata.sha256, upload.file.metadata_sha256());
     absent(&relay.index.file_by_name("wire_core-0.zip", &name("wire-core")).await);
     absent(&relay.index.file_by_name("x-1.zip", &name("no-such-thing")).await);

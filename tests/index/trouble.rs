@@ -144,9 +144,9 @@ async fn a_file_beside_its_page_is_found_by_its_name() {
     let page = route(move || async move { ([("content-type", "text/html")], html) });
     let base = serve(Router::new().route("/simple/a/", page)).await;
     let relay = IndexRelay::start(base.as_str(), quick()).await;
-    let file = relay.index.file_by_name("a-1.0.tar.gz", &name("a")).await.unwrap();
+    let file = relay.index.file_by_name("a-1.0.tar.gz", &name("a")).await.unwrap().file;
     assert!(file.path.as_str().starts_with("x/"), "{}", file.path);
-    assert_eq!(file.url, format!("{base}simple/a/a-1.0.tar.gz"));
+    assert_eq!(*file.url, *format!("{base}simple/a/a-1.0.tar.gz"));
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ async fn writer() {
         journal.append(events, Serial(since), Serial(since + SLICE)).await.unwrap();
         let file = KnownFile {
             path: FilePath::parse(&format!("a/{round}")).unwrap(),
-            url: "https://files.test/packages/a".to_owned(),
+            url: "https://files.test/packages/a".into(),
             sha256: None,
             size: None,
             project: name.clone(),

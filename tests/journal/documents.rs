@@ -26,7 +26,7 @@ fn document(body: &str, checked: i64) -> KeptDocument {
 fn file(project: &str, path: &str) -> KnownFile {
     KnownFile {
         path: FilePath::parse(path).unwrap(),
-        url: format!("https://files.test/packages/{path}"),
+        url: format!("https://files.test/packages/{path}").into(),
         sha256: Some(Sha256([7; 32])),
         size: Some(12),
         project: name(project),

@@ -19,7 +19,7 @@ fn path(filename: &str) -> FilePath {
 fn file(filename: &str, digest: u8) -> KnownFile {
     KnownFile {
         path: path(filename),
-        url: format!("https://files.test/packages/x/{filename}"),
+        url: format!("https://files.test/packages/x/{filename}").into(),
         sha256: Some(Sha256([digest; 32])),
         size: None,
         project: name(),

@@ -11,6 +11,7 @@ use cheesewire::relay::{Relay, RelaySettings};
 use cheesewire::sandbox::{File, Sandbox};
 use cheesewire::upstream::{Upstream, UpstreamSettings};
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
@@ -28,12 +29,22 @@ impl Files {
         Self::with(|settings| settings, RelaySettings::default()).await
     }
 
-    /// With limits; the index knows every project of the sandbox that the tests ask for.
+    /// With limits.
     pub async fn with(limit: impl FnOnce(StoreSettings) -> StoreSettings, relay: RelaySettings) -> Self {
+        Self::before(limit, relay, Duration::from_secs(30)).await
+    }
+
+    /// Before an upstream that may be silent for so long; the index knows every project of the sandbox that the tests ask for.
+    pub async fn before(
+        limit: impl FnOnce(StoreSettings) -> StoreSettings,
+        relay: RelaySettings,
+        silence: Duration,
+    ) -> Self {
         let sandbox = super::sandbox().await;
         let folder = tempfile::tempdir().unwrap();
         let settings = UpstreamSettings::new(sandbox.url().parse().unwrap());
-        let upstream = Upstream::new(UpstreamSettings { retries: 0, ..settings }).unwrap();
+        let upstream =
+            Upstream::new(UpstreamSettings { retries: 0, read_timeout: silence, ..settings }).unwrap();
         let journal = Journal::open(folder.path(), JournalSettings::default()).await.unwrap();
         let index = Index::new(upstream.clone(), journal, IndexSettings::default());
         for project in sandbox.projects() {

@@ -63,7 +63,8 @@ impl Disk {
     fn evict_step(&self, next: &mut usize, needed: u64) -> io::Result<usize> {
         let mut sample = self.sample(next)?;
         // Once for each: another's use meanwhile must not change the order under the sort.
-        let worth = |found: Found| (self.recency.worth(found.sha256, found.used), found);
+        let half_life = self.recency.half_life();
+        let worth = |found: Found| (self.recency.worth(found.sha256, found.used, half_life), found);
         let mut sample: Vec<(f64, Found)> = sample.drain(..).map(worth).collect();
         sample.sort_by(|a, b| a.0.total_cmp(&b.0));
         let most = (sample.len() / SHARE).max(1);

@@ -7,10 +7,12 @@ mod check;
 mod evict;
 mod inventory;
 mod layout;
+mod map;
 mod reader;
 mod recency;
 mod room;
 mod tend;
+mod turnover;
 mod usage;
 mod writer;
 
@@ -26,6 +28,7 @@ use super::{Key, OpenError, StoreSettings};
 use crate::model::Sha256;
 
 pub use inventory::{Inventory, Kept, Shelf};
+pub use map::Map;
 pub use reader::Reader;
 pub use writer::{Spilled, Writer};
 
@@ -52,7 +55,7 @@ impl Disk {
         Ok(Self {
             layout,
             room,
-            recency: Recency::new(settings.half_life),
+            recency: Recency::new(settings.half_life, settings.max_bytes),
             gate: reader::Gate::new(settings.readers),
             tending: settings.tending,
             lock,
@@ -71,9 +74,16 @@ impl Disk {
     }
 
     /// Opens an entry; blocking. One that contradicts its key is thrown away.
-    pub(super) fn entry(self: &Arc<Self>, key: &Key) -> io::Result<Option<(Reader, u64)>> {
-        let Some((file, size)) = self.sound(key)? else { return Ok(None) };
-        self.touch(key.sha256);
-        Ok(Some((Reader::new(file, &self.gate), size)))
+    pub(super) fn entry(self: &Arc<Self>, key: &Key) -> io::Result<Option<(File, u64)>> {
+        let found = self.sound(key)?;
+        if found.is_some() {
+            self.touch(key.sha256);
+        }
+        Ok(found)
+    }
+
+    /// Maps an open entry; blocking.
+    pub(super) fn map(&self, file: File, size: u64) -> io::Result<Map> {
+        Map::new(file, size, &self.gate)
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Bounds the threads that read at once.
 #[derive(Debug, Clone)]
@@ -14,6 +14,11 @@ pub(super) struct Gate(Arc<Semaphore>);
 impl Gate {
     pub(super) fn new(readers: usize) -> Self {
         Self(Arc::new(Semaphore::new(readers)))
+    }
+
+    /// The right to one blocking read.
+    pub(super) async fn enter(&self) -> io::Result<OwnedSemaphorePermit> {
+        Arc::clone(&self.0).acquire_owned().await.map_err(io::Error::other)
     }
 }
 
@@ -31,7 +36,7 @@ impl Reader {
 
     /// Fills the buffer from `offset` on. An error if the file ends before it is full.
     pub async fn read_at(&self, offset: u64, mut buffer: Vec<u8>) -> io::Result<Vec<u8>> {
-        let permit = self.gate.0.acquire().await.map_err(io::Error::other)?;
+        let permit = self.gate.enter().await?;
         let file = Arc::clone(&self.file);
         let read = move || file.read_exact_at(&mut buffer, offset).map(|()| buffer);
         let done = tokio::task::spawn_blocking(read).await;

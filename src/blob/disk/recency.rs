@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::Notify;
 use tracing::debug;
 
 use super::layout::Layout;
+use super::turnover::Turnover;
 use super::usage::{Usage, is_ours};
 use crate::model::Sha256;
 
@@ -19,7 +20,8 @@ const REMEMBERED: usize = 16_384;
 /// Uses not yet written back.
 #[derive(Debug)]
 pub(super) struct Recency {
-    half_life: Duration,
+    longest: Duration,
+    turnover: Turnover,
     noted: Mutex<HashMap<Sha256, Noted>>,
     /// Told when a batch is due before its time.
     pub(super) due: Notify,
@@ -32,8 +34,23 @@ struct Noted {
 }
 
 impl Recency {
-    pub(super) fn new(half_life: Duration) -> Self {
-        Self { half_life, noted: Mutex::default(), due: Notify::new() }
+    pub(super) fn new(half_life: Duration, max_bytes: u64) -> Self {
+        Self {
+            longest: half_life,
+            turnover: Turnover::new(max_bytes),
+            noted: Mutex::default(),
+            due: Notify::new(),
+        }
+    }
+
+    /// An entry has come.
+    pub(super) fn arrived(&self, bytes: u64) {
+        self.turnover.add(bytes, Instant::now());
+    }
+
+    /// After so long a use counts half.
+    pub(super) fn half_life(&self) -> Duration {
+        self.turnover.half_life(self.longest, Instant::now())
     }
 
     /// Notes a use. No system call: reads are the hot path.
@@ -53,22 +70,18 @@ impl Recency {
 
     /// What an entry is worth, with the uses noted here; the least goes first. `modified` is what the file
     /// system has.
-    pub(super) fn worth(&self, sha256: Sha256, modified: SystemTime) -> f64 {
+    pub(super) fn worth(&self, sha256: Sha256, modified: SystemTime, half_life: Duration) -> f64 {
         let noted = self.lock().get(&sha256).copied();
-        self.with(Usage::read(modified), noted).worth(self.half_life)
+        with(Usage::read(modified), noted, half_life).worth(half_life)
     }
 
     pub(super) fn forget(&self, sha256: Sha256) {
         self.lock().remove(&sha256);
     }
 
-    fn with(&self, usage: Usage, noted: Option<Noted>) -> Usage {
-        noted.map_or(usage, |noted| usage.again(noted.uses, noted.last, self.half_life))
-    }
-
     /// Writes the batch to the entries' modification times, which survive a restart and `noatime`.
     pub(super) fn write_back(&self, layout: &Layout) {
-        let batch = std::mem::take(&mut *self.lock());
+        let (batch, half_life) = (std::mem::take(&mut *self.lock()), self.half_life());
         for (sha256, noted) in batch {
             // An entry that was evicted meanwhile is no loss; a disk that refuses loses recency only.
             let written = File::open(layout.entry(sha256)).and_then(|file| {
@@ -78,7 +91,7 @@ impl Recency {
                     return Ok(());
                 }
                 let usage = Usage::read(modified);
-                file.set_modified(self.with(usage, Some(noted)).written())
+                file.set_modified(with(usage, Some(noted), half_life).written())
             });
             if let Err(cause) = written {
                 debug!(%sha256, %cause, "recency not written");
@@ -89,4 +102,8 @@ impl Recency {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Sha256, Noted>> {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn with(usage: Usage, noted: Option<Noted>, half_life: Duration) -> Usage {
+    noted.map_or(usage, |noted| usage.again(noted.uses, noted.last, half_life))
 }

@@ -111,6 +111,7 @@ impl Writer {
         self.path.persist(&target).map_err(|refused| refused.error)?;
         self.disk.room.subtract(*counted, replaced);
         self.disk.room.add(*counted, self.written);
+        self.disk.recency.arrived(self.written);
         drop(counted);
         drop(self.reservation);
         Ok(sync_folder(&folder)?)

@@ -69,7 +69,7 @@ impl Relay {
             return Ok(Outcome::Gone);
         }
         let file = match self.index.file_by_name(&wanted.filename, &wanted.project).await {
-            Ok(file) => file,
+            Ok(found) => found.file,
             Err(IndexError::NoSuchFile) => return self.unnamed(queued).await,
             Err(error) => return Err(error.into()),
         };
@@ -124,11 +124,11 @@ impl Relay {
         let wanted = &queued.file;
         let absent =
             matches!(failure, Some(RelayError::Fetch(FetchError::Upstream(UpstreamError::Absent(_)))));
-        if absent && let Ok(file) = self.index.file_by_name(&wanted.filename, &wanted.project).await {
+        if absent && let Ok(found) = self.index.file_by_name(&wanted.filename, &wanted.project).await {
             let reason =
                 format!("upstream never had {} in {} attempts", wanted.filename, queued.attempts + 1);
             let lifetime = self.delivery.settings.gone_max_age;
-            self.index.note_absent(&file.path, &file.project, reason, lifetime).await;
+            self.index.note_absent(&found.file.path, &found.file.project, reason, lifetime).await;
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Files through the whole of the relay below the index, against a scripted upstream.
 
+mod leaving;
 mod script;
 
 use std::io;
@@ -70,7 +71,7 @@ impl Bench {
         let delivery = Arc::new(Delivery::new(upstream, store, setup.relay, tasks.clone()));
         let target = Target {
             path: FilePath::parse("ab/cd/x-1.whl").unwrap(),
-            url: script.url.clone(),
+            url: script.url.as_str().into(),
             sha256: setup.digest_known.then(|| digest(&file())),
             size: setup.size_known.then(|| file().len() as u64),
         };
@@ -158,18 +159,6 @@ async fn fifty_clients_at_once_are_one_request_upstream() {
     let bench = Bench::new(vec![Reply::good(&file())]).await;
     let all = join_all((0..50).map(|_| async { right(bench.get().await).await })).await;
     assert!(all.iter().all(|bytes| *bytes == file()));
-    assert_eq!(bench.script.count(), 1);
-}
-
-#[tokio::test]
-async fn a_client_that_leaves_stops_nothing() {
-    let (reply, gate) = Reply::paused(&file(), 600_000);
-    let bench = Bench::new(vec![reply]).await;
-    drop(bench.get().await.unwrap());
-    gate.add_permits(1);
-    bench.quiet().await;
-    assert_eq!(bench.kept().len(), 1);
-    assert_eq!(right(bench.get().await).await, file());
     assert_eq!(bench.script.count(), 1);
 }
 
@@ -353,7 +342,9 @@ async fn a_body_without_length_that_ends_early_is_no_clean_end() {
         let early = Reply { length: None, ..Reply::good(&file().slice(..700_000)) };
         let bench = Bench::with(setup, vec![early]).await;
         let (bytes, error) = drain(content(bench.get().await.unwrap())).await;
-        assert!(error.is_some() && bytes.len() < 700_000);
+        assert!(error.is_some(), "a clean end after {} bytes", bytes.len());
+        // Where nobody knows the size, what came last may be the file's last bytes, and is held back.
+        assert!(bytes.len() <= if size_known { 700_000 } else { 700_000 - 1 }, "{}", bytes.len());
         assert!(bench.kept().is_empty());
     }
 }

@@ -1,0 +1,138 @@
+//! A kept file as memory: its bytes go from the page cache to the socket without a copy of ours.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use memmap2::{Advice, Mmap};
+
+use super::reader::Gate;
+
+/// Bytes of one read where the kernel does not load pages on request.
+const PIECE: usize = 128 << 10;
+
+/// A kept file, mapped. Clones are one mapping; it lasts as long as any of its bytes are held.
+///
+/// The pages are the kernel's page cache: they count as this process's resident memory (`RssFile`), and the
+/// kernel takes them back when it needs them.
+///
+/// **Cut short by hand.** Entries are never truncated by us, but a hand may do it, and a program that reads a
+/// mapping behind the new end is killed with SIGBUS. Nothing here ever reads one: bytes are loaded by the kernel
+/// (`madvise`) and copied by it to the socket (`writev`), and both then fail with `EFAULT` instead. The client's
+/// connection is cut, and [`Map::ready`] refuses what comes after.
+#[derive(Debug, Clone)]
+pub struct Map(Arc<Mapped>);
+
+#[derive(Debug)]
+struct Mapped {
+    file: File,
+    memory: Memory,
+    /// All of it; slices of it keep the mapping.
+    bytes: Bytes,
+    came: Option<SystemTime>,
+    gate: Gate,
+}
+
+/// The mapping, shared by [`Mapped`] and its bytes.
+#[derive(Debug, Clone)]
+struct Memory(Arc<Mmap>);
+
+impl AsRef<[u8]> for Memory {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Map {
+    /// Maps an entry of `size` bytes, more than none; blocking.
+    #[expect(unsafe_code, reason = "memory maps; see below")]
+    pub(super) fn new(file: File, size: u64, gate: &Gate) -> io::Result<Self> {
+        let length = usize::try_from(size).map_err(io::Error::other)?;
+        // SAFETY: the bytes behind the slice must not change as long as it lives. Entries are named by their
+        // digest, written beside, and put in place by a rename, never opened for writing again: what replaces
+        // one is another file. Against hands from outside see the type's words.
+        let map = unsafe { memmap2::MmapOptions::new().len(length).map(&file)? };
+        let memory = Memory(Arc::new(map));
+        let bytes = Bytes::from_owner(memory.clone());
+        let came = file.metadata()?.created().ok();
+        Ok(Self(Arc::new(Mapped { file, memory, bytes, came, gate: gate.clone() })))
+    }
+
+    /// The size in bytes.
+    pub fn size(&self) -> u64 {
+        self.0.bytes.len() as u64
+    }
+
+    /// When its fetch began, if the file system keeps that.
+    pub(in super::super) fn came(&self) -> Option<SystemTime> {
+        self.0.came
+    }
+
+    /// It is still the entry: neither evicted nor cut short.
+    pub(in super::super) fn is_kept(&self) -> bool {
+        self.0.file.metadata().is_ok_and(|facts| facts.nlink() > 0 && facts.len() == self.size())
+    }
+
+    /// The bytes of a range, if they are in memory: then sending them waits for no disk. An error if the file
+    /// has changed.
+    pub fn ready(&self, range: Range<u64>) -> io::Result<Option<Bytes>> {
+        let range = self.within(range)?;
+        Ok(self.is_resident(&range)?.then(|| self.0.bytes.slice(range)))
+    }
+
+    /// The same, read from the disk first, off the reactor.
+    pub async fn load(&self, range: Range<u64>) -> io::Result<Bytes> {
+        let range = self.within(range)?;
+        let permit = self.0.gate.enter().await?;
+        let (map, wanted) = (self.clone(), range.clone());
+        let loaded = tokio::task::spawn_blocking(move || map.populate(&wanted)).await;
+        drop(permit);
+        loaded??;
+        Ok(self.0.bytes.slice(range))
+    }
+
+    fn within(&self, range: Range<u64>) -> io::Result<Range<usize>> {
+        if self.0.file.metadata()?.len() != self.size() {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "a kept file was cut short by somebody",
+            ));
+        }
+        let end = usize::try_from(range.end.min(self.size())).map_err(io::Error::other)?;
+        let start = usize::try_from(range.start).map_err(io::Error::other)?.min(end);
+        Ok(start..end)
+    }
+
+    /// Asks the kernel which pages of the range are in memory: 256 of them, a MiB, take it 2 µs.
+    #[expect(unsafe_code, reason = "memory maps; see below")]
+    fn is_resident(&self, range: &Range<usize>) -> io::Result<bool> {
+        let page = rustix::param::page_size();
+        let start = range.start / page * page;
+        let length = range.end - start;
+        let mut pages = vec![0_u8; length.div_ceil(page)];
+        let address = self.0.memory.0.as_ptr().wrapping_add(start);
+        // SAFETY: the address is a page's, of a mapping that `self` holds and that reaches as far; the vector
+        // has a byte for each page. Nothing is read from the mapping.
+        let failed = unsafe { libc::mincore(address.cast_mut().cast(), length, pages.as_mut_ptr()) } != 0;
+        if failed { Err(io::Error::last_os_error()) } else { Ok(pages.iter().all(|page| page & 1 == 1)) }
+    }
+
+    /// Brings the range into memory; blocking.
+    fn populate(&self, range: &Range<usize>) -> io::Result<()> {
+        let (start, length) = (range.start, range.len());
+        if self.0.memory.0.advise_range(Advice::PopulateRead, start, length).is_ok() {
+            return Ok(());
+        }
+        // Kernels before 5.14, or a page that cannot be read: reading says which, and killed is nobody.
+        let mut piece = vec![0; PIECE.min(length)];
+        for at in (start..range.end).step_by(PIECE) {
+            let wanted = piece.len().min(range.end - at);
+            self.0.file.read_exact_at(&mut piece[..wanted], at as u64)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,49 @@
+//! Clients that leave, and the fetches that they leave behind.
+
+use super::*;
+
+#[tokio::test]
+async fn a_client_that_leaves_stops_nothing() {
+    let (reply, gate) = Reply::paused(&file(), 600_000);
+    let bench = Bench::new(vec![reply]).await;
+    drop(bench.get().await.unwrap());
+    gate.add_permits(1);
+    bench.quiet().await;
+    assert_eq!(bench.kept().len(), 1);
+    assert_eq!(right(bench.get().await).await, file());
+    assert_eq!(bench.script.count(), 1);
+}
+
+#[tokio::test]
+async fn a_large_file_that_all_left_early_is_given_up_and_one_that_is_half_here_is_not() {
+    for (pause, finished) in [(200_000, false), (700_000, true)] {
+        let relay = RelaySettings { finish_below: 1_000_000, ..Setup::default().relay };
+        let (reply, gate) = Reply::paused(&file(), pause);
+        let bench = Bench::with(Setup { relay, ..Setup::default() }, vec![reply, Reply::good(&file())]).await;
+        let mut stream = content(bench.get().await.unwrap()).into_stream();
+        let mut got = 0;
+        while got < pause {
+            got += stream.next().await.unwrap().unwrap().len();
+        }
+        drop(stream);
+        gate.add_permits(1);
+        bench.quiet().await;
+        assert_eq!(bench.kept().len(), usize::from(finished), "{pause}");
+        // Who comes later gets it, from here or anew.
+        assert_eq!(right(bench.get().await).await, file());
+        assert_eq!(bench.script.count(), if finished { 1 } else { 2 }, "{pause}");
+    }
+}
+
+#[tokio::test]
+async fn a_follower_that_stays_keeps_a_large_file_coming() {
+    let relay = RelaySettings { finish_below: 1_000_000, ..Setup::default().relay };
+    let (reply, gate) = Reply::paused(&file(), 200_000);
+    let bench = Bench::with(Setup { relay, ..Setup::default() }, vec![reply]).await;
+    let first = bench.get().await.unwrap();
+    let follower = bench.get().await;
+    drop(first);
+    gate.add_permits(1);
+    assert_eq!(right(follower).await, file());
+    assert_eq!(bench.script.count(), 1);
+}
