@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures_util::poll;
 use http_body_util::BodyExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinError;
 use tokio::time::timeout;
 
 /// Calls up to this size need no room among the others, so that nobody who holds that room can delay them: all but
@@ -26,9 +27,9 @@ const UNIT: usize = 1 << 10;
 pub struct CallLimits {
     /// A call's size, also after decoding. Default 1 MiB.
     pub body: usize,
-    /// The bytes of all calls above 16 KiB that are in memory at once. Default 64 MiB: what is read of a call takes up to
-    /// five times its size, so 320 MiB at worst; clients that dribble thousands of large calls get no more. A call
-    /// that finds no room waits for it as long as it may take to arrive.
+    /// The bytes of all calls above 16 KiB that are in memory at once. Default 32 MiB: clients that dribble thousands of
+    /// large calls get no more. What is read of a call takes some five times its size, for the moment of its answer. A
+    /// call that finds no room waits for it as long as it may take to arrive.
     pub bodies: usize,
     /// The time for the whole body to arrive.
     pub patience: Duration,
@@ -38,6 +39,8 @@ pub struct CallLimits {
 pub(super) struct Bodies {
     limits: CallLimits,
     room: Arc<Semaphore>,
+    /// Cores for what takes long.
+    cores: Semaphore,
 }
 
 /// A body in memory. What it holds of the common room goes back with it.
@@ -91,7 +94,19 @@ impl Bodies {
     pub(super) fn new(limits: CallLimits) -> Self {
         // The largest call fits, or it would wait for ever.
         let room = units(limits.bodies.max(limits.body));
-        Self { limits, room: Arc::new(Semaphore::new(room as usize)) }
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() - 1).max(1);
+        Self { limits, room: Arc::new(Semaphore::new(room as usize)), cores: Semaphore::new(cores) }
+    }
+
+    /// Does what takes long off the reactor, and no more of it at once than leaves a core to small calls. Each thread more
+    /// would keep memory of its own besides.
+    pub(super) async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, JoinError> {
+        // The semaphore is never closed.
+        let _core = self.cores.acquire().await;
+        tokio::task::spawn_blocking(work).await
     }
 
     /// The whole body, decoded.
@@ -161,6 +176,8 @@ impl Bodies {
             }
             if size > SMALL {
                 self.make_room(expected, share).await;
+                // Once and for all: growing would take twice as much.
+                pieces.reserve_exact(expected.saturating_sub(pieces.len()));
             }
             if piece.is_empty() {
                 piece = data;
@@ -191,7 +208,7 @@ impl Bodies {
     /// A bomb is bounded here: no more is decoded than a plain call may have.
     async fn plain(&self, coded: Bytes) -> Result<Bytes, Refusal> {
         let limit = self.limits.body;
-        let decoded = tokio::task::spawn_blocking(move || {
+        let decoded = self.aside(move || {
             let mut plain = Vec::new();
             let decoder = flate2::read::MultiGzDecoder::new(&coded[..]);
             let read = decoder.take(limit as u64 + 1).read_to_end(&mut plain);

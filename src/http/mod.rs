@@ -80,7 +80,7 @@ impl Default for HttpSettings {
             listen: vec![Listen { address: (Ipv4Addr::LOCALHOST, 3141).into(), deadline: None }],
             public_url: None,
             listener: ListenerSettings::default(),
-            calls: CallLimits { body: 1 << 20, bodies: 64 << 20, patience: Duration::from_secs(10) },
+            calls: CallLimits { body: 1 << 20, bodies: 32 << 20, patience: Duration::from_secs(10) },
             clients: ClientLimits::default(),
         }
     }

@@ -121,7 +121,7 @@ impl Calls {
         let caller = Caller { origin: &origin, deadline: deadline.or_else(own), coder: gzip.then_some(GZIP) };
         let call = if document.len() > INLINE {
             let rpc = self.rpc.clone();
-            match tokio::task::spawn_blocking(move || rpc.decode(&document)).await {
+            match self.bodies.aside(move || rpc.decode(&document)).await {
                 Ok(call) => call,
                 Err(error) => {
                     tracing::error!(%error, "decoding a call failed");
