@@ -133,6 +133,8 @@ def measure(arguments, folder):
             took = time.perf_counter() - relay.begun
             peak = relay.peak()
         disk = sum(file.stat().st_size for file in data.glob("journal.sqlite3*"))
+        # Or the system goes on writing gigabytes to the disk beside what is measured next.
+        os.sync()
         events = arguments.events
         with sqlite3.connect(f"file:{data}/journal.sqlite3?mode=ro", uri=True) as database:
             kept = database.execute("SELECT COUNT(*) FROM events").fetchone()[0]

@@ -38,14 +38,16 @@ impl Relay {
     /// error. What is known to be gone is refused at once, with the reason and without asking upstream.
     pub async fn open(&self, path: &FilePath, want: &Want) -> Result<Served, RelayError> {
         self.refuse_gone(path).await?;
-        let Located { file: known, stale } = match (self.index.file(path).await, old_address(path)) {
-            (Err(IndexError::NoSuchFile), Some(project)) => self.at_old_address(path, &project).await?,
-            // It may have been removed while its page was asked for.
-            (Err(IndexError::NoSuchFile), None) => {
-                self.refuse_gone(path).await?;
-                return Err(IndexError::NoSuchFile.into());
+        let Located { file: known, stale } = match self.index.file(path).await {
+            Err(IndexError::NoSuchFile) => {
+                let Some(project) = old_address(path) else {
+                    // It may have been removed while its page was asked for.
+                    self.refuse_gone(path).await?;
+                    return Err(IndexError::NoSuchFile.into());
+                };
+                self.at_old_address(path, &project).await?
             }
-            (found, _) => found?,
+            found => found?,
         };
         let served = self.delivery.serve(Target::new(&known), want).await;
         let served = self.remember(served, &known).await?;
