@@ -350,18 +350,7 @@ impl<'a> Parser<'a> {
     fn array(&mut self, tag: &Tag) -> Result<Value, DecodeError> {
         self.pending_empty = tag.empty;
         let mut items = Vec::new();
-        while let Some(data) = self.next_child()? {
-            if data.name != "data" {
-                return Err(self.fail("unexpected element in array"));
-            }
-            self.pending_empty = data.empty;
-            while let Some(child) = self.next_child()? {
-                if child.name != "value" {
-                    return Err(self.fail("unexpected element in data"));
-                }
-                items.push(self.value(&child)?);
-            }
-        }
+        self.each_item(&mut |item| items.push(item))?;
         Ok(Value::Array(items))
     }
 

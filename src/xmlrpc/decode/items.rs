@@ -58,6 +58,12 @@ impl Parser<'_> {
         if !self.descend("array")? {
             return Ok(false);
         }
+        self.each_item(each)?;
+        Ok(true)
+    }
+
+    /// Reads an open array's items to its end.
+    pub(super) fn each_item(&mut self, each: &mut impl FnMut(Value)) -> Result<(), DecodeError> {
         while let Some(data) = self.next_child()? {
             if data.name != "data" {
                 return Err(self.fail("unexpected element in array"));
@@ -70,7 +76,7 @@ impl Parser<'_> {
                 each(self.value(&child)?);
             }
         }
-        Ok(true)
+        Ok(())
     }
 }
 
