@@ -13,7 +13,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Answer, Relay, get, get_with, sandbox};
+use crate::support::{Answer, Relay, client, get, get_with, sandbox};
 
 const SSE: (&str, &str) = ("accept", "text/event-stream");
 
@@ -50,7 +50,7 @@ struct Live {
 
 impl Live {
     async fn open(url: &str, headers: &[(&str, &str)]) -> Self {
-        let mut request = reqwest::Client::builder().no_proxy().build().unwrap().get(url);
+        let mut request = client().get(url);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -10,7 +10,7 @@ use sha2::Digest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Answer, Files, Relay, get, get_with, sandbox};
+use crate::support::{Answer, Files, Relay, client, get, get_with, sandbox};
 
 const BIG: std::ops::Range<u64> = 60_000_000..80_000_000;
 const SMALL: std::ops::Range<u64> = 500..20_000;
@@ -156,7 +156,7 @@ async fn fifty_clients_of_the_largest_file_are_one_request_upstream() {
     let file = files.file(BIG);
     let url = files.url(file.path.as_str());
     let all = join_all((0..50).map(|_| async {
-        let mut answer = reqwest::get(&url).await.unwrap();
+        let mut answer = client().get(&url).send().await.unwrap();
         let mut hasher = sha2::Sha256::new();
         while let Some(chunk) = answer.chunk().await.unwrap() {
             hasher.update(&chunk);

@@ -6,7 +6,7 @@ use cheesewire::sandbox::{Effect, Fault, Route, Sandbox};
 use cheesewire::xmlrpc::{Limits, Value, decode_response, encode_call};
 
 use crate::support::process::Process;
-use crate::support::{Relay, call, get, post, sandbox};
+use crate::support::{Relay, call, client, get, post, sandbox};
 
 async fn pair() -> (Sandbox, Relay) {
     let sandbox = sandbox().await;
@@ -149,9 +149,8 @@ async fn a_hundred_lists_of_all_projects_in_one_call_cost_little_memory() {
         let calls = Value::Array(vec![one("list_packages_with_serial", &[]); count]);
         let body = encode_call("system.multicall", &[calls]).unwrap();
         async move {
-            let client = reqwest::Client::builder().no_proxy().build().unwrap();
             let response =
-                client.post(url).header("content-type", "text/xml").body(body).send().await.unwrap();
+                client().post(url).header("content-type", "text/xml").body(body).send().await.unwrap();
             let (mut pieces, mut size) = (response.bytes_stream(), 0);
             while let Some(piece) = pieces.next().await {
                 size += piece.unwrap().len();

@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 
 use crate::support::process::{BINARY, Process};
-use crate::support::{get, sandbox};
+use crate::support::{client, get, sandbox};
 
 /// The fixtures' large file: its path below the relay's address, and its digest.
 fn big_file(sandbox: &Sandbox) -> (String, String) {
@@ -24,8 +24,7 @@ async fn learn(relay: &Process) {
 
 /// Reads a whole answer; its digest, or `None` if it broke off.
 async fn digest(url: &str) -> Option<String> {
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let response = client.get(url).send().await.ok()?.error_for_status().ok()?;
+    let response = client().get(url).send().await.ok()?.error_for_status().ok()?;
     let mut hasher = Sha256::new();
     let mut body = response.bytes_stream();
     while let Some(chunk) = body.next().await {
@@ -126,19 +125,17 @@ async fn told_to_stop_it_lets_a_download_end_and_takes_no_more() {
     let relay = Process::start(folder.path(), &sandbox.url(), &[]).await;
     learn(&relay).await;
     sandbox.faults().add(Fault::on(Route::File, Effect::Drip { bytes: 1 << 20, every_millis: 10 })).unwrap();
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let mut body = client.get(format!("{}{path}", relay.url)).send().await.unwrap().bytes_stream();
+    let mut body = client().get(format!("{}{path}", relay.url)).send().await.unwrap().bytes_stream();
     let mut hasher = Sha256::new();
     hasher.update(body.next().await.unwrap().unwrap());
     let health = format!("{}healthz", relay.url);
     relay.terminate();
-    let refused = async { while client.get(&health).send().await.is_ok() {} };
+    let refused = async { while client().get(&health).send().await.is_ok() {} };
     tokio::time::timeout(Duration::from_secs(10), refused).await.expect("it still takes connections");
     while let Some(chunk) = body.next().await {
         hasher.update(chunk.expect("the download was cut"));
     }
     assert_eq!(hex::encode(hasher.finalize()), expected);
-    drop(client);
     let (code, log) = relay.end().await;
     assert_eq!(code, Some(0), "{log:?}");
 }

@@ -33,7 +33,8 @@ impl Answer {
     }
 }
 
-fn client() -> &'static Client {
+/// The client of all tests: it knows a TLS provider, which a bare one lacks where no relay runs in the same process.
+pub fn client() -> &'static Client {
     static CLIENT: OnceLock<Client> = OnceLock::new();
     CLIENT.get_or_init(|| {
         // An error means that another test was first, which is as good.

@@ -10,7 +10,7 @@ mod raw;
 mod relay;
 mod sandbox;
 
-pub use client::{Answer, call, get, get_with, post, post_with};
+pub use client::{Answer, call, client, get, get_with, post, post_with};
 pub use files::Files;
 pub use index::IndexRelay;
 pub use raw::{connect, exchange, post_request};
