@@ -6,7 +6,7 @@ use std::time::Duration;
 use cheesewire::sandbox::{Change, Info, Project, Publication, Route, Sandbox};
 use cheesewire::xmlrpc::{Fault, Value};
 
-use crate::support::{Relay, call, sandbox};
+use crate::support::{Relay, call, get, sandbox};
 
 /// Quick enough for tests, and everything learned only if a test says so.
 const QUIET: [&str; 2] = ["follow.interval=20ms", "search.learn_hits=0"];
@@ -348,6 +348,30 @@ async fn the_documents_of_the_first_hits_are_read_afterwards_so_that_the_next_se
     assert_eq!(names(&relay, &[one("summary", "links")]).await.len(), 4);
     // Nothing else was read.
     assert!(sandbox.requests().path("/pypi/wire-top/json") == 0);
+}
+
+#[tokio::test]
+async fn what_was_quarantined_before_the_first_listing_is_found_until_its_page_is_read() {
+    let (sandbox, relay) = pair(&[]).await;
+    let asked = [one("name", "quarantined")];
+    becomes(&relay, &asked, &["quarantined-project", "quarantined-release"]).await;
+    assert_eq!(get(&format!("{}simple/quarantined-project/", relay.url)).await.status, 200);
+    becomes(&relay, &asked, &["quarantined-release"]).await;
+    // Also after a restart, and until the event that clears it.
+    let folder = relay.stop().await;
+    let relay = Relay::start_in(folder, &sandbox.url(), &QUIET).await;
+    becomes(&relay, &asked, &["quarantined-release"]).await;
+    let clear = Change::Quarantine { name: "quarantined-project".into(), version: None, cleared: true };
+    sandbox.change(clear).await.unwrap();
+    becomes(&relay, &asked, &["quarantined-project", "quarantined-release"]).await;
+}
+
+#[tokio::test]
+async fn a_search_that_hits_a_quarantined_project_has_its_page_read() {
+    let (_sandbox, relay) = pair(&["search.learn_hits=3", "search.documents_per_second=1000"]).await;
+    let asked = [one("name", "quarantined")];
+    assert_eq!(names(&relay, &asked).await.len(), 2);
+    becomes(&relay, &asked, &["quarantined-release"]).await;
 }
 
 #[tokio::test]

@@ -36,6 +36,9 @@ pub(super) trait Content: Sized + Send + Sync + 'static {
 
     /// Itself, if it is a document of the JSON API.
     fn json(&self) -> Option<&JsonDocument>;
+
+    /// It says that the project is quarantined (PEP 792).
+    fn is_quarantined(&self) -> bool;
 }
 
 impl Content for ProjectPage {
@@ -67,6 +70,10 @@ impl Content for ProjectPage {
 
     fn json(&self) -> Option<&JsonDocument> {
         None
+    }
+
+    fn is_quarantined(&self) -> bool {
+        self.status.as_ref().is_some_and(|status| status.status == "quarantined")
     }
 }
 
@@ -100,6 +107,11 @@ impl Content for JsonDocument {
 
     fn json(&self) -> Option<&JsonDocument> {
         Some(self)
+    }
+
+    /// Only pages say it.
+    fn is_quarantined(&self) -> bool {
+        false
     }
 }
 

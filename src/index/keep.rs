@@ -66,6 +66,11 @@ impl Inner {
         if let (DocumentKey::Json(project, None), Some(document)) = (key, held.content.json()) {
             self.learn(project, document, held.last_serial).await;
         }
+        if held.content.is_quarantined()
+            && let Err(error) = self.journal.seen_quarantined(key.project(), held.last_serial).await
+        {
+            tracing::error!(project = %key.project(), %error, "a quarantine cannot be noted");
+        }
     }
 
     /// A path belongs to the document that named it last, and goes with it. The page names its files as long as

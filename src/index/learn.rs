@@ -7,6 +7,7 @@
 //! time, and only while nothing else is asked of upstream. Nothing of it is kept but what search needs, so a whole index
 //! does not push out what clients use.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -14,8 +15,8 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::facade::Inner;
-use super::{Index, JsonDocument};
-use crate::journal::{Learned, TextField};
+use super::{Index, IndexError, JsonDocument};
+use crate::journal::{DocumentKey, Learned, TextField};
 use crate::model::{ProjectName, Serial};
 use crate::upstream::{Fetched, UpstreamError};
 
@@ -161,7 +162,7 @@ impl Inner {
     }
 
     /// Reads a project's document for search alone. The error is how long to wait before the next, if that is said.
-    async fn read_for_search(&self, project: ProjectName) -> Result<(), Option<Duration>> {
+    async fn read_for_search(self: &Arc<Self>, project: ProjectName) -> Result<(), Option<Duration>> {
         let outcome = |outcome: &'static str| {
             metrics::counter!("cheesewire_search_documents_total", "outcome" => outcome).increment(1);
         };
@@ -201,15 +202,22 @@ impl Inner {
     }
 
     async fn unread(
-        &self,
+        self: &Arc<Self>,
         project: ProjectName,
         error: UpstreamError,
         outcome: impl Fn(&'static str),
     ) -> Result<(), Option<Duration>> {
         match error {
-            // A project without releases has none. That is all there is to know, until its next event.
+            // A project without releases has none. That is all there is to know, until its next event. Nor has a
+            // quarantined one: its page says so, and from then on it is not found.
             UpstreamError::Absent(_) => {
                 outcome("absent");
+                let page = self.current(&self.pages, &DocumentKey::Page(project.clone())).await;
+                if let Err(IndexError::Upstream(error)) = page
+                    && !matches!(error, UpstreamError::Unexpected(_) | UpstreamError::TooLarge(_))
+                {
+                    return Err(error.retry_after());
+                }
                 let nothing = Learned {
                     project,
                     serial: None,

@@ -1,7 +1,11 @@
 //! What documents and events tell of projects besides their names.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::held;
 use super::phrase::TextField;
 use crate::journal::{Journal, JournalError};
 use crate::model::{Action, Event, ProjectName, Serial, latest, words};
@@ -53,6 +57,27 @@ impl Journal {
     pub async fn unlearn(&self, project: &ProjectName) -> Result<(), JournalError> {
         let project = project.clone();
         self.write(move |connection| delete(connection, project.as_str())).await
+    }
+
+    /// A page of that serial says that its project is quarantined: nobody finds it any more, as after the event, which may
+    /// be from before the first listing. Of a project with a later event that one has told.
+    pub async fn seen_quarantined(
+        &self,
+        project: &ProjectName,
+        serial: Option<Serial>,
+    ) -> Result<(), JournalError> {
+        let (project, names) = (project.clone(), Arc::clone(self.names()));
+        let work = move |connection: &Connection| {
+            let sql = "SELECT serial FROM projects WHERE name = ?1";
+            let row = connection.prepare_cached(sql)?.query_row([project.as_str()], |row| row.get(0));
+            let last_event = row.optional()?.flatten().map(Serial);
+            if last_event > serial {
+                return Ok(Vec::new());
+            }
+            hide(connection, project.as_str())?;
+            held::changes(connection, BTreeSet::from([project.as_str().to_owned()]))
+        };
+        self.write_then(work, move |changes| names.apply(changes)).await.map(|_| ())
     }
 }
 
@@ -155,11 +180,7 @@ pub(in crate::journal) fn heed(connection: &Connection, event: &Event) -> rusqli
             withdrawn(connection, project, version)
         }
         (Action::RemoveProject, _) => forget(connection, project),
-        (Action::ProjectQuarantined, _) => {
-            delete(connection, project)?;
-            let sql = "INSERT OR IGNORE INTO hidden (project) VALUES (?1)";
-            connection.prepare_cached(sql)?.execute([project]).map(|_| ())
-        }
+        (Action::ProjectQuarantined, _) => hide(connection, project),
         (Action::ProjectQuarantineCleared, _) => show(connection, project),
         (
             Action::Create
@@ -214,6 +235,12 @@ fn update(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
 pub(in crate::journal) fn forget(connection: &Connection, project: &str) -> rusqlite::Result<()> {
     delete(connection, project)?;
     show(connection, project)
+}
+
+fn hide(connection: &Connection, project: &str) -> rusqlite::Result<()> {
+    delete(connection, project)?;
+    let sql = "INSERT OR IGNORE INTO hidden (project) VALUES (?1)";
+    connection.prepare_cached(sql)?.execute([project]).map(|_| ())
 }
 
 fn show(connection: &Connection, project: &str) -> rusqlite::Result<()> {
