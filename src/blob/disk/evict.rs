@@ -27,6 +27,8 @@ impl Disk {
     /// Evicts until `bytes` more fit, and reserves them; blocking. An error, with nothing evicted in vain,
     /// if they cannot.
     pub(super) fn reserve(&self, bytes: u64) -> Result<(), KeepError> {
+        // Right after a start: what an earlier process kept has its place in the bound.
+        self.count_rest();
         loop {
             // Held for one step only: whoever needs little does not wait for one who needs much.
             let mut next = self.room.evicting();

@@ -2,12 +2,12 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::layout::SHARDS;
 
-/// The account of bytes. Entries of shards that are not counted yet are not in it.
+/// The account of bytes. Entries of shards that are not counted yet are not in it; they are before room is given.
 #[derive(Debug)]
 pub(super) struct Room {
     pub(super) max_bytes: u64,
@@ -16,6 +16,8 @@ pub(super) struct Room {
     reserved: AtomicU64,
     /// Held while a shard's entries change or are counted; `true` once it is counted.
     counted: Vec<Mutex<bool>>,
+    /// Every shard is.
+    all_counted: AtomicBool,
     /// Held by whoever evicts, so that two do not make the same room.
     evicting: Mutex<usize>,
 }
@@ -24,7 +26,16 @@ impl Room {
     pub(super) fn new(max_bytes: u64, free_floor: u64) -> Self {
         let counted = (0..SHARDS).map(|_| Mutex::new(false)).collect();
         let (kept, reserved, evicting) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::new(0));
-        Self { max_bytes, free_floor, kept, reserved, counted, evicting }
+        Self { max_bytes, free_floor, kept, reserved, counted, all_counted: AtomicBool::new(false), evicting }
+    }
+
+    /// Nothing that is kept is missing in the account.
+    pub(super) fn is_counted(&self) -> bool {
+        self.all_counted.load(Relaxed)
+    }
+
+    pub(super) fn all_counted(&self) {
+        self.all_counted.store(true, Relaxed);
     }
 
     pub(super) fn kept(&self) -> u64 {

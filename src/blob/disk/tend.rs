@@ -31,18 +31,32 @@ impl Disk {
         self.off_reactor(|disk| disk.recency.write_back(&disk.layout)).await;
     }
 
-    /// Counts what is kept, one shard at a time: a shard is listed within a millisecond, so the walk never
-    /// holds up a fill for longer, whatever the number of entries.
+    /// Counts what is kept, one shard at a time, which takes about a millisecond: whoever needs room meanwhile counts
+    /// along, and nobody waits for a shard twice.
     pub(in super::super) async fn count_all(self: &Arc<Self>) {
         for shard in 0..SHARDS {
-            self.off_reactor(move |disk| {
-                if let Err(cause) = disk.count(shard) {
-                    warn!(shard, %cause, "a part of the cache cannot be counted");
-                }
-            })
-            .await;
+            // What fails is told below.
+            self.off_reactor(move |disk| drop(disk.count(shard))).await;
         }
+        self.off_reactor(Self::count_rest).await;
         info!(bytes = self.room.kept(), "counted what is kept");
+    }
+
+    /// Counts the shards that are not counted yet; blocking. One that cannot be read is tried again the next time.
+    pub(super) fn count_rest(&self) {
+        if self.room.is_counted() {
+            return;
+        }
+        let mut failed = None;
+        for shard in 0..SHARDS {
+            if let Err(cause) = self.count(shard) {
+                failed = Some((shard, cause));
+            }
+        }
+        match failed {
+            Some((shard, cause)) => warn!(shard, %cause, "a part of the cache cannot be counted"),
+            None => self.room.all_counted(),
+        }
     }
 
     fn count(&self, shard: usize) -> io::Result<()> {
