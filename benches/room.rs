@@ -121,6 +121,7 @@ async fn store(files: &[(Key, Bytes)], trace: &[usize], bound: u64) -> (usize, u
         let (key, bytes) = &files[file];
         if store.get(key).await.is_some() {
             hits += 1;
+            store.used(key.sha256, 1.0);
         } else {
             let writer = store.writer(key.size).await.unwrap();
             let writer = writer.append(vec![bytes.clone()]).await.map_err(|spilled| spilled.cause).unwrap();

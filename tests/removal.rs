@@ -6,8 +6,10 @@ use std::time::Duration;
 use cheesewire::model::Serial;
 use cheesewire::sandbox::{Change, Effect, Fault, Publication, Route, Sandbox};
 use cheesewire::xmlrpc::Value;
+use reqwest::Method;
+use sha2::Digest as _;
 
-use crate::support::{Answer, Relay, call, get, sandbox};
+use crate::support::{Answer, Relay, call, get, get_with, sandbox};
 
 /// Polls often, so that a test's wait for one is short.
 const POLLS: &str = "follow.interval=20ms";
@@ -139,6 +141,69 @@ async fn a_removed_file_release_or_quarantined_project_is_gone_within_one_poll_a
     let relay = Relay::start_in(folder, &sandbox.url(), &[POLLS]).await;
     file.is_gone(&relay, "remove file").await;
     top[0].is_gone(&relay, "quarantined").await;
+}
+
+#[tokio::test]
+async fn the_metadata_of_a_removed_file_is_gone_with_it() {
+    let sandbox = sandbox().await;
+    let relay = Relay::start(&sandbox.url(), &[POLLS]).await;
+    read_page(&relay, "wire-top").await;
+    let top = uploads(&sandbox, "wire-top");
+    let wheel = top.iter().find(|upload| upload.filename.ends_with(".whl")).unwrap();
+    let served = get(&format!("{}{}.metadata", relay.url, wheel.path)).await;
+    assert!(served.status == 200 && served.text().contains("Name: wire-top"), "{}", served.text());
+    let metadata = Upload {
+        name: wheel.name.clone(),
+        version: wheel.version.clone(),
+        filename: format!("{}.metadata", wheel.filename),
+        path: format!("{}.metadata", wheel.path),
+        bytes: served.bytes().to_vec(),
+        sha256: hex::encode(sha2::Sha256::digest(served.bytes())),
+    };
+    soon("it is not kept", || async { metadata.kept(relay.folder()).exists() }).await;
+    metadata.is_served(&relay).await;
+    let removal = Change::RemoveFile { name: "wire-top".into(), filename: wheel.filename.clone() };
+    polled(&relay, sandbox.change(removal).await.unwrap()).await;
+    sandbox.forget_requests();
+    metadata.is_gone(&relay, "remove file").await;
+    assert_eq!(sandbox.requests().route(Route::Metadata), 0, "upstream was asked");
+    metadata.is_off_the_disk(relay.folder()).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_answered_again_and_again_from_memory_is_gone_with_the_poll_too() {
+    let sandbox = sandbox().await;
+    let relay = Relay::start(&sandbox.url(), &[POLLS]).await;
+    read_page(&relay, "wire-top").await;
+    let top = uploads(&sandbox, "wire-top");
+    let (removed, other) = (&top[0], &top[1]);
+    for upload in [removed, other] {
+        upload.is_served(&relay).await;
+        // One that is just being kept has no age yet.
+        soon("it is not kept", || async { !upload.get(&relay).await.header("age").is_empty() }).await;
+    }
+    let first = removed.get(&relay).await;
+    for _ in 0..20 {
+        let again = removed.get(&relay).await;
+        assert_eq!((again.status, again.bytes()), (200, &removed.bytes[..]));
+        for name in ["etag", "x-cache", "cache-control", "accept-ranges", "content-type", "content-length"] {
+            assert_eq!(again.header(name), first.header(name), "{name}");
+        }
+        assert!(again.header("age").parse::<u64>().is_ok(), "{}", again.header("age"));
+    }
+    // What asks for less than all of it gets that.
+    let url = format!("{}{}", relay.url, removed.path);
+    let asked = async |method, field: (&str, &str)| get_with(method, &url, &[field]).await.unwrap();
+    let part = asked(Method::GET, ("range", "bytes=1-3")).await;
+    assert_eq!((part.status, part.bytes()), (206, &removed.bytes[1..4]));
+    assert_eq!(asked(Method::GET, ("if-none-match", first.header("etag"))).await.status, 304);
+    assert!(asked(Method::HEAD, ("accept", "*/*")).await.bytes().is_empty());
+
+    let removal = Change::RemoveFile { name: "wire-top".into(), filename: removed.filename.clone() };
+    polled(&relay, sandbox.change(removal).await.unwrap()).await;
+    removed.is_gone(&relay, "remove file").await;
+    removed.is_off_the_disk(relay.folder()).await;
+    other.is_served(&relay).await;
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 
 mod disk;
 mod error;
+mod hot;
 mod key;
 mod manage;
 mod settings;
@@ -15,6 +16,7 @@ mod tests;
 
 pub use disk::{Inventory, Kept, Map, Reader, Shelf, Spilled, Writer};
 pub use error::{KeepError, OpenError};
+pub use hot::{Grip, Hot};
 pub use key::Key;
 pub use settings::StoreSettings;
-pub use store::{Blob, Hot, Store};
+pub use store::{Blob, Store};

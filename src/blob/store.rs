@@ -6,13 +6,12 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use moka::sync::Cache;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::disk::{Disk, Map, Reader, Writer};
-use super::{KeepError, Key, OpenError, StoreSettings};
+use super::{Hot, KeepError, Key, OpenError, StoreSettings};
 use crate::model::Sha256;
 
 /// An unused mapping is let go after so long: it holds the space of an entry that was evicted meanwhile.
@@ -22,19 +21,10 @@ const MAP_IDLE: Duration = Duration::from_mins(1);
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(super) disk: Arc<Disk>,
-    hot: Cache<Sha256, Hot>,
+    pub(super) hot: Cache<Sha256, Hot>,
     hot_file: u64,
     /// Larger files, mapped between requests too: their page tables stay filled.
     maps: Cache<Sha256, Map>,
-}
-
-/// A small file in memory.
-#[derive(Debug, Clone)]
-pub struct Hot {
-    /// All of it.
-    pub bytes: Bytes,
-    /// When its fetch began, if the file system keeps that.
-    came: Option<SystemTime>,
 }
 
 /// A kept file, whole.
@@ -53,7 +43,7 @@ impl Blob {
     /// The size in bytes.
     pub fn size(&self) -> u64 {
         match self {
-            Self::Hot(hot) => hot.bytes.len() as u64,
+            Self::Hot(hot) => hot.bytes().len() as u64,
             Self::Mapped(map) => map.size(),
             Self::File(_, size) => *size,
         }
@@ -61,14 +51,17 @@ impl Blob {
 
     /// How long ago its fetch began; `None` if the file system does not keep that.
     pub fn age(&self) -> Option<Duration> {
-        let came = match self {
-            Self::Hot(hot) => hot.came?,
-            Self::Mapped(map) => map.came()?,
-            Self::File(..) => return Some(Duration::ZERO),
-        };
-        // A clock that was set back: it has just come.
-        Some(came.elapsed().unwrap_or(Duration::ZERO))
+        match self {
+            Self::Hot(hot) => hot.age(),
+            Self::Mapped(map) => map.came().map(age),
+            Self::File(..) => Some(Duration::ZERO),
+        }
     }
+}
+
+/// How long ago that was. If the clock was set back it is now.
+pub(super) fn age(came: SystemTime) -> Duration {
+    came.elapsed().unwrap_or(Duration::ZERO)
 }
 
 impl Store {
@@ -77,24 +70,22 @@ impl Store {
     ///
     /// A folder that cannot be written is opened for reading only, with a warning.
     pub fn open(settings: &StoreSettings) -> Result<Self, OpenError> {
-        let weight = |_: &Sha256, hot: &Hot| u32::try_from(hot.bytes.len()).unwrap_or(u32::MAX);
+        let weight = |_: &Sha256, hot: &Hot| u32::try_from(hot.bytes().len()).unwrap_or(u32::MAX);
         let hot = Cache::builder().max_capacity(settings.hot_bytes).weigher(weight).build();
         let maps = Cache::builder().max_capacity(settings.maps).time_to_idle(MAP_IDLE).build();
         Ok(Self { disk: Arc::new(Disk::open(settings)?), hot, hot_file: settings.hot_file, maps })
     }
 
-    /// The entry, if it is kept. An entry whose length contradicts the key is thrown away; a disk that
+    /// The entry, if it is kept. That it was looked for is no use of it: see [`Store::used`]. An entry whose length contradicts the key is thrown away; a disk that
     /// fails to read is logged and counts as absent, because upstream still has the file.
     pub async fn get(&self, key: &Key) -> Option<Blob> {
         if let Some(hot) = self.hot.get(&key.sha256)
-            && key.size.is_none_or(|size| size == hot.bytes.len() as u64)
+            && key.size.is_none_or(|size| size == hot.bytes().len() as u64)
         {
-            self.disk.touch(key.sha256);
             return Some(Blob::Hot(hot));
         }
         if let Some(map) = self.maps.get(&key.sha256) {
             if map.is_kept() && key.size.is_none_or(|size| size == map.size()) {
-                self.disk.touch(key.sha256);
                 return Some(Blob::Mapped(map));
             }
             self.maps.invalidate(&key.sha256);
@@ -125,6 +116,12 @@ impl Store {
         Ok(found)
     }
 
+    /// Notes that an entry was given out, all of it (1) or so large a part. Parts of one download together are one use,
+    /// however many requests ask for them.
+    pub fn used(&self, sha256: Sha256, share: f64) {
+        self.disk.touch(sha256, share);
+    }
+
     /// Room for one file, made by evicting if necessary; `size` as far as it is known. Dropping the
     /// writer without [`Writer::finish`] removes what was written.
     pub async fn writer(&self, size: Option<u64>) -> Result<Writer, KeepError> {
@@ -134,11 +131,13 @@ impl Store {
 
     /// Forgets the copy in memory.
     pub(super) fn cool(&self, sha256: Sha256) {
-        self.hot.invalidate(&sha256);
+        if let Some(hot) = self.hot.remove(&sha256) {
+            hot.let_go();
+        }
     }
 
     /// Counts what is kept, then writes recency back in batches and holds the floor of free space, until
-    /// cancelled. Until it has counted, what an earlier process kept does not weigh against the bound.
+    /// cancelled. Whoever wants room before that counts what is not counted yet.
     pub async fn tend(&self, cancelled: CancellationToken) {
         Arc::clone(&self.disk).tend(cancelled).await;
     }
@@ -149,7 +148,7 @@ fn read(file: &File, size: u64) -> io::Result<Hot> {
     let size = usize::try_from(size).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
     let mut bytes = vec![0; size];
     file.read_exact_at(&mut bytes, 0)?;
-    Ok(Hot { bytes: bytes.into(), came: file.metadata()?.created().ok() })
+    Ok(Hot::new(bytes.into(), file.metadata()?.created().ok()))
 }
 
 /// A blocking task's result; one that panicked or was cut off by the end of the runtime is a disk error.

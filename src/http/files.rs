@@ -3,16 +3,17 @@
 use std::convert::Infallible;
 use std::ops::Range;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::http::header::{
     ACCEPT_RANGES, AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
     IF_RANGE, RANGE,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
@@ -20,6 +21,8 @@ use futures_util::Stream as _;
 use http_body::{Frame, SizeHint};
 use percent_encoding::percent_decode_str;
 
+use super::repeated::Repeated;
+use super::reply::Reply;
 use super::rescue::{bad_path, unsatisfiable};
 use crate::model::{FilePath, Sha256};
 use crate::relay::{Answer, Content, Relay, RelayError, Served, Source, Want};
@@ -34,19 +37,53 @@ const FOR_EVER: &str = "max-age=365000000, immutable, public";
 /// Fields of an answer: room for all of them, so that the map does not grow.
 const FIELDS: usize = 12;
 
-/// The routes of files.
-pub fn routes(relay: Relay) -> Router {
-    // A bare `/packages/` names no file: its empty path is refused like any other bad one.
-    Router::new().route("/packages/", get(file)).route("/packages/{*path}", get(file)).with_state(relay)
+/// The route of files, and its label in metrics.
+pub(super) const ROUTE: &str = "/packages/{*path}";
+
+/// What answers for files. Clones are one.
+#[derive(Clone)]
+pub(super) struct Files {
+    relay: Relay,
+    repeated: Arc<Repeated>,
 }
 
-async fn file(State(relay): State<Relay>, request: Request) -> Result<Response, RelayError> {
+impl Files {
+    pub(super) fn new(relay: Relay) -> Self {
+        Self { relay, repeated: Arc::new(Repeated::new()) }
+    }
+
+    /// The answer to a request for a file that was answered before, if nothing has to be asked or waited for.
+    pub(super) fn at_once<B>(&self, request: &Request<B>) -> Option<axum::http::Response<Reply>> {
+        self.repeated.answer(&self.relay, request)
+    }
+
+    /// The routes of files.
+    pub(super) fn routes(self) -> Router {
+        // A bare `/packages/` names no file: its empty path is refused like any other bad one.
+        Router::new().route("/packages/", get(file)).route(ROUTE, get(file)).with_state(self)
+    }
+}
+
+/// The routes of files.
+pub fn routes(relay: Relay) -> Router {
+    Files::new(relay).routes()
+}
+
+async fn file(State(files): State<Files>, request: Request<Body>) -> Result<Response, RelayError> {
     let path = match path_of(request.uri()) {
         Ok(path) => path,
         Err(reason) => return Ok(bad_path(&reason)),
     };
-    let served = relay.open(&path, &want(request.method(), request.headers())).await?;
-    Ok(respond(served))
+    let served = files.relay.open(&path, &want(request.method(), request.headers())).await?;
+    // All of it, and at an address that says no more than that.
+    let whole = matches!(served.answer, Answer::Whole(_))
+        && request.uri().path().strip_prefix(PREFIX) == Some(path.as_str());
+    let hold = whole.then(|| files.relay.hold(&served)).flatten();
+    let response = respond(served);
+    if let Some(hold) = hold {
+        files.repeated.remember(request.uri().path(), hold, response.headers());
+    }
+    Ok(response)
 }
 
 /// The path below `/packages/`, percent-decoded once.
@@ -127,10 +164,16 @@ fn content_range(range: &Range<u64>, size: Option<u64>) -> HeaderValue {
 }
 
 /// A file's bytes with their number: hyper then writes head and bytes at once, and ends without asking again.
-struct FileBody {
+pub(super) struct FileBody {
     content: Content,
     /// Bytes still to come; `None` if nobody knows.
     left: Option<u64>,
+}
+
+impl FileBody {
+    pub(super) fn new(content: Content, length: u64) -> Self {
+        Self { content, left: Some(length) }
+    }
 }
 
 impl http_body::Body for FileBody {

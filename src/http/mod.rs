@@ -15,6 +15,8 @@ mod negotiate;
 mod observe;
 mod origin;
 mod patience;
+mod repeated;
+mod reply;
 mod rescue;
 mod rpc;
 
@@ -36,7 +38,9 @@ pub use listener::{Listen, ListenerSettings, serve};
 pub use origin::Origins;
 pub use patience::Patience;
 
+use files::Files;
 use hyper::body::Incoming;
+use reply::Reply;
 use rpc::Calls;
 use tower::ServiceExt as _;
 use url::Url;
@@ -86,9 +90,10 @@ impl Default for HttpSettings {
     }
 }
 
-/// What answers all requests: calls straight away, the others by route.
+/// What answers all requests: calls and files in memory straight away, the others by route.
 pub struct Edge {
     calls: Calls,
+    files: Files,
     routes: Router,
 }
 
@@ -97,7 +102,8 @@ impl Edge {
     pub fn new(parts: Parts, limits: CallLimits, clients: &ClientLimits, origins: &Origins) -> Self {
         let Parts { rpc, feed, index, relay, admin } = parts;
         let calls = Calls::new(rpc, limits, clients, origins.clone());
-        Self { calls, routes: routes(feed, index, relay, admin, origins) }
+        let files = Files::new(relay);
+        Self { calls, routes: routes(feed, index, files.clone(), admin, origins), files }
     }
 
     /// Whether it matters who asks.
@@ -105,25 +111,28 @@ impl Edge {
         self.calls.judges_clients()
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response {
-        match rpc::place(&request) {
-            Some(place) => self.calls.answer(place, request).await,
-            // In a place of its own: a call's state should not be as large as theirs.
-            None => match Box::pin(self.routes.clone().oneshot(request.map(Body::new))).await {
-                Ok(response) => response,
-                Err(never) => match never {},
-            },
+    async fn answer(&self, request: Request<Incoming>) -> Response<Reply> {
+        if let Some(place) = rpc::place(&request) {
+            return self.calls.answer(place, request).await.map(Reply::from);
+        }
+        if let Some(response) = self.files.at_once(&request) {
+            return response;
+        }
+        // In a place of its own: a call's state should not be as large as theirs.
+        match Box::pin(self.routes.clone().oneshot(request.map(Body::new))).await {
+            Ok(response) => response.map(Reply::from),
+            Err(never) => match never {},
         }
     }
 }
 
-fn routes(feed: Feed, index: Index, relay: Relay, admin: Admin, origins: &Origins) -> Router {
+fn routes(feed: Feed, index: Index, files: Files, admin: Admin, origins: &Origins) -> Router {
     // Outermost first: every request is counted, then routed; what no route takes ends in the fallback.
     Router::new()
         .merge(rpc::routes())
         .merge(feed::routes(feed))
         .merge(index::routes(index, origins.clone()))
-        .merge(files::routes(relay))
+        .merge(files.routes())
         .merge(admin::routes(admin))
         .fallback(elsewhere)
         .method_not_allowed_fallback(other_method)

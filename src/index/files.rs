@@ -24,7 +24,33 @@ pub(super) struct Line {
     page: Weak<Held<ProjectPage>>,
 }
 
+/// What lets a file that was found go out again without looking for it: its page, and that it was not removed.
+#[derive(Debug)]
+pub struct Pledge {
+    page: Weak<Held<ProjectPage>>,
+    /// The count of the journal's removals when the file had no tombstone.
+    removals: u64,
+}
+
 impl Index {
+    /// What to hold on to, of a file that was just found and had no tombstone; `None` if that would not do, because
+    /// its page is not kept in memory.
+    pub fn pledge(&self, path: &FilePath) -> Option<Pledge> {
+        let removals = self.inner.untombed.get(path)?;
+        Some(Pledge { page: self.inner.lines.get(path)?.page, removals })
+    }
+
+    /// Whether [`Self::tombstone`] and [`Self::file`] would say again what they said then. It holds no longer than until
+    /// the next event or removal, or until the page is too old.
+    pub fn stands(&self, pledge: &Pledge) -> bool {
+        let stands = *self.inner.removals.borrow() == pledge.removals
+            && pledge.page.upgrade().is_some_and(|page| self.inner.is_fresh_as_it_was(&page));
+        if stands {
+            self.inner.hits.increment(1);
+        }
+        stands
+    }
+
     /// The file at a path below `/packages/`. The page that names it is made current first, so that a file that
     /// upstream removed is not found any more.
     pub async fn file(&self, path: &FilePath) -> Result<Located, IndexError> {

@@ -29,7 +29,7 @@ mod write_json;
 pub use crate::journal::{Doomed, KnownFile, PrefetchQueue, Queued, Tombstone, TombstoneKind};
 pub use error::{IndexError, Side};
 pub use facade::Index;
-pub use files::Located;
+pub use files::{Located, Pledge};
 pub use json::JsonDocument;
 pub use learn::LearnSettings;
 pub use page::{CoreMetadata, PageFile, ProjectPage, ProjectStatus, Yanked};

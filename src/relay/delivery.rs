@@ -86,6 +86,9 @@ impl Delivery {
             Asked::Part(range) => range.clone(),
             Asked::Unsatisfiable => return Ok(served(source, size, Answer::Unsatisfiable)),
         };
+        if let (Origin::Kept(blob), Some(sha256)) = (&origin, target.sha256) {
+            self.store.used(sha256, share(&range, blob.size()));
+        }
         let (size_now, content) = match self.at_hand(&origin, range.clone())? {
             Some(bytes) => (size, Content::ready(bytes, source, self)),
             None => Pump::new(self, &target, source, origin, range.clone()).prime().await?,
@@ -109,7 +112,7 @@ impl Delivery {
         match blob {
             Blob::Hot(hot) => {
                 let index = |at| usize::try_from(at).map_err(std::io::Error::other);
-                Ok(Some(hot.bytes.slice(index(range.start)?..index(range.end)?)))
+                Ok(Some(hot.bytes().slice(index(range.start)?..index(range.end)?)))
             }
             Blob::Mapped(map) if range.end - range.start <= self.settings.window => Ok(map.ready(range)?),
             Blob::Mapped(_) | Blob::File(..) => Ok(None),
@@ -171,4 +174,11 @@ impl Delivery {
     ) -> Result<Transfer, FetchError> {
         Transfer::open(&self.upstream, target, size, self.settings.max_file, from).await
     }
+}
+
+/// The part of a file that a range is; an empty file is all of it.
+fn share(range: &Range<u64>, size: u64) -> f64 {
+    let bytes = range.end.min(size).saturating_sub(range.start);
+    #[expect(clippy::cast_precision_loss, reason = "a share")]
+    if size == 0 { 1.0 } else { bytes as f64 / size as f64 }
 }

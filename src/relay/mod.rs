@@ -4,6 +4,7 @@
 //! a flight, or passes bytes straight through. A body is a `pump`, which goes at its client's pace from
 //! whichever of the three has the bytes.
 
+mod again;
 mod buffers;
 mod delivery;
 mod direct;
@@ -30,6 +31,7 @@ mod relay;
 #[cfg(test)]
 mod tests;
 
+pub use again::Hold;
 pub use error::{FetchError, RelayError};
 pub use fetch::Fetched;
 pub use prefetch::{PrefetchSettings, Rule, RuleError, Rules};

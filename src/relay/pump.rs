@@ -105,7 +105,7 @@ impl Pump {
                         return Ok(None);
                     }
                     return match blob {
-                        Blob::Hot(hot) => Ok(Some(slice(&hot.bytes, self.at, self.end)?)),
+                        Blob::Hot(hot) => Ok(Some(slice(hot.bytes(), self.at, self.end)?)),
                         Blob::Mapped(map) => {
                             let end = self.end.min(self.at + self.delivery.settings.window);
                             mapped(map, self.at..end).await.map(Some)

@@ -18,7 +18,6 @@ mod writer;
 
 use std::fs::File;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use self::layout::{Layout, SHARDS};
@@ -67,19 +66,15 @@ impl Disk {
         self.lock.is_none()
     }
 
-    pub(super) fn touch(&self, sha256: Sha256) {
+    pub(super) fn touch(&self, sha256: Sha256, share: f64) {
         if !self.read_only() {
-            self.recency.touch(sha256);
+            self.recency.touch(sha256, share);
         }
     }
 
     /// Opens an entry; blocking. One that contradicts its key is thrown away.
-    pub(super) fn entry(self: &Arc<Self>, key: &Key) -> io::Result<Option<(File, u64)>> {
-        let found = self.sound(key)?;
-        if found.is_some() {
-            self.touch(key.sha256);
-        }
-        Ok(found)
+    pub(super) fn entry(&self, key: &Key) -> io::Result<Option<(File, u64)>> {
+        self.sound(key)
     }
 
     /// Maps an open entry; blocking.

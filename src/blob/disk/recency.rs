@@ -29,7 +29,7 @@ pub(super) struct Recency {
 
 #[derive(Debug, Clone, Copy)]
 struct Noted {
-    uses: u32,
+    uses: f64,
     last: SystemTime,
 }
 
@@ -53,15 +53,15 @@ impl Recency {
         self.turnover.half_life(self.longest, Instant::now())
     }
 
-    /// Notes a use. No system call: reads are the hot path.
-    pub(super) fn touch(&self, sha256: Sha256) {
+    /// Notes a use, of all or of a share. No system call: reads are the hot path.
+    pub(super) fn touch(&self, sha256: Sha256, share: f64) {
         let last = SystemTime::now();
         let mut noted = self.lock();
         let known = noted.len();
         if let Some(entry) = noted.get_mut(&sha256) {
-            *entry = Noted { uses: entry.uses.saturating_add(1), last };
+            *entry = Noted { uses: entry.uses + share, last };
         } else if known < REMEMBERED {
-            noted.insert(sha256, Noted { uses: 1, last });
+            noted.insert(sha256, Noted { uses: share, last });
             if known + 1 == REMEMBERED / 2 {
                 self.due.notify_one();
             }

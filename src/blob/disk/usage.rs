@@ -49,9 +49,9 @@ impl Usage {
     }
 
     /// After further uses, the last of them at `last`.
-    pub(super) fn again(self, uses: u32, last: SystemTime, half_life: Duration) -> Self {
+    pub(super) fn again(self, uses: f64, last: SystemTime, half_life: Duration) -> Self {
         let halvings = seconds_between(self.last, last).max(0.0) / half_life.as_secs_f64();
-        Self { last: last.max(self.last), weight: self.weight * (-halvings).exp2() + f64::from(uses) }
+        Self { last: last.max(self.last), weight: self.weight * (-halvings).exp2() + uses }
     }
 
     /// What the entry is worth, in seconds: its last use, and one half-life for each doubling of its weight.
@@ -102,15 +102,15 @@ mod tests {
 
     #[test]
     fn a_use_adds_one_and_a_half_life_halves() {
-        let used = Usage::new(at(0)).again(3, at(0), DAY);
+        let used = Usage::new(at(0)).again(3.0, at(0), DAY);
         assert!((used.weight - 4.0).abs() < 1e-9);
-        let later = used.again(1, at(DAY.as_secs()), DAY);
+        let later = used.again(1.0, at(DAY.as_secs()), DAY);
         assert!((later.weight - 3.0).abs() < 1e-9);
     }
 
     #[test]
     fn four_uses_outlast_one_by_two_half_lives() {
-        let often = Usage::new(at(0)).again(3, at(0), DAY);
+        let often = Usage::new(at(0)).again(3.0, at(0), DAY);
         let worth = |day: u64| Usage::new(at(day * DAY.as_secs())).worth(DAY);
         assert!(often.worth(DAY) > worth(1) && often.worth(DAY) < worth(3));
         assert!((often.worth(DAY) - worth(2)).abs() < 1.0);

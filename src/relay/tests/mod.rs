@@ -2,6 +2,7 @@
 
 mod leaving;
 mod script;
+mod uses;
 
 use std::io;
 use std::path::PathBuf;

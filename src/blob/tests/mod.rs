@@ -1,5 +1,7 @@
 //! The store by its facade, on a folder of the test's own.
 
+mod hot;
+
 use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -38,10 +40,16 @@ async fn keep(store: &Store, key: &Key, bytes: &Bytes) -> Result<(), KeepError> 
     writer.finish(key).await
 }
 
+/// Finds an entry and gives it out.
+async fn use_once(store: &Store, key: &Key) {
+    store.get(key).await.unwrap();
+    store.used(key.sha256, 1.0);
+}
+
 async fn read(blob: Blob) -> Vec<u8> {
     let size = usize::try_from(blob.size()).unwrap();
     match blob {
-        Blob::Hot(hot) => hot.bytes.to_vec(),
+        Blob::Hot(hot) => hot.bytes().to_vec(),
         Blob::Mapped(map) => map.load(0..map.size()).await.unwrap().to_vec(),
         Blob::File(reader, _) => reader.read_at(0, vec![0; size]).await.unwrap(),
     }
@@ -75,19 +83,6 @@ async fn what_is_kept_is_found_again_also_by_the_next_process() {
     for (key, bytes) in [small, large] {
         assert_eq!(read(store.get(&key).await.unwrap()).await, bytes);
         assert_eq!(read(store.get(&key).await.unwrap()).await, bytes);
-    }
-}
-
-#[tokio::test]
-async fn a_small_file_is_held_in_memory_and_a_large_one_is_not() {
-    let folder = folder();
-    let store = Store::open(&StoreSettings { hot_file: 100, ..settings(folder.path()) }).unwrap();
-    for (size, hot) in [(100, true), (101, false)] {
-        let (key, bytes) = content(1, size);
-        keep(&store, &key, &bytes).await.unwrap();
-        store.get(&key).await.unwrap();
-        std::fs::remove_file(path_of(folder.path(), &key)).unwrap();
-        assert_eq!(store.get(&key).await.is_some(), hot, "{size} bytes");
     }
 }
 
@@ -157,7 +152,7 @@ async fn the_bound_is_kept_by_evicting_what_was_used_longest_ago() {
         age(folder.path(), key, 1000 - seed as u64);
     }
     // The oldest is used again, so the second oldest has to go.
-    store.get(&files[0].0).await.unwrap();
+    use_once(&store, &files[0].0).await;
     let (key, bytes) = content(10, 1000);
     keep(&store, &key, &bytes).await.unwrap();
     assert_eq!(kept_bytes(folder.path()), 10_000);
@@ -209,6 +204,52 @@ async fn what_an_earlier_process_kept_counts_and_a_smaller_bound_is_reached() {
 }
 
 #[tokio::test]
+async fn right_after_a_restart_the_bound_holds_before_anybody_has_counted() {
+    let folder = folder();
+    let before = bounded(folder.path());
+    for seed in 0..10 {
+        let (key, bytes) = content(seed, 1000);
+        keep(&before, &key, &bytes).await.unwrap();
+    }
+    drop(before);
+    let store = bounded(folder.path());
+    for seed in 10..15 {
+        let (key, bytes) = content(seed, 1000);
+        keep(&store, &key, &bytes).await.unwrap();
+        assert_eq!(kept_bytes(folder.path()), 10_000);
+    }
+}
+
+#[tokio::test]
+async fn the_parts_of_one_download_are_one_use_however_many_they_are() {
+    let folder = folder();
+    // A half-life of a day: nothing fades meanwhile.
+    let store = Store::open(&settings(folder.path())).unwrap();
+    let files: Vec<_> = (0..3).map(|seed| content(seed, 1000)).collect();
+    for (key, bytes) in &files {
+        keep(&store, key, bytes).await.unwrap();
+    }
+    let [(parts, _), (twice, _), (once, _)] = &files[..] else { unreachable!() };
+    for _ in 0..16 {
+        store.used(parts.sha256, 1.0 / 16.0);
+    }
+    for _ in 0..2 {
+        store.used(twice.sha256, 1.0);
+    }
+    store.used(once.sha256, 1.0);
+    let ended = CancellationToken::new();
+    ended.cancel();
+    store.tend(ended).await;
+    let shelves: Vec<Shelf> = Inventory::of(folder.path()).shelves().map(Result::unwrap).collect();
+    let uses = |key: &Key| {
+        let kept = shelves.iter().flat_map(|shelf| &shelf.kept).find(|kept| kept.sha256 == key.sha256);
+        kept.unwrap().uses
+    };
+    assert!((uses(parts) - uses(once)).abs() < 0.05, "{} and {}", uses(parts), uses(once));
+    assert!(uses(twice) > uses(parts) + 0.9, "{} and {}", uses(twice), uses(parts));
+}
+
+#[tokio::test]
 async fn use_survives_a_restart() {
     let folder = folder();
     let store = bounded(folder.path());
@@ -217,7 +258,7 @@ async fn use_survives_a_restart() {
         keep(&store, key, bytes).await.unwrap();
         age(folder.path(), key, 1000);
     }
-    store.get(&files[3].0).await.unwrap();
+    use_once(&store, &files[3].0).await;
     let ended = CancellationToken::new();
     ended.cancel();
     store.tend(ended).await;
@@ -275,7 +316,7 @@ async fn what_is_used_often_outlasts_what_was_used_last() {
         keep(&store, key, bytes).await.unwrap();
     }
     for _ in 0..20 {
-        store.get(&files[0].0).await.unwrap();
+        use_once(&store, &files[0].0).await;
     }
     // Written back and read again: the weight is in the file.
     let ended = CancellationToken::new();
@@ -306,11 +347,11 @@ async fn a_batch_of_uses_is_written_before_it_outgrows_its_memory() {
         let (store, ended) = (store.clone(), ended.clone());
         async move { store.tend(ended).await }
     });
-    store.get(&key).await.unwrap();
+    use_once(&store, &key).await;
     for n in 0..10_000_u32 {
         let mut digest = [0; 32];
         digest[..4].copy_from_slice(&n.to_le_bytes());
-        store.disk.touch(Sha256(digest));
+        store.used(Sha256(digest), 1.0);
     }
     while path_of(folder.path(), &key).metadata().unwrap().modified().unwrap() == before {
         tokio::time::sleep(Duration::from_millis(5)).await;
