@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Transaction, params};
 
 use super::held::HeldNames;
 use super::names::{Ranked, UNTOLD, rank};
@@ -77,8 +77,10 @@ struct Finder<'a> {
 
 impl Finder<'_> {
     fn hits(&self) -> rusqlite::Result<Vec<Hit>> {
+        let candidates = self.candidates()?;
+        let _snapshot = self.snapshot()?;
         let mut hits = Vec::new();
-        for candidate in self.candidates()? {
+        for candidate in candidates {
             self.hits_of(&candidate, &mut hits)?;
             if hits.len() >= self.search.limit {
                 break;
@@ -86,6 +88,12 @@ impl Finder<'_> {
         }
         hits.truncate(self.search.limit);
         Ok(hits)
+    }
+
+    /// One transaction for many rows: to begin one for each takes as long as to find the row. Not while names are looked
+    /// for: they are read, if nobody has, as they stand then.
+    fn snapshot(&self) -> rusqlite::Result<Transaction<'_>> {
+        self.connection.unchecked_transaction()
     }
 
     /// As many as are looked at: if versions decide, more than there can be hits.
@@ -205,6 +213,7 @@ impl Finder<'_> {
         projects: Vec<String>,
         mut is: impl FnMut(i64) -> rusqlite::Result<bool>,
     ) -> rusqlite::Result<Vec<String>> {
+        let _snapshot = self.snapshot()?;
         let mut statement = self.connection.prepare_cached("SELECT id FROM learned WHERE project = ?1")?;
         let mut found = Vec::new();
         for project in projects {
@@ -223,6 +232,7 @@ impl Finder<'_> {
 
     /// Those learned under these ids that match by name too, the best first.
     fn rank(&self, terms: &[NameTerm], ids: Vec<i64>) -> rusqlite::Result<Vec<String>> {
+        let _snapshot = self.snapshot()?;
         let mut learned = self.connection.prepare_cached("SELECT project FROM learned WHERE id = ?1")?;
         let mut projects = self.connection.prepare_cached("SELECT serial FROM projects WHERE name = ?1")?;
         let mut ranked = Vec::new();
