@@ -5,6 +5,7 @@ mod bodies;
 mod calls;
 mod crowd;
 mod memory;
+mod multicalls;
 mod requests;
 mod slow;
 

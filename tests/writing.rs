@@ -246,7 +246,7 @@ async fn times_are_written_in_the_one_form_that_all_clients_read() {
 }
 
 #[tokio::test]
-async fn a_large_answer_leaves_in_chunks_and_is_coded_for_who_lists_gzip_only() {
+async fn a_large_answer_leaves_in_chunks_then_with_its_length_and_is_coded_for_who_lists_gzip_only() {
     let sandbox = sandbox().await;
     let relay = Relay::start(&sandbox.url(), &[]).await;
     let url = format!("{}pypi", relay.url);
@@ -256,7 +256,12 @@ async fn a_large_answer_leaves_in_chunks_and_is_coded_for_who_lists_gzip_only() 
     assert!(plain.bytes().len() > 1 << 20);
     for (accepted, coding) in [("gzip", "gzip"), ("deflate, br", ""), ("identity", "")] {
         let answer = post_with(&url, &[("accept-encoding", accepted)], events.clone()).await;
+        let again = post_with(&url, &[("accept-encoding", accepted)], events.clone()).await;
         assert_eq!(answer.header("content-encoding"), coding, "{accepted}");
+        // Written by now: it is known how long it is.
+        assert_eq!(again.header("content-length"), again.bytes().len().to_string());
+        assert_eq!(again.bytes(), answer.bytes());
+        assert_eq!(again.bytes() == plain.bytes(), coding.is_empty());
     }
 }
 

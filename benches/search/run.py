@@ -2,10 +2,11 @@
 """Search at full size: how long it takes, before and after documents were seen. Prints a Markdown table.
 
     benches/search/run.py                                          # 100,000 made-up names
-    benches/search/run.py --projects names.tsv.gz --learn 100000
+    benches/search/run.py --projects names.tsv.gz --learn 20000 1000000 --keep journals
 
 Builds the release binary, starts `cheesewire serve` before a `cheesewire sandbox` with these names, asks as `pip search`
-does, has the relay read documents in the background, and asks again. Needs Python 3 and nothing else.
+does, has the relay read documents in the background, and asks again. All documents of a large list take a while: with `--keep`
+they are read once. Needs Python 3 and nothing else.
 """
 
 import argparse
@@ -14,6 +15,8 @@ import importlib.util
 import os
 import random
 import re
+import shutil
+import sqlite3
 import statistics
 import sys
 import tempfile
@@ -88,8 +91,28 @@ def learned(url):
     return sum(map(int, found))
 
 
+def learn(serve, count, figure):
+    """Has a relay read so many further documents in the background."""
+    relay, url = serve("search.crawl=true", "search.documents_per_second=1000000", "log.filter=warn,cheesewire::app=info")
+    with relay:
+        begun, before, now = time.perf_counter(), -1, 0
+        # Once it began, it ends where there are no more.
+        while now < count and (before < now or now == 0 and time.perf_counter() - begun < 60):
+            time.sleep(2)
+            before, now = now, learned(url)
+        rate = now / (time.perf_counter() - begun)
+        figure("documents read in the background without a limit", f"{rate:.0f}/s")
+        figure("peak memory meanwhile", f"{relay.peak():.0f} MB", "", "", "200 MB")
+
+
+def known(data):
+    """The documents in a journal."""
+    with sqlite3.connect(data / "journal.sqlite3") as database:
+        return database.execute("SELECT COUNT(*) FROM learned WHERE told IS NOT NULL").fetchone()[0]
+
+
 def measure(arguments, folder):
-    binary, data, figures = str(arguments.binary), folder / "data", []
+    binary, figures = str(arguments.binary), []
 
     def figure(name, *values):
         figures.append((name, *values, *[""] * (4 - len(values))))
@@ -102,43 +125,39 @@ def measure(arguments, folder):
     asked = questions(projects, arguments.repeat)
     command = [*changelog.ASKS, binary, "sandbox", "--listen", "127.0.0.1:0", "--projects", str(projects)]
     command += ["--events", str(arguments.events)]
-    serve = lambda *settings: changelog.serve(binary, upstream, data, ["search.learn_hits=0", *settings])
     with changelog.Process(command, "stdout") as sandbox:
-        upstream = sandbox.address(r"sandbox at (\S+)")
-        relay, url = serve()
-        with relay:
-            client = changelog.Client(url)
-            client.value("list_packages_page", {"limit": 1})
-            figure("first start until the list of projects is there", f"{time.perf_counter() - relay.begun:.2f} s")
-            figure("first search, which reads the names", f"{client.call('search', *pip('requests'))[1] * 1000:.0f} ms")
-            ask(client, asked, figure, "names alone known")
-            figure("peak memory meanwhile", f"{relay.peak():.0f} MB", "", "", "200 MB")
-        if arguments.learn:
-            relay, url = serve("search.crawl=true", "search.documents_per_second=1000000", "log.filter=warn,cheesewire::app=info")
-            with relay:
-                begun, before = time.perf_counter(), 0
-                while (now := learned(url)) < arguments.learn and (now > before or time.perf_counter() - begun < 60):
-                    before = now
-                    time.sleep(2)
-                rate = now / (time.perf_counter() - begun)
-                figure("documents read in the background without a limit", f"{rate:.0f}/s")
-                figure("peak memory meanwhile", f"{relay.peak():.0f} MB", "", "", "200 MB")
-        starts = []
-        for _ in range(5):
-            relay, url = serve()
-            with relay:
-                changelog.Client(url).value("changelog_last_serial")
-                starts.append(time.perf_counter() - relay.begun)
-        figure("start-up to first answer", f"{changelog.median(starts):.0f} ms", "", "", "200 ms")
-        if arguments.learn:
+        upstream, earlier, had = sandbox.address(r"sandbox at (\S+)"), None, 0
+        for count in [0, *arguments.learn]:
+            data = folder / f"{count}-documents"
+            serve = lambda *settings: changelog.serve(binary, upstream, data, ["search.learn_hits=0", *settings])
+            if not data.exists():
+                if earlier:
+                    shutil.copytree(earlier, data)
+                    learn(serve, count - had, figure)
+                else:
+                    relay, url = serve()
+                    with relay:
+                        changelog.Client(url).value("list_packages_page", {"limit": 1})
+                        figure("first start until the list of projects is there", f"{time.perf_counter() - relay.begun:.2f} s")
+                    # Or the system goes on writing it to the disk beside what is measured next.
+                os.sync()
+            earlier, had = data, known(data)
+            starts = []
+            for _ in range(5):
+                relay, url = serve()
+                with relay:
+                    changelog.Client(url).value("changelog_last_serial")
+                    starts.append(time.perf_counter() - relay.begun)
+            when = f"{had:,} documents read" if had else "names alone known"
+            figure(f"start-up to first answer, {when}", f"{changelog.median(starts):.0f} ms", "", "", "200 ms")
             relay, url = serve()
             with relay:
                 client = changelog.Client(url)
                 figure("first search, which reads the names", f"{client.call('search', *pip('requests'))[1] * 1000:.0f} ms")
-                ask(client, asked, figure, f"{now:,} documents read")
+                ask(client, asked, figure, when)
                 figure("peak memory meanwhile", f"{relay.peak():.0f} MB", "", "", "200 MB")
-        size = sum(file.stat().st_size for file in data.glob("journal.sqlite3*"))
-        figure("journal on disk", f"{size / 1e6:.0f} MB")
+            size = sum(file.stat().st_size for file in data.glob("journal.sqlite3*"))
+            figure("journal on disk", f"{size / 1e6:.0f} MB")
     return figures
 
 
@@ -146,15 +165,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--projects", type=Path, help="a list of names; default: 100,000 made-up ones")
     parser.add_argument("--events", type=int, default=1_000_000)
-    parser.add_argument("--learn", type=int, default=20_000, help="documents to read before the second round")
+    parser.add_argument("--learn", type=int, nargs="*", default=[20_000], help="documents to have read before each further round")
     parser.add_argument("--repeat", type=int, default=100, help="questions of each kind")
     parser.add_argument("--binary", type=Path, help="default: built here")
-    parser.add_argument("--folder", type=Path, help="where the journal is made; default: a temporary folder")
+    parser.add_argument("--keep", type=Path, help="where the journals are kept, for the next run to ask; default: nowhere")
     arguments = parser.parse_args()
     if not arguments.binary:
         arguments.binary = changelog.built()
-    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        figures = measure(arguments, Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        figures = measure(arguments, arguments.keep or Path(folder))
     names = arguments.projects.name if arguments.projects else "100,000 made-up names"
     print(f"\n{names}, {os.cpu_count()} cores, {arguments.repeat} questions of each kind over HTTP:\n")
     print("| figure | median | p99 | worst | limit |\n|---|---|---|---|---|")

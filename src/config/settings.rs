@@ -140,6 +140,11 @@ fn journal(reader: &mut Reader) -> JournalSettings {
         &mut journal.answers_bytes,
         "Most bytes of kept answers to relayed calls, compressed. Past it the least recently checked go.",
     );
+    reader.bytes(
+        "journal.names_bytes",
+        &mut journal.names_bytes,
+        "Most bytes of names in memory, as events spell them. Those beyond are looked up for each row.",
+    );
     reader.count("journal.readers", &mut journal.readers, "Connections that read at once.");
     reader.count("journal.queue", &mut journal.queue, "Writes that may wait for the writer.");
     journal

@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
+use super::interned::Interned;
 use super::known::Known;
 use super::readers::Readers;
 use super::search::HeldNames;
@@ -32,6 +33,15 @@ pub struct Journal {
     inner: Arc<Inner>,
 }
 
+/// What events say by number.
+pub(super) struct EventTexts {
+    pub(super) names: Interned,
+    pub(super) verbs: Interned,
+}
+
+/// The most bytes of verbs in memory: a thousand times what upstream has of them.
+const VERBS_BYTES: usize = 1 << 20;
+
 struct Inner {
     settings: JournalSettings,
     writer: Writer,
@@ -39,6 +49,7 @@ struct Inner {
     known: Arc<Known>,
     wants: Arc<Wants>,
     names: Arc<HeldNames>,
+    interned: Arc<EventTexts>,
     identity: Identity,
     removals: Arc<watch::Sender<u64>>,
 }
@@ -124,6 +135,10 @@ impl Journal {
         &self.inner.names
     }
 
+    pub(super) fn event_texts(&self) -> &Arc<EventTexts> {
+        &self.inner.interned
+    }
+
     pub(super) fn wants(&self) -> &Arc<Wants> {
         &self.inner.wants
     }
@@ -145,7 +160,10 @@ impl Inner {
         let writer = Writer::start(connection, lock, path, settings.queue)?;
         let (known, wants, names) = (Arc::new(known), Arc::default(), Arc::default());
         let removals = Arc::default();
-        Ok(Self { settings, writer, readers, known, wants, names, identity, removals })
+        let interned =
+            EventTexts { names: Interned::names(settings.names_bytes), verbs: Interned::verbs(VERBS_BYTES) };
+        let interned = Arc::new(interned);
+        Ok(Self { settings, writer, readers, known, wants, names, interned, identity, removals })
     }
 }
 

@@ -18,6 +18,7 @@ mod facade;
 mod facts;
 mod gap;
 mod identity;
+mod interned;
 mod known;
 mod known_file;
 mod prefetch;

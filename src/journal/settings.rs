@@ -13,6 +13,9 @@ pub struct JournalSettings {
     /// The most bytes that kept answers to relayed calls take, compressed. 64 MiB by default: most have some hundred
     /// bytes, the list of a common classifier some megabytes. Past it the least recently checked go.
     pub answers_bytes: u64,
+    /// The most bytes of names in memory, as events spell them. 32 MiB by default: PyPI's take some 18. Those beyond are
+    /// looked up for each row.
+    pub names_bytes: usize,
     /// Connections that read at once. 4 by default: SQLite reads scale with cores, and each holds a cache of 4 MiB.
     pub readers: usize,
     /// Writes that may wait for the writer. 256 by default, some four batches; who comes later waits outside.
@@ -25,6 +28,7 @@ impl Default for JournalSettings {
             documents_bytes: 2 << 30,
             tombstones: 100_000,
             answers_bytes: 64 << 20,
+            names_bytes: 32 << 20,
             readers: 4,
             queue: 256,
         }

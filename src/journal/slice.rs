@@ -1,9 +1,11 @@
 //! Slices of the changelog, read a piece at a time without copying what a row says.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, params};
 
+use super::facade::EventTexts;
 use super::{Journal, JournalError};
 use crate::model::Serial;
 
@@ -58,6 +60,8 @@ pub struct Read<S> {
     pub sink: S,
     /// From where to read on; `None` at the slice's end.
     pub next: Option<Place>,
+    /// How many rows were read.
+    pub rows: usize,
 }
 
 impl Slice {
@@ -68,19 +72,6 @@ impl Slice {
             // No serial is higher: rows of this very second come before the slice.
             Self::Times { after, .. } => Place { time: after, serial: Serial(i64::MAX) },
         }
-    }
-}
-
-impl<'a> EventRow<'a> {
-    fn read(row: &'a Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            serial: Serial(row.get(0)?),
-            name: row.get_ref(1)?.as_str()?,
-            version: row.get_ref(2)?.as_str_or_null()?,
-            time: row.get(3)?,
-            verb: row.get_ref(4)?.as_str()?,
-            object: row.get_ref(5)?.as_str_or_null()?,
-        })
     }
 }
 
@@ -99,12 +90,20 @@ impl Journal {
         S: Send + 'static,
         F: FnMut(&mut S, &EventRow<'_>) -> ControlFlow<()> + Send + 'static,
     {
-        self.read(move |connection| rows(connection, slice, from, most, sink, each)).await
+        let texts = Arc::clone(self.event_texts());
+        let read = move |connection: &Connection| {
+            let read = rows(connection, &texts, slice, from, most, sink, each)?;
+            texts.names.read_ahead(connection, read.rows)?;
+            texts.verbs.read_ahead(connection, read.rows)?;
+            Ok(read)
+        };
+        self.read(read).await
     }
 }
 
 fn rows<S>(
     connection: &Connection,
+    texts: &EventTexts,
     slice: Slice,
     from: Place,
     most: u32,
@@ -114,30 +113,39 @@ fn rows<S>(
     let mut statement;
     let mut found = match slice {
         Slice::Serials { upto, .. } => {
-            let sql = "SELECT serial, names.spelling, version, time, verbs.text, object FROM events \
-                       CROSS JOIN names ON names.id = events.name CROSS JOIN verbs ON verbs.id = events.verb \
+            let sql = "SELECT serial, name, version, time, verb, object FROM events \
                        WHERE serial > ?1 AND serial <= ?2 ORDER BY serial LIMIT ?3";
             statement = connection.prepare_cached(sql)?;
             statement.query(params![from.serial.0, upto.0, most])?
         }
         Slice::Times { upto, .. } => {
             // The index on time has the serial too, so the rows of a second that were read are skipped in it.
-            let sql = "SELECT serial, names.spelling, version, time, verbs.text, object FROM events \
-                       CROSS JOIN names ON names.id = events.name CROSS JOIN verbs ON verbs.id = events.verb \
+            let sql = "SELECT serial, name, version, time, verb, object FROM events \
                        WHERE time >= ?1 AND time <= ?2 AND (time > ?1 OR serial > ?3) \
                        ORDER BY time, serial LIMIT ?4";
             statement = connection.prepare_cached(sql)?;
             statement.query(params![from.time, upto, from.serial.0, most])?
         }
     };
+    let (names, verbs) = (texts.names.texts(), texts.verbs.texts());
     let (mut count, mut next) = (0, None);
     while let Some(row) = found.next()? {
-        let row = EventRow::read(row)?;
+        let name = texts.names.text(&names, connection, row.get(1)?)?;
+        let verb = texts.verbs.text(&verbs, connection, row.get(4)?)?;
+        let row = EventRow {
+            serial: Serial(row.get(0)?),
+            name: &name,
+            version: row.get_ref(2)?.as_str_or_null()?,
+            time: row.get(3)?,
+            verb: &verb,
+            object: row.get_ref(5)?.as_str_or_null()?,
+        };
         count += 1;
         next = Some(Place { time: row.time, serial: row.serial });
         if each(&mut sink, &row).is_break() {
-            return Ok(Read { sink, next });
+            return Ok(Read { sink, next, rows: count });
         }
     }
-    Ok(Read { sink, next: next.filter(|_| count == most) })
+    let next = next.filter(|_| count == most as usize);
+    Ok(Read { sink, next, rows: count })
 }

@@ -43,6 +43,11 @@ impl NameTerm {
         (!words.is_empty() && words.iter().all(fits)).then(|| Self { joined: words.join("-"), words })
     }
 
+    /// Its words as they stand at the beginning of a name that begins with it.
+    pub fn joined(&self) -> &str {
+        &self.joined
+    }
+
     /// Its longest word, which is in every name that matches.
     pub fn longest(&self) -> &str {
         self.words.iter().max_by_key(|word| word.len()).map_or("", String::as_str)

@@ -2,13 +2,13 @@
 
 use futures_util::StreamExt as _;
 
-use super::answer::{Pieces, StreamError, written};
+use super::answer::{self, Pieces, StreamError, written};
 use super::arguments::Arguments;
 use super::rendered::{Key, Subject};
 use super::{Answer, Ask, Rpc, rows};
 use crate::journal::{Changed, Found, SinceTime, Slice, Unsure, Want};
 use crate::model::Serial;
-use crate::xmlrpc::{Encoder, Fault, Value};
+use crate::xmlrpc::{Fault, Value};
 
 impl Rpc {
     pub(super) async fn changelog_last_serial(&self) -> Result<Value, Fault> {
@@ -117,7 +117,7 @@ impl Rpc {
 
 /// An array of names, or of `[name, version]`.
 fn changes(chunks: crate::journal::Chunks<(String, Option<String>)>, releases: bool) -> Pieces {
-    let mut encoder = Encoder::new(false);
+    let mut encoder = answer::encoder(false);
     encoder.open_response();
     encoder.open_array();
     written(encoder, chunks, move |mut chunks, mut encoder| async move {

@@ -67,6 +67,12 @@ impl Flight {
         units(self.progress.borrow().bytes)
     }
 
+    /// All its bytes, if it has ended well.
+    pub(super) fn length(&self) -> Option<u64> {
+        let progress = self.progress.borrow();
+        matches!(progress.end, Some(Ok(()))).then_some(u64::try_from(progress.bytes).ok()).flatten()
+    }
+
     /// It ended, and not well.
     pub(super) fn failed(&self) -> bool {
         matches!(self.progress.borrow().end, Some(Err(_)))

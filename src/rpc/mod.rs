@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-pub use answer::{Answer, Pieces, StreamError};
+pub use answer::{Answer, Pieces, StreamError, Streamed};
 pub use feed::{Feed, FeedCut, FeedError, FeedSettings, Subscription, Told};
 pub use rendered::Coder;
 pub use settings::{RpcSettings, SearchSettings};

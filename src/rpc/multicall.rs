@@ -17,7 +17,7 @@ use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::time::Instant;
 
-use super::answer::{Pieces, StreamError, written};
+use super::answer::{self, Pieces, StreamError, written};
 use super::arguments::Arguments;
 use super::table::{Method, Verb};
 use super::{Answer, Ask, Rpc};
@@ -38,7 +38,7 @@ impl Rpc {
             })
             .buffered(self.0.settings.multicall_at_once)
             .boxed();
-        let mut encoder = Encoder::new(ask.wide);
+        let mut encoder = answer::encoder(ask.wide);
         encoder.open_response();
         encoder.open_array();
         let pieces = written(encoder, (elements, None), some);
@@ -139,7 +139,7 @@ async fn some(
 fn inner(answer: Answer) -> Pieces {
     let pieces = match answer {
         Answer::Whole(bytes) => stream::once(async { Ok(bytes) }).boxed(),
-        Answer::Stream(pieces) | Answer::Coded(pieces) => pieces,
+        Answer::Stream(answer) | Answer::Coded(answer) => answer.pieces,
     };
     // The tail may be spread over the last pieces: as much is always held back.
     let state = Some((pieces, None::<Bytes>));
@@ -233,10 +233,12 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rpc::Streamed;
     use crate::xmlrpc::encode_response;
 
     async fn inside(pieces: Vec<Bytes>) -> Result<Vec<u8>, StreamError> {
-        let answer = Answer::Stream(stream::iter(pieces.into_iter().map(Ok)).boxed());
+        let pieces = stream::iter(pieces.into_iter().map(Ok)).boxed();
+        let answer = Answer::Stream(Streamed { pieces, length: None });
         let pieces: Vec<Result<Bytes, StreamError>> = inner(answer).collect().await;
         Ok(pieces.into_iter().collect::<Result<Vec<_>, _>>()?.concat())
     }

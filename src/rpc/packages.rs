@@ -2,7 +2,7 @@
 
 use futures_util::StreamExt as _;
 
-use super::answer::{Pieces, StreamError, written};
+use super::answer::{self, Pieces, StreamError, written};
 use super::arguments::Arguments;
 use super::rendered::{Key, Subject};
 use super::{Answer, Ask, Rpc, release};
@@ -58,7 +58,7 @@ impl Rpc {
 }
 
 fn list(journal: &Journal, serials: bool, wide: bool) -> Pieces {
-    let mut encoder = Encoder::new(wide);
+    let mut encoder = answer::encoder(wide);
     encoder.open_response();
     if serials {
         encoder.open_struct();
@@ -95,7 +95,7 @@ fn serial(project: &Project) -> i64 {
 
 /// `{packages, next_after, has_more, last_serial}`.
 fn page(journal: &Journal, after: Option<ProjectName>, limit: usize, last: Serial, wide: bool) -> Pieces {
-    let mut encoder = Encoder::new(wide);
+    let mut encoder = answer::encoder(wide);
     encoder.open_response();
     encoder.open_struct();
     encoder.open_member("packages");

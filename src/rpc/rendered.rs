@@ -92,13 +92,13 @@ impl Renderings {
             Some(coder) => coder(make()),
             None => make(),
         };
+        let length = flight.length();
         let pieces = if frozen { resumed(flight.read(), retry) } else { flight.read() };
-        if coder.is_none() {
-            return Answer::streamed(pieces).await;
+        if coder.is_some() {
+            Answer::coded(pieces, length).await
+        } else {
+            Answer::sized(pieces, length).await
         }
-        let mut pieces = pieces;
-        let first = pieces.next().await.unwrap_or(Err(StreamError::Lost))?;
-        Ok(Answer::Coded(stream::once(async { Ok(first) }).chain(pieces).boxed()))
     }
 
     fn flight<M>(&self, key: &Key, coder: Option<Coder>, make: &Arc<M>) -> Option<Arc<Flight>>
@@ -150,6 +150,7 @@ mod tests {
 
     use bytes::Bytes;
 
+    use super::super::answer::Streamed;
     use super::*;
 
     fn key(after: i64) -> Key {
@@ -165,7 +166,7 @@ mod tests {
     async fn bytes(answer: Answer) -> Vec<u8> {
         match answer {
             Answer::Whole(bytes) => bytes.to_vec(),
-            Answer::Stream(pieces) | Answer::Coded(pieces) => {
+            Answer::Stream(Streamed { pieces, .. }) | Answer::Coded(Streamed { pieces, .. }) => {
                 let pieces: Vec<Bytes> = pieces.map(Result::unwrap).collect().await;
                 pieces.concat()
             }
@@ -173,7 +174,7 @@ mod tests {
     }
 
     async fn all() -> Vec<u8> {
-        bytes(Answer::Stream(ten())).await
+        bytes(Answer::Stream(Streamed { pieces: ten(), length: None })).await
     }
 
     #[tokio::test]

@@ -2,16 +2,16 @@
 
 use std::ops::ControlFlow;
 
-use super::answer::{Pieces, StreamError, written};
+use super::answer::{self, Pieces, StreamError, written};
 use crate::journal::{EventRow, Journal, Place, Slice};
 use crate::xmlrpc::{Encoder, TooWide};
 
-/// Rows of one reading: a few milliseconds, and some 270 KB of answer.
+/// Rows of one reading: about a millisecond, and some 270 KB of answer.
 pub(super) const ROWS: u32 = 1000;
 
 /// An array of a slice's events.
 pub(super) fn events(journal: &Journal, slice: Slice, serials: bool, wide: bool) -> Pieces {
-    let mut encoder = Encoder::new(wide);
+    let mut encoder = answer::encoder(wide);
     encoder.open_response();
     encoder.open_array();
     let journal = journal.clone();

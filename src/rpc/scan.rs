@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::answer::{Pieces, StreamError, written};
+use super::answer::{self, Pieces, StreamError, written};
 use super::cursor;
 use super::rows::{ROWS, event};
 use crate::journal::{EventRow, Identity, Journal, Place, Slice};
@@ -68,7 +68,7 @@ impl Scan {
 
 /// `{events, next_cursor, has_more, last_serial}`.
 pub(super) fn page(journal: &Journal, page: Page, wide: bool) -> Pieces {
-    let mut encoder = Encoder::new(wide);
+    let mut encoder = answer::encoder(wide);
     encoder.open_response();
     encoder.open_struct();
     encoder.open_member("events");

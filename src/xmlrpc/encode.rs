@@ -1,5 +1,8 @@
 //! Values → bytes, by the writing rules of WIRE.md section 2.
 
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
+
 use bytes::Bytes;
 
 use super::{Fault, Value};
@@ -26,36 +29,40 @@ impl From<TooWide> for Fault {
     }
 }
 
-/// Writes a document piece by piece, so that an answer of any size can leave while it is written:
-/// [`Encoder::take`] hands out what has been written so far.
+/// Writes a document, whole for [`Encoder::take`], or in pieces, so that an answer of any size can leave while it is
+/// written: [`Encoder::piece`] hands those out.
 ///
 /// Nothing checks the nesting: the callers are few, and each has a test that reads its output back.
 #[derive(Debug, Default)]
 pub struct Encoder {
     out: Vec<u8>,
     wide: bool,
+    /// The bytes of a piece, if it writes in pieces.
+    size: Option<NonZeroUsize>,
+    /// Pieces of just that size, written before what is in `out`.
+    full: VecDeque<Bytes>,
 }
 
 impl Encoder {
     /// `wide`: the caller sent an `<i8>` in this call, so it may get one.
     pub fn new(wide: bool) -> Self {
-        Self { out: Vec::new(), wide }
+        Self { wide, ..Self::default() }
     }
 
-    /// Bytes written and not yet taken.
-    pub fn len(&self) -> usize {
-        self.out.len()
+    /// Writes in pieces of `size` bytes from now on. All alike, and none larger than what it holds: many of them are
+    /// kept, and buffers that grow as they please cost twice what is in them.
+    pub fn in_pieces(wide: bool, size: NonZeroUsize) -> Self {
+        Self { wide, size: Some(size), ..Self::default() }
     }
 
-    /// Nothing is waiting to be taken.
-    pub fn is_empty(&self) -> bool {
-        self.out.is_empty()
+    /// Takes a piece that is full, if there is one.
+    pub fn piece(&mut self) -> Option<Bytes> {
+        self.full.pop_front()
     }
 
-    /// Takes what has been written so far; the next piece goes to a new buffer of the same capacity.
+    /// Takes what was written since the last full piece.
     pub fn take(&mut self) -> Bytes {
-        let next = Vec::with_capacity(self.out.capacity());
-        std::mem::replace(&mut self.out, next).into()
+        std::mem::take(&mut self.out).into()
     }
 
     /// Opens a `methodResponse` up to where its only value stands.
@@ -201,21 +208,34 @@ impl Encoder {
     }
 
     fn number(&mut self, open: &[u8], n: i64, close: &[u8]) {
-        use std::io::Write as _;
         self.raw(open);
-        // Writing to a Vec cannot fail.
-        let _ = write!(self.out, "{n}");
+        self.raw(itoa::Buffer::new().format(n).as_bytes());
         self.raw(close);
     }
 
     fn raw(&mut self, bytes: &[u8]) {
+        match self.size {
+            Some(size) if self.out.len() + bytes.len() > size.get() => self.cut(bytes, size.get()),
+            _ => self.out.extend_from_slice(bytes),
+        }
+    }
+
+    /// Writes beyond the end of a piece. The last piece is not cut before more comes, so what is in `out` is never
+    /// nothing but at the start.
+    #[cold]
+    fn cut(&mut self, mut bytes: &[u8], size: usize) {
+        while self.out.len() + bytes.len() > size {
+            let (fits, rest) = bytes.split_at(size - self.out.len());
+            self.out.extend_from_slice(fits);
+            self.full.push_back(std::mem::replace(&mut self.out, Vec::with_capacity(size)).into());
+            bytes = rest;
+        }
         self.out.extend_from_slice(bytes);
     }
 
     /// Text with markup escaped, everything past ASCII as a numeric reference, and what XML 1.0 forbids
     /// dropped (rule 2). Carriage returns are references too: a reader would turn them into line feeds.
     fn text(&mut self, text: &str) {
-        use std::io::Write as _;
         let plain = |b: u8| matches!(b, b'\t' | b'\n' | 0x20..=0x7e) && !matches!(b, b'<' | b'>' | b'&');
         let mut rest = text;
         while let Some(at) = rest.bytes().position(|b| !plain(b)) {
@@ -230,7 +250,9 @@ impl Encoder {
                 '\r' => self.raw(b"&#13;"),
                 '\u{0}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => {}
                 _ => {
-                    let _ = write!(self.out, "&#{};", u32::from(c));
+                    self.raw(b"&#");
+                    self.raw(itoa::Buffer::new().format(u32::from(c)).as_bytes());
+                    self.raw(b";");
                 }
             }
             rest = &tail[c.len_utf8()..];
@@ -298,6 +320,23 @@ mod tests {
         let bytes = response(&value, true).unwrap();
         assert!(String::from_utf8_lossy(&bytes).contains("<value><i8>2147483648</i8></value>"));
         assert!(written(&Value::Int(-(1 << 31))).contains("<int>-2147483648</int>"));
+    }
+
+    #[test]
+    fn pieces_are_all_alike_and_together_the_whole() {
+        let value: Value = ["", "a", "é<", "three", "a longer text"].into_iter().collect();
+        let whole = response(&value, false).unwrap();
+        for size in 1..=whole.len() + 1 {
+            let mut encoder = Encoder::in_pieces(false, NonZeroUsize::new(size).unwrap());
+            encoder.open_response();
+            encoder.value(&value).unwrap();
+            encoder.close_response();
+            let mut pieces: Vec<Bytes> = std::iter::from_fn(|| encoder.piece()).collect();
+            assert!(pieces.iter().all(|piece| piece.len() == size));
+            pieces.push(encoder.take());
+            assert!(!pieces.last().unwrap().is_empty());
+            assert_eq!(pieces.concat(), whole);
+        }
     }
 
     #[test]

@@ -268,15 +268,34 @@ async fn versions_follow_events_and_older_documents_change_nothing() {
 }
 
 #[tokio::test]
-async fn a_common_word_in_texts_is_joined_with_names_from_the_names() {
-    let kiwi = Known { texts: [vec!["kiwi"], vec![], vec![]], versions: BTreeSet::new() };
-    let project = |n: i64| (format!("n{n}"), (n, (n % 7 != 0).then(|| kiwi.clone())));
-    let world: World = (1..1500).map(project).collect();
+async fn names_and_texts_are_joined_from_whichever_side_has_fewer() {
+    let known = |word| Known { texts: [vec![word], vec![], vec![]], versions: BTreeSet::new() };
+    let told = |n: i64| (n % 7 != 0).then(|| known(if n % 5 == 0 { "lion" } else { "kiwi" }));
+    // Names and changes in different orders.
+    let world: World = (1..1500).map(|n| (format!("n{n}"), (n * 577 % 1500, told(n)))).collect();
     let (_folder, journal) = journal(&world).await;
-    let texts = BTreeMap::from([(0, vec![vec!["kiwi"]])]);
-    let asked = Asked { every: true, names: Some(vec!["14".to_owned()]), texts, versions: None, limit: 50 };
-    let hits = journal.search(Search { looked_at: 10_000, ..search(&asked) }).await.unwrap();
-    assert_eq!(pairs(hits), naive(&world, &asked));
+    for (name, word, looked_at) in [
+        // Few by name, and the ids of all texts are read.
+        ("146", "kiwi", 10_000),
+        // Few by name, and each is asked for its texts: there are more than are read.
+        ("146", "kiwi", 100),
+        // Many by both.
+        ("1", "kiwi", 10_000),
+        // Fewer by texts than by name.
+        ("n", "kiwi", 10_000),
+        // Few by texts, so names are not asked for.
+        ("1", "lion", 10_000),
+        ("146", "tree", 10_000),
+        ("x", "kiwi", 10_000),
+    ] {
+        for limit in [7, 5000] {
+            let texts = BTreeMap::from([(0, vec![vec![word]])]);
+            let names = Some(vec![name.to_owned()]);
+            let asked = Asked { every: true, names, texts, versions: None, limit };
+            let hits = journal.search(Search { looked_at, ..search(&asked) }).await.unwrap();
+            assert_eq!(pairs(hits), naive(&world, &asked), "{name} {word} {looked_at} {limit}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -21,7 +21,12 @@ pub struct Process {
 impl Process {
     /// Serves over `folder`; returns once it listens.
     pub async fn start(folder: &Path, upstream: &str, settings: &[&str]) -> Self {
-        let mut command = Command::new(BINARY);
+        Self::start_of(BINARY, folder, upstream, settings).await
+    }
+
+    /// The same of another build.
+    pub async fn start_of(binary: &str, folder: &Path, upstream: &str, settings: &[&str]) -> Self {
+        let mut command = Command::new(binary);
         command.args(["serve", "--listen", "127.0.0.1:0", "--upstream", upstream, "--data"]).arg(folder);
         for setting in settings {
             command.args(["--set", setting]);
@@ -71,8 +76,17 @@ impl Process {
 
     /// The most memory that it has had resident, in MiB.
     pub fn peak_memory(&self) -> u64 {
+        self.mebibytes("VmHWM:")
+    }
+
+    /// The memory that it has resident, in MiB.
+    pub fn memory(&self) -> u64 {
+        self.mebibytes("VmRSS:")
+    }
+
+    fn mebibytes(&self, figure: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        let line = status.lines().find(|line| line.starts_with(figure)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
     }
 }

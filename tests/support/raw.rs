@@ -5,8 +5,9 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// Longer than any limit that a test sets: what is not over by then never ends.
-const ENDLESS: Duration = Duration::from_secs(30);
+/// Longer than any limit that a test sets, also on a machine that stands still for a while: what is not over by then never
+/// ends.
+const ENDLESS: Duration = Duration::from_mins(1);
 
 /// A connection to `http://HOST:PORT/`.
 pub async fn connect(url: &str) -> TcpStream {
@@ -23,7 +24,11 @@ pub async fn exchange(url: &str, request: &[u8]) -> String {
     // A relay that cuts while we still write resets; what came until then counts.
     let read = async { reader.read_to_end(&mut answer).await.ok() };
     let both = async { tokio::join!(send, read) };
-    tokio::time::timeout(ENDLESS, both).await.expect("the connection is never closed");
+    if tokio::time::timeout(ENDLESS, both).await.is_err() {
+        let [request, answer] =
+            [request, &answer].map(|bytes| String::from_utf8_lossy(&bytes[..bytes.len().min(300)]));
+        panic!("the connection is never closed; asked: {request}; answered: {answer}");
+    }
     String::from_utf8_lossy(&answer).into_owned()
 }
 
