@@ -12,6 +12,7 @@ Where there are two cores or more, who answers has one and who asks, or is follo
 import argparse
 import gzip
 import http.client
+import mmap
 import os
 import pickle
 import re
@@ -41,7 +42,7 @@ class Client:
     there is to measure."""
 
     def __init__(self, url):
-        self.memory = memoryview(bytearray(LARGEST))
+        self.memory = memoryview(mmap.mmap(-1, LARGEST))
         parts = urllib.parse.urlsplit(url)
         self.path = parts.path
         self.connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=PATIENCE)

@@ -39,6 +39,21 @@ pub enum Blob {
     File(Reader, u64),
 }
 
+/// Why an entry has no mapping.
+#[derive(Debug)]
+enum Unmapped {
+    Absent,
+    /// It is held in memory instead.
+    Small(Hot),
+    Failed(io::Error),
+}
+
+impl From<io::Error> for Unmapped {
+    fn from(cause: io::Error) -> Self {
+        Self::Failed(cause)
+    }
+}
+
 impl Blob {
     /// The size in bytes.
     pub fn size(&self) -> u64 {
@@ -76,8 +91,9 @@ impl Store {
         Ok(Self { disk: Arc::new(Disk::open(settings)?), hot, hot_file: settings.hot_file, maps })
     }
 
-    /// The entry, if it is kept. That it was looked for is no use of it: see [`Store::used`]. An entry whose length contradicts the key is thrown away; a disk that
-    /// fails to read is logged and counts as absent, because upstream still has the file.
+    /// The entry, if it is kept. That it was looked for is no use of it: see [`Store::used`]. An entry whose length
+    /// contradicts the key is thrown away; a disk that fails to read is logged and counts as absent, because upstream
+    /// still has the file.
     pub async fn get(&self, key: &Key) -> Option<Blob> {
         if let Some(hot) = self.hot.get(&key.sha256)
             && key.size.is_none_or(|size| size == hot.bytes().len() as u64)
@@ -100,20 +116,31 @@ impl Store {
     }
 
     async fn read_disk(&self, key: &Key) -> io::Result<Option<Blob>> {
-        let (disk, wanted, hot_file) = (Arc::clone(&self.disk), *key, self.hot_file);
-        let open = move || match disk.entry(&wanted)? {
-            None => Ok(None),
-            Some((file, size)) if size > hot_file => disk.map(file, size).map(|map| Some(Blob::Mapped(map))),
-            Some((file, size)) => read(&file, size).map(|hot| Some(Blob::Hot(hot))),
-        };
-        let found: io::Result<Option<Blob>> = tokio::task::spawn_blocking(open).await?;
-        let found = found?;
-        match &found {
-            Some(Blob::Hot(hot)) => self.hot.insert(key.sha256, hot.clone()),
-            Some(Blob::Mapped(map)) => self.maps.insert(key.sha256, map.clone()),
-            Some(Blob::File(..)) | None => {}
+        let (store, key) = (self.clone(), *key);
+        tokio::task::spawn_blocking(move || store.open_entry(&key)).await?
+    }
+
+    /// Blocking. However many want an entry at once, one opens it and the others wait: each mapping of a large file costs
+    /// its page tables, and counts as memory of its own.
+    fn open_entry(&self, key: &Key) -> io::Result<Option<Blob>> {
+        let opened = self.maps.try_get_with(key.sha256, || {
+            let (file, size) = self.disk.entry(key)?.ok_or(Unmapped::Absent)?;
+            if size <= self.hot_file {
+                return Err(Unmapped::Small(read(&file, size)?));
+            }
+            Ok(self.disk.map(file, size)?)
+        });
+        match opened {
+            Ok(map) => Ok(Some(Blob::Mapped(map))),
+            Err(why) => match &*why {
+                Unmapped::Absent => Ok(None),
+                Unmapped::Small(hot) => {
+                    self.hot.insert(key.sha256, hot.clone());
+                    Ok(Some(Blob::Hot(hot.clone())))
+                }
+                Unmapped::Failed(cause) => Err(io::Error::new(cause.kind(), cause.to_string())),
+            },
         }
-        Ok(found)
     }
 
     /// Notes that an entry was given out, all of it (1) or so large a part. Parts of one download together are one use,

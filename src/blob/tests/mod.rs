@@ -473,3 +473,18 @@ async fn a_map_goes_with_its_entry_and_who_has_it_goes_on() {
     assert!(store.get(&key).await.is_none(), "the mapping outlived the entry");
     assert_eq!(map.load(0..300_000).await.unwrap(), bytes);
 }
+
+#[tokio::test]
+async fn however_many_want_a_large_file_at_once_it_is_mapped_once() {
+    let folder = folder();
+    let store = Store::open(&StoreSettings { hot_file: 1000, ..settings(folder.path()) }).unwrap();
+    let (key, bytes) = content(1, 300_000);
+    keep(&store, &key, &bytes).await.unwrap();
+    let blobs = futures_util::future::join_all((0..100).map(|_| store.get(&key))).await;
+    let mut places = std::collections::BTreeSet::new();
+    for blob in blobs {
+        let Some(Blob::Mapped(map)) = blob else { panic!("no map") };
+        places.insert(map.load(0..10).await.unwrap().as_ptr().addr());
+    }
+    assert_eq!(places.len(), 1);
+}
