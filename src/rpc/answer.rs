@@ -59,8 +59,8 @@ pub struct Streamed {
     pub length: Option<u64>,
 }
 
-/// Bytes that are written before they leave. Half as many wake a client twice as often, which costs a page that is kept
-/// 5 ms more; with twice as many the allocator holds some 30 MB more.
+/// Bytes of a piece. Pieces of half the size wake a client twice as often, which costs a page that is kept 5 ms more; with
+/// pieces twice as large the allocator holds some 30 MB more.
 const PIECE: NonZeroUsize = NonZeroUsize::new(128 * 1024).expect("not zero");
 
 /// An encoder for an answer that is [`written`].
