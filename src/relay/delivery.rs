@@ -136,7 +136,7 @@ impl Delivery {
         Ok((source, size, Origin::Flight(flight)))
     }
 
-    fn join(self: &Arc<Self>, target: &Target, key: Key) -> Result<(Source, Flight), RelayError> {
+    pub(super) fn join(self: &Arc<Self>, target: &Target, key: Key) -> Result<(Source, Flight), RelayError> {
         match self.flights.join(key, self.settings.flights)? {
             Joined::Running(stage) => {
                 let flight = Flight(stage);

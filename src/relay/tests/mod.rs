@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use self::script::{Reply, Script};
 use super::delivery::Delivery;
+use super::pump::{Origin, Pump};
 use super::target::Target;
 use super::{Answer, Content, FetchError, RelayError, RelaySettings, Served, Source, Want};
 use crate::blob::{Store, StoreSettings};
@@ -89,6 +90,19 @@ impl Bench {
 
     async fn range(&self, range: &str) -> Result<Served, RelayError> {
         self.serve(Want { range: Some(range.to_owned()), ..Want::default() }).await
+    }
+
+    /// Clients who are all there before the fetch begins: with [`Bench::get`] each first takes its time to look into the
+    /// store, and the last may come when all is over.
+    fn together(&self, clients: usize) -> Vec<Pump> {
+        let (delivery, target) = (&self.delivery, &self.target);
+        let join = |_| delivery.join(target, target.key().unwrap()).unwrap();
+        let joined: Vec<_> = (0..clients).map(join).collect();
+        assert!(joined[1..].iter().all(|(source, _)| *source == Source::Joined));
+        let whole = 0..target.size.unwrap();
+        let pump =
+            |(source, flight)| Pump::new(delivery, target, source, Origin::Flight(flight), whole.clone());
+        joined.into_iter().map(pump).collect()
     }
 
     /// All fetches are over.
@@ -189,8 +203,9 @@ async fn a_follower_streams_and_a_range_is_served_while_the_fetch_runs() {
 async fn no_wrong_file_is_delivered_whole_or_kept() {
     for at in [0, 600_000, 1_199_999] {
         let bench = Bench::new(vec![Reply::wrong_byte(&file(), at)]).await;
-        let both = join_all((0..2).map(|_| async { drain(content(bench.get().await.unwrap())).await })).await;
-        for (bytes, error) in both {
+        let both =
+            bench.together(2).into_iter().map(|pump| async { drain(pump.prime().await.unwrap().1).await });
+        for (bytes, error) in join_all(both).await {
             assert!(bytes.len() <= file().len() - (64 << 10), "{} bytes left", bytes.len());
             let wrong = matches!(error, Some(RelayError::Fetch(FetchError::Digest { expected, .. }))
                 if expected == digest(&file()));
@@ -306,9 +321,8 @@ async fn a_transfer_that_breaks_at_every_tenth_is_whole_or_cut() {
 async fn followers_of_a_failed_fetch_get_its_error() {
     for (status, absent) in [(404, true), (410, true), (500, false)] {
         let bench = Bench::new(vec![Reply::status(status)]).await;
-        let all = join_all((0..5).map(|_| bench.get())).await;
-        for result in all {
-            let Err(RelayError::Fetch(FetchError::Upstream(error))) = result else { panic!("{result:?}") };
+        for result in join_all(bench.together(5).into_iter().map(Pump::prime)).await {
+            let Err(RelayError::Fetch(FetchError::Upstream(error))) = result else { panic!("no error") };
             assert_eq!(matches!(error, UpstreamError::Absent(_)), absent, "{error}");
         }
         assert_eq!(bench.script.count(), 1);
