@@ -145,7 +145,7 @@ fn journal(reader: &mut Reader) -> JournalSettings {
         &mut journal.names_bytes,
         "Most bytes of names in memory, as events spell them. Those beyond are looked up for each row.",
     );
-    reader.count("journal.readers", &mut journal.readers, "Connections that read at once.");
+    reader.count("journal.readers", &mut journal.readers, "Threads that read at once.");
     reader.count("journal.queue", &mut journal.queue, "Writes that may wait for the writer.");
     journal
 }

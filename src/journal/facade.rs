@@ -26,7 +26,7 @@ const LOCK: &str = "journal.lock";
 
 /// The journal of one data folder.
 ///
-/// One thread writes, a few connections read, and none of it runs on the reactor. After the last clone is
+/// One thread writes, a few others read, and none of it runs on the reactor. After the last clone is
 /// dropped the writer ends by itself; [`Journal::close`] waits for that.
 #[derive(Clone)]
 pub struct Journal {
@@ -68,7 +68,7 @@ impl Journal {
     /// [`JournalError::Closed`].
     pub async fn close(&self) {
         // Readers first: the last connection that closes moves the log into the database.
-        self.inner.readers.close();
+        self.inner.readers.close().await;
         self.inner.writer.close().await;
     }
 

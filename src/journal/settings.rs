@@ -16,7 +16,8 @@ pub struct JournalSettings {
     /// The most bytes of names in memory, as events spell them. 32 MiB by default: PyPI's take some 18. Those beyond are
     /// looked up for each row.
     pub names_bytes: usize,
-    /// Connections that read at once. 4 by default: SQLite reads scale with cores, and each holds a cache of 4 MiB.
+    /// Threads that read at once, each with a connection of its own. 4 by default: SQLite reads scale with cores, and each
+    /// connection holds a cache of 4 MiB.
     pub readers: usize,
     /// Writes that may wait for the writer. 256 by default, some four batches; who comes later waits outside.
     pub queue: usize,
