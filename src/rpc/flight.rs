@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -12,17 +12,27 @@ use super::answer::{Pieces, StreamError};
 /// An answer that is written once, by a task of its own, and read by any number, while it is written and after.
 /// Its bytes are accounted for until the last reader leaves.
 pub(super) struct Flight {
-    pieces: Mutex<Vec<Bytes>>,
+    written: Mutex<Written>,
     room: Mutex<Option<OwnedSemaphorePermit>>,
     progress: watch::Sender<Progress>,
 }
 
 #[derive(Clone, Default)]
 struct Progress {
-    pieces: usize,
     bytes: usize,
     end: Option<Result<(), StreamError>>,
 }
+
+/// What is there, in pieces that are joined as it grows.
+#[derive(Default)]
+struct Written {
+    /// Joined pieces, then those that are not yet enough.
+    pieces: Vec<Bytes>,
+    joined: usize,
+}
+
+/// Bytes of a joined piece. Each piece wakes its client: a page of 13 MB takes Python 8 ms in pieces of 128 KiB, 5 in such.
+const JOINED: usize = 1024 * 1024;
 
 /// A KiB is the unit of room.
 const UNIT: usize = 1024;
@@ -41,7 +51,7 @@ impl Flight {
     ) -> Arc<Self> {
         let most = room.num_permits() * UNIT;
         let flight = Arc::new(Self {
-            pieces: Mutex::default(),
+            written: Mutex::default(),
             room: Mutex::new(Some(room)),
             progress: watch::Sender::default(),
         });
@@ -83,11 +93,8 @@ impl Flight {
         if bytes > most {
             return Err(StreamError::TooLarge);
         }
-        lock(&self.pieces).push(piece);
-        self.progress.send_modify(|progress| {
-            progress.pieces += 1;
-            progress.bytes = bytes;
-        });
+        lock(&self.written).push(piece);
+        self.progress.send_modify(|progress| progress.bytes = bytes);
         Ok(())
     }
 
@@ -105,21 +112,54 @@ impl Flight {
         let progress = self.progress.subscribe();
         stream::unfold(Some((self.clone(), progress, 0)), |reading| async move {
             let (flight, mut progress, at) = reading?;
-            let end = match progress.wait_for(|now| now.pieces > at || now.end.is_some()).await {
-                Ok(now) if now.pieces > at => None,
+            let end = match progress.wait_for(|now| now.bytes > at || now.end.is_some()).await {
+                Ok(now) if now.bytes > at => None,
                 Ok(now) => now.end.clone(),
                 Err(_) => Some(Err(StreamError::Lost)),
             };
             match end {
                 None => {
-                    let piece = lock(&flight.pieces).get(at).cloned().ok_or(StreamError::Lost);
-                    Some((piece, Some((flight, progress, at + 1))))
+                    let piece = lock(&flight.written).from(at).ok_or(StreamError::Lost);
+                    let after = at + piece.as_ref().map_or(0, Bytes::len);
+                    Some((piece, Some((flight, progress, after))))
                 }
                 Some(Ok(())) => None,
                 Some(Err(error)) => Some((Err(error), None)),
             }
         })
         .boxed()
+    }
+}
+
+impl Written {
+    fn push(&mut self, piece: Bytes) {
+        self.pieces.push(piece);
+        let loose = &self.pieces[self.joined..];
+        let bytes = loose.iter().map(Bytes::len).sum();
+        if bytes < JOINED {
+            return;
+        }
+        if loose.len() > 1 {
+            let mut whole = BytesMut::with_capacity(bytes);
+            for piece in loose {
+                whole.extend_from_slice(piece);
+            }
+            self.pieces.truncate(self.joined);
+            self.pieces.push(whole.freeze());
+        }
+        self.joined += 1;
+    }
+
+    /// The bytes from a place on, up to the end of a piece.
+    fn from(&self, at: usize) -> Option<Bytes> {
+        let mut start = 0;
+        for piece in &self.pieces {
+            if at < start + piece.len() {
+                return Some(piece.slice(at - start..));
+            }
+            start += piece.len();
+        }
+        None
     }
 }
 
@@ -139,4 +179,62 @@ impl Drop for Landing {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing panics while it is held.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use tokio::sync::Semaphore;
+    use tokio::sync::mpsc;
+    use tokio_stream::wrappers::UnboundedReceiverStream;
+
+    use super::*;
+
+    async fn started(most: usize) -> (mpsc::UnboundedSender<Result<Bytes, StreamError>>, Arc<Flight>) {
+        let (sender, pieces) = mpsc::unbounded_channel();
+        let room = Arc::new(Semaphore::new(most / UNIT)).acquire_many_owned(units(most)).await.unwrap();
+        (sender, Flight::start(UnboundedReceiverStream::new(pieces).boxed(), room, |_| ()))
+    }
+
+    fn piece(n: u8) -> Bytes {
+        vec![n; 100 * 1024].into()
+    }
+
+    #[tokio::test]
+    async fn a_reader_anywhere_gets_the_same_bytes_though_pieces_are_joined() {
+        let (sender, flight) = started(4 << 20).await;
+        let mut readers: Vec<(Pieces, Vec<u8>)> = Vec::new();
+        for n in 0..13 {
+            readers.push((flight.read(), Vec::new()));
+            sender.send(Ok(piece(n))).unwrap();
+            // Each reader is as far as it can be, in pieces as they came or as they are joined by now.
+            while flight.progress.borrow().bytes < (usize::from(n) + 1) * 100 * 1024 {
+                tokio::task::yield_now().await;
+            }
+            for (reader, read) in readers.iter_mut().step_by(2) {
+                while let Some(Some(piece)) = reader.next().now_or_never() {
+                    read.extend_from_slice(&piece.unwrap());
+                }
+            }
+        }
+        drop(sender);
+        let all: Vec<u8> = (0..13).flat_map(piece).collect();
+        for (reader, mut read) in readers {
+            let rest: Vec<Bytes> = reader.map(Result::unwrap).collect().await;
+            read.extend(rest.concat());
+            assert!(read == all);
+        }
+        let sizes: Vec<usize> = flight.read().map(|piece| piece.unwrap().len() / 1024).collect().await;
+        assert_eq!(sizes, [600, 600, 100]);
+        assert_eq!(flight.length(), Some(1300 * 1024));
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_ends_with_what_did() {
+        let (sender, flight) = started(250 * 1024).await;
+        (0..4).for_each(|n| sender.send(Ok(piece(n))).unwrap());
+        let read: Vec<_> = flight.read().collect().await;
+        assert_eq!(read.len(), 3);
+        assert!(matches!(read[2], Err(StreamError::TooLarge)) && flight.failed());
+    }
 }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use moka::sync::Cache;
@@ -134,21 +135,33 @@ fn resumed(pieces: Pieces, again: impl Fn() -> Pieces + Send + Sync + 'static) -
     stream::unfold((pieces, 0, true, again), |(mut pieces, at, first, again)| async move {
         match pieces.next().await? {
             Err(StreamError::TooLarge) if first => {
-                let mut rest = again().skip(at).boxed();
-                let piece = rest.next().await?;
-                Some((piece, (rest, at + 1, false, again)))
+                let (piece, rest) = skipped(again(), at).await?;
+                Some((piece, (rest, at, false, again)))
             }
-            piece => Some((piece, (pieces, at + 1, first, again))),
+            piece => {
+                let after = at + piece.as_ref().map_or(0, Bytes::len);
+                Some((piece, (pieces, after, first, again)))
+            }
         }
     })
     .boxed()
 }
 
+/// What follows the first `bytes` bytes: pieces may be cut otherwise than those that were read before.
+async fn skipped(mut pieces: Pieces, mut bytes: usize) -> Option<(Result<Bytes, StreamError>, Pieces)> {
+    while let Some(piece) = pieces.next().await {
+        let Ok(mut whole) = piece else { return Some((piece, pieces)) };
+        if bytes < whole.len() {
+            return Some((Ok(whole.split_off(bytes)), pieces));
+        }
+        bytes -= whole.len();
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use bytes::Bytes;
 
     use super::super::answer::Streamed;
     use super::*;
@@ -202,7 +215,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_turns_out_too_large_is_read_to_its_end_and_not_tried_again() {
-        let (renderings, counter) = (Renderings::new(4 << 20, 500 << 10), Arc::new(AtomicUsize::new(0)));
+        // Seven pieces fit, and six of them are joined.
+        let (renderings, counter) = (Renderings::new(4 << 20, 710 << 10), Arc::new(AtomicUsize::new(0)));
         for expected in [2, 3] {
             let count = counter.clone();
             let make = move || {
