@@ -112,6 +112,13 @@ impl App {
         let sweeping = background.clone();
         tasks.spawn(async move { sweeper.sweep_for_ever(sweeping).await });
         tasks.spawn(background.clone().run_until_cancelled_owned(upkeep(metrics.clone())));
+        let warming = journal.clone();
+        let warming = async move {
+            if let Err(error) = warming.warm().await {
+                tracing::warn!(%error, "names could not be read ahead; pages are answered without");
+            }
+        };
+        tasks.spawn(background.clone().run_until_cancelled_owned(warming));
 
         let stopping = CancellationToken::new();
         let feed = Feed::new(journal.clone(), config.feed.clone(), stopping.clone());
