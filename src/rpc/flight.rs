@@ -192,12 +192,16 @@ mod tests {
 
     async fn started(most: usize) -> (mpsc::UnboundedSender<Result<Bytes, StreamError>>, Arc<Flight>) {
         let (sender, pieces) = mpsc::unbounded_channel();
-        let room = Arc::new(Semaphore::new(most / UNIT)).acquire_many_owned(units(most)).await.unwrap();
+        let room =
+            Arc::new(Semaphore::new(units(most) as usize)).acquire_many_owned(units(most)).await.unwrap();
         (sender, Flight::start(UnboundedReceiverStream::new(pieces).boxed(), room, |_| ()))
     }
 
+    /// Six of them are joined.
+    const PIECE: usize = JOINED / 5;
+
     fn piece(n: u8) -> Bytes {
-        vec![n; 100 * 1024].into()
+        vec![n; PIECE].into()
     }
 
     #[tokio::test]
@@ -208,7 +212,7 @@ mod tests {
             readers.push((flight.read(), Vec::new()));
             sender.send(Ok(piece(n))).unwrap();
             // Each reader is as far as it can be, in pieces as they came or as they are joined by now.
-            while flight.progress.borrow().bytes < (usize::from(n) + 1) * 100 * 1024 {
+            while flight.progress.borrow().bytes < (usize::from(n) + 1) * PIECE {
                 tokio::task::yield_now().await;
             }
             for (reader, read) in readers.iter_mut().step_by(2) {
@@ -224,14 +228,14 @@ mod tests {
             read.extend(rest.concat());
             assert!(read == all);
         }
-        let sizes: Vec<usize> = flight.read().map(|piece| piece.unwrap().len() / 1024).collect().await;
-        assert_eq!(sizes, [600, 600, 100]);
-        assert_eq!(flight.length(), Some(1300 * 1024));
+        let sizes: Vec<usize> = flight.read().map(|piece| piece.unwrap().len() / PIECE).collect().await;
+        assert_eq!(sizes, [6, 6, 1]);
+        assert_eq!(flight.length(), Some(13 * PIECE as u64));
     }
 
     #[tokio::test]
     async fn what_does_not_fit_ends_with_what_did() {
-        let (sender, flight) = started(250 * 1024).await;
+        let (sender, flight) = started(PIECE * 5 / 2).await;
         (0..4).for_each(|n| sender.send(Ok(piece(n))).unwrap());
         let read: Vec<_> = flight.read().collect().await;
         assert_eq!(read.len(), 3);

@@ -171,9 +171,14 @@ mod tests {
         Key { subject: Subject::Slice { slice, serials: true }, head: Some(Serial(9)), wide: false }
     }
 
+    /// Ten pieces.
+    fn ten_of(bytes: usize) -> Pieces {
+        stream::iter((0..10u8).map(move |n| Ok(Bytes::from(vec![n; bytes])))).boxed()
+    }
+
     /// Ten pieces of 100 KiB.
     fn ten() -> Pieces {
-        stream::iter((0..10u8).map(|n| Ok(Bytes::from(vec![n; 100 << 10])))).boxed()
+        ten_of(100 << 10)
     }
 
     async fn bytes(answer: Answer) -> Vec<u8> {
@@ -215,16 +220,18 @@ mod tests {
 
     #[tokio::test]
     async fn what_turns_out_too_large_is_read_to_its_end_and_not_tried_again() {
-        // Seven pieces fit, and six of them are joined.
-        let (renderings, counter) = (Renderings::new(4 << 20, 710 << 10), Arc::new(AtomicUsize::new(0)));
+        // Eight pieces fit, and seven of them are joined.
+        const SIZE: usize = 150 << 10;
+        let (renderings, counter) = (Renderings::new(4 << 20, 8 * SIZE), Arc::new(AtomicUsize::new(0)));
+        let all = bytes(Answer::Stream(Streamed { pieces: ten_of(SIZE), length: None })).await;
         for expected in [2, 3] {
             let count = counter.clone();
             let make = move || {
                 count.fetch_add(1, Ordering::SeqCst);
-                ten()
+                ten_of(SIZE)
             };
             let answer = renderings.answer(key(0), None, make).await.unwrap();
-            assert_eq!(bytes(answer).await, all().await);
+            assert_eq!(bytes(answer).await, all);
             assert_eq!(counter.load(Ordering::SeqCst), expected);
         }
     }
