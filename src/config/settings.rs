@@ -272,6 +272,11 @@ fn store(reader: &mut Reader, data: &Path) -> StoreSettings {
         &mut store.maps,
         "Larger files that stay mapped between requests; each takes a descriptor.",
     );
+    reader.bytes(
+        "cache.mapped_bytes",
+        &mut store.mapped_bytes,
+        "Bytes of a mapped file that may count as memory of this process.",
+    );
     reader.count("cache.readers", &mut store.readers, "Threads that read kept files at once.");
     reader.set(
         "cache.half_life",

@@ -4,21 +4,24 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use memmap2::{Advice, Mmap};
+use memmap2::{Advice, Mmap, UncheckedAdvice};
 
 use super::reader::Gate;
 
 /// Bytes of one read where the kernel does not load pages on request.
 const PIECE: usize = 128 << 10;
+/// As many bytes around one that is touched the kernel may map with it: a huge page.
+const BLOCK: usize = 2 << 20;
 
 /// A kept file, mapped. Clones are one mapping; it lasts as long as any of its bytes are held.
 ///
-/// The pages are the kernel's page cache: they count as this process's resident memory (`RssFile`), and the
-/// kernel takes them back when it needs them.
+/// The pages are the kernel's page cache. Those that were sent count as this process's resident memory (`RssFile`) until they
+/// are shed, which is done before they are too many: the kernel would take them back at need, but who watches or bounds
+/// a process's memory sees no difference. Shed pages are still in the page cache, and sent again for a minor fault.
 ///
 /// **Cut short by hand.** Entries are never truncated by us, but a hand may do it, and a program that reads a
 /// mapping behind the new end is killed with SIGBUS. Nothing here ever reads one: bytes are loaded by the kernel
@@ -35,6 +38,10 @@ struct Mapped {
     bytes: Bytes,
     came: Option<SystemTime>,
     gate: Gate,
+    /// The most bytes that are touched before they are shed.
+    most: usize,
+    /// The blocks that bytes were given of since then.
+    touched: Mutex<Vec<usize>>,
 }
 
 /// The mapping, shared by [`Mapped`] and its bytes.
@@ -48,9 +55,9 @@ impl AsRef<[u8]> for Memory {
 }
 
 impl Map {
-    /// Maps an entry of `size` bytes, more than none; blocking.
+    /// Maps an entry of `size` bytes, more than none; blocking. At most some `most` bytes of it count as our memory.
     #[expect(unsafe_code, reason = "memory maps; see below")]
-    pub(super) fn new(file: File, size: u64, gate: &Gate) -> io::Result<Self> {
+    pub(super) fn new(file: File, size: u64, gate: &Gate, most: usize) -> io::Result<Self> {
         let length = usize::try_from(size).map_err(io::Error::other)?;
         // SAFETY: the bytes behind the slice must not change as long as it lives. Entries are named by their
         // digest, written beside, and put in place by a rename, never opened for writing again: what replaces
@@ -59,7 +66,8 @@ impl Map {
         let memory = Memory(Arc::new(map));
         let bytes = Bytes::from_owner(memory.clone());
         let came = file.metadata()?.created().ok();
-        Ok(Self(Arc::new(Mapped { file, memory, bytes, came, gate: gate.clone() })))
+        let (gate, touched) = (gate.clone(), Mutex::default());
+        Ok(Self(Arc::new(Mapped { file, memory, bytes, came, gate, most, touched })))
     }
 
     /// The size in bytes.
@@ -81,7 +89,7 @@ impl Map {
     /// has changed.
     pub fn ready(&self, range: Range<u64>) -> io::Result<Option<Bytes>> {
         let range = self.within(range)?;
-        Ok(self.is_resident(&range)?.then(|| self.0.bytes.slice(range)))
+        Ok(if self.is_resident(&range)? { Some(self.give(range)?) } else { None })
     }
 
     /// The same, read from the disk first, off the reactor.
@@ -92,7 +100,38 @@ impl Map {
         let loaded = tokio::task::spawn_blocking(move || map.populate(&wanted)).await;
         drop(permit);
         loaded??;
+        self.give(range)
+    }
+
+    fn give(&self, range: Range<usize>) -> io::Result<Bytes> {
+        // A file that is smaller never has so much of itself mapped.
+        if self.0.bytes.len() > self.0.most {
+            self.touch(&range)?;
+        }
         Ok(self.0.bytes.slice(range))
+    }
+
+    fn touch(&self, range: &Range<usize>) -> io::Result<()> {
+        let mut touched = self.0.touched.lock().unwrap_or_else(PoisonError::into_inner);
+        for block in range.start / BLOCK..range.end.div_ceil(BLOCK) {
+            if touched.contains(&block) {
+                continue;
+            }
+            if (touched.len() + 1) * BLOCK > self.0.most {
+                self.shed()?;
+                touched.clear();
+            }
+            touched.push(block);
+        }
+        Ok(())
+    }
+
+    /// Takes all pages out of this process, not out of the page cache.
+    #[expect(unsafe_code, reason = "memory maps; see below")]
+    fn shed(&self) -> io::Result<()> {
+        // SAFETY: of a shared mapping of a file nothing is lost: the bytes of a page that is touched next are the file's,
+        // which are the same (see `Map::new`).
+        unsafe { self.0.memory.0.unchecked_advise(UncheckedAdvice::DontNeed) }
     }
 
     fn within(&self, range: Range<u64>) -> io::Result<Range<usize>> {

@@ -38,6 +38,7 @@ pub(super) struct Disk {
     room: Room,
     recency: Recency,
     gate: reader::Gate,
+    mapped_bytes: usize,
     tending: Duration,
     /// Held for as long as the store is open; `None` if the folder is read-only, where nothing is written.
     lock: Option<File>,
@@ -56,6 +57,7 @@ impl Disk {
             room,
             recency: Recency::new(settings.half_life, settings.max_bytes),
             gate: reader::Gate::new(settings.readers),
+            mapped_bytes: settings.mapped_bytes,
             tending: settings.tending,
             lock,
         })
@@ -79,6 +81,6 @@ impl Disk {
 
     /// Maps an open entry; blocking.
     pub(super) fn map(&self, file: File, size: u64) -> io::Result<Map> {
-        Map::new(file, size, &self.gate)
+        Map::new(file, size, &self.gate, self.mapped_bytes)
     }
 }

@@ -454,6 +454,45 @@ async fn a_large_file_is_a_map_and_every_part_of_it_is_right() {
 }
 
 #[tokio::test]
+async fn what_was_sent_of_a_large_file_does_not_stay_in_our_memory() {
+    const SIZE: usize = 16 << 20;
+    for most in [8 << 20, 16 << 20] {
+        let folder = folder();
+        let given = StoreSettings { hot_file: 1000, mapped_bytes: most, ..settings(folder.path()) };
+        let store = Store::open(&given).unwrap();
+        let (key, bytes) = content(1, SIZE);
+        keep(&store, &key, &bytes).await.unwrap();
+        let Some(Blob::Mapped(map)) = store.get(&key).await else { panic!("no map") };
+        let first = map.load(0..1 << 18).await.unwrap();
+        let (mut read, mut resident) = (Vec::new(), 0);
+        for start in (0..SIZE as u64).step_by(1 << 18) {
+            // As a socket does: touched after it is given.
+            read.extend_from_slice(&map.load(start..start + (1 << 18)).await.unwrap());
+            resident = resident.max(resident_of(first.as_ptr().addr()));
+        }
+        // In whichever order it is wanted.
+        for start in [0, 10, 5, 15, 0, 7, 3, 11, 13, 1] {
+            let start = start << 20;
+            assert!(
+                *map.load(start as u64..start as u64 + 1000).await.unwrap() == bytes[start..start + 1000]
+            );
+            resident = resident.max(resident_of(first.as_ptr().addr()));
+        }
+        assert!(bytes == read && first == read[..1 << 18], "shed bytes are the file's still");
+        assert_eq!(resident, most, "bytes in memory at most");
+    }
+}
+
+/// The bytes in memory of the mapping that begins at an address (proc(5), smaps).
+fn resident_of(address: usize) -> usize {
+    let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let begins = format!("{address:x}-");
+    let mut of_it = maps.lines().skip_while(|line| !line.trim_start_matches('0').starts_with(&begins));
+    let line = of_it.find_map(|line| line.strip_prefix("Rss:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+}
+
+#[tokio::test]
 async fn a_mapped_file_that_is_cut_short_by_hand_is_an_error_and_no_end_of_the_process() {
     let folder = folder();
     let store = Store::open(&StoreSettings { hot_file: 1000, ..settings(folder.path()) }).unwrap();
