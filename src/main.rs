@@ -69,8 +69,13 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
+/// Threads for what waits for the disk or takes long. A thousand requests at once would start a hundred and more, each with a
+/// stack and a heap of its own, to do what two cores and one disk do no sooner for it. Twice what reads kept files.
+const BLOCKING_THREADS: usize = 32;
+
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()
         .map_err(|error| anyhow!("no runtime: {error}"))

@@ -34,7 +34,7 @@ pub struct StoreSettings {
 impl StoreSettings {
     /// The defaults: 10 GiB on disk (some 20,000 files of the mean size), 1 GiB left free, 64 MiB in
     /// memory for files up to 1 MiB (most wheels are smaller), 256 mappings (a quarter of the descriptors that
-    /// a process commonly may have), 32 MiB of each in memory, 16 readers, tended every minute. A day's half-life: an installer comes back
+    /// a process commonly may have), 16 MiB of each in memory, 16 readers, tended every minute. A day's half-life: an installer comes back
     /// daily or not at all.
     pub fn new(folder: PathBuf) -> Self {
         Self {
@@ -44,7 +44,7 @@ impl StoreSettings {
             hot_bytes: 64 << 20,
             hot_file: 1 << 20,
             maps: 256,
-            mapped_bytes: 32 << 20,
+            mapped_bytes: 16 << 20,
             readers: 16,
             half_life: Duration::from_hours(24),
             tending: Duration::from_mins(1),
