@@ -8,6 +8,7 @@ use cheesewire::cli::cache::CacheError;
 use cheesewire::cli::{self, Cli, Command};
 use cheesewire::config::{ConfigError, LogFormat, LogSettings};
 use clap::Parser as _;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -43,7 +44,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Serve(args) => {
             let config = args.config()?;
             logs(&config.log)?;
-            runtime()?.block_on(async { Ok(cli::serve::run(config, stop_signal()?).await?) })
+            // Reading at once as allowed leaves as many threads for everything else.
+            let runtime = with_threads(BLOCKING_THREADS.max(2 * config.store.readers))?;
+            runtime.block_on(async { Ok(cli::serve::run(config, stop_signal()?).await?) })
         }
         Command::Demo(args) => {
             logs(&LogSettings::default())?;
@@ -70,12 +73,16 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 }
 
 /// Threads for what waits for the disk or takes long. A thousand requests at once would start a hundred and more, each with a
-/// stack and a heap of its own, to do what two cores and one disk do no sooner for it. Twice what reads kept files.
+/// stack and a heap of its own, and be answered no sooner by two cores and one disk.
 const BLOCKING_THREADS: usize = 32;
 
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .max_blocking_threads(BLOCKING_THREADS)
+fn runtime() -> anyhow::Result<Runtime> {
+    with_threads(BLOCKING_THREADS)
+}
+
+fn with_threads(blocking: usize) -> anyhow::Result<Runtime> {
+    Builder::new_multi_thread()
+        .max_blocking_threads(blocking)
         .enable_all()
         .build()
         .map_err(|error| anyhow!("no runtime: {error}"))
