@@ -127,6 +127,8 @@ impl Texts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::{Journal, JournalSettings};
+    use crate::model::{Event, Serial};
 
     fn table(texts: &[(i64, &str)]) -> Connection {
         let connection = Connection::open_in_memory().unwrap();
@@ -175,5 +177,26 @@ mod tests {
         verbs.read_ahead(&connection, 9).unwrap();
         assert_eq!(held(&verbs), ["one", "two"]);
         assert_eq!(verbs.text(&verbs.texts(), &connection, 3).unwrap(), "three");
+    }
+
+    #[tokio::test]
+    async fn a_journal_has_all_names_in_memory_once_it_is_warm() {
+        // More than one reading of them.
+        const NAMES: i64 = 20_000;
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(folder.path(), JournalSettings::default()).await.unwrap();
+        let event = |serial: i64| Event {
+            serial: Serial(serial),
+            name: format!("name-{serial}"),
+            version: None,
+            time: serial,
+            action: "create".to_owned(),
+        };
+        let events = (1..=NAMES).map(event).collect();
+        journal.append(events, Serial(0), Serial(NAMES)).await.unwrap();
+        let names = |journal: &Journal| held(&journal.event_texts().names).len();
+        assert_eq!(names(&journal), 0);
+        journal.warm().await.unwrap();
+        assert_eq!(names(&journal), 20_000);
     }
 }
