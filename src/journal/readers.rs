@@ -4,37 +4,57 @@
 //! with that thread's page cache and heap. Those of the runtime were another one for each piece when the machine was
 //! busy, and sixty heaps took 300 MB.
 
+//! What has to wait waits in a queue, not for a permit: one that is granted to a future that nobody polls just then, as
+//! those of a multicall behind the answer that is leaving, is held for ever.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use rusqlite::{Connection, OpenFlags};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
 use super::{JournalError, schema};
 
-/// The threads that read: started when first needed, as many as there are slots.
+/// The threads that read: started when first needed, up to a number.
 pub(super) struct Readers {
     path: PathBuf,
-    idle: Mutex<Vec<Reader>>,
-    slots: Arc<Semaphore>,
+    most: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    closed: bool,
+    started: usize,
+    idle: Vec<Reader>,
+    waiting: VecDeque<Job>,
 }
 
 /// A thread with a connection of its own; it ends when this is gone.
 struct Reader {
-    jobs: Sender<Job>,
+    jobs: Sender<Order>,
     thread: JoinHandle<()>,
 }
 
-/// Gets the connection, or why there is none.
-type Job = Box<dyn FnOnce(rusqlite::Result<&Connection>) + Send>;
+/// A job for an idle thread, which gets itself with it, to give back.
+struct Order {
+    job: Job,
+    reader: Reader,
+    readers: Arc<Readers>,
+}
+
+/// Gets the connection, or why there is none, and leaves what tells the caller.
+type Job = Box<dyn FnOnce(rusqlite::Result<&Connection>) -> Tell + Send>;
+type Tell = Box<dyn FnOnce() + Send>;
 
 impl Readers {
     pub(super) fn new(path: PathBuf, connections: usize) -> Self {
-        let slots = Arc::new(Semaphore::new(connections.max(1)));
-        Self { path, idle: Mutex::new(Vec::new()), slots }
+        Self { path, most: connections.max(1), state: Mutex::default() }
     }
 
     /// Runs `work` on a thread that may block. It should be short: a long read keeps the write-ahead log from
@@ -44,31 +64,34 @@ impl Readers {
         T: Send + 'static,
         W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(|_| JournalError::Closed)?;
-        let reader = self.take()?;
         let (answer, answered) = oneshot::channel();
-        let (jobs, readers) = (reader.jobs.clone(), Arc::clone(self));
-        let job = move |connection: rusqlite::Result<&Connection>| {
-            let read = connection.and_then(work).map_err(|error| JournalError::sqlite(&readers.path, error));
-            // Before the answer, which may be followed by the next question at once.
-            readers.give_back(reader);
-            drop((slot, readers));
-            // Who asked may have left.
-            let _ = answer.send(read);
+        let path = self.path.clone();
+        let job = move |connection: rusqlite::Result<&Connection>| -> Tell {
+            // Who asked may have left while it waited.
+            if answer.is_closed() {
+                return Box::new(|| ());
+            }
+            let read = connection.and_then(work).map_err(|error| JournalError::sqlite(&path, error));
+            // Or meanwhile.
+            Box::new(move || drop(answer.send(read)))
         };
-        jobs.send(Box::new(job)).map_err(|_| JournalError::Closed)?;
-        // Without an answer `work` has panicked, and the thread is gone.
+        self.order(Box::new(job))?;
+        // Without an answer `work` has panicked, or all is closed.
         answered.await.map_err(|_| JournalError::Closed)?
     }
 
     /// Lets no new reading begin, and waits until the idle connections are closed.
     pub(super) async fn close(&self) {
-        self.slots.close();
-        let idle = std::mem::take(&mut *self.lock());
+        let idle = {
+            let mut state = self.lock();
+            state.closed = true;
+            state.waiting.clear();
+            std::mem::take(&mut state.idle)
+        };
         let closed = spawn_blocking(move || {
             for Reader { jobs, thread } in idle {
                 drop(jobs);
-                // A reader that panicked is not idle.
+                // Its jobs' panics are caught.
                 let _ = thread.join();
             }
         });
@@ -76,37 +99,74 @@ impl Readers {
         let _ = closed.await;
     }
 
-    fn take(&self) -> Result<Reader, JournalError> {
-        if let Some(reader) = self.lock().pop() {
-            return Ok(reader);
-        }
-        let (jobs, waiting) = channel();
-        let path = self.path.clone();
-        let thread = Builder::new().name("journal-reader".to_owned()).spawn(move || run(&path, &waiting));
-        let thread = thread.map_err(|error| JournalError::folder(&self.path, error))?;
-        Ok(Reader { jobs, thread })
+    /// To the thread that was idle last, a new one, or the queue.
+    fn order(self: &Arc<Self>, job: Job) -> Result<(), JournalError> {
+        let reader = {
+            let mut state = self.lock();
+            if state.closed {
+                return Err(JournalError::Closed);
+            }
+            match state.idle.pop() {
+                Some(reader) => reader,
+                None if state.started < self.most => {
+                    let reader = start().map_err(|error| JournalError::folder(&self.path, error))?;
+                    state.started += 1;
+                    reader
+                }
+                None => {
+                    state.waiting.push_back(job);
+                    return Ok(());
+                }
+            }
+        };
+        let jobs = reader.jobs.clone();
+        jobs.send(Order { job, reader, readers: Arc::clone(self) }).map_err(|_| JournalError::Closed)
     }
 
-    fn give_back(&self, reader: Reader) {
-        let mut idle = self.lock();
-        if !self.slots.is_closed() {
-            idle.push(reader);
+    /// The next job that waits; or else the reader is idle, or not needed any more.
+    fn next(&self, reader: Reader) -> Option<(Job, Reader)> {
+        let mut state = self.lock();
+        if let Some(job) = state.waiting.pop_front() {
+            return Some((job, reader));
         }
+        if !state.closed {
+            state.idle.push(reader);
+        }
+        None
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Reader>> {
-        // A panic between push and pop cannot leave a half-pushed reader behind.
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is held.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn run(path: &Path, jobs: &Receiver<Job>) {
+fn start() -> std::io::Result<Reader> {
+    let (jobs, orders) = channel();
+    let thread = Builder::new().name("journal-reader".to_owned()).spawn(move || run(&orders))?;
+    Ok(Reader { jobs, thread })
+}
+
+fn run(orders: &Receiver<Order>) {
     let mut connection = None;
-    while let Ok(job) = jobs.recv() {
-        job(match &connection {
-            Some(connection) => Ok(connection),
-            None => open(path).map(|opened| &*connection.insert(opened)),
-        });
+    while let Ok(Order { job, reader, readers }) = orders.recv() {
+        let mut turn = Some((job, reader));
+        while let Some((job, reader)) = turn {
+            let opened = match &connection {
+                Some(connection) => Ok(connection),
+                None => open(&readers.path).map(|opened| &*connection.insert(opened)),
+            };
+            let told = catch_unwind(AssertUnwindSafe(|| job(opened)));
+            if told.is_err() {
+                // It may be in the midst of something.
+                connection = None;
+            }
+            // Before the answer, which may be followed by the next question at once.
+            turn = readers.next(reader);
+            if let Ok(tell) = told {
+                tell();
+            }
+        }
     }
 }
 
@@ -155,22 +215,40 @@ mod tests {
             tokio::spawn(async move { readers.read(move |_| Ok(release.wait().is_leader())).await })
         });
         let stuck: Vec<_> = stuck.collect();
-        while readers.slots.available_permits() > 0 {
+        while readers.lock().started < 2 {
             tokio::task::yield_now().await;
         }
         let mut third = Box::pin(readers.read(|_| Ok(())));
         let early = tokio::time::timeout(Duration::from_millis(20), &mut third).await;
-        assert!(early.is_err() && readers.lock().is_empty());
+        assert!(early.is_err() && readers.lock().idle.is_empty());
         spawn_blocking(move || release.wait()).await.unwrap();
         for read in stuck {
             read.await.unwrap().unwrap();
         }
         third.await.unwrap();
-        assert_eq!(readers.lock().len(), 2);
+        assert_eq!(readers.lock().idle.len(), 2);
     }
 
     #[tokio::test]
-    async fn a_reading_that_panics_takes_its_thread_and_no_slot() {
+    async fn a_reading_that_nobody_polls_stands_in_nobodys_way() {
+        let (_folder, readers) = readers(1);
+        let (release, held) = channel::<()>();
+        let busy = readers.read(move |_| Ok(held.recv().is_err()));
+        let (busy, unpolled) = (Box::pin(busy), Box::pin(readers.read(|_| Ok(()))));
+        let (mut busy, mut unpolled) = (busy, unpolled);
+        assert!(
+            futures_util::poll!(busy.as_mut()).is_pending()
+                && futures_util::poll!(unpolled.as_mut()).is_pending()
+        );
+        drop(release);
+        assert!(busy.await.unwrap());
+        let next = tokio::time::timeout(Duration::from_secs(10), readers.read(|_| Ok(())));
+        next.await.unwrap().unwrap();
+        unpolled.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_reading_that_panics_takes_no_thread_with_it() {
         let (_folder, readers) = readers(1);
         for _ in 0..3 {
             let lost = readers.read(|_| -> rusqlite::Result<()> { panic!("on purpose") }).await;
@@ -210,11 +288,11 @@ mod tests {
         begun.await.unwrap();
         thread_of(&readers).await;
         readers.close().await;
-        assert!(readers.lock().is_empty());
+        assert!(readers.lock().idle.is_empty());
         assert!(matches!(readers.read(|_| Ok(())).await, Err(JournalError::Closed)));
         // Who was reading ends in peace, and is not kept.
         drop(release);
         late.await.unwrap().unwrap();
-        assert!(readers.lock().is_empty());
+        assert!(readers.lock().idle.is_empty());
     }
 }
