@@ -3,7 +3,7 @@
 //! Threads of their own, and the last one idle is the first one asked: an answer of many rows is read on where it was,
 //! with that thread's page cache and heap. Those of the runtime were another one for each piece when the machine was
 //! busy, and sixty heaps took 300 MB.
-
+//!
 //! What has to wait waits in a queue, not for a permit: one that is granted to a future that nobody polls just then, as
 //! those of a multicall behind the answer that is leaving, is held for ever.
 
@@ -233,12 +233,10 @@ mod tests {
     async fn a_reading_that_nobody_polls_stands_in_nobodys_way() {
         let (_folder, readers) = readers(1);
         let (release, held) = channel::<()>();
-        let busy = readers.read(move |_| Ok(held.recv().is_err()));
-        let (busy, unpolled) = (Box::pin(busy), Box::pin(readers.read(|_| Ok(()))));
-        let (mut busy, mut unpolled) = (busy, unpolled);
+        let mut busy = Box::pin(readers.read(move |_| Ok(held.recv().is_err())));
+        let mut unpolled = Box::pin(readers.read(|_| Ok(())));
         assert!(
-            futures_util::poll!(busy.as_mut()).is_pending()
-                && futures_util::poll!(unpolled.as_mut()).is_pending()
+            futures_util::poll!(&mut busy).is_pending() && futures_util::poll!(&mut unpolled).is_pending()
         );
         drop(release);
         assert!(busy.await.unwrap());

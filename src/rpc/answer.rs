@@ -59,8 +59,8 @@ pub struct Streamed {
     pub length: Option<u64>,
 }
 
-/// Bytes of a piece. Pieces of half the size wake a client twice as often, which costs a page that is kept 5 ms more; with
-/// pieces twice as large the allocator holds some 30 MB more.
+/// Bytes of a piece. Each wakes its client, and each reader has one in memory; those that are kept are joined besides
+/// ([`super::flight`]).
 const PIECE: NonZeroUsize = NonZeroUsize::new(128 * 1024).expect("not zero");
 
 /// An encoder for an answer that is [`written`].

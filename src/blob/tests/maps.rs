@@ -3,6 +3,16 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::blob::Map;
+
+/// Keeps a file that is too large to be held in memory: its mapping.
+async fn kept_map(store: &Store, key: &Key, bytes: &Bytes) -> Map {
+    keep(store, key, bytes).await.unwrap();
+    match store.get(key).await {
+        Some(Blob::Mapped(map)) => map,
+        other => panic!("no map: {other:?}"),
+    }
+}
 
 #[tokio::test]
 async fn a_large_file_is_a_map_and_every_part_of_it_is_right() {
@@ -10,8 +20,7 @@ async fn a_large_file_is_a_map_and_every_part_of_it_is_right() {
     let store = Store::open(&StoreSettings { hot_file: 1000, ..settings(folder.path()) }).unwrap();
     let bytes: Bytes = (0..300_000_u32).map(|n| (n % 251) as u8).collect();
     let key = Key { sha256: Sha256(sha2::Sha256::digest(&bytes).into()), size: Some(300_000) };
-    keep(&store, &key, &bytes).await.unwrap();
-    let Some(Blob::Mapped(map)) = store.get(&key).await else { panic!("no map") };
+    let map = kept_map(&store, &key, &bytes).await;
     assert_eq!(map.size(), 300_000);
     for range in [0..300_000_u64, 0..1, 4095..4097, 299_999..300_000, 299_990..400_000, 7..7] {
         let loaded = map.load(range.clone()).await.unwrap();
@@ -30,8 +39,7 @@ async fn what_was_sent_of_a_large_file_does_not_stay_in_our_memory() {
         let given = StoreSettings { hot_file: 1000, mapped_bytes: most, ..settings(folder.path()) };
         let store = Store::open(&given).unwrap();
         let (key, bytes) = content(1, SIZE);
-        keep(&store, &key, &bytes).await.unwrap();
-        let Some(Blob::Mapped(map)) = store.get(&key).await else { panic!("no map") };
+        let map = kept_map(&store, &key, &bytes).await;
         let first = map.load(0..1 << 18).await.unwrap();
         let (mut read, mut resident) = (Vec::new(), 0);
         for start in (0..SIZE as u64).step_by(1 << 18) {
@@ -66,8 +74,7 @@ async fn a_mapped_file_that_is_cut_short_by_hand_is_an_error_and_no_end_of_the_p
     let folder = folder();
     let store = Store::open(&StoreSettings { hot_file: 1000, ..settings(folder.path()) }).unwrap();
     let (key, bytes) = content(1, 300_000);
-    keep(&store, &key, &bytes).await.unwrap();
-    let Some(Blob::Mapped(map)) = store.get(&key).await else { panic!("no map") };
+    let map = kept_map(&store, &key, &bytes).await;
     File::options().write(true).open(path_of(folder.path(), &key)).unwrap().set_len(5000).unwrap();
     assert!(map.ready(200_000..300_000).is_err() && map.load(200_000..300_000).await.is_err());
     assert!(store.get(&key).await.is_none(), "an entry of another length");
@@ -78,8 +85,7 @@ async fn a_map_goes_with_its_entry_and_who_has_it_goes_on() {
     let folder = folder();
     let store = Store::open(&StoreSettings { hot_file: 1000, ..settings(folder.path()) }).unwrap();
     let (key, bytes) = content(1, 300_000);
-    keep(&store, &key, &bytes).await.unwrap();
-    let Some(Blob::Mapped(map)) = store.get(&key).await else { panic!("no map") };
+    let map = kept_map(&store, &key, &bytes).await;
     std::fs::remove_file(path_of(folder.path(), &key)).unwrap();
     assert!(store.get(&key).await.is_none(), "the mapping outlived the entry");
     assert_eq!(map.load(0..300_000).await.unwrap(), bytes);
