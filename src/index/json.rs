@@ -62,13 +62,15 @@ impl JsonDocument {
     }
 
     /// A release's files, if the document tells of that release: upstream's object for each, with the path
-    /// below our `/packages/` and the address there, for a client that knows us at `origin`.
+    /// below our `/packages/` and the address there, for a client that knows us at `origin`. Without those whose
+    /// name is none, as on pages: clients save a file under the name that they are told.
     pub fn files(&self, version: &str, origin: &str) -> Option<Vec<(&Value, FilePath, String)>> {
         let listed = &self.value["releases"][version];
         let own = || (self.version() == Some(version)).then_some(&self.value["urls"]);
         let files = listed.as_array().or_else(|| own()?.as_array())?;
+        let named = |file: &&Value| file["filename"].as_str().is_some_and(FilePath::is_filename);
         let local = |file| local(file, &self.base, origin).map(|(path, url)| (file, path, url));
-        Some(files.iter().filter_map(local).collect())
+        Some(files.iter().filter(named).filter_map(local).collect())
     }
 
     /// Its bytes for a client that knows us at `origin`.
@@ -130,6 +132,18 @@ mod tests {
         let known: Vec<_> = parsed.known(&ProjectName::parse("a").unwrap()).collect();
         assert_eq!((known.len(), known[0].path.as_str(), known[0].size), (2, "aa/a-1.zip", Some(3)));
         assert_eq!(parsed.last_serial, Some(Serial(4)));
+    }
+
+    #[test]
+    fn a_release_has_no_file_whose_name_leads_elsewhere() {
+        let names = [r#""a-1.zip""#, r#""../a-1.zip""#, r#""/etc/a-1.zip""#, r#""..""#, r#""""#, "null", "3"];
+        let file = |name| format!(r#"{{"filename":{name},"url":"https://files.test/packages/aa/a-1.zip"}}"#);
+        let files = names.map(file).join(",");
+        let document = format!(r#"{{"info":{{}},"releases":{{"1":[{files}]}}}}"#);
+        let base = "http://index.test/pypi/a/json".parse().unwrap();
+        let parsed = JsonDocument::parse(document.as_bytes(), base).unwrap();
+        let told = parsed.files("1", "http://relay.test").unwrap();
+        assert_eq!(told.iter().map(|(file, ..)| &file["filename"]).collect::<Vec<_>>(), ["a-1.zip"]);
     }
 
     #[test]
