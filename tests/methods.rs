@@ -134,6 +134,11 @@ async fn release_data_has_every_field_of_every_release() {
     }
     let unknown = [Value::from("wire-top"), Value::from("99")];
     assert_eq!(call(&relay.url, "release_data", &unknown).await, Ok(Value::Struct(vec![])));
+    // What is no version and would lead elsewhere upstream; and the project's document stays.
+    for version in ["", ".", ".."] {
+        let params = [Value::from("wire-core"), Value::from(version)];
+        assert_eq!(call(&relay.url, "release_data", &params).await, Ok(Value::Struct(vec![])), "{version:?}");
+    }
 }
 
 #[tokio::test]

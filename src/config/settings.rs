@@ -163,11 +163,6 @@ fn follow(reader: &mut Reader) -> FollowSettings {
         &mut follow.head_lifetime,
         "How long after a poll without more news an empty changelog is given out; then upstream is asked first.",
     );
-    reader.count(
-        "follow.full_page",
-        &mut follow.full_page,
-        "A poll that brings so many events is followed by the next at once.",
-    );
     reader.set(
         "follow.source",
         &mut follow.source,
@@ -183,6 +178,11 @@ fn follow(reader: &mut Reader) -> FollowSettings {
         "follow.calls_retry",
         &mut follow.calls_retry,
         "How long an upstream without XML-RPC is believed to have none.",
+    );
+    reader.set(
+        "follow.calls_doubt",
+        &mut follow.calls_doubt,
+        "How long calls that were answered before must fail as if there were no XML-RPC until that is believed.",
     );
     reader.set(
         "follow.listing_interval",

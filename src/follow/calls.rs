@@ -10,13 +10,28 @@ use super::{FollowError, Source};
 use crate::journal::Upkeep;
 use crate::upstream::UpstreamError;
 
-/// When upstream is asked again whether it has XML-RPC; `None` as long as it is believed to have it.
+/// What is known of upstream's XML-RPC.
 #[derive(Default)]
-pub(super) struct Calls(Mutex<Option<Instant>>);
+pub(super) struct Calls(Mutex<Inside>);
+
+#[derive(Default)]
+struct Inside {
+    /// Upstream answered a call once, now or in an earlier life of the journal.
+    answered: bool,
+    /// Since when every call fails as if there were no XML-RPC.
+    doubted: Option<Instant>,
+    /// When upstream is asked again whether it has XML-RPC; `None` as long as it is believed to have it.
+    until: Option<Instant>,
+}
 
 impl Calls {
-    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
-        // One assignment at a time.
+    /// `answered`: upstream answered a call in an earlier life.
+    pub(super) fn new(answered: bool) -> Self {
+        Self(Mutex::new(Inside { answered, ..Inside::default() }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        // Plain assignments.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -27,22 +42,33 @@ impl Follower {
         let left = match self.settings.source {
             Source::Changelog => None,
             Source::Listings => Some(self.settings.calls_retry),
-            Source::Auto => self.calls.lock().map(|until| until.saturating_duration_since(Instant::now())),
+            Source::Auto => {
+                self.calls.lock().until.map(|until| until.saturating_duration_since(Instant::now()))
+            }
         };
         left.filter(|left| *left > Duration::ZERO).map(|retry| FollowError::NoCalls { retry })
     }
 
     /// Notes it if the failure of a call says that there is no XML-RPC.
+    ///
+    /// Of an upstream that has answered calls that is believed only after [`super::FollowSettings::calls_doubt`]:
+    /// events that are derived meanwhile would stand in the place of its own for ever, and a proxy that is being
+    /// restarted also says 404.
     pub(super) fn judge(&self, error: UpstreamError) -> FollowError {
         if self.settings.source != Source::Auto || !error.no_calls() {
             return error.into();
         }
-        let retry = self.settings.calls_retry;
-        let before = self.calls.lock().replace(Instant::now() + retry);
-        if before.is_none() {
+        let (now, retry) = (Instant::now(), self.settings.calls_retry);
+        let mut calls = self.calls.lock();
+        let doubted = *calls.doubted.get_or_insert(now);
+        if calls.answered && calls.until.is_none() && now - doubted < self.settings.calls_doubt {
+            return error.into();
+        }
+        if calls.until.replace(now + retry).is_none() {
             let retry_seconds = retry.as_secs();
             tracing::warn!(%error, retry_seconds, "upstream has no XML-RPC; its listings are compared instead");
         }
+        drop(calls);
         self.by_listings(true);
         FollowError::NoCalls { retry }
     }
@@ -61,11 +87,25 @@ impl Follower {
         });
     }
 
-    /// Notes that a call was answered.
-    pub(super) fn calls_live(&self) {
-        if self.calls.lock().take().is_some() {
+    /// Upstream had no XML-RPC when it was last asked for its changelog.
+    pub(super) fn calls_were_gone(&self) -> bool {
+        self.calls.lock().until.is_some()
+    }
+
+    /// Notes that upstream answered a call for its changelog.
+    pub(super) async fn calls_live(&self) -> Result<(), FollowError> {
+        let (answered, until) = {
+            let mut calls = self.calls.lock();
+            calls.doubted = None;
+            (std::mem::replace(&mut calls.answered, true), calls.until.take())
+        };
+        if until.is_some() {
             tracing::info!("upstream has XML-RPC again");
         }
         self.by_listings(false);
+        if !answered {
+            self.journal.note_calls_answered().await?;
+        }
+        Ok(())
     }
 }

@@ -28,6 +28,14 @@ pub(super) enum FollowError {
         /// Upstream's last serial now.
         last: Serial,
     },
+    /// Upstream's: it contradicts itself. Its last serial is that of an event, so there is one.
+    #[error("upstream's last serial is {last}, yet it tells of nothing after serial {since}")]
+    Withheld {
+        /// What was asked.
+        since: Serial,
+        /// Upstream's last serial.
+        last: Serial,
+    },
     /// Upstream's: it has no XML-RPC, so what happened before its listings were compared cannot be had.
     #[error("upstream has no XML-RPC, and its listings do not tell what happened before the first")]
     NoCalls {
@@ -49,6 +57,7 @@ impl FollowError {
             Self::Upstream(error) => error.retry_after(),
             Self::Journal(_)
             | Self::Lost { .. }
+            | Self::Withheld { .. }
             | Self::NoCalls { .. }
             | Self::NoSerials
             | Self::NoListing => None,
@@ -61,6 +70,7 @@ impl FollowError {
             Self::Journal(error) => !error.retry_helps(),
             Self::Upstream(_)
             | Self::Lost { .. }
+            | Self::Withheld { .. }
             | Self::NoCalls { .. }
             | Self::NoSerials
             | Self::NoListing => false,
@@ -71,9 +81,12 @@ impl FollowError {
     pub(super) fn for_callers(&self) -> WantError {
         let retry = match self {
             Self::NoCalls { retry } => *retry,
-            Self::Upstream(_) | Self::Journal(_) | Self::Lost { .. } | Self::NoSerials | Self::NoListing => {
-                self.retry_after().unwrap_or(LATER)
-            }
+            Self::Upstream(_)
+            | Self::Journal(_)
+            | Self::Lost { .. }
+            | Self::Withheld { .. }
+            | Self::NoSerials
+            | Self::NoListing => self.retry_after().unwrap_or(LATER),
         };
         WantError { reason: self.to_string(), retry }
     }
@@ -95,6 +108,7 @@ impl FollowError {
             ) => "upstream",
             Self::Journal(_) => "journal",
             Self::Lost { .. } => "lost",
+            Self::Withheld { .. } => "withheld",
             Self::NoCalls { .. } => "no_calls",
             Self::NoSerials => "no_serials",
             Self::NoListing => "no_listing",

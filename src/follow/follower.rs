@@ -10,7 +10,7 @@ use super::calls::Calls;
 use super::{FollowError, FollowSettings, FollowStatus, History, Source};
 use crate::journal::Journal;
 use crate::model::{Event, ProjectName, Serial};
-use crate::upstream::Upstream;
+use crate::upstream::{Slice, Upstream, UpstreamError};
 
 /// What polls and callers' questions share.
 pub(super) struct Follower {
@@ -38,12 +38,16 @@ pub async fn run(
     status: watch::Sender<FollowStatus>,
     cancel: CancellationToken,
 ) {
+    let answered = journal.calls_answered().await.unwrap_or_else(|error| {
+        tracing::error!(%error, "the journal cannot be read");
+        false
+    });
     let follower = Follower {
         journal,
         upstream,
         settings,
         status,
-        calls: Calls::default(),
+        calls: Calls::new(answered),
         listed: Mutex::default(),
         sighted: AtomicBool::default(),
         doubts: Mutex::default(),
@@ -101,6 +105,24 @@ impl Follower {
             added > 0
         });
         Ok(())
+    }
+
+    /// Keeps what upstream gave for "since `since`", if there was anything: up to which serial.
+    ///
+    /// Rows cover up to the last of them, never further: upstream may have cut its answer anywhere (WIRE.md section
+    /// 6). That there are none covers nothing: it knew no later event, and so did not know that these serials are
+    /// unused, or it did not tell.
+    pub(super) async fn keep_news(
+        &self,
+        slice: Result<Slice, UpstreamError>,
+        since: Serial,
+    ) -> Result<Option<Serial>, FollowError> {
+        let slice = slice.map_err(|error| self.judge(error))?;
+        self.calls_live().await?;
+        // Rows at or before `since` only: upstream repeats itself, which is no news and no progress.
+        let Some(last) = slice.last.filter(|&last| last > since) else { return Ok(None) };
+        self.keep(slice.events, since, last).await?;
+        Ok(Some(last))
     }
 
     /// Upstream's last serial, by XML-RPC.

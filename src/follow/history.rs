@@ -58,22 +58,16 @@ impl Follower {
         if last < gap.upto {
             return Err(FollowError::Lost { since: gap.after, last });
         }
-        // Twice nothing, from an upstream that knows the end of the gap: these serials were never used.
         if !self.fetch_page(gap.after).await? {
-            self.journal.append(Vec::new(), gap.after, gap.upto).await?;
+            return Err(FollowError::Withheld { since: gap.after, last });
         }
         Ok(())
     }
 
     /// Whether upstream had rows.
     async fn fetch_page(&self, since: Serial) -> Result<bool, FollowError> {
-        let slice = match self.upstream.changelog_when_idle(since).await {
-            Ok(slice) => slice,
-            Err(error) => return Err(self.judge(error)),
-        };
-        let Some(last) = slice.last.filter(|&last| last > since) else { return Ok(false) };
-        self.keep(slice.events, since, last).await?;
-        Ok(true)
+        let slice = self.upstream.changelog_when_idle(since).await;
+        Ok(self.keep_news(slice, since).await?.is_some())
     }
 
     fn missing(&self, serials: i64) {

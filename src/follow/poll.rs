@@ -25,9 +25,9 @@ impl Follower {
     pub(super) async fn poll_for_ever(&self) {
         let mut waits = waits(&self.settings);
         let mut current_at = Instant::now();
+        let mut named = None;
         loop {
-            let asked = Asked::now();
-            let polled = self.poll().await;
+            let polled = self.poll(&mut named).await;
             let outcome = match &polled {
                 Ok(Polled::Current) => "current",
                 Ok(Polled::More) => "more",
@@ -36,7 +36,6 @@ impl Follower {
             metrics::counter!("cheesewire_follow_polls_total", "outcome" => outcome).increment(1);
             if matches!(polled, Ok(Polled::Current)) {
                 current_at = Instant::now();
-                self.journal.caught_up(asked);
             }
             metrics::gauge!("cheesewire_follow_lag_seconds").set(current_at.elapsed().as_secs_f64());
             match polled {
@@ -66,40 +65,62 @@ impl Follower {
         }
     }
 
-    async fn poll(&self) -> Result<Polled, FollowError> {
+    /// `named`: how far a poll that found more had to go.
+    async fn poll(&self, named: &mut Option<Serial>) -> Result<Polled, FollowError> {
         let Some(since) = self.journal.projects_serial() else {
             self.list().await?;
             // The listing may be half an hour old.
             return Ok(Polled::More);
         };
         if self.no_calls().is_some() {
-            return self.compare_listings(since).await;
+            return self.compare(since).await;
         }
-        match self.poll_changelog(since).await {
-            Err(FollowError::NoCalls { .. }) => self.compare_listings(since).await,
+        match self.poll_changelog(since, named).await {
+            Err(FollowError::NoCalls { .. }) => self.compare(since).await,
             polled => polled,
         }
     }
 
-    async fn poll_changelog(&self, since: Serial) -> Result<Polled, FollowError> {
-        let slice = self.upstream.changelog_since(since).await.map_err(|error| self.judge(error))?;
-        self.calls_live();
-        let full = slice.rows >= self.settings.full_page;
-        // Rows at or before `since` only: upstream repeats itself, which is no news and no progress.
-        let Some(last) = slice.last.filter(|&last| last > since) else {
-            self.compare_heads(since).await?;
-            return Ok(Polled::Current);
-        };
-        self.keep(slice.events, since, last).await?;
-        Ok(if full { Polled::More } else { Polled::Current })
+    async fn compare(&self, since: Serial) -> Result<Polled, FollowError> {
+        let asked = Asked::now();
+        let polled = self.compare_listings(since).await?;
+        if polled == Polled::Current {
+            self.journal.caught_up(asked);
+        }
+        Ok(polled)
     }
 
-    /// After a poll without news: is it that nothing happened, or was upstream restored from an older copy? Then
-    /// our own head stays, and polls bring news again when upstream has passed it.
-    async fn compare_heads(&self, ours: Serial) -> Result<(), FollowError> {
-        let theirs = self.named_last_serial().await?;
-        self.tell_if_behind(ours, theirs);
-        Ok(())
+    /// One slice. Only upstream's last serial says where its changelog ends: it may cut a slice anywhere (WIRE.md
+    /// section 6), so a short one is no end. It is asked for first: on most polls nothing has happened, and that is
+    /// all.
+    async fn poll_changelog(&self, since: Serial, named: &mut Option<Serial>) -> Result<Polled, FollowError> {
+        let on_the_way = named.take().filter(|&upto| upto > since);
+        let asked = Asked::now();
+        let upto = if let Some(upto) = on_the_way { upto } else { self.named_last_serial().await? };
+        // Upstream may also have been restored from an older copy. Then our own head stays, and polls bring news
+        // again when upstream has passed it.
+        self.tell_if_behind(since, upto);
+        if upto <= since {
+            // Whether its changelog is there again, only the changelog says.
+            if self.calls_were_gone() {
+                let slice = self.upstream.changelog_since(since).await;
+                self.keep_news(slice, since).await?;
+            }
+            self.journal.caught_up(asked);
+            return Ok(Polled::Current);
+        }
+        let slice = self.upstream.changelog_since(since).await;
+        let Some(last) = self.keep_news(slice, since).await? else {
+            return Err(FollowError::Withheld { since, last: upto });
+        };
+        if last < upto {
+            *named = Some(upto);
+        } else if on_the_way.is_none() {
+            self.journal.caught_up(asked);
+            return Ok(Polled::Current);
+        }
+        // The last serial was named some slices ago.
+        Ok(Polled::More)
     }
 
     /// Says it once when upstream falls behind us, and once when it no longer is.
@@ -133,6 +154,7 @@ pub(super) fn wait_after(error: &FollowError, waits: &mut ExponentialBackoff, lo
         FollowError::Upstream(_)
         | FollowError::Journal(_)
         | FollowError::Lost { .. }
+        | FollowError::Withheld { .. }
         | FollowError::NoSerials
         | FollowError::NoListing => growing,
     }

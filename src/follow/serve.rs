@@ -85,9 +85,6 @@ impl Follower {
     }
 
     /// Fetches the events after `since`: one slice, whatever upstream gives.
-    ///
-    /// Rows cover up to the last of them, never further: upstream may have cut its answer anywhere (WIRE.md
-    /// section 6). That there are none covers up to the last serial that upstream named *before* it said so.
     async fn fetch(&self, since: Serial) -> Result<(), FollowError> {
         // At our head most questions are "anything new?", which a small call answers; so it does for numbers
         // that are no serial of anybody's.
@@ -99,7 +96,7 @@ impl Follower {
             let asked = Asked::now();
             let last = self.hear().await?;
             if last <= since {
-                self.compare(last, asked);
+                self.heard_of(last, asked);
                 return Ok(());
             }
             named = Some((last, asked));
@@ -107,34 +104,24 @@ impl Follower {
         if let Some(error) = self.no_calls() {
             return Err(error);
         }
-        if self.fetch_rows(since).await? {
-            if let Some((last, asked)) = named {
-                self.compare(last, asked);
-            }
-            return Ok(());
-        }
-        let last = if let Some((last, _)) = named {
-            last
-        } else {
-            let last = self.hear().await?;
+        if !self.fetch_rows(since).await? {
+            let last = if let Some((last, _)) = named { last } else { self.hear().await? };
             if last <= since {
                 return Err(FollowError::Lost { since, last });
             }
-            // Something happened between the two questions, or these serials were never used.
-            if self.fetch_rows(since).await? {
-                return Ok(());
+            // Something happened between the two questions, or it was one of several servers that lags.
+            if !self.fetch_rows(since).await? {
+                return Err(FollowError::Withheld { since, last });
             }
-            last
-        };
-        self.journal.append(Vec::new(), since, last).await?;
+        }
         if let Some((last, asked)) = named {
-            self.compare(last, asked);
+            self.heard_of(last, asked);
         }
         Ok(())
     }
 
     /// Tells the journal that upstream, asked then, had nothing beyond our head, if that is so.
-    fn compare(&self, last: Serial, asked: Asked) {
+    fn heard_of(&self, last: Serial, asked: Asked) {
         if self.journal.last_serial().is_some_and(|ours| last <= ours) {
             self.journal.caught_up(asked);
         }
@@ -161,10 +148,8 @@ impl Follower {
 
     /// Whether upstream had rows.
     async fn fetch_rows(&self, since: Serial) -> Result<bool, FollowError> {
-        let slice = self.upstream.changelog_since(since).await.map_err(|error| self.judge(error))?;
-        let Some(last) = slice.last.filter(|&last| last > since) else { return Ok(false) };
-        self.keep(slice.events, since, last).await?;
-        Ok(true)
+        let slice = self.upstream.changelog_since(since).await;
+        Ok(self.keep_news(slice, since).await?.is_some())
     }
 }
 

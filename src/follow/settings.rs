@@ -34,9 +34,6 @@ pub struct FollowSettings {
     /// 3 min by default: one poll may fail or be slow without every client's question going upstream. Where
     /// listings are compared it counts from when the next comparison is due.
     pub head_lifetime: Duration,
-    /// A poll that brings so many rows is followed by the next at once. 50,000 by default, which is upstream's own
-    /// limit (WIRE.md section 6).
-    pub full_page: usize,
     /// Where events come from. By default the changelog, or listings where upstream has none.
     pub source: Source,
     /// How much history is fetched without being asked for. By default none: all of it is 720 calls, and most
@@ -45,6 +42,9 @@ pub struct FollowSettings {
     /// How long an upstream without XML-RPC is believed to have none. A day by default: that is when a call that
     /// will fail costs nothing.
     pub calls_retry: Duration,
+    /// How long calls that were answered before must fail as if there were no XML-RPC until that is believed. 10
+    /// min by default: longer than a proxy is misconfigured or restarted, shorter than mirrors mind.
+    pub calls_doubt: Duration,
     /// From one comparison of listings to the next. 10 min by default: a new listing is 40 MB and upstream makes
     /// one in up to 30 min; one that did not change costs a 304.
     pub listing_interval: Duration,
@@ -74,10 +74,10 @@ impl Default for FollowSettings {
             follow: true,
             interval: Duration::from_mins(1),
             head_lifetime: Duration::from_mins(3),
-            full_page: 50_000,
             source: Source::Auto,
             history: History::None,
             calls_retry: Duration::from_hours(24),
+            calls_doubt: Duration::from_mins(10),
             listing_interval: Duration::from_mins(10),
             small_index: 500,
             pages_at_once: 4,

@@ -162,7 +162,8 @@ impl Index {
         name: &ProjectName,
         version: Option<&str>,
     ) -> Result<Arc<Held<JsonDocument>>, IndexError> {
-        if version.is_some_and(|version| version.len() > MAX_VERSION) {
+        // Two of them would lead to other addresses upstream, and "" is the project's own row in the journal.
+        if version.is_some_and(|version| matches!(version, "" | "." | "..") || version.len() > MAX_VERSION) {
             return Err(IndexError::NoSuchRelease);
         }
         let document = DocumentKey::Json(name.clone(), version.map(str::to_owned));

@@ -97,6 +97,16 @@ impl Journal {
         self.write(move |connection| facts::set(connection, facts::LISTED_AT, taken)).await
     }
 
+    /// Whether upstream ever answered a call for its changelog.
+    pub async fn calls_answered(&self) -> Result<bool, JournalError> {
+        Ok(self.read(|connection| facts::get(connection, facts::CALLS_ANSWERED)).await?.is_some())
+    }
+
+    /// Notes that upstream answered a call for its changelog.
+    pub async fn note_calls_answered(&self) -> Result<(), JournalError> {
+        self.write(|connection| facts::set(connection, facts::CALLS_ANSWERED, 1)).await
+    }
+
     /// The time of a project's last event, if that is kept.
     pub async fn last_event_time(&self, name: &ProjectName) -> Result<Option<i64>, JournalError> {
         let name = name.clone();

@@ -15,7 +15,7 @@ const LAST_SERIAL: &str = "changelog_last_serial";
 pub struct Slice {
     /// What could be read, in upstream's order.
     pub events: Vec<Event>,
-    /// The highest serial of any row, also of one without a name; `None` if there were no rows.
+    /// The highest serial of any row, also of one that was skipped; `None` if no row had one.
     pub last: Option<Serial>,
     /// How many rows upstream sent.
     pub rows: usize,
@@ -63,8 +63,8 @@ fn odd(seen: &str) -> UpstreamError {
 enum Odd {
     /// It has a serial, but its name is nil or empty.
     Nameless(Serial),
-    /// Another shape.
-    Shapeless,
+    /// Another shape, or a number that no client of XML-RPC could be told; with a serial if that could be read.
+    Shapeless(Option<Serial>),
 }
 
 fn question(since: Serial) -> Result<Bytes, UpstreamError> {
@@ -94,9 +94,10 @@ impl Reading {
                 self.nameless += 1;
                 serial
             }
-            Err(Odd::Shapeless) => {
+            Err(Odd::Shapeless(serial)) => {
                 self.shapeless += 1;
-                return;
+                let Some(serial) = serial else { return };
+                serial
             }
         };
         self.slice.last = self.slice.last.max(Some(serial));
@@ -123,24 +124,29 @@ impl Reading {
 }
 
 fn event(row: Value) -> Result<Event, Odd> {
-    let Value::Array(cells) = row else { return Err(Odd::Shapeless) };
+    let Value::Array(cells) = row else { return Err(Odd::Shapeless(None)) };
     let Ok([name, version, time, action, serial]) = <[Value; 5]>::try_from(cells) else {
-        return Err(Odd::Shapeless);
+        return Err(Odd::Shapeless(None));
     };
-    let (Some(time), Value::String(action), Some(serial)) = (time.as_int(), action, serial.as_int()) else {
-        return Err(Odd::Shapeless);
-    };
-    let serial = Serial(serial);
+    let Some(serial) = int(&serial).map(Serial) else { return Err(Odd::Shapeless(None)) };
+    let shapeless = Odd::Shapeless(Some(serial));
+    let (Some(time), Value::String(action)) = (int(&time), action) else { return Err(shapeless) };
     let version = match version {
         Value::Nil => None,
         Value::String(version) => Some(version),
-        _ => return Err(Odd::Shapeless),
+        _ => return Err(shapeless),
     };
     match name {
         Value::String(name) if !name.is_empty() => Ok(Event { serial, name, version, time, action }),
         Value::String(_) | Value::Nil => Err(Odd::Nameless(serial)),
-        _ => Err(Odd::Shapeless),
+        _ => Err(shapeless),
     }
+}
+
+/// A serial or a time: not negative, and an `<int>`. One beyond that, among rows for a client that reads no `<i8>`,
+/// would be a fault in the place of all of them.
+fn int(value: &Value) -> Option<i64> {
+    value.as_int().filter(|int| (0..=i64::from(i32::MAX)).contains(int))
 }
 
 #[cfg(test)]
@@ -169,11 +175,13 @@ mod tests {
             row("b".into(), 1.into(), 99),
             row(Value::Nil, Value::Nil, 5),
             row("".into(), Value::Nil, 4),
+            row("c".into(), Value::Nil, 1 << 33),
+            row("c".into(), Value::Nil, -7),
         ];
         let slice = read(rows).unwrap();
         let event =
             Event { serial: Serial(3), name: "a".into(), version: None, time: 7, action: "create".into() };
-        assert_eq!(slice, Slice { events: vec![event], last: Some(Serial(5)), rows: 6 });
+        assert_eq!(slice, Slice { events: vec![event], last: Some(Serial(99)), rows: 8 });
     }
 
     #[test]

@@ -94,6 +94,32 @@ async fn every_kind_of_change_is_told_in_upstreams_own_words() {
 }
 
 #[tokio::test]
+async fn an_upstream_that_answered_calls_is_not_given_up_for_a_few_404s() {
+    let (folder, sandbox) = (tempfile::tempdir().unwrap(), sandbox().await);
+    let mut following = Following::start(folder.path(), &sandbox, comparing()).await;
+    let before = sandbox.last_serial();
+    following.reaches(before).await;
+    let serial = sandbox.change(release("first", "1.0")).await.unwrap();
+    following.reaches(serial).await;
+    // Once while it runs, and once at its start.
+    for name in ["second", "third"] {
+        sandbox.faults().add(Fault::on(Route::Rpc, Effect::Status { code: 404 }).times(3)).unwrap();
+        let serial = sandbox.change(release(name, "1.0")).await.unwrap();
+        following.reaches(serial).await;
+        assert!(!following.status(|status| status.failures == 0).await.listings, "{name}");
+        assert_eq!(following.since(before).await, sandbox.events_after(before, 100), "{name}");
+        following.stop().await;
+        following = Following::start(folder.path(), &sandbox, comparing()).await;
+    }
+    // If they go on failing, they are gone.
+    following.stop().await;
+    let settings = FollowSettings { calls_doubt: Duration::from_millis(50), ..comparing() };
+    let mut following = Following::start(folder.path(), &sandbox, settings).await;
+    sandbox.set_xmlrpc(XmlRpc::Status(404));
+    following.status(|status| status.listings).await;
+}
+
+#[tokio::test]
 async fn what_no_page_shows_is_one_row_that_says_look_again() {
     let (folder, sandbox) = (tempfile::tempdir().unwrap(), without_calls(XmlRpc::Status(405)).await);
     let following = Following::start(folder.path(), &sandbox, comparing()).await;

@@ -84,9 +84,8 @@ async fn pages_of_any_size_are_followed_to_the_end() {
     for version in 0..10 {
         sandbox.publish(Publication::new("many", format!("{version}.0"))).await.unwrap();
     }
-    // A full page is followed by the next at once: with an hour between polls this ends soon or never.
-    let hourly =
-        cheesewire::follow::FollowSettings { interval: Duration::from_hours(1), full_page: 7, ..polling() };
+    // However short a page is, it is followed by the next at once: with an hour between polls this ends soon or never.
+    let hourly = cheesewire::follow::FollowSettings { interval: Duration::from_hours(1), ..polling() };
     let following = Following::start(folder.path(), &sandbox, hourly).await;
     following.reaches(sandbox.last_serial()).await;
     assert_eq!(following.since(before).await, sandbox.events_after(before, 100));
