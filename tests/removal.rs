@@ -267,6 +267,35 @@ async fn a_page_from_before_a_removal_never_goes_out_even_if_upstream_fails_or_i
 }
 
 #[tokio::test]
+async fn a_page_from_before_a_removal_does_not_go_out_if_nobody_had_asked_for_it_either() {
+    for which in ["file", "release", "quarantine"] {
+        let sandbox = sandbox().await;
+        let relay = Relay::start(&sandbox.url(), &[POLLS]).await;
+        let file = uploads(&sandbox, "wire-top").swap_remove(0);
+        polled(&relay, sandbox.last_serial()).await;
+        for route in [Route::Page, Route::Json] {
+            let stale = Effect::Stale { behind: 1 };
+            sandbox.faults().add(Fault::on(route, stale).path("wire-top")).unwrap();
+        }
+        let name = "wire-top".to_owned();
+        let removal = match which {
+            "file" => Change::RemoveFile { name, filename: file.filename.clone() },
+            "release" => Change::RemoveRelease { name, version: file.version.clone() },
+            _ => Change::Quarantine { name, version: None, cleared: false },
+        };
+        polled(&relay, sandbox.change(removal).await.unwrap()).await;
+        let pages = [format!("{}simple/wire-top/", relay.url), format!("{}pypi/wire-top/json", relay.url)];
+        for page in &pages {
+            let answer = get(page).await;
+            assert!(!answer.text().contains(&file.filename), "{which}: {}", answer.text());
+            assert_eq!((answer.status, answer.header("retry-after").is_empty()), (503, false), "{which}");
+        }
+        sandbox.faults().clear();
+        soon("the page does not come", || async { get(&pages[0]).await.status == 200 }).await;
+    }
+}
+
+#[tokio::test]
 async fn what_upstream_lacks_is_remembered_for_a_while() {
     let sandbox = sandbox().await;
     let relay = Relay::start(&sandbox.url(), &["relay.absent_max_age=2s"]).await;

@@ -332,6 +332,8 @@ async fn the_documents_of_the_first_hits_are_read_afterwards_so_that_the_next_se
     let (sandbox, relay) = pair(&["search.learn_hits=3", "search.documents_per_second=1000"]).await;
     let unknown = found(&relay, &pip("chain")).await;
     assert_eq!(unknown.len(), 4);
+    // pip 24.1 and newer parse the version of every hit, and an empty one is none.
+    assert!(unknown.iter().all(|(_, version)| version == "0"), "{unknown:?}");
     let told = async {
         loop {
             let hits = answer(&relay, &pip("chain")).await.unwrap();
@@ -344,7 +346,7 @@ async fn the_documents_of_the_first_hits_are_read_afterwards_so_that_the_next_se
         }
     };
     let hits = tokio::time::timeout(Duration::from_secs(20), told).await.expect("they stay unknown");
-    assert!(hits.iter().all(|hit| hit.get("version") != Some(&Value::from(""))), "{hits:?}");
+    assert!(hits.iter().all(|hit| hit.get("version") != Some(&Value::from("0"))), "{hits:?}");
     assert_eq!(names(&relay, &[one("summary", "links")]).await.len(), 4);
     // Nothing else was read.
     assert!(sandbox.requests().path("/pypi/wire-top/json") == 0);

@@ -4,14 +4,12 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::content::Content;
 use super::facade::Inner;
-use super::held::Held;
+use super::held::{Held, Standing};
 use super::{Doomed, Index, IndexError, KnownFile, PrefetchQueue, Tombstone};
 use crate::journal::DocumentKey;
 use crate::model::{FilePath, ProjectName, Serial, Sha256};
-
-/// No serial that an event has.
-const BEFORE_ALL: i64 = -1;
 
 impl Index {
     /// Why the file at a path is not to be had, if that is known. Asks no upstream, and of files that are asked for
@@ -83,13 +81,17 @@ impl Index {
 }
 
 impl Inner {
-    /// The journal knows of a removal that what is held was made before.
-    pub(super) async fn removed_since<T>(
+    /// The journal knows of a removal that what is held was made before. What is as new as the journal's last word
+    /// on the project is not: a derived event may have a number above that (see `follow::derive`).
+    pub(super) async fn removed_since<T: Content>(
         &self,
         key: &DocumentKey,
         held: &Held<T>,
+        standing: Standing,
     ) -> Result<bool, IndexError> {
-        let serial = held.last_serial.map_or(BEFORE_ALL, |serial| serial.0);
-        Ok(self.journal.removed_after(key.project(), serial).await?)
+        if matches!(standing, Standing::At(_)) && held.agrees(standing) {
+            return Ok(false);
+        }
+        Ok(self.journal.removed_after(key.project(), held.last_serial).await?)
     }
 }

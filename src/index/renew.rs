@@ -54,7 +54,7 @@ impl Inner {
             && held.age() < seconds(self.settings.stale_if_error)
         {
             let standing = self.standing(key.project(), held.last_serial).await?;
-            if standing != Standing::Gone && !self.removed_since(key, &held).await? {
+            if standing != Standing::Gone && !self.removed_since(key, &held, standing).await? {
                 counter("slow").increment(1);
                 let settled = Arc::new(held.settled(self.settings.failure_pause, standing, true));
                 // The next clients need not wait to learn the same; the renewal's end replaces it.
@@ -87,7 +87,9 @@ impl Inner {
             let serial = held.as_ref().and_then(|held| held.last_serial);
             let standing = self.standing(key.project(), serial).await?;
             match self.ask(&key, held.as_deref(), standing).await {
-                Ok(Answer::Current(answer)) if answer.agrees(standing) => return Ok(Arc::new(answer)),
+                Ok(Answer::Current(answer)) if self.may_go_out(&key, &answer, standing).await? => {
+                    return Ok(Arc::new(answer));
+                }
                 Ok(Answer::Current(answer)) => held = Some(Arc::new(answer)),
                 Ok(Answer::Older) => {}
                 Err(IndexError::Upstream(UpstreamError::Absent(_))) => {
@@ -104,6 +106,18 @@ impl Inner {
             let Some(pause) = pauses.next() else { return self.behind(&key, held, standing).await };
             tokio::time::sleep(*pause).await;
         }
+    }
+
+    /// Upstream's copy is not older than what the journal knows. A project that is not in the table, and whose page
+    /// nobody had, may have been removed.
+    async fn may_go_out<T: Content>(
+        &self,
+        key: &DocumentKey,
+        answer: &Held<T>,
+        standing: Standing,
+    ) -> Result<bool, IndexError> {
+        let unknown = standing == Standing::Unknown && answer.last_serial.is_some();
+        Ok(answer.agrees(standing) && !(unknown && self.removed_since(key, answer, standing).await?))
     }
 
     async fn ask<T: Content>(
@@ -179,7 +193,7 @@ impl Inner {
         tracing::info!(project = %key.project(), ?standing, "upstream's copy is older than its journal says");
         match (held, standing) {
             (Some(held), Standing::At(_) | Standing::Unknown) => {
-                if self.removed_since(key, &held).await? {
+                if self.removed_since(key, &held, standing).await? {
                     return Err(IndexError::BeforeRemoval { retry: self.settings.behind_pause });
                 }
                 Ok(Arc::new(held.settled(self.settings.behind_pause, standing, false)))
@@ -201,7 +215,7 @@ impl Inner {
     ) -> Result<Arc<Held<T>>, IndexError> {
         let young = |held: &Arc<Held<T>>| held.checked > now() - seconds(self.settings.stale_if_error);
         match held.filter(|held| standing != Standing::Gone && young(held)) {
-            Some(held) if !self.removed_since(key, &held).await? => {
+            Some(held) if !self.removed_since(key, &held, standing).await? => {
                 tracing::warn!(project = %key.project(), %error, age = held.age(), "upstream fails: a kept page goes out");
                 metrics::counter!("cheesewire_index_stale_total").increment(1);
                 Ok(Arc::new(held.settled(self.settings.failure_pause, standing, true)))

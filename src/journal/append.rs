@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::search::{self, Change};
-use super::{Journal, JournalError, coverage, facts, project, tombstone, wording};
+use super::{Journal, JournalError, coverage, facts, project, removal, tombstone, wording};
 use crate::model::{Event, ProjectName, Serial};
 
 /// What became of a slice's rows.
@@ -92,6 +92,7 @@ pub(super) fn keep(
         let row = params![event.serial.0, name, event.version, event.time, verb, object];
         if insert.execute(row)? > 0 {
             appended.added += 1;
+            removal::note(connection, event)?;
         } else if same(connection, event, name, verb, object)? {
             appended.repeated += 1;
         } else {

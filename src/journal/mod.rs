@@ -24,6 +24,7 @@ mod known_file;
 mod prefetch;
 mod project;
 mod readers;
+mod removal;
 mod schema;
 mod search;
 mod settings;

@@ -95,17 +95,6 @@ impl Journal {
         )
         .await
     }
-
-    /// Whether the journal knows that files of the project went after `serial`, so that a page as old as that
-    /// must not go out.
-    pub async fn removed_after(&self, project: &ProjectName, serial: i64) -> Result<bool, JournalError> {
-        let project = project.clone();
-        self.read(move |connection| {
-            let sql = "SELECT EXISTS (SELECT 1 FROM tombstones WHERE project = ?1 AND serial > ?2)";
-            connection.prepare_cached(sql)?.query_row(params![project.as_str(), serial], |row| row.get(0))
-        })
-        .await
-    }
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Tombstone> {

@@ -10,8 +10,8 @@
 //!   all releases of projects that match otherwise, and those of these versions. Of a project the oldest comes first, so
 //!   that old clients of pip, which show the last that they receive, show the newest.
 //! - `version` of a hit is the latest that is known: from a document, from events since, or from the project's last
-//!   event. If none is known it is empty, as other texts that upstream does not know. No document is fetched for an
-//!   answer: a hundred of them would be neither polite nor within the deadline.
+//!   event. If none is known it is [`UNKNOWN`]. No document is fetched for an answer: a hundred of them would be
+//!   neither polite nor within the deadline.
 //! - `_pypi_ordering` falls from hit to hit: pip 1.5 sorts by it.
 
 use super::arguments::Arguments;
@@ -22,6 +22,9 @@ use crate::xmlrpc::{Fault, Value};
 
 /// The most hits, as upstream's.
 const HITS: usize = 100;
+
+/// A hit's version where none is known. pip 24.1 and newer parse it, and die on an empty one.
+const UNKNOWN: &str = "0";
 
 impl Rpc {
     pub(super) async fn search(&self, arguments: &Arguments) -> Result<Value, Fault> {
@@ -108,9 +111,10 @@ fn values<'a>(arguments: &'a Arguments, field: &str) -> Option<Vec<&'a str>> {
 
 fn value(hit: &Hit, ordering: usize) -> Value {
     let ordering = i64::try_from(ordering).unwrap_or(0);
+    let version = if hit.version.is_empty() { UNKNOWN } else { hit.version.as_str() };
     Value::Struct(vec![
         ("name".to_owned(), Value::from(hit.name.as_str())),
-        ("version".to_owned(), Value::from(hit.version.as_str())),
+        ("version".to_owned(), Value::from(version)),
         ("summary".to_owned(), Value::from(hit.summary.as_str())),
         ("_pypi_ordering".to_owned(), Value::Int(ordering)),
     ])

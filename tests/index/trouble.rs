@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get as route;
 use cheesewire::index::{IndexError, IndexSettings};
+use cheesewire::model::{Event, Serial};
 use cheesewire::sandbox::{Change, Effect, Fault, Route};
 
 use super::{happen, name, quick};
@@ -97,6 +98,22 @@ async fn what_the_journal_saw_removed_does_not_go_out_while_upstream_is_down() {
     happen(&sandbox, &relay, Change::RemoveProject { name: "wire-core".to_owned() }).await;
     sandbox.pause().await.unwrap();
     assert_ne!(get(&relay.url("/simple/wire-core/")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_project_that_was_removed_before_anybody_asked_is_not_there_though_a_cache_still_has_it() {
+    let json = "application/vnd.pypi.simple.v1+json";
+    let body = r#"{"meta":{"api-version":"1.0"},"name":"a","files":[]}"#;
+    let page = move || async move { ([("content-type", json), ("x-pypi-last-serial", "10")], body) };
+    let base = serve(Router::new().route("/simple/a/", route(page))).await;
+    let relay = IndexRelay::start(base.as_str(), quick()).await;
+    relay.journal.seed(vec![("a".to_owned(), Some(Serial(10)))], Serial(10)).await.unwrap();
+    let (name, action) = ("a".to_owned(), "remove project".to_owned());
+    let removal = Event { serial: Serial(11), name, version: None, time: 1, action };
+    relay.journal.append(vec![removal], Serial(10), Serial(11)).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(get(&relay.url("/simple/a/")).await.status, 404);
+    }
 }
 
 #[tokio::test]

@@ -77,10 +77,38 @@ async fn a_removed_release_takes_its_own_files_only_and_their_metadata() {
     }
     assert_eq!(kind(&journal, all[3]).await, None);
     assert_eq!(doomed(&journal).await, [1, 2, 3]);
-    assert!(journal.removed_after(&name(), 10).await.unwrap());
-    assert!(!journal.removed_after(&name(), 11).await.unwrap());
+    assert!(journal.removed_after(&name(), Some(Serial(10))).await.unwrap());
+    assert!(!journal.removed_after(&name(), Some(Serial(11))).await.unwrap());
     let stone = journal.tombstone_named(&name(), all[0]).await.unwrap().unwrap();
     assert_eq!(stone.reason, "A 1.0: remove release (serial 11)");
+}
+
+#[tokio::test]
+async fn the_last_removal_is_known_without_any_page_and_in_whatever_order_events_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = journal(&folder, JournalSettings::default()).await;
+    happens(&journal, 15, Some("2"), "remove file a-2.zip").await;
+    happens(&journal, 5, Some("1"), "remove file a-1.zip").await;
+    happens(&journal, 17, Some("3"), "add source file a-3.zip").await;
+    let removed = async |serial: i64| journal.removed_after(&name(), Some(Serial(serial))).await.unwrap();
+    assert!(removed(4).await && removed(14).await && !removed(15).await);
+    assert!(!journal.removed_after(&name(), None).await.unwrap(), "no page states a serial");
+    happens(&journal, 18, None, "remove project").await;
+    assert!(removed(17).await);
+}
+
+#[tokio::test]
+async fn an_older_journal_learns_of_its_late_removals() {
+    let folder = tempfile::tempdir().unwrap();
+    let before = journal(&folder, JournalSettings::default()).await;
+    happens(&before, 11, Some("1"), "remove file a-1.zip").await;
+    before.close().await;
+    let raw = rusqlite::Connection::open(folder.path().join("journal.sqlite3")).unwrap();
+    raw.execute_batch("DROP TABLE removals; PRAGMA user_version = 5").unwrap();
+    drop(raw);
+    let after = Journal::open(folder.path(), JournalSettings::default()).await.unwrap();
+    assert!(after.removed_after(&name(), Some(Serial(10))).await.unwrap());
+    assert!(!after.removed_after(&name(), Some(Serial(11))).await.unwrap());
 }
 
 #[tokio::test]
