@@ -3,7 +3,7 @@
 use cheesewire::blob::StoreSettings;
 use cheesewire::model::Sha256;
 use cheesewire::relay::RelaySettings;
-use cheesewire::sandbox::{Effect, Fault, File, Route};
+use cheesewire::sandbox::{Effect, Fault, File, Project, Route};
 use futures_util::future::join_all;
 use reqwest::Method;
 use sha2::Digest;
@@ -40,11 +40,16 @@ async fn raw(files: &Files, request: &str) -> String {
 async fn a_file_has_its_headers_on_a_miss_and_on_a_hit() {
     let files = Files::start().await;
     let file = files.file(SMALL);
+    let projects = files.sandbox.projects();
+    let names = |project: &Project| project.files().any(|(_, upload)| upload.file.path == file.path);
+    let newest = projects.iter().find(|project| names(project)).unwrap().last_serial;
     for cache in ["miss", "hit"] {
         let answer = with(&files, &file, &[("accept-encoding", "gzip")]).await;
         assert_eq!((answer.status, answer.header("x-cache")), (200, cache));
         assert_eq!(answer.header("etag"), etag(&file));
         assert_eq!(answer.header("cache-control"), "max-age=365000000, immutable, public");
+        // bandersnatch 1.0 takes no file without.
+        assert!(answer.header("x-pypi-last-serial").parse::<i64>().unwrap() >= newest.0);
         assert_eq!(answer.header("accept-ranges"), "bytes");
         assert_eq!(answer.header("content-type"), "application/octet-stream");
         assert_eq!(answer.header("content-length"), file.content.size().to_string());

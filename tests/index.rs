@@ -21,11 +21,7 @@ fn name(spelling: &str) -> ProjectName {
 
 /// The default settings with pauses that a test can wait for.
 fn quick() -> IndexSettings {
-    IndexSettings {
-        behind_pauses: vec![Duration::from_millis(1); 2],
-        listing_wait: Duration::from_millis(300),
-        ..IndexSettings::default()
-    }
+    IndexSettings { behind_pauses: vec![Duration::from_millis(1); 2], ..IndexSettings::default() }
 }
 
 /// Something happens upstream, and the journal hears of it as if it were followed.

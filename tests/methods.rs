@@ -132,6 +132,14 @@ async fn release_data_has_every_field_of_every_release() {
         }
         assert_eq!(call(&relay.url, "package_data", &params).await, Ok(got));
     }
+    for method in ["release_data", "release_urls"] {
+        let answer = async |version: &str| {
+            call(&relay.url, method, &[Value::from("wire-core"), Value::from(version)]).await.unwrap()
+        };
+        let (spelled, other) = (answer("1.0").await, answer("v1.0.0").await);
+        assert_eq!(spelled, other, "{method}");
+        assert!(!matches!(&spelled, Value::Array(files) if files.is_empty()));
+    }
     let unknown = [Value::from("wire-top"), Value::from("99")];
     assert_eq!(call(&relay.url, "release_data", &unknown).await, Ok(Value::Struct(vec![])));
     // What is no version and would lead elsewhere upstream; and the project's document stays.

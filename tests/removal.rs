@@ -204,6 +204,8 @@ async fn a_file_that_is_answered_again_and_again_from_memory_is_gone_with_the_po
     removed.is_gone(&relay, "remove file").await;
     removed.is_off_the_disk(relay.folder()).await;
     other.is_served(&relay).await;
+    // Never lower than what was given out before, whatever the file's head was remembered with.
+    assert_eq!(other.get(&relay).await.header("x-pypi-last-serial"), sandbox.last_serial().to_string());
 }
 
 #[tokio::test]

@@ -93,6 +93,16 @@ fn upstream(reader: &mut Reader) -> Result<(UpstreamSettings, bool), ConfigError
         &mut upstream.waiting_calls,
         "XML-RPC calls that may wait for their turn; one more is refused.",
     );
+    reader.count(
+        "upstream.fetches_at_once",
+        &mut upstream.fetches_at_once,
+        "Pages, documents and listings that are fetched at once; package files are not counted.",
+    );
+    reader.set(
+        "upstream.waiting_fetches",
+        &mut upstream.waiting_fetches,
+        "Such fetches that may wait for their turn; one more is refused.",
+    );
     reader.set("upstream.connect_timeout", &mut upstream.connect_timeout, "Longest wait for a connection.");
     reader.set(
         "upstream.read_timeout",
@@ -230,6 +240,16 @@ fn index(reader: &mut Reader) -> IndexSettings {
         "index.stale_if_error",
         &mut index.stale_if_error,
         "How old a page or document may be that is given out because upstream fails.",
+    );
+    reader.set(
+        "index.patience",
+        &mut index.patience,
+        "How long a client waits for upstream before it gets a page that is kept; the fetch goes on.",
+    );
+    reader.set(
+        "index.deadline",
+        &mut index.deadline,
+        "How long it waits if none is kept, also for the list of projects, before it is told to come back.",
     );
     reader.set(
         "index.failure_pause",

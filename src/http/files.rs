@@ -31,6 +31,8 @@ use crate::relay::{Answer, Content, Relay, RelayError, Served, Source, Want};
 const PREFIX: &str = "/packages/";
 /// Where an answer comes from.
 pub(super) const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+/// What it is as new as: bandersnatch 1.0 takes no file without.
+pub(super) const X_LAST_SERIAL: HeaderName = HeaderName::from_static("x-pypi-last-serial");
 /// A file at a path never changes: upstream's own words, a little over eleven years.
 const FOR_EVER: &str = "max-age=365000000, immutable, public";
 
@@ -79,7 +81,10 @@ async fn file(State(files): State<Files>, request: Request<Body>) -> Result<Resp
     let whole = matches!(served.answer, Answer::Whole(_))
         && request.uri().path().strip_prefix(PREFIX) == Some(path.as_str());
     let hold = whole.then(|| files.relay.hold(&served)).flatten();
-    let response = respond(served);
+    let mut response = respond(served);
+    if let Some(serial) = files.relay.last_serial() {
+        response.headers_mut().insert(X_LAST_SERIAL, HeaderValue::from(serial.0));
+    }
     if let Some(hold) = hold {
         files.repeated.remember(request.uri().path(), hold, response.headers());
     }

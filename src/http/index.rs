@@ -14,6 +14,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use super::files::X_LAST_SERIAL;
 use super::negotiate;
 use super::origin::Origins;
 use crate::index::{Index, IndexError, Rendered, RootListing};
@@ -37,6 +38,8 @@ pub fn routes(index: Index, origins: Origins) -> Router {
         .route("/simple/", get(root))
         .route("/simple/{name}", get(with_slash))
         .route("/simple/{name}/", get(page))
+        .route("/pypi/{name}", get(about))
+        .route("/pypi/{name}/", get(about))
         .route("/pypi/{name}/json", get(json))
         .route("/pypi/{name}/{version}/json", get(json_of_release))
         .route("/integrity/{name}/{version}/{file}/provenance", get(provenance))
@@ -70,6 +73,19 @@ async fn page(
     let origin = shared.origins.of(&request);
     let rendered = shared.index.rendered_page(&name, form, &origin).await?;
     answer(&request, rendered, PAGE_AGE, "Accept, Accept-Encoding").await
+}
+
+/// What a browser, and a client that only wants to know whether there is such a project, gets: where its page is.
+async fn about(State(shared): State<Shared>, Path(name): Path<String>) -> Result<Response, IndexError> {
+    let Ok(name) = ProjectName::parse(&name) else { return Err(IndexError::NoSuchProject) };
+    shared.index.page(&name).await?;
+    // A normalised name has no character that HTML knows.
+    let page = format!(
+        "<!DOCTYPE html>\n<html><head><title>{name}</title></head><body>\n<h1>{name}</h1>\n\
+         <p><a href=\"/simple/{name}/\">Its files</a>, <a href=\"/pypi/{name}/json\">what is known of it</a></p>\n\
+         </body></html>\n"
+    );
+    Ok(([(CONTENT_TYPE, "text/html; charset=utf-8"), (CACHE_CONTROL, PAGE_AGE)], page).into_response())
 }
 
 async fn json(
@@ -134,7 +150,7 @@ fn head(serial: Option<Serial>, etag: &str, age: &str, vary: &str, stale: bool) 
     let mut head = Response::builder().header(ETAG, etag).header(VARY, vary);
     head = head.header(CACHE_CONTROL, if stale { "no-cache" } else { age });
     if let Some(serial) = serial {
-        head = head.header("x-pypi-last-serial", serial.0);
+        head = head.header(X_LAST_SERIAL, serial.0);
     }
     if stale {
         head = head.header(WARNING, "110 - \"Response is Stale\"");

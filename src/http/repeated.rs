@@ -10,7 +10,7 @@ use std::time::Instant;
 use axum::http::header::{AGE, CONTENT_LENGTH, IF_NONE_MATCH, RANGE};
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 
-use super::files::{FileBody, ROUTE};
+use super::files::{FileBody, ROUTE, X_LAST_SERIAL};
 use super::observe::Meter;
 use super::reply::Reply;
 use crate::relay::{Hold, Relay};
@@ -63,6 +63,9 @@ impl Repeated {
         };
         // In its place: a map that grows is made anew.
         *head.get_mut(AGE)? = HeaderValue::from(age.as_secs());
+        if let (Some(place), Some(serial)) = (head.get_mut(X_LAST_SERIAL), relay.last_serial()) {
+            *place = HeaderValue::from(serial.0);
+        }
         let mut response = Response::new(Reply::File(FileBody::new(content, length)));
         *response.headers_mut() = head;
         let asked = tracing::enabled!(tracing::Level::DEBUG).then(|| (Method::GET, request.uri().clone()));

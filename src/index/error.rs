@@ -22,7 +22,7 @@ pub enum IndexError {
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
     /// Upstream is being asked, and has not answered yet.
-    #[error("the list of projects is not here yet")]
+    #[error("upstream has not answered yet")]
     NotYet {
         /// When to come back.
         retry: Duration,

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use bytes::Bytes;
 use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio::task::spawn_blocking;
+use url::Url;
 
 use super::files::Line;
 use super::held::Held;
@@ -42,6 +44,8 @@ pub(super) struct Inner {
     pub(super) settings: IndexSettings,
     pub(super) pages: Shelf<ProjectPage>,
     pub(super) documents: Shelf<JsonDocument>,
+    /// Flights only: few ask twice.
+    pub(super) provenance: Memo<Url, Bytes, IndexError>,
     pub(super) rendered: Memo<RenderKey, Rendering, IndexError>,
     /// What upstream said 404 to, with the project's serial in the journal then.
     pub(super) absent: moka::sync::Cache<DocumentKey, Option<Serial>>,
@@ -56,6 +60,8 @@ pub(super) struct Inner {
     pub(super) waiting: Mutex<Option<Waiting>>,
     /// What pages say of files that are asked for often.
     pub(super) lines: moka::sync::Cache<FilePath, Line>,
+    /// The highest serial that a page or document here has; -1 before there is one.
+    pub(super) seen: AtomicI64,
     /// Pages and documents that were current. Looked up once: it is on the way of every file.
     pub(super) hits: metrics::Counter,
 }
@@ -81,6 +87,7 @@ impl Index {
             // Pages weigh less than documents, and are asked for more.
             pages: Memo::new(settings.parsed_bytes / 2, |_, held: &Arc<Held<_>>| held.weight()),
             documents: Memo::new(settings.parsed_bytes / 2, |_, held: &Arc<Held<_>>| held.weight()),
+            provenance: Memo::new(0, |_, _| 1),
             rendered: Memo::new(settings.rendered_bytes, |_, (_, rendered): &Rendering| rendered.weight()),
             absent,
             projects_of: moka::sync::Cache::new(PATHS),
@@ -88,10 +95,18 @@ impl Index {
             to_learn,
             waiting: Mutex::new(Some(waiting)),
             lines: moka::sync::Cache::new(LINES),
+            seen: AtomicI64::new(-1),
             hits: super::renew::counter("hit"),
             settings,
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// What all that goes out is as new as: the highest serial that is known here, for answers that have none of their
+    /// own (WIRE.md section 7). It never falls.
+    pub fn last_serial(&self) -> Option<Serial> {
+        let seen = Some(Serial(self.inner.seen.load(Ordering::Relaxed))).filter(|serial| serial.0 >= 0);
+        self.inner.journal.last_serial().max(seen)
     }
 
     /// A project's page.
@@ -148,8 +163,10 @@ impl Index {
         let page = self.page(name).await?;
         let named = page.files.iter().filter_map(|file| file.provenance.as_deref());
         let url = named.into_iter().find(|url| location::provenance_path(url).as_deref() == Some(path));
-        let url = url.and_then(|url| url.parse().ok()).ok_or(IndexError::NoSuchFile)?;
-        Ok(self.inner.upstream.provenance(&url).await?)
+        let url = url.and_then(|url| url.parse::<Url>().ok()).ok_or(IndexError::NoSuchFile)?;
+        let (inner, address) = (self.inner.clone(), url.clone());
+        let fetch = async move { Ok(inner.upstream.provenance(&address).await?) };
+        self.inner.in_time(self.inner.settings.deadline, self.inner.provenance.fill(&url, fetch)).await
     }
 
     pub(super) async fn held_page(&self, name: &ProjectName) -> Result<Arc<Held<ProjectPage>>, IndexError> {

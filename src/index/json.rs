@@ -57,7 +57,7 @@ impl JsonDocument {
     }
 
     /// The versions that a project's document lists, in upstream's order; none in a release's.
-    pub fn versions(&self) -> impl Iterator<Item = &str> {
+    pub fn versions(&self) -> impl Iterator<Item = &str> + Clone {
         self.value["releases"].as_object().into_iter().flatten().map(|(version, _)| version.as_str())
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::task::spawn_blocking;
 
@@ -19,7 +20,10 @@ impl Inner {
     pub(super) async fn load<T: Content>(&self, key: &DocumentKey) -> Result<Option<Held<T>>, IndexError> {
         let Some(document) = self.journal.document(key).await? else { return Ok(None) };
         match read(key, document).await? {
-            Ok((held, _)) => Ok(Some(held)),
+            Ok((held, _)) => {
+                self.saw(held.last_serial);
+                Ok(Some(held))
+            }
             Err(complaint) => {
                 tracing::warn!(project = %key.project(), complaint, "a kept document is not used");
                 Ok(None)
@@ -46,7 +50,14 @@ impl Inner {
         let (mut held, mut document) = read.map_err(UpstreamError::Unexpected)?;
         held.last_serial = held.last_serial.or(serial);
         document.last_serial = held.last_serial;
+        self.saw(held.last_serial);
         Ok((held, document))
+    }
+
+    fn saw(&self, serial: Option<Serial>) {
+        if let Some(serial) = serial {
+            self.seen.fetch_max(serial.0, Ordering::Relaxed);
+        }
     }
 
     /// Keeps a document with the files that it names.

@@ -1,15 +1,19 @@
 //! The way to a current page: what is kept, else upstream, else what is kept all the same.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::IndexError;
 use super::content::Content;
 use super::facade::Inner;
 use super::held::{Held, Standing, now, seconds};
 use crate::journal::DocumentKey;
-use crate::memo::Memo;
+use crate::memo::{FillError, Memo};
 use crate::model::Serial;
 use crate::upstream::{Document, Fetched, UpstreamError};
+
+/// When to come back for what upstream is being asked for.
+const LATE_RETRY: Duration = Duration::from_secs(5);
 
 /// How a page or document was come by.
 pub(super) fn counter(outcome: &'static str) -> metrics::Counter {
@@ -62,8 +66,28 @@ impl Inner {
                 return Ok(settled);
             }
         }
-        counter("renewed").increment(1);
-        Ok(memo.fill(key, Self::renew(self.clone(), key.clone(), None)).await?)
+        let rest = self.settings.deadline.saturating_sub(self.settings.patience);
+        let renewal = Self::renew(self.clone(), key.clone(), None);
+        let renewed = self.in_time(rest, memo.fill(key, renewal)).await;
+        if renewed.is_ok() {
+            counter("renewed").increment(1);
+        }
+        renewed
+    }
+
+    /// What comes within `time`; else the fetch goes on, and the client is told to come back.
+    pub(super) async fn in_time<T>(
+        &self,
+        time: Duration,
+        fill: impl Future<Output = Result<T, FillError<IndexError>>>,
+    ) -> Result<T, IndexError> {
+        match tokio::time::timeout(time, fill).await {
+            Ok(filled) => Ok(filled?),
+            Err(_) => {
+                counter("late").increment(1);
+                Err(IndexError::NotYet { retry: LATE_RETRY })
+            }
+        }
     }
 
     async fn renew<T: Content>(

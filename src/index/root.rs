@@ -35,15 +35,15 @@ struct Row<'a> {
 
 impl Index {
     /// The list in a form. If there is none yet, upstream is asked for it, and this waits at most for the
-    /// settings' `listing_wait`. A list that is older than it should be goes out if upstream fails.
+    /// settings' `deadline`. A list that is older than it should be goes out if upstream fails.
     pub async fn root(&self, form: Form) -> Result<RootListing, IndexError> {
         let journal = &self.inner.journal;
         if let Err(wanted) = journal.projects_known() {
-            let answer = tokio::time::timeout(self.inner.settings.listing_wait, wanted.done()).await;
+            let answer = tokio::time::timeout(self.inner.settings.deadline, wanted.done()).await;
             let failure = match answer {
                 Ok(Ok(())) => None,
                 Ok(Err(error)) => Some(IndexError::NotYet { retry: error.retry }),
-                Err(_) => Some(IndexError::NotYet { retry: self.inner.settings.listing_wait }),
+                Err(_) => Some(IndexError::NotYet { retry: self.inner.settings.deadline }),
             };
             if let Some(failure) = failure.filter(|_| journal.projects_serial().is_none()) {
                 return Err(failure);

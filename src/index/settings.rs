@@ -17,6 +17,10 @@ pub struct IndexSettings {
     /// How long a client waits for upstream when there is something kept; then it gets that, and the fetch goes on.
     /// 4 s: the shortest limit of a known client is 5 s (WIRE.md section 6).
     pub patience: Duration,
+    /// How long a client waits for upstream when nothing is kept, or for the first list of projects; then it is told
+    /// when to come back, and the fetch goes on (promise 7). 10 s: pip gives up after 15 s, and upstream's list takes
+    /// a few seconds.
+    pub deadline: Duration,
     /// After a failure of upstream's nothing is asked again for the same page for so long. 10 s: a page that
     /// many want does not make each of them wait for a connection that fails.
     pub failure_pause: Duration,
@@ -29,9 +33,6 @@ pub struct IndexSettings {
     pub absent_max_age: Duration,
     /// How many absences are remembered. 10,000, some 200 bytes each.
     pub absent_entries: u64,
-    /// How long a client of the list of projects waits for the first one. 10 s: pip gives up after 15 s, and
-    /// upstream's takes a few seconds.
-    pub listing_wait: Duration,
     /// Bytes of parsed pages and documents in memory. 64 MiB: a few thousand pages of the usual 20 KB.
     pub parsed_bytes: u64,
     /// Bytes of rendered pages and documents in memory, compressed forms included. 64 MiB.
@@ -47,12 +48,12 @@ impl Default for IndexSettings {
             json_max_age: Duration::from_mins(15),
             stale_if_error: Duration::from_hours(24),
             patience: Duration::from_secs(4),
+            deadline: Duration::from_secs(10),
             failure_pause: Duration::from_secs(10),
             behind_pauses: vec![Duration::from_millis(500), Duration::from_secs(1)],
             behind_pause: Duration::from_mins(1),
             absent_max_age: Duration::from_mins(1),
             absent_entries: 10_000,
-            listing_wait: Duration::from_secs(10),
             parsed_bytes: 64 << 20,
             rendered_bytes: 64 << 20,
             learn: LearnSettings::default(),

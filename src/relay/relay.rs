@@ -9,7 +9,7 @@ use super::target::Target;
 use super::{RelayError, RelaySettings, Served, Want};
 use crate::blob::Store;
 use crate::index::{Index, IndexError, Located};
-use crate::model::{FilePath, ProjectName};
+use crate::model::{FilePath, ProjectName, Serial};
 use crate::upstream::Upstream;
 
 /// The relay of package files. Clones are one relay.
@@ -29,6 +29,11 @@ impl Relay {
         tasks: TaskTracker,
     ) -> Self {
         Self { index, delivery: Arc::new(Delivery::new(upstream, store, settings, tasks)) }
+    }
+
+    /// What its index is as new as.
+    pub fn last_serial(&self) -> Option<Serial> {
+        self.index.last_serial()
     }
 
     /// Answers for the file at a path below `/packages/`: upstream's own paths, and the old addresses

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::arguments::Arguments;
 use super::{Rpc, release};
 use crate::index::{IndexError, JsonDocument};
-use crate::model::{ProjectName, newest_first};
+use crate::model::{ProjectName, newest_first, same_version};
 use crate::xmlrpc::{Fault, Value};
 
 impl Rpc {
@@ -21,12 +21,13 @@ impl Rpc {
 
     pub(super) async fn release_urls(&self, arguments: &Arguments, origin: &str) -> Result<Value, Fault> {
         let (name, version) = (arguments.text(0), arguments.text(1));
+        // The project's document serves all questions about it, and not every index has one a release.
+        let Some(project) = self.document(name, None).await? else { return Ok(Value::Array(vec![])) };
+        let version = spelled(&project, version);
         let files = |document: &JsonDocument| {
             let files = document.files(version, origin)?;
             Some(files.into_iter().map(|(file, path, url)| release::file(file, path.as_str(), url)).collect())
         };
-        // The project's document serves all questions about it, and not every index has one a release.
-        let Some(project) = self.document(name, None).await? else { return Ok(Value::Array(vec![])) };
         if let Some(files) = files(&project) {
             return Ok(files);
         }
@@ -37,6 +38,7 @@ impl Rpc {
     pub(super) async fn release_data(&self, arguments: &Arguments) -> Result<Value, Fault> {
         let (name, version) = (arguments.text(0), arguments.text(1));
         let Some(project) = self.document(name, None).await? else { return Ok(Value::Struct(vec![])) };
+        let version = spelled(&project, version);
         let versions = newest(&project);
         let place = versions.iter().position(|listed| *listed == version);
         let older = place.map_or(0, |newer| versions.len() - 1 - newer);
@@ -72,6 +74,15 @@ impl Rpc {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// A version as the project's document spells it: `1` is its `1.0`. One that it does not list stays as it is.
+fn spelled<'a>(project: &'a JsonDocument, version: &'a str) -> &'a str {
+    let mut listed = project.versions().chain(project.version());
+    if listed.clone().any(|listed| listed == version) {
+        return version;
+    }
+    listed.find(|listed| same_version(listed, version)).unwrap_or(version)
 }
 
 /// All versions of a project's document, newest first.

@@ -77,7 +77,8 @@ impl Upstream {
         body: Bytes,
         decode: impl FnOnce(&[u8]) -> Decoded<T> + Send + 'static,
     ) -> Result<T, UpstreamError> {
-        self.transport.timed(Kind::Call, self.exchange(body, decode), |_| "fresh").await
+        let url = self.transport.addresses.calls();
+        self.transport.timed(Kind::Call, &url, self.exchange(body, decode), |_| "fresh").await
     }
 
     async fn exchange<T: Send + 'static>(
@@ -153,7 +154,7 @@ impl Upstream {
                 whole(&response)?;
                 read(response, Kind::Metadata, limit).await
             };
-            self.transport.timed(Kind::Metadata, fetch, |_| "fresh")
+            self.transport.timed(Kind::Metadata, url, fetch, |_| "fresh")
         };
         self.transport.repeated(once).await
     }
@@ -163,7 +164,7 @@ impl Upstream {
         self.transport.idle().await;
         let url = self.transport.addresses.json(name, None);
         let fetch = self.fetch(Kind::Json, &url, "application/json", &["application/json"], None);
-        self.transport.timed(Kind::Json, fetch, |_| "fresh").await
+        self.transport.timed(Kind::Json, &url, fetch, |_| "fresh").await
     }
 
     /// A file's provenance (PEP 740), at the address that its page names. Not conditional: it hardly changes,
@@ -187,7 +188,7 @@ impl Upstream {
     ) -> Result<Fetched, UpstreamError> {
         let once = || {
             let fetch = self.fetch(kind, url, accept, types, validator);
-            self.transport.timed(kind, fetch, |fetched| match fetched {
+            self.transport.timed(kind, url, fetch, |fetched| match fetched {
                 Fetched::NotModified => "not_modified",
                 Fetched::Fresh(_) => "fresh",
             })

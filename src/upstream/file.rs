@@ -49,7 +49,9 @@ impl Upstream {
             return Err(UpstreamError::Unexpected("an address of a file that is not HTTP".to_owned()));
         }
         let once = || async {
+            self.transport.places.may_ask(url)?;
             let opened = self.open(url, resume).await;
+            self.transport.places.heed(url, &opened);
             Kind::File.count(opened.as_ref().map_or_else(UpstreamError::outcome, |_| "fresh"));
             opened
         };

@@ -51,13 +51,17 @@ impl Upstream {
     /// The same, unless it is still the one that `validator` stands for.
     pub async fn listing_unless(&self, validator: Option<&str>) -> Result<Option<Listing>, UpstreamError> {
         let outcome = |listing: &Option<Listing>| if listing.is_some() { "fresh" } else { "not_modified" };
-        let once = || self.transport.timed(Kind::Listing, self.fetch_listing(validator), outcome);
+        let url = self.transport.addresses.simple();
+        let once = || self.transport.timed(Kind::Listing, &url, self.fetch_listing(&url, validator), outcome);
         self.transport.repeated(once).await
     }
 
-    async fn fetch_listing(&self, validator: Option<&str>) -> Result<Option<Listing>, UpstreamError> {
-        let url = self.transport.addresses.simple();
-        let mut request = self.transport.get(Kind::Listing, &url).header(ACCEPT, ACCEPT_SIMPLE);
+    async fn fetch_listing(
+        &self,
+        url: &Url,
+        validator: Option<&str>,
+    ) -> Result<Option<Listing>, UpstreamError> {
+        let mut request = self.transport.get(Kind::Listing, url).header(ACCEPT, ACCEPT_SIMPLE);
         if let Some(validator) = validator {
             request = request.header(IF_NONE_MATCH, validator);
         }

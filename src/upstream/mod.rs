@@ -11,6 +11,7 @@ mod file;
 mod html;
 mod listing;
 mod pairs;
+mod places;
 mod probe;
 mod settings;
 mod throttle;

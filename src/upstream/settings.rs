@@ -21,6 +21,9 @@ pub struct UpstreamSettings {
     /// Pages, documents and listings fetched at once; more wait for a place. Default 16: as many as a mirror
     /// client has workers, and far from what an index would call a flood.
     pub fetches_at_once: usize,
+    /// Fetches that may wait for a place; one more is refused. Default 1024: at ten a second and place the last of
+    /// them waits 6 s, about as long as clients do.
+    pub waiting_fetches: usize,
     /// Longest wait for a connection. Default 10 s.
     pub connect_timeout: Duration,
     /// Longest silence between bytes, and before the first. Default 30 s: the slowest call upstream has
@@ -48,6 +51,7 @@ impl UpstreamSettings {
             calls_per_second: 1.0,
             waiting_calls: 64,
             fetches_at_once: 16,
+            waiting_fetches: 1024,
             connect_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_secs(30),
             answer_timeout: Duration::from_mins(5),

@@ -14,7 +14,7 @@ use super::UpstreamError;
 use crate::xmlrpc::Fault;
 
 /// The longest silence that is believed. PyPI's windows are minutes; a typing error should not be days.
-const LONGEST_SILENCE: Duration = Duration::from_hours(1);
+pub(super) const LONGEST_SILENCE: Duration = Duration::from_hours(1);
 /// The silence when a rate-limit fault does not say how long: PyPI's window for XML-RPC.
 const UNSAID_SILENCE: Duration = Duration::from_mins(1);
 

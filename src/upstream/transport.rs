@@ -8,10 +8,11 @@ use bytes::{Bytes, BytesMut};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use url::Url;
 
 use super::addresses::Addresses;
+use super::places::Places;
 use super::throttle::Throttle;
 use super::{UpstreamError, UpstreamSettings};
 
@@ -63,7 +64,7 @@ pub(super) struct Transport {
     pub(super) settings: UpstreamSettings,
     pub(super) addresses: Addresses,
     pub(super) throttle: Throttle,
-    places: Semaphore,
+    pub(super) places: Places,
     /// Answers that are waited for, files not counted.
     busy: watch::Sender<usize>,
     /// Decodes gzip and follows redirects.
@@ -100,7 +101,7 @@ impl Transport {
         let pages = build(common().redirect(Policy::custom(follow)))?;
         let calls = build(common().redirect(Policy::none()))?;
         let files = build(common().redirect(Policy::custom(follow)).no_gzip())?;
-        let places = Semaphore::new(settings.fetches_at_once.clamp(1, Semaphore::MAX_PERMITS));
+        let places = Places::new(settings.fetches_at_once, settings.waiting_fetches);
         Ok(Self { settings, addresses, throttle, places, busy: watch::Sender::new(0), pages, calls, files })
     }
 
@@ -146,21 +147,26 @@ impl Transport {
         let _ = self.busy.subscribe().wait_for(|answers| *answers == 0).await;
     }
 
-    /// Runs what belongs to one answer within the time for a whole answer, and counts how it ended.
+    /// Runs what belongs to one answer of `url` within the time for a whole answer, and counts how it ended. What is
+    /// no call waits for a place first, and is not asked at all of a host that wants silence.
     pub(super) async fn timed<T>(
         &self,
         kind: Kind,
+        url: &Url,
         answer: impl Future<Output = Result<T, UpstreamError>>,
         outcome: impl FnOnce(&T) -> &'static str,
     ) -> Result<T, UpstreamError> {
-        // A call has waited for its turn already. Nothing closes the semaphore; its error would mean no bound.
         let _busy = Busy::new(&self.busy);
-        let _place = if kind == Kind::Call { None } else { self.places.acquire().await.ok() };
+        // A call has waited for its turn already.
+        let _place = if kind == Kind::Call { None } else { Some(self.places.take(url).await?) };
         let started = std::time::Instant::now();
         let result = tokio::time::timeout(self.settings.answer_timeout, answer)
             .await
             .unwrap_or(Err(UpstreamError::TimedOut));
         metrics::histogram!("cheesewire_upstream_seconds", "kind" => kind.label()).record(started.elapsed());
+        if kind != Kind::Call {
+            self.places.heed(url, &result);
+        }
         kind.count(match &result {
             Ok(value) => outcome(value),
             Err(error) => error.outcome(),

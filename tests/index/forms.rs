@@ -1,6 +1,7 @@
 //! The forms of pages and documents, and how clients choose them.
 
-use cheesewire::sandbox::{Sandbox, SandboxSettings};
+use cheesewire::sandbox::{Effect, Fault, Route, Sandbox, SandboxSettings};
+use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -163,6 +164,20 @@ async fn what_html_cannot_say_is_not_claimed() {
 }
 
 #[tokio::test]
+async fn a_projects_address_without_a_form_leads_to_its_pages() {
+    let sandbox = sandbox().await;
+    let relay = IndexRelay::start(&sandbox.url(), quick()).await;
+    for path in ["/pypi/Wire_Core/", "/pypi/wire-core"] {
+        let page = get(&relay.url(path)).await;
+        assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"), "{path}");
+        assert!(page.text().contains("href=\"/simple/wire-core/\""), "{}", page.text());
+    }
+    for path in ["/pypi/nobody/", "/pypi/..%2f/", "/pypi/%3Cb%3E"] {
+        assert_eq!(get(&relay.url(path)).await.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_provenance_is_relayed_from_where_its_page_names_it() {
     let sandbox = sandbox().await;
     let relay = IndexRelay::start(&sandbox.url(), quick()).await;
@@ -170,7 +185,12 @@ async fn a_provenance_is_relayed_from_where_its_page_names_it() {
     let mut urls = page["files"].as_array().unwrap().iter().filter_map(|file| file["provenance"].as_str());
     let ours = urls.next().unwrap();
     let theirs = ours.replace(&relay.origin, sandbox.url().trim_end_matches('/'));
-    let (ours, theirs) = (get(ours).await, get(&theirs).await);
-    assert_eq!((ours.status, ours.bytes()), (200, theirs.bytes()));
+    let theirs = get(&theirs).await;
+    let before = sandbox.requests().route(Route::Provenance);
+    sandbox.faults().add(Fault::on(Route::Provenance, Effect::Delay { millis: 300 })).unwrap();
+    for ours in join_all((0..10).map(|_| get(ours))).await {
+        assert_eq!((ours.status, ours.bytes()), (200, theirs.bytes()));
+    }
+    assert_eq!(sandbox.requests().route(Route::Provenance) - before, 1);
     assert_eq!(get(&relay.url("/integrity/proven/1.0/other.whl/provenance")).await.status, 404);
 }

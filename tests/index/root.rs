@@ -1,5 +1,8 @@
 //! The list of all projects.
 
+use std::time::Duration;
+
+use cheesewire::index::IndexSettings;
 use cheesewire::sandbox::Route;
 use reqwest::Method;
 use serde_json::json;
@@ -7,6 +10,8 @@ use serde_json::json;
 use super::quick;
 use crate::support::{IndexRelay, get, get_with, sandbox};
 
+/// The longest wait for a list that does not come.
+const WAIT: Duration = Duration::from_millis(300);
 const JSON: (&str, &str) = ("accept", "application/vnd.pypi.simple.v1+json");
 
 #[tokio::test]
@@ -42,7 +47,7 @@ async fn the_list_is_the_journals_in_both_forms() {
 #[tokio::test]
 async fn without_a_list_and_without_upstream_clients_are_told_to_come_back() {
     let sandbox = sandbox().await;
-    let mut relay = IndexRelay::start(&sandbox.url(), quick()).await;
+    let mut relay = IndexRelay::start(&sandbox.url(), IndexSettings { deadline: WAIT, ..quick() }).await;
     sandbox.pause().await.unwrap();
     relay.answer_wants();
     let answer = get(&relay.url("/simple/")).await;
@@ -53,7 +58,7 @@ async fn without_a_list_and_without_upstream_clients_are_told_to_come_back() {
 #[tokio::test]
 async fn an_old_list_goes_out_while_upstream_is_down() {
     let sandbox = sandbox().await;
-    let relay = IndexRelay::start(&sandbox.url(), quick()).await;
+    let relay = IndexRelay::start(&sandbox.url(), IndexSettings { deadline: WAIT, ..quick() }).await;
     relay.seed().await;
     sandbox.pause().await.unwrap();
     // Nobody keeps the journal current, so the list counts as old at once.

@@ -37,7 +37,8 @@ async fn what_is_kept_goes_out_while_upstream_is_down_and_says_so() {
 #[tokio::test]
 async fn a_slow_upstream_is_waited_for_only_if_nothing_is_kept() {
     let sandbox = sandbox().await;
-    let settings = IndexSettings { patience: Duration::from_millis(1), ..forgetful() };
+    let (patience, deadline) = (Duration::from_millis(1), Duration::from_mins(1));
+    let settings = IndexSettings { patience, deadline, ..forgetful() };
     let relay = IndexRelay::start(&sandbox.url(), settings).await;
     sandbox.faults().add(Fault::on(Route::Page, Effect::Delay { millis: 200 })).unwrap();
     let first = get(&relay.url("/simple/wire-core/")).await;
@@ -46,6 +47,49 @@ async fn a_slow_upstream_is_waited_for_only_if_nothing_is_kept() {
     assert_eq!((second.status, second.bytes()), (200, first.bytes()));
     assert_ne!(second.header("warning"), "");
     assert_eq!(sandbox.requests().route(Route::Page), 2);
+}
+
+#[tokio::test]
+async fn with_nothing_kept_a_client_is_told_to_come_back_at_the_deadline_and_the_fetch_goes_on() {
+    let sandbox = sandbox().await;
+    let (patience, deadline) = (Duration::from_millis(1), Duration::from_millis(20));
+    let relay = IndexRelay::start(&sandbox.url(), IndexSettings { patience, deadline, ..quick() }).await;
+    for route in [Route::Page, Route::Json] {
+        sandbox.faults().add(Fault::on(route, Effect::Delay { millis: 2_000 })).unwrap();
+    }
+    for path in ["/simple/wire-core/", "/pypi/wire-core/json"] {
+        let early = get(&relay.url(path)).await;
+        assert_eq!((early.status, early.header("retry-after")), (503, "5"), "{path}");
+    }
+    let both = async {
+        while get(&relay.url("/simple/wire-core/")).await.status != 200
+            || get(&relay.url("/pypi/wire-core/json")).await.status != 200
+        {}
+    };
+    tokio::time::timeout(Duration::from_secs(30), both).await.expect("the fetch was given up");
+    assert_eq!((sandbox.requests().route(Route::Page), sandbox.requests().route(Route::Json)), (1, 1));
+}
+
+#[tokio::test]
+async fn after_a_429_upstream_hears_of_no_page_until_the_time_that_it_named_has_passed() {
+    let sandbox = sandbox().await;
+    let relay = IndexRelay::start(&sandbox.url(), forgetful()).await;
+    let kept = get(&relay.url("/simple/wire-core/")).await;
+    let headers = [("retry-after".to_owned(), "2".to_owned())].into();
+    let limit = Effect::Answer { status: 429, headers, body: "slowly".to_owned() };
+    sandbox.faults().add(Fault::on(Route::Page, limit).path("wire-top").times(1)).unwrap();
+    let refused = get(&relay.url("/simple/wire-top/")).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, "2"));
+    let asked = sandbox.requests().total();
+    for path in ["/simple/wire-top/", "/pypi/wire-top/json", "/simple/dated/"] {
+        let refused = get(&relay.url(path)).await;
+        assert!(refused.status == 503 && matches!(refused.header("retry-after"), "1" | "2"), "{path}");
+    }
+    let stale = get(&relay.url("/simple/wire-core/")).await;
+    assert_eq!((stale.status, stale.bytes()), (200, kept.bytes()));
+    assert_eq!(sandbox.requests().total(), asked);
+    let again = async { while get(&relay.url("/simple/wire-top/")).await.status != 200 {} };
+    tokio::time::timeout(Duration::from_secs(30), again).await.expect("the silence never ends");
 }
 
 #[tokio::test]
