@@ -7,6 +7,7 @@ use std::time::Duration;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
@@ -23,6 +24,8 @@ use crate::upstream::{Upstream, UpstreamError};
 
 /// Bounds of histograms' buckets in seconds: from an answer out of memory to a client's timeout.
 const BUCKETS: [f64; 12] = [0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 4.0, 10.0];
+/// How long tasks beside requests may take to end if requests took all of the drain time.
+const LAST_WORDS: Duration = Duration::from_millis(250);
 /// How often the metrics' samples are folded into their buckets, so that they do not pile up unread.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -150,11 +153,14 @@ impl App {
         let told = async {
             stop.cancelled().await;
             stopping.cancel();
+            Instant::now() + self.settings.drain
         };
-        tokio::join!(told, http::serve(self.listeners, self.edge, &self.settings, &stopping));
+        let (end, ()) = tokio::join!(told, http::serve(self.listeners, self.edge, &self.settings, &stopping));
         self.background.cancel();
         self.tasks.close();
-        if tokio::time::timeout(self.settings.drain, self.tasks.wait()).await.is_err() {
+        // What is left of the drain time; what ends at once when told to may do so in any case.
+        let end = end.max(Instant::now() + LAST_WORDS);
+        if tokio::time::timeout_at(end, self.tasks.wait()).await.is_err() {
             tracing::warn!("fetches still running were cut at the drain deadline; nothing of them is kept");
         }
         self.journal.close().await;

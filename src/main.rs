@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::anyhow;
 use cheesewire::cli::cache::CacheError;
+use cheesewire::cli::demo::DemoError;
+use cheesewire::cli::doctor::DoctorError;
 use cheesewire::cli::{self, Cli, Command};
 use cheesewire::config::{ConfigError, LogFormat, LogSettings};
 use clap::Parser as _;
@@ -33,10 +35,16 @@ fn main() -> ExitCode {
             // Our errors name their cause in their own words; the chain would say it twice.
             eprintln!("cheesewire: {error}");
             let own = error.downcast_ref::<CacheError>().map(CacheError::exit_code);
-            let configuration = error.is::<ConfigError>().then_some(ConfigError::EXIT_CODE);
+            let configuration = is_of_configuration(&error).then_some(ConfigError::EXIT_CODE);
             ExitCode::from(configuration.or(own).unwrap_or(1))
         }
     }
+}
+
+fn is_of_configuration(error: &anyhow::Error) -> bool {
+    error.is::<ConfigError>()
+        || matches!(error.downcast_ref(), Some(DoctorError::Config(_)))
+        || matches!(error.downcast_ref(), Some(DemoError::Config(_)))
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
@@ -59,8 +67,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Sync(args) => {
             let config = args.config()?;
             logs(&config.log)?;
-            let until_current = args.until_current();
-            runtime()?.block_on(async { Ok(cli::sync::run(config, until_current, stop_signal()?).await?) })
+            let until = args.until();
+            runtime()?.block_on(async { Ok(cli::sync::run(config, until, stop_signal()?).await?) })
         }
         Command::Doctor(args) => runtime()?.block_on(async { Ok(cli::doctor::run(args).await?) }),
         Command::Call(args) => runtime()?.block_on(async { Ok(cli::call::run(args).await?) }),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cheesewire::journal::{Journal, JournalSettings};
 use cheesewire::model::Serial;
-use cheesewire::sandbox::{Route, Sandbox, XmlRpc};
+use cheesewire::sandbox::{Effect, Fault, Route, Sandbox, XmlRpc};
 use tokio::process::Command;
 
 use crate::support::process::BINARY;
@@ -54,6 +54,46 @@ async fn sync_says_that_history_cannot_be_had_without_xml_rpc() {
     assert!(text(&output.stderr).contains("no XML-RPC"), "{}", text(&output.stderr));
     let output = cheesewire(&sandbox, folder.path(), &["sync", "--until-current"]).await;
     assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+#[tokio::test]
+async fn sync_gives_an_upstream_up_that_gives_nothing() {
+    let (folder, sandbox) = (tempfile::tempdir().unwrap(), sandbox().await);
+    sandbox.pause().await.unwrap();
+    let args = ["sync", "--until-current", "--patience", "1s"];
+    let output = cheesewire(&sandbox, folder.path(), &args).await;
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains("nothing came from upstream for 1s: upstream cannot be reached"), "{said}");
+}
+
+#[tokio::test]
+async fn a_wrong_setting_is_told_apart_from_a_failure_by_every_command() {
+    let (folder, sandbox) = (tempfile::tempdir().unwrap(), sandbox().await);
+    for command in ["serve", "sync", "doctor"] {
+        let output = cheesewire(&sandbox, folder.path(), &[command, "--set", "relay.window=0"]).await;
+        assert_eq!(output.status.code(), Some(64), "{command}");
+        assert!(text(&output.stderr).contains("relay.window = \"0\""), "{}", text(&output.stderr));
+    }
+    let demo = Command::new(BINARY).args(["demo", "--listen", "here"]).kill_on_drop(true).output();
+    let demo = tokio::time::timeout(Duration::from_mins(1), demo).await.unwrap().unwrap();
+    assert_eq!(demo.status.code(), Some(64), "{}", text(&demo.stderr));
+}
+
+#[tokio::test]
+async fn doctor_takes_no_other_page_for_an_index() {
+    let page = "<!DOCTYPE html><title>Welcome</title><a href=\"https://else.test/\">Elsewhere</a>";
+    for (page, relay) in [
+        (page, "this is no list of projects: nothing can be relayed."),
+        ("<a href=\"wire-top/\">wire-top</a>", "HTML is read; it has no serials"),
+    ] {
+        let sandbox = sandbox().await;
+        let headers = [("content-type".to_owned(), "text/html".to_owned())].into();
+        let answer = Effect::Answer { status: 200, headers, body: page.to_owned() };
+        sandbox.faults().add(Fault::on(Route::Listing, answer)).unwrap();
+        let found = findings(&sandbox, &[]).await;
+        assert!(found["listing"].1.starts_with(relay), "{}", found["listing"].1);
+    }
 }
 
 /// The findings by check: whether good, and the relay's word.

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -44,7 +44,7 @@ pub enum Blob {
 enum Unmapped {
     Absent,
     /// It is held in memory instead.
-    Small(Hot),
+    Small(Hot, File),
     Failed(io::Error),
 }
 
@@ -126,7 +126,7 @@ impl Store {
         let opened = self.maps.try_get_with(key.sha256, || {
             let (file, size) = self.disk.entry(key)?.ok_or(Unmapped::Absent)?;
             if size <= self.hot_file {
-                return Err(Unmapped::Small(read(&file, size)?));
+                return Err(Unmapped::Small(read(&file, size)?, file));
             }
             Ok(self.disk.map(file, size)?)
         });
@@ -134,8 +134,13 @@ impl Store {
             Ok(map) => Ok(Some(Blob::Mapped(map))),
             Err(why) => match &*why {
                 Unmapped::Absent => Ok(None),
-                Unmapped::Small(hot) => {
+                Unmapped::Small(hot, file) => {
                     self.hot.insert(key.sha256, hot.clone());
+                    // Discarded between its opening and now: then after who discarded it looked here.
+                    if file.metadata()?.nlink() == 0 {
+                        self.cool(key.sha256);
+                        return Ok(None);
+                    }
                     Ok(Some(Blob::Hot(hot.clone())))
                 }
                 Unmapped::Failed(cause) => Err(io::Error::new(cause.kind(), cause.to_string())),

@@ -33,6 +33,18 @@ pub struct SyncArgs {
     /// End when nothing is missing, instead of following on.
     #[arg(long)]
     until_current: bool,
+    /// With --until-current: give up when nothing has come from a failing upstream for so long.
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = humantime::parse_duration)]
+    patience: Duration,
+}
+
+/// When a sync ends by itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Until {
+    /// When nothing is missing.
+    pub current: bool,
+    /// If so, also when nothing has come from a failing upstream for so long.
+    pub patience: Duration,
 }
 
 /// `--history`.
@@ -58,6 +70,23 @@ pub enum SyncError {
         "upstream has no XML-RPC, so what happened before its first listing cannot be had; use --history none"
     )]
     NoHistory,
+    /// It was stopped before it had what `--until-current` asked for.
+    #[error(
+        "stopped before the journal was current; what is in it stays, and the next sync goes on from there"
+    )]
+    Stopped,
+    /// Upstream gives nothing.
+    #[error(
+        "nothing came from upstream for {}: {reason}; what is in the journal stays, and the next sync goes on from \
+         there (--patience says how long to wait)",
+        humantime::format_duration(*patience)
+    )]
+    NothingComes {
+        /// How long.
+        patience: Duration,
+        /// What upstream said last.
+        reason: String,
+    },
     /// The follower ended by itself: a fault of ours.
     #[error("following ended by itself")]
     Ended,
@@ -80,14 +109,15 @@ impl SyncArgs {
         Ok(config)
     }
 
-    /// Whether to end when nothing is missing.
-    pub fn until_current(&self) -> bool {
-        self.until_current
+    /// When to end.
+    pub fn until(&self) -> Until {
+        Until { current: self.until_current, patience: self.patience }
     }
 }
 
 /// Fills the journal until nothing is missing, if that is the end, or until `stop`.
-pub async fn run(config: Config, until_current: bool, stop: CancellationToken) -> Result<(), SyncError> {
+pub async fn run(config: Config, until: Until, stop: CancellationToken) -> Result<(), SyncError> {
+    let until_current = until.current;
     let journal = Journal::open(&config.data, config.journal.clone()).await?;
     let upstream = Upstream::new(config.upstream.clone())?;
     let history = config.follow.history == History::All;
@@ -95,8 +125,13 @@ pub async fn run(config: Config, until_current: bool, stop: CancellationToken) -
     let cancel = CancellationToken::new();
     let task = tokio::spawn(follow::run(journal.clone(), upstream, config.follow, sender, cancel.clone()));
     let mut progress = Progress::new();
+    let (mut had, mut since) = (None, Instant::now());
     let ended = loop {
         let now = status.borrow_and_update().clone();
+        let has = (now.events, now.history_missing, now.last_success);
+        if had.as_ref() != Some(&has) {
+            (had, since) = (Some(has), Instant::now());
+        }
         progress.show(&now, journal.last_serial().map(|serial| serial.0))?;
         let complete = !history || now.history_missing == Some(0);
         if until_current && history && now.listings {
@@ -105,8 +140,12 @@ pub async fn run(config: Config, until_current: bool, stop: CancellationToken) -
         if until_current && now.current && complete {
             break Ok(());
         }
+        let error = now.last_error.filter(|_| now.failures > 0).or(now.history_error);
+        if let Some(reason) = error.filter(|_| until_current && since.elapsed() >= until.patience) {
+            break Err(SyncError::NothingComes { patience: until.patience, reason });
+        }
         tokio::select! {
-            () = stop.cancelled() => break Ok(()),
+            () = stop.cancelled() => break if until_current { Err(SyncError::Stopped) } else { Ok(()) },
             () = tokio::time::sleep(TICK) => {}
             // Without this a small index would be waited for half a second.
             changed = status.changed(), if until_current && !progress.busy() => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::setting::{Bytes, Count, Setting};
+use super::setting::{Bytes, Count, Room, Setting};
 use super::source::{Origin, Sources};
 use super::{ConfigError, Described};
 
@@ -41,6 +41,16 @@ impl Reader {
         let mut bytes = Bytes(*place);
         self.set(key, &mut bytes, meaning);
         *place = bytes.0;
+    }
+
+    /// Sets a number of bytes without some of which nothing goes on.
+    pub(super) fn room<T>(&mut self, key: &'static str, place: &mut T, meaning: &'static str)
+    where
+        T: TryFrom<u64> + TryInto<u64> + Copy,
+    {
+        let mut room = Room(*place);
+        self.set(key, &mut room, meaning);
+        *place = room.0;
     }
 
     /// Sets a number of things of which one is needed.

@@ -105,6 +105,24 @@ impl<T: TryFrom<u64> + Copy + TryInto<u64>> Setting for Bytes<T> {
     }
 }
 
+/// Bytes of something that goes on only if it has some: a buffer, a part.
+pub(super) struct Room<T>(pub(super) T);
+
+/// Less is a slip, and would be more calls than bytes.
+const LEAST_ROOM: u64 = 1 << 10;
+
+impl<T: TryFrom<u64> + Copy + TryInto<u64>> Setting for Room<T> {
+    const EXPECTED: &'static str = "a size from 1 KiB on, such as 64 KiB";
+    fn read(text: &str) -> Option<Self> {
+        let Bytes(room): Bytes<T> = Bytes::read(text)?;
+        let bytes: u64 = room.try_into().ok()?;
+        (bytes >= LEAST_ROOM).then_some(Self(room))
+    }
+    fn write(&self) -> String {
+        Bytes(self.0).write()
+    }
+}
+
 /// How many of something at least one is needed: none would wait for ever, or ask without end.
 pub(super) struct Count<T>(pub(super) T);
 

@@ -319,7 +319,7 @@ fn relay(reader: &mut Reader) -> RelaySettings {
         &mut relay.holdback,
         "Bytes at the end of a file that no client gets before size and digest are right.",
     );
-    reader.bytes(
+    reader.room(
         "relay.own_buffer",
         &mut relay.own_buffer,
         "Bytes that each answer may always read ahead of its socket.",
@@ -329,13 +329,13 @@ fn relay(reader: &mut Reader) -> RelaySettings {
         &mut relay.pool,
         "Bytes that all answers together may read ahead beyond that.",
     );
-    reader.bytes("relay.pool_buffer", &mut relay.pool_buffer, "Bytes of one read into that pool.");
-    reader.bytes(
+    reader.room("relay.pool_buffer", &mut relay.pool_buffer, "Bytes of one read into that pool.");
+    reader.room(
         "relay.window",
         &mut relay.window,
         "Bytes of a large kept file that are looked for in memory, and handed to a socket, in one go.",
     );
-    reader.bytes(
+    reader.room(
         "relay.batch",
         &mut relay.batch,
         "Bytes of an arriving file that are hashed and written in one go.",

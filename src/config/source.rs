@@ -28,6 +28,12 @@ impl fmt::Display for Origin {
     }
 }
 
+/// `SERVICE_HOST`, `MAIN_SERVICE_PORT_HTTP`, `PORT_3141_TCP_ADDR` …: a setting's name has `__` in it, or no such word.
+fn is_of_service(key: &str) -> bool {
+    let words: Vec<&str> = key.split('_').collect();
+    !words.contains(&"") && (words.contains(&"PORT") || words.ends_with(&["SERVICE", "HOST"]))
+}
+
 /// The values that were given, by dotted key.
 #[derive(Debug, Default)]
 pub struct Sources {
@@ -64,10 +70,11 @@ impl Sources {
         }
     }
 
-    /// Adds environment variables; those without our prefix are passed over.
+    /// Adds environment variables; those without our prefix are passed over, and those with which Kubernetes tells a
+    /// container where a service of our name is.
     pub fn environment(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
         for (variable, value) in variables {
-            if let Some(key) = variable.strip_prefix(PREFIX) {
+            if let Some(key) = variable.strip_prefix(PREFIX).filter(|key| !is_of_service(key)) {
                 let key = key.to_ascii_lowercase().replace("__", ".");
                 self.values.insert(key, (toml::Value::String(value), Origin::Environment(variable)));
             }

@@ -40,7 +40,7 @@ pub(super) struct Bodies {
     limits: CallLimits,
     room: Arc<Semaphore>,
     /// Cores for what takes long.
-    cores: Semaphore,
+    cores: Arc<Semaphore>,
 }
 
 /// A body in memory. What it holds of the common room goes back with it.
@@ -95,7 +95,7 @@ impl Bodies {
         // The largest call fits, or it would wait for ever.
         let room = units(limits.bodies.max(limits.body));
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() - 1).max(1);
-        Self { limits, room: Arc::new(Semaphore::new(room as usize)), cores: Semaphore::new(cores) }
+        Self { limits, room: Arc::new(Semaphore::new(room as usize)), cores: Arc::new(Semaphore::new(cores)) }
     }
 
     /// Does what takes long off the reactor, and no more of it at once than leaves a core to small calls. Each thread more
@@ -104,8 +104,13 @@ impl Bodies {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, JoinError> {
-        // The semaphore is never closed.
-        let _core = self.cores.acquire().await;
+        // The semaphore is never closed. Who leaves does not end the work, so the place goes with that.
+        let core = Arc::clone(&self.cores).acquire_owned().await;
+        let work = move || {
+            let done = work();
+            drop(core);
+            done
+        };
         tokio::task::spawn_blocking(work).await
     }
 

@@ -81,13 +81,11 @@ impl Inner {
         time: Duration,
         fill: impl Future<Output = Result<T, FillError<IndexError>>>,
     ) -> Result<T, IndexError> {
-        match tokio::time::timeout(time, fill).await {
-            Ok(filled) => Ok(filled?),
-            Err(_) => {
-                counter("late").increment(1);
-                Err(IndexError::NotYet { retry: LATE_RETRY })
-            }
+        if let Ok(filled) = tokio::time::timeout(time, fill).await {
+            return Ok(filled?);
         }
+        counter("late").increment(1);
+        Err(IndexError::NotYet { retry: LATE_RETRY })
     }
 
     async fn renew<T: Content>(

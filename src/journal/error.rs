@@ -69,6 +69,12 @@ pub enum JournalError {
         /// What SQLite said.
         source: Arc<rusqlite::Error>,
     },
+    /// A job of ours panicked; nothing of it is kept.
+    #[error("{}: a fault of the relay's, which its log names; nothing of it was kept", path.display())]
+    Panicked {
+        /// The database file.
+        path: PathBuf,
+    },
     /// The journal was closed, or its writer died.
     #[error("the journal is closed")]
     Closed,
@@ -84,6 +90,7 @@ impl JournalError {
             | Self::Broken { .. }
             | Self::Foreign { .. }
             | Self::Newer { .. }
+            | Self::Panicked { .. }
             | Self::Closed => false,
         }
     }

@@ -68,7 +68,7 @@ impl Asked {
     }
 
     /// In Unix seconds.
-    pub(super) fn unix(self) -> i64 {
+    pub fn unix(self) -> i64 {
         self.unix
     }
 }

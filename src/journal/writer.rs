@@ -1,6 +1,7 @@
 //! The one thread that writes: jobs come over a bounded channel and those that wait together share a commit.
 
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -98,7 +99,11 @@ where
 {
     fn run(&mut self, connection: &Connection, path: &Path) -> Result<(), JournalError> {
         let Some(work) = self.work.take() else { return Ok(()) };
-        let worked = in_savepoint(connection, work).map_err(|error| JournalError::sqlite(path, error));
+        // A job that panics is undone as one that fails, and the thread lives on for the others.
+        let worked = catch_unwind(AssertUnwindSafe(|| in_savepoint(connection, work)));
+        let worked = worked
+            .map_err(|_| undo(connection, path))
+            .and_then(|worked| worked.map_err(|error| JournalError::sqlite(path, error)));
         let failed = worked.as_ref().err().cloned();
         self.worked = Some(worked);
         failed.map_or(Ok(()), Err)
@@ -142,7 +147,9 @@ fn run(
             metrics::counter!("cheesewire_journal_failed_commits_total").increment(1);
         }
         for job in batch {
-            job.finish(committed.clone());
+            let committed = committed.clone();
+            // What follows a commit is told to nobody twice; its panic is logged, and ends nothing else.
+            let _ = catch_unwind(AssertUnwindSafe(|| job.finish(committed)));
         }
         if closing.is_some() {
             return closing;
@@ -171,6 +178,14 @@ fn commit(connection: &Connection, path: &Path, batch: &mut [Box<dyn Job>]) -> R
         let _ = connection.execute_batch("ROLLBACK");
         wrong(error)
     })
+}
+
+/// Undoes what a job did before its panic, whose own message is logged.
+fn undo(connection: &Connection, path: &Path) -> JournalError {
+    metrics::counter!("cheesewire_journal_panics_total").increment(1);
+    // As below.
+    let _ = connection.execute_batch("ROLLBACK TO job; RELEASE job");
+    JournalError::Panicked { path: path.to_owned() }
 }
 
 fn in_savepoint<T>(
@@ -238,6 +253,21 @@ mod tests {
             tokio::join!(first, insert(&writer, 1), half, insert(&writer, 2), let_go);
         assert!(waited.unwrap() && one.is_ok() && two.is_ok());
         assert!(matches!(half, Err(JournalError::Sqlite { .. })));
+        assert_eq!(lengths(&writer).await, [1, 2]);
+    }
+
+    #[tokio::test]
+    async fn a_job_that_panics_undoes_itself_alone_and_the_writer_goes_on() {
+        let (_folder, writer) = writer(1_000_000);
+        let work = |connection: &Connection| -> rusqlite::Result<()> {
+            connection.execute("INSERT INTO t VALUES (zeroblob(7))", [])?;
+            panic!("on purpose")
+        };
+        let (one, dead, two) =
+            tokio::join!(insert(&writer, 1), writer.write(work, |()| ()), insert(&writer, 2));
+        assert!(one.is_ok() && two.is_ok() && matches!(dead, Err(JournalError::Panicked { .. })), "{dead:?}");
+        let late = writer.write(|_| Ok(()), |()| panic!("on purpose")).await;
+        assert!(late.is_err());
         assert_eq!(lengths(&writer).await, [1, 2]);
     }
 

@@ -138,7 +138,7 @@ pub struct Subscription {
 impl Feed {
     /// Feeds end at `stopping`, or they would keep the process from its end.
     pub fn new(journal: Journal, settings: FeedSettings, stopping: CancellationToken) -> Self {
-        let places = Arc::new(Semaphore::new(settings.subscribers));
+        let places = Arc::new(Semaphore::new(settings.subscribers.min(Semaphore::MAX_PERMITS)));
         Self(Arc::new(Inner { journal, settings, places, stopping }))
     }
 

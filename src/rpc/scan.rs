@@ -1,6 +1,6 @@
 //! Pages of the changelog by serial, with a filter: `changelog_page` (WIRE.md section 6).
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use super::answer::{self, Pieces, StreamError, written};
 use super::cursor;
@@ -32,8 +32,8 @@ pub(super) struct Page {
     pub(super) limit: usize,
     /// Our last serial.
     pub(super) last: Serial,
-    /// An event later than this ends the scan: none within `until` follows.
-    pub(super) end: Option<i64>,
+    /// An event of one of these times ends the scan: none within `until` follows.
+    pub(super) end: Option<Range<i64>>,
 }
 
 /// A page being written.
@@ -41,7 +41,7 @@ struct Writing {
     encoder: Encoder,
     scan: Scan,
     left: usize,
-    end: Option<i64>,
+    end: Option<Range<i64>>,
     stop: Stop,
 }
 
@@ -93,7 +93,8 @@ async fn some(
         close(&mut encoder, &page, false, journal.identity())?;
         return Ok((encoder, None));
     };
-    let writing = Writing { encoder, scan: page.scan, left: page.limit, end: page.end, stop: Stop::Not };
+    let writing =
+        Writing { encoder, scan: page.scan, left: page.limit, end: page.end.clone(), stop: Stop::Not };
     let read = journal.read_rows(slice, place, ROWS, writing, Writing::row).await?;
     let writing = read.sink;
     encoder = writing.encoder;
@@ -110,7 +111,7 @@ async fn some(
 
 impl Writing {
     fn row(&mut self, row: &EventRow<'_>) -> ControlFlow<()> {
-        if self.end.is_some_and(|end| row.time > end) {
+        if self.end.as_ref().is_some_and(|end| end.contains(&row.time)) {
             self.stop = Stop::Ended;
             return ControlFlow::Break(());
         }
@@ -146,4 +147,32 @@ fn close(encoder: &mut Encoder, page: &Page, open: bool, identity: Identity) -> 
     encoder.close_struct();
     encoder.close_response();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_late_enough_ends_a_scan_and_what_is_dated_in_the_future_does_not() {
+        let scan = Scan { after: Serial(0), since: None, until: Some(20), name: None };
+        let mut writing =
+            Writing { encoder: Encoder::new(true), scan, left: 10, end: Some(30..100), stop: Stop::Not };
+        for (serial, time) in [(1, 10), (2, 2_000_000_000), (3, 25), (4, 20)] {
+            let row = EventRow {
+                serial: Serial(serial),
+                name: "a",
+                version: None,
+                time,
+                verb: "create",
+                object: None,
+            };
+            assert!(writing.row(&row).is_continue(), "{serial}");
+        }
+        assert_eq!((writing.left, writing.scan.after), (8, Serial(4)));
+        let row =
+            EventRow { serial: Serial(5), name: "a", version: None, time: 30, verb: "create", object: None };
+        assert!(writing.row(&row).is_break() && matches!(writing.stop, Stop::Ended));
+        assert_eq!(writing.scan.after, Serial(4));
+    }
 }

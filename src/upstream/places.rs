@@ -12,7 +12,7 @@ use super::throttle::LONGEST_SILENCE;
 /// Hosts whose silence is remembered. The index and its files are two; a page may name any.
 const HOSTS: u64 = 1_000;
 /// When to come back if the queue is full: the places are free again within a second or two.
-const QUEUE_RETRY: Duration = Duration::from_secs(2);
+const FULL: UpstreamError = UpstreamError::Limited { retry: Duration::from_secs(2) };
 
 #[derive(Debug)]
 pub(super) struct Places {
@@ -36,14 +36,12 @@ impl Places {
     /// Waits for a place. Fails if too many wait, or the host wants silence, also if it says so meanwhile.
     pub(super) async fn take(&self, url: &Url) -> Result<SemaphorePermit<'_>, UpstreamError> {
         self.may_ask(url)?;
-        let full = |_| UpstreamError::Limited { retry: QUEUE_RETRY };
         // Nothing closes it: either a place is free, or this waits for one.
-        let place = match self.free.try_acquire() {
-            Ok(place) => place,
-            Err(_) => {
-                let _waiting = self.waiting.try_acquire().map_err(full)?;
-                self.free.acquire().await.map_err(|_| UpstreamError::Limited { retry: QUEUE_RETRY })?
-            }
+        let place = if let Ok(place) = self.free.try_acquire() {
+            place
+        } else {
+            let _waiting = self.waiting.try_acquire().map_err(|_| FULL)?;
+            self.free.acquire().await.map_err(|_| FULL)?
         };
         self.may_ask(url)?;
         Ok(place)
@@ -101,7 +99,7 @@ mod tests {
         // A full queue is no word of the host's.
         let mut second = Box::pin(places.take(&a));
         assert!(futures_util::poll!(second.as_mut()).is_pending());
-        assert_eq!(places.take(&b).await.map(drop), Err(UpstreamError::Limited { retry: QUEUE_RETRY }));
+        assert_eq!(places.take(&b).await.map(drop), Err(FULL));
         places.heed(&url("a"), &Err::<(), _>(UpstreamError::Limited { retry: Duration::from_secs(5) }));
         drop(place);
         assert!(matches!(second.await, Err(UpstreamError::Limited { .. })));

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::{Finding, millis};
 use crate::follow::FollowSettings;
 use crate::model::ProjectName;
-use crate::upstream::{Probed, Target, Upstream, UpstreamError};
+use crate::upstream::{Listing, Probed, Target, Upstream, UpstreamError};
 use crate::xmlrpc::Value;
 
 /// Rows of the changelog that are asked for: enough to see that there are some.
@@ -67,8 +67,13 @@ impl Doctor<'_> {
         };
         let json = listing.status == 200 && listing.content_type == JSON;
         let found = format!("{} {}", listing.status, listing.content_type);
-        let relay =
-            if json { "one listing fills the project table" } else { "HTML is read; it has no serials" };
+        let relay = if json {
+            "one listing fills the project table"
+        } else if listing.content_type.contains("html") && listing.status == 200 && names_projects(&listing) {
+            "HTML is read; it has no serials"
+        } else {
+            "this is no list of projects: nothing can be relayed. Give the address of an index, with or without /simple/"
+        };
         self.say("listing", json, found, Some(&listing), relay);
         let serials = json && String::from_utf8_lossy(&listing.body).contains("\"_last-serial\"");
         let (found, relay) = if serials {
@@ -229,6 +234,11 @@ fn relayed(method: &str) -> &'static str {
         "list_packages_with_serial" => "never called: the listing has the same, faster",
         _ => "never called: the JSON API has the same",
     }
+}
+
+/// Whether an HTML page names a project in its beginning, as far as the relay reads it.
+fn names_projects(listing: &Probed) -> bool {
+    Listing::read_html(&listing.body[..], &listing.url).is_ok()
 }
 
 /// The first name in a listing's beginning, which is no whole document.

@@ -82,7 +82,7 @@ pub(super) fn feed(reader: &mut Reader) -> FeedSettings {
         &mut feed.subscribers,
         "Subscribers of the feed at once; one more is told to come back.",
     );
-    reader.bytes("feed.buffer", &mut feed.buffer, "Bytes of events that are read ahead for a subscriber.");
+    reader.room("feed.buffer", &mut feed.buffer, "Bytes of events that are read ahead for a subscriber.");
     reader.set(
         "feed.keep_alive",
         &mut feed.keep_alive,
