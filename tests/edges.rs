@@ -63,6 +63,10 @@ async fn calls_are_taken_on_every_address_in_every_spelling() {
         "/",
         "//RPC2",
         "//pypi",
+        "/RPC2/",
+        "//",
+        "//pypi/",
+        "//RPC2/",
         "http://index.test/pypi",
         "http://index.test//RPC2",
     ] {

@@ -1,5 +1,7 @@
 //! The README says what is so.
 
+use std::collections::{BTreeMap, HashSet};
+
 use cheesewire::config::{Config, Sources};
 use cheesewire::rpc::{METHODS, Param};
 
@@ -22,11 +24,11 @@ fn every_method_stands_in_the_readme_with_its_parameters_and_source() {
     }
 }
 
-#[test]
-fn the_settings_in_the_readme_exist_with_those_defaults() {
+/// Every setting's default by its key.
+fn defaults() -> BTreeMap<String, String> {
     let template = Config::template(Sources::default()).unwrap();
     let mut section = String::new();
-    let mut settings = std::collections::BTreeMap::new();
+    let mut settings = BTreeMap::new();
     for line in template.lines() {
         if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
             section = name.to_owned();
@@ -34,6 +36,30 @@ fn the_settings_in_the_readme_exist_with_those_defaults() {
             settings.insert(format!("{section}.{key}"), value.trim_matches('"').to_owned());
         }
     }
+    settings
+}
+
+#[test]
+fn whatever_the_readme_calls_by_a_settings_name_is_one() {
+    let settings = defaults();
+    let sections: HashSet<&str> = settings.keys().filter_map(|key| Some(key.split_once('.')?.0)).collect();
+    let key = |code: &&str| {
+        let section = code.split_once('.').map_or("", |(section, _)| section);
+        let is_word = |c: char| c.is_ascii_lowercase() || matches!(c, '.' | '_');
+        sections.contains(section) && code.chars().all(is_word)
+    };
+    // Code words stand between backquotes: every second piece.
+    let words =
+        README.split('`').skip(1).step_by(2).map(|code| code.split([' ', '=']).next().unwrap_or(code));
+    let named: HashSet<&str> = words.filter(key).collect();
+    assert!(named.len() > 40, "{named:?}");
+    let wrong: Vec<_> = named.iter().filter(|name| !settings.contains_key(**name)).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
+fn the_settings_in_the_readme_exist_with_those_defaults() {
+    let settings = defaults();
     let (_, chapter) = README.split_once("The ones most often set:").unwrap();
     let (chapter, _) = chapter.split_once("\n## ").unwrap();
     let mut seen = 0;

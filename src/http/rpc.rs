@@ -24,7 +24,8 @@ use crate::rpc::{Answer, Caller, Coder, Pieces, Rpc};
 use crate::xmlrpc::{Fault, encode_fault};
 
 /// Where calls arrive. Clients of every age: none of them follows a redirect.
-const ADDRESSES: [&str; 6] = ["/pypi", "/pypi/", "/RPC2", "/", "//RPC2", "//pypi"];
+const ADDRESSES: [&str; 10] =
+    ["/pypi", "/pypi/", "/RPC2", "/", "//RPC2", "//pypi", "/RPC2/", "//", "//pypi/", "//RPC2/"];
 
 /// Rule 1 of section 2.
 const XML: HeaderValue = HeaderValue::from_static("text/xml; charset=utf-8");
@@ -43,7 +44,9 @@ pub(super) struct Calls {
 
 /// What the addresses of calls answer to others than a POST.
 pub(super) fn routes() -> Router {
-    ADDRESSES.iter().fold(Router::new(), |router, address| router.route(address, get(about)))
+    // POST does not come here; with it in the route, a 405 says in `Allow` that it may.
+    let other = || get(about).post(about);
+    ADDRESSES.iter().fold(Router::new(), |router, address| router.route(address, other()))
 }
 
 /// A bare GET is not a call; it gets a page for people.
