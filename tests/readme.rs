@@ -31,7 +31,7 @@ fn defaults() -> BTreeMap<String, String> {
     let mut settings = BTreeMap::new();
     for line in template.lines() {
         if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
-            section = name.to_owned();
+            name.clone_into(&mut section);
         } else if let Some((key, value)) = line.trim_start_matches("# ").split_once(" = ") {
             settings.insert(format!("{section}.{key}"), value.trim_matches('"').to_owned());
         }
