@@ -34,7 +34,6 @@ impl Journal {
     pub async fn derive(&self, derived: Derived) -> Result<bool, JournalError> {
         let (known, names, removals) = (self.known(), Arc::clone(self.names()), self.removals());
         let most = self.settings().tombstones;
-        let path = self.path().to_owned();
         let packed = tokio::task::spawn_blocking(move || {
             let pack = |(name, body): &(ProjectName, Vec<u8>)| {
                 Ok((name.clone(), i64::try_from(body.len()).unwrap_or(i64::MAX), compress::pack(body)?))
@@ -43,7 +42,7 @@ impl Journal {
             packed.map(|packed| (derived, packed))
         });
         let packed = packed.await.map_err(|_| JournalError::Closed)?;
-        let (derived, packed) = packed.map_err(|error| JournalError::folder(&path, error))?;
+        let (derived, packed) = packed.map_err(JournalError::system)?;
         let upto = derived.upto;
         self.write_then(
             move |connection| {

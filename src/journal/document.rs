@@ -79,7 +79,7 @@ impl Journal {
         let body = document.body.clone();
         // Packing a page of megabytes takes tens of milliseconds: neither the reactor nor the writer waits for it.
         let packed = spawn_blocking(move || compress::pack(&body)).await.map_err(|_| JournalError::Closed)?;
-        let packed = packed.map_err(|error| JournalError::folder(self.path(), error))?;
+        let packed = packed.map_err(JournalError::system)?;
         let (evicted, kept) = self
             .write(move |connection| {
                 let id = store(connection, &key, &document, &packed, &files)?;

@@ -61,6 +61,12 @@ pub enum JournalError {
         /// The database file.
         path: PathBuf,
     },
+    /// The system gave no thread, or no memory.
+    #[error("the system refuses what the journal needs: {source}")]
+    System {
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
     /// SQLite refused for another reason.
     #[error("{}: {source}", path.display())]
     Sqlite {
@@ -84,7 +90,7 @@ impl JournalError {
     /// Whether the same request can work later without anybody touching the folder's files.
     pub fn retry_helps(&self) -> bool {
         match self {
-            Self::Full { .. } | Self::Sqlite { .. } => true,
+            Self::Full { .. } | Self::Sqlite { .. } | Self::System { .. } => true,
             Self::Folder { .. }
             | Self::InUse { .. }
             | Self::Broken { .. }
@@ -108,6 +114,10 @@ impl JournalError {
             }
             _ => Self::Sqlite { path, source: Arc::new(source) },
         }
+    }
+
+    pub(super) fn system(source: io::Error) -> Self {
+        Self::System { source: Arc::new(source) }
     }
 
     pub(super) fn folder(path: &Path, source: io::Error) -> Self {

@@ -81,11 +81,6 @@ impl Journal {
         &self.inner.settings
     }
 
-    /// The database file, for errors.
-    pub(super) fn path(&self) -> &Path {
-        self.inner.writer.path()
-    }
-
     pub(super) async fn read<T, W>(&self, work: W) -> Result<T, JournalError>
     where
         T: Send + 'static,

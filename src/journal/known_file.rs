@@ -55,24 +55,6 @@ impl Journal {
         })
         .await
     }
-
-    /// The project's files of that name, in path order: more than one if upstream moved a file.
-    pub async fn files_named(
-        &self,
-        project: &ProjectName,
-        filename: &str,
-    ) -> Result<Vec<KnownFile>, JournalError> {
-        let (project, filename) = (project.clone(), filename.to_owned());
-        self.read(move |connection| {
-            let sql = "SELECT path, files.url, sha256, size, project FROM documents \
-                       JOIN files ON files.document = documents.id \
-                       WHERE project = ?1 AND filename = ?2 ORDER BY path";
-            let mut statement = connection.prepare_cached(sql)?;
-            let rows = statement.query_map([project.as_str(), &filename], known)?;
-            rows.filter_map(Result::transpose).collect()
-        })
-        .await
-    }
 }
 
 /// Makes `files` the document's. A path that two documents name belongs to the project's page, which names it as

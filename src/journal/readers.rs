@@ -109,7 +109,7 @@ impl Readers {
             match state.idle.pop() {
                 Some(reader) => reader,
                 None if state.started < self.most => {
-                    let reader = start().map_err(|error| JournalError::folder(&self.path, error))?;
+                    let reader = start().map_err(JournalError::system)?;
                     state.started += 1;
                     reader
                 }

@@ -17,7 +17,6 @@ const BATCH: usize = 64;
 /// The way to the writer thread. The thread ends when the last of these is gone, or at [`Writer::close`].
 pub(super) struct Writer {
     jobs: mpsc::Sender<Message>,
-    path: PathBuf,
 }
 
 enum Message {
@@ -42,9 +41,8 @@ impl Writer {
         queue: usize,
     ) -> Result<Self, JournalError> {
         let (jobs, waiting) = mpsc::channel(queue.max(1));
-        let thread_path = path.clone();
         let body = move || {
-            let closing = run(&connection, &thread_path, waiting);
+            let closing = run(&connection, &path, waiting);
             drop((connection, lock));
             if let Some(closed) = closing {
                 // Who asked may have left.
@@ -52,12 +50,8 @@ impl Writer {
             }
         };
         let thread = thread::Builder::new().name("journal-writer".to_owned()).spawn(body);
-        thread.map_err(|error| JournalError::folder(&path, error))?;
-        Ok(Self { jobs, path })
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+        thread.map_err(JournalError::system)?;
+        Ok(Self { jobs })
     }
 
     /// Runs `work` in a transaction, then `after` (on the writer's thread, once it is committed). Both happen

@@ -67,7 +67,7 @@ impl Fault {
     }
 }
 
-/// At least one, since 0 would mean "at once".
-fn whole_seconds(duration: Duration) -> u64 {
+/// For people and `Retry-After`: at least one, since 0 would mean "at once".
+pub(crate) fn whole_seconds(duration: Duration) -> u64 {
     (duration.as_secs() + u64::from(duration.subsec_nanos() > 0)).max(1)
 }

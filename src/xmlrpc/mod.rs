@@ -17,4 +17,5 @@ pub use encode::{
     response as encode_response,
 };
 pub use fault::Fault;
+pub(crate) use fault::whole_seconds;
 pub use value::Value;

@@ -40,7 +40,7 @@ async fn a_closed_journal_answers_with_an_error() {
     journal.close().await;
     let name = cheesewire::model::ProjectName::parse("a").unwrap();
     assert!(matches!(journal.drop_project(&name).await, Err(JournalError::Closed)));
-    assert!(matches!(journal.files_named(&name, "a").await, Err(JournalError::Closed)));
+    assert!(matches!(journal.project(&name).await, Err(JournalError::Closed)));
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
 
-use super::whole_seconds;
 use crate::rpc::FeedError;
+use crate::xmlrpc::whole_seconds;
 
 /// When to come back for a place: subscribers stay long, and slow ones are cut after some 30 s.
 const PLACE: Duration = Duration::from_secs(30);

@@ -4,8 +4,8 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::whole_seconds;
 use crate::index::{IndexError, Side};
+use crate::xmlrpc::whole_seconds;
 
 impl IntoResponse for IndexError {
     fn into_response(self) -> Response {
