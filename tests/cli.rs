@@ -68,6 +68,19 @@ async fn sync_gives_an_upstream_up_that_gives_nothing() {
 }
 
 #[tokio::test]
+async fn sync_gives_history_up_that_does_not_come_though_polls_go_on() {
+    let (folder, sandbox) = (tempfile::tempdir().unwrap(), sandbox().await);
+    let refused = Fault::on(Route::Rpc, Effect::Status { code: 500 }).path("changelog_since_serial");
+    sandbox.faults().add(refused).unwrap();
+    let polls = ["--set", "follow.interval=100ms"];
+    let args = ["sync", "--history", "all", "--until-current", "--patience", "2s"];
+    let output = cheesewire(&sandbox, folder.path(), &[&args[..], &polls].concat()).await;
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains("nothing came from upstream for 2s: upstream answered 500"), "{said}");
+}
+
+#[tokio::test]
 async fn a_wrong_setting_is_told_apart_from_a_failure_by_every_command() {
     let (folder, sandbox) = (tempfile::tempdir().unwrap(), sandbox().await);
     for command in ["serve", "sync", "doctor"] {

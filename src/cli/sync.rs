@@ -125,13 +125,11 @@ pub async fn run(config: Config, until: Until, stop: CancellationToken) -> Resul
     let cancel = CancellationToken::new();
     let task = tokio::spawn(follow::run(journal.clone(), upstream, config.follow, sender, cancel.clone()));
     let mut progress = Progress::new();
-    let (mut had, mut since) = (None, Instant::now());
+    let (mut polled, mut filled) = (Change::default(), Change::default());
     let ended = loop {
         let now = status.borrow_and_update().clone();
-        let has = (now.events, now.history_missing, now.last_success);
-        if had.as_ref() != Some(&has) {
-            (had, since) = (Some(has), Instant::now());
-        }
+        let quiet = polled.age((now.events, now.last_success));
+        let stuck = filled.age(now.history_missing);
         progress.show(&now, journal.last_serial().map(|serial| serial.0))?;
         let complete = !history || now.history_missing == Some(0);
         if until_current && history && now.listings {
@@ -140,8 +138,9 @@ pub async fn run(config: Config, until: Until, stop: CancellationToken) -> Resul
         if until_current && now.current && complete {
             break Ok(());
         }
-        let error = now.last_error.filter(|_| now.failures > 0).or(now.history_error);
-        if let Some(reason) = error.filter(|_| until_current && since.elapsed() >= until.patience) {
+        let poll_error = now.last_error.filter(|_| now.failures > 0 && quiet >= until.patience);
+        let error = poll_error.or(now.history_error.filter(|_| stuck >= until.patience));
+        if let Some(reason) = error.filter(|_| until_current) {
             break Err(SyncError::NothingComes { patience: until.patience, reason });
         }
         tokio::select! {
@@ -164,6 +163,28 @@ pub async fn run(config: Config, until: Until, stop: CancellationToken) -> Resul
     followed.map_err(|_| SyncError::Ended)?;
     progress.end(status.borrow().events, last.map(|serial| serial.0))?;
     Ok(())
+}
+
+/// What changes as long as something comes, and when it last did.
+struct Change<T>(Option<(T, Instant)>);
+
+impl<T> Default for Change<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T: PartialEq> Change<T> {
+    /// How long it has been as it is now.
+    fn age(&mut self, value: T) -> Duration {
+        match &self.0 {
+            Some((known, since)) if *known == value => since.elapsed(),
+            Some(_) | None => {
+                self.0 = Some((value, Instant::now()));
+                Duration::ZERO
+            }
+        }
+    }
 }
 
 /// A bar on a terminal, else a line now and then.

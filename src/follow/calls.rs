@@ -49,6 +49,19 @@ impl Follower {
         left.filter(|left| *left > Duration::ZERO).map(|retry| FollowError::NoCalls { retry })
     }
 
+    /// Whether news come from comparing listings: there is no XML-RPC, or there is again, and an event of its changelog
+    /// could have a number that was given to another one.
+    pub(super) async fn news_by_listings(&self) -> Result<bool, FollowError> {
+        if self.no_calls().is_some() {
+            return Ok(true);
+        }
+        let owed = self.journal.comparison_owed().await?;
+        if owed {
+            self.by_listings(true);
+        }
+        Ok(owed)
+    }
+
     /// Notes it if the failure of a call says that there is no XML-RPC.
     ///
     /// Of an upstream that has answered calls that is believed only after [`super::FollowSettings::calls_doubt`]:

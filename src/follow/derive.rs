@@ -10,7 +10,10 @@
 //! - A quarantined release, and one that was removed, vanish from the page alike: both are `remove release`.
 //! - Several changes between two listings give the rows that lead from the one state to the other; a file that
 //!   came and went between them gives none.
-//! - Times are upload times where pages have them, else the time of the listing. [`number`] gives serials.
+//! - Times are upload times where pages have them, else the time of the listing, and always between the last listing
+//!   and this one: a file that reappears is news now. After a pause they go back by [`STEP_BACK`] at most, which
+//!   questions by time rely on. [`number`] gives serials.
+//! - A number above upstream's own last serial has to be passed by upstream before its changelog is followed again.
 //! - A listing older than the project table changes nothing. A project that the listing lacks is removed only if
 //!   its page says 404 too. A page that is older than the listing says is asked for again, a few times; then it is
 //!   taken as it is, and what is missing comes with the project's next change.
@@ -39,6 +42,9 @@ use number::number;
 /// pause a kill or a failure loses one part, a minute or two of fetching.
 const PART: usize = 1_000;
 
+/// How far before the listing an event may be dated, in seconds. 12 h: half of what `rpc.step_back` allows.
+const STEP_BACK: i64 = 12 * 3600;
+
 impl Follower {
     /// Compares upstream's listing with the project table and keeps what happened between.
     pub(super) async fn compare_listings(&self, since: Serial) -> Result<Polled, FollowError> {
@@ -56,7 +62,12 @@ impl Follower {
         let (taken, etag) = (listing.taken, listing.etag);
         let projects = listing.projects.into_iter().map(|project| (project.name, project.serial)).collect();
         let found = self.journal.compare(projects).await?;
-        self.tell_if_behind(since, head);
+        if !self.journal.comparison_owed().await? {
+            self.tell_if_behind(since, head);
+        }
+        // Who has seen the last listing's time asks for what is later.
+        let earliest = self.journal.listed_at().await?.map_or(i64::MIN, |last| last.saturating_add(1));
+        let times = Times { earliest: earliest.max(taken.saturating_sub(STEP_BACK)).min(taken), taken };
         let jobs: Vec<Difference> = found.changed.into_iter().chain(found.gone).collect();
         tracing::debug!(projects = jobs.len(), %since, %head, "the listing was compared");
         let mut since = since;
@@ -67,7 +78,7 @@ impl Follower {
             let looks = part.iter().cloned().map(|job| self.look(job, taken));
             let looked: Vec<Looked> =
                 stream::iter(looks).buffered(self.settings.pages_at_once.max(1)).try_collect().await?;
-            let derived = derived(since, head, looked, last.then_some(taken));
+            let derived = derived(since, head, looked, times, last);
             since = derived.upto;
             let events = derived.events.len();
             if !self.journal.derive(derived).await? {
@@ -87,12 +98,21 @@ impl Follower {
     }
 }
 
-/// What is kept of a part of the comparison. `taken` makes it the last part, which reaches the listing's own serial.
-fn derived(since: Serial, head: Serial, looked: Vec<Looked>, taken: Option<i64>) -> Derived {
+/// When what a comparison finds happened, in Unix seconds.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    earliest: i64,
+    /// When the listing was made.
+    taken: i64,
+}
+
+/// What is kept of a part of the comparison. The last part reaches the listing's own serial.
+fn derived(since: Serial, head: Serial, looked: Vec<Looked>, times: Times, last: bool) -> Derived {
     let wanted: Vec<_> =
         looked.iter().map(|looked| (looked.job.serial.unwrap_or(head), looked.changes.len())).collect();
     let serials = number(since, &wanted);
-    let mut derived = Derived { since, upto: since, taken, ..Derived::default() };
+    let mut derived =
+        Derived { since, upto: since, head, taken: last.then_some(times.taken), ..Derived::default() };
     for (looked, serials) in looked.into_iter().zip(serials) {
         let Looked { job, changes, outcome } = looked;
         for (change, serial) in changes.into_iter().zip(serials) {
@@ -102,7 +122,7 @@ fn derived(since: Serial, head: Serial, looked: Vec<Looked>, taken: Option<i64>)
                 serial,
                 name,
                 version: change.version,
-                time: change.time,
+                time: change.time.clamp(times.earliest, times.taken),
                 action: change.action,
             });
         }
@@ -119,8 +139,28 @@ fn derived(since: Serial, head: Serial, looked: Vec<Looked>, taken: Option<i64>)
     }
     // Parts are in the order of serials: what a later part brings is above this one's last.
     derived.events.sort_by_key(|event| event.serial);
-    if taken.is_some() {
+    if last {
         derived.upto = derived.upto.max(head);
     }
     derived
+}
+
+#[cfg(test)]
+mod tests {
+    use super::change::Change;
+    use super::*;
+    use crate::model::ProjectName;
+
+    #[test]
+    fn what_a_comparison_finds_is_dated_between_the_last_listing_and_this_one() {
+        let change = |time| Change { version: None, time, action: "create".to_owned() };
+        let name = ProjectName::parse("a").unwrap();
+        let job = Difference { name, spelling: "a".to_owned(), serial: Some(Serial(9)), known: true };
+        let changes = vec![change(5), change(150), change(999)];
+        let looked = Looked { job, changes, outcome: Outcome::Unseen };
+        let times = Times { earliest: 101, taken: 200 };
+        let derived = derived(Serial(3), Serial(9), vec![looked], times, true);
+        let told: Vec<_> = derived.events.iter().map(|event| (event.serial.0, event.time)).collect();
+        assert_eq!(told, [(7, 101), (8, 150), (9, 200)]);
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 
 use tokio::sync::{Mutex, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::calls::Calls;
@@ -23,6 +24,8 @@ pub(super) struct Follower {
     pub(super) listed: Mutex<Option<String>>,
     /// The pages of a small index were looked at for what they are before anything changes.
     pub(super) sighted: AtomicBool,
+    /// The last serials between which upstream told of nothing, and since when it does.
+    pub(super) withheld: std::sync::Mutex<Option<((Serial, Serial), Instant)>>,
     /// How often a changed project's page failed since the last comparison that came to its end.
     pub(super) doubts: Mutex<HashMap<ProjectName, usize>>,
 }
@@ -50,6 +53,7 @@ pub async fn run(
         calls: Calls::new(answered),
         listed: Mutex::default(),
         sighted: AtomicBool::default(),
+        withheld: std::sync::Mutex::default(),
         doubts: Mutex::default(),
     };
     follower.by_listings(follower.settings.source == Source::Listings);

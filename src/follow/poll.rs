@@ -1,5 +1,6 @@
 //! Polls: from the serial up to which the projects are right, again and again.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
@@ -25,9 +26,9 @@ impl Follower {
     pub(super) async fn poll_for_ever(&self) {
         let mut waits = waits(&self.settings);
         let mut current_at = Instant::now();
-        let mut named = None;
+        let (mut named, mut compared) = (None, false);
         loop {
-            let polled = self.poll(&mut named).await;
+            let polled = self.poll(&mut named, &mut compared).await;
             let outcome = match &polled {
                 Ok(Polled::Current) => "current",
                 Ok(Polled::More) => "more",
@@ -46,9 +47,8 @@ impl Follower {
                     });
                     waits = self::waits(&self.settings);
                     if more == Polled::Current {
-                        let listings = self.no_calls().is_some();
                         let (polls, comparisons) = (self.settings.interval, self.settings.listing_interval);
-                        sleep(if listings { comparisons } else { polls }).await;
+                        sleep(if compared { comparisons } else { polls }).await;
                     }
                 }
                 Err(error) => {
@@ -65,18 +65,23 @@ impl Follower {
         }
     }
 
-    /// `named`: how far a poll that found more had to go.
-    async fn poll(&self, named: &mut Option<Serial>) -> Result<Polled, FollowError> {
+    /// `named`: how far a poll that found more had to go. `compared`: whether listings were compared.
+    async fn poll(&self, named: &mut Option<Serial>, compared: &mut bool) -> Result<Polled, FollowError> {
+        *compared = false;
         let Some(since) = self.journal.projects_serial() else {
             self.list().await?;
             // The listing may be half an hour old.
             return Ok(Polled::More);
         };
-        if self.no_calls().is_some() {
+        if self.news_by_listings().await? {
+            *compared = true;
             return self.compare(since).await;
         }
         match self.poll_changelog(since, named).await {
-            Err(FollowError::NoCalls { .. }) => self.compare(since).await,
+            Err(FollowError::NoCalls { .. }) => {
+                *compared = true;
+                self.compare(since).await
+            }
             polled => polled,
         }
     }
@@ -111,7 +116,9 @@ impl Follower {
         }
         let slice = self.upstream.changelog_since(since).await;
         let Some(last) = self.keep_news(slice, since).await? else {
-            return Err(FollowError::Withheld { since, last: upto });
+            self.withheld(since, upto)?;
+            self.journal.caught_up(asked);
+            return Ok(Polled::Current);
         };
         if last < upto {
             *named = Some(upto);
@@ -121,6 +128,28 @@ impl Follower {
         }
         // The last serial was named some slices ago.
         Ok(Polled::More)
+    }
+
+    /// Upstream names `last` as its last serial, yet tells of nothing after `since`. One of several servers that lags
+    /// does that, so it is an error at first. If it stays so for [`super::FollowSettings::calls_doubt`] there is nothing:
+    /// a row that was taken back, or one that a relay upstream could not pass on.
+    pub(super) fn withheld(&self, since: Serial, last: Serial) -> Result<(), FollowError> {
+        let now = Instant::now();
+        let first = {
+            let mut withheld = self.withheld.lock().unwrap_or_else(PoisonError::into_inner);
+            match *withheld {
+                Some((known, first)) if known == (since, last) => first,
+                Some(_) | None => {
+                    *withheld = Some(((since, last), now));
+                    now
+                }
+            }
+        };
+        if now - first < self.settings.calls_doubt {
+            return Err(FollowError::Withheld { since, last });
+        }
+        tracing::debug!(%since, %last, "upstream tells of nothing up to its last serial, again and again: so be it");
+        Ok(())
     }
 
     /// Says it once when upstream falls behind us, and once when it no longer is.

@@ -90,7 +90,7 @@ impl Follower {
         // that are no serial of anybody's.
         let mut named = None;
         if Some(since) >= self.journal.last_serial() {
-            if self.settings.follow && self.no_calls().is_some() {
+            if self.settings.follow && self.news_by_listings().await? {
                 return self.await_comparison().await;
             }
             let asked = Asked::now();
@@ -111,7 +111,11 @@ impl Follower {
             }
             // Something happened between the two questions, or it was one of several servers that lags.
             if !self.fetch_rows(since).await? {
-                return Err(FollowError::Withheld { since, last });
+                self.withheld(since, last)?;
+                if let Some((_, asked)) = named {
+                    self.journal.caught_up(asked);
+                }
+                return Ok(());
             }
         }
         if let Some((last, asked)) = named {

@@ -43,7 +43,8 @@ pub struct FollowSettings {
     /// will fail costs nothing.
     pub calls_retry: Duration,
     /// How long calls that were answered before must fail as if there were no XML-RPC until that is believed. 10
-    /// min by default: longer than a proxy is misconfigured or restarted, shorter than mirrors mind.
+    /// min by default: longer than a proxy is misconfigured or restarted, shorter than mirrors mind. So long an empty
+    /// answer below upstream's own last serial is doubted, too.
     pub calls_doubt: Duration,
     /// From one comparison of listings to the next. 10 min by default: a new listing is 40 MB and upstream makes
     /// one in up to 30 min; one that did not change costs a 304.

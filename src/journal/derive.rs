@@ -24,6 +24,8 @@ pub struct Derived {
     pub gone: Vec<ProjectName>,
     /// How pages looked, for the next comparison.
     pub sightings: Vec<(ProjectName, Vec<u8>)>,
+    /// The listing's own serial.
+    pub head: Serial,
     /// When the listing was made, if this is the last part of its comparison.
     pub taken: Option<i64>,
 }
@@ -91,6 +93,13 @@ impl Journal {
         self.read(|connection| facts::get(connection, facts::LISTED_AT)).await
     }
 
+    /// Whether the last comparison did not come to its end, or gave numbers above upstream's own last serial. As long as
+    /// that is so upstream's changelog must not be followed: events below those numbers would never be asked for.
+    pub async fn comparison_owed(&self) -> Result<bool, JournalError> {
+        let owed = self.read(|connection| facts::get(connection, facts::COMPARISON_OWED)).await?;
+        Ok(owed.is_some_and(|owed| owed != 0))
+    }
+
     /// Notes when upstream made the listing that the project table was filled from.
     pub async fn note_listed_at(&self, taken: i64) -> Result<(), JournalError> {
         self.write(move |connection| facts::set(connection, facts::LISTED_AT, taken)).await
@@ -146,6 +155,9 @@ fn put(
     for event in &derived.events {
         search::heed(connection, event)?;
     }
+    // Upstream's own changelog goes on from the listing's serial, and polls of it would from ours.
+    let owed = derived.taken.is_none() || derived.upto > derived.head;
+    facts::set(connection, facts::COMPARISON_OWED, i64::from(owed))?;
     if let Some(taken) = derived.taken {
         facts::set(connection, facts::LISTED_AT, taken)?;
     }

@@ -8,6 +8,8 @@ pub(super) const PROJECTS_SERIAL: &str = "projects_serial";
 pub(super) const HEARD_SERIAL: &str = "heard_serial";
 /// Unix seconds by upstream's clock: the last listing whose changes are all events.
 pub(super) const LISTED_AT: &str = "listed_at";
+/// 1 as long as listings have to be compared before the changelog may be followed: see [`super::Derived`].
+pub(super) const COMPARISON_OWED: &str = "comparison_owed";
 /// Set once upstream has answered a call for its changelog.
 pub(super) const CALLS_ANSWERED: &str = "calls_answered";
 /// Up to here the changelog was looked through for files to be fetched in advance.

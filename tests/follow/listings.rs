@@ -9,6 +9,7 @@ use cheesewire::sandbox::{
     Change, Effect, Fault, Publication, Role, Route, Sandbox, SandboxSettings, XmlRpc,
 };
 use futures_util::TryStreamExt as _;
+use serde_json::json;
 
 use super::{Following, on_demand, polling, within};
 use crate::support::sandbox;
@@ -55,6 +56,7 @@ async fn every_kind_of_change_is_told_in_upstreams_own_words() {
         following.status(|status| status.listings).await;
         let name = || "Brand_New".to_owned();
         let version = || "2.0".to_owned();
+        let mut newest = 1_700_000_000;
         let wheel = Publication { files: vec!["py3-none-any".to_owned()], ..Publication::new(name(), "3.0") };
         let sdist = Publication { files: vec!["sdist".to_owned()], ..Publication::new(name(), "3.0") };
         let changes = [
@@ -80,10 +82,9 @@ async fn every_kind_of_change_is_told_in_upstreams_own_words() {
             let (derived, own) = (following.since(before).await, sandbox.events_after(before, 100));
             assert_eq!(told(&derived), told(&own), "{said}");
             assert_eq!(derived.last().unwrap().serial, serial, "{said}");
-            for (ours, theirs) in derived.iter().zip(&own).filter(|(ours, _)| ours.action.starts_with("add "))
-            {
-                assert_eq!(ours.time, theirs.time, "{said}");
-            }
+            // The sandbox's files are years old: what a comparison finds is news since the one before all the same.
+            assert!(derived.iter().all(|event| event.time >= newest), "{said}");
+            newest = derived.iter().map(|event| event.time).max().unwrap();
         }
         let rows: Vec<Project> = following.journal.projects().try_concat().await.unwrap();
         let expected: Vec<Project> = (sandbox.projects().iter())
@@ -220,6 +221,56 @@ async fn xml_rpc_that_comes_back_is_found_and_goes_on_where_listings_ended() {
     following.reaches(live).await;
     assert_eq!(following.since(serial).await, sandbox.events_after(serial, 100));
     assert_eq!(told(&following.since(before).await), told(&sandbox.events_after(before, 100)));
+}
+
+#[tokio::test]
+async fn numbers_that_were_given_above_upstreams_own_hide_none_of_its_events_when_xml_rpc_comes_back() {
+    let (folder, sandbox) = (tempfile::tempdir().unwrap(), without_calls(XmlRpc::Status(405)).await);
+    let settings = FollowSettings { calls_retry: Duration::from_millis(50), ..comparing() };
+    let mut following = Following::start(folder.path(), &sandbox, settings).await;
+    let before = sandbox.last_serial();
+    following.reaches(before).await;
+    sighted(&sandbox).await;
+    // A project that turns up late, with a serial of long ago: its rows find room only above all that is told.
+    let mut projects: Vec<_> = (sandbox.projects().iter())
+        .map(|project| json!({"name": project.name, "_last-serial": project.last_serial}))
+        .collect();
+    projects.push(json!({"name": "late", "_last-serial": 5}));
+    let listing = json!({"meta": {"api-version": "1.4", "_last-serial": before}, "projects": projects});
+    let page = json!({"meta": {"api-version": "1.4"}, "name": "late", "versions": ["1.0"], "files": [
+        {"filename": "late-1.0.tar.gz", "url": "/packages/late-1.0.tar.gz", "hashes": {}}]});
+    for (route, path, body) in [(Route::Listing, "/simple/", listing), (Route::Page, "/simple/late/", page)] {
+        let headers = [("content-type".to_owned(), "application/vnd.pypi.simple.v1+json".to_owned())].into();
+        let answer = Effect::Answer { status: 200, headers, body: body.to_string() };
+        sandbox.faults().add(Fault::on(route, answer).path(path)).unwrap();
+    }
+    following.reaches(Serial(before.0 + 3)).await;
+    sandbox.faults().clear();
+    sandbox.set_xmlrpc(XmlRpc::Live);
+    // Long enough for the calls to be found alive. Upstream's own numbers are below ours at first.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut last = before;
+    for version in ["77.0", "78.0", "79.0", "80.0", "81.0", "82.0"] {
+        last = sandbox.change(release("wire-top", version)).await.unwrap();
+        let told = async {
+            let of = |mut events: Vec<Event>| {
+                events.retain(|event| event.version.as_deref() == Some(version));
+                told(&events)
+            };
+            let own = of(sandbox.events_after(before, 100));
+            while of(following.since(before).await) != own {
+                tokio::task::yield_now().await;
+            }
+        };
+        within(told).await;
+    }
+    following.status(|status| !status.listings).await;
+    let live = sandbox.change(release("wire-top", "83.0")).await.unwrap();
+    following.reaches(live).await;
+    assert_eq!(following.since(last).await, sandbox.events_after(last, 100));
+    let rows: Vec<Project> = following.journal.projects().try_concat().await.unwrap();
+    let top = rows.iter().find(|row| row.spelling == "wire-top").unwrap();
+    assert_eq!(top.serial, Some(live));
 }
 
 #[tokio::test]

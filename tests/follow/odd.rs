@@ -1,5 +1,8 @@
 //! Rows that upstream should not send.
 
+use std::time::Duration;
+
+use cheesewire::follow::FollowSettings;
 use cheesewire::model::Serial;
 use cheesewire::sandbox::Publication;
 use cheesewire::xmlrpc::Value;
@@ -61,5 +64,23 @@ async fn a_page_of_old_rows_is_no_news_and_no_progress() {
     let serial = sandbox.publish(Publication::new("next", "1.0")).await.unwrap();
     following.reaches(serial).await;
     following.status(|status| status.failures == 0).await;
+    assert_eq!(following.since(head).await, sandbox.events_after(head, 100));
+}
+
+#[tokio::test]
+async fn a_last_serial_that_no_row_has_is_doubted_for_a_while_and_then_nothing_happened() {
+    let (folder, sandbox) = (tempfile::tempdir().unwrap(), sandbox().await);
+    let settings = FollowSettings { calls_doubt: Duration::from_millis(300), ..polling() };
+    let mut following = Following::start(folder.path(), &sandbox, settings).await;
+    let head = sandbox.last_serial();
+    following.reaches(head).await;
+    sandbox.faults().add(answers(LAST_SERIAL, &(head.0 + 5).into())).unwrap();
+    let status = following.status(|status| status.failures > 0).await;
+    assert!(status.last_error.unwrap().contains("tells of nothing"));
+    following.status(|status| status.failures == 0 && status.current).await;
+    assert!(following.since(head).await.is_empty());
+    sandbox.faults().clear();
+    let serial = sandbox.publish(Publication::new("next", "1.0")).await.unwrap();
+    following.reaches(serial).await;
     assert_eq!(following.since(head).await, sandbox.events_after(head, 100));
 }
