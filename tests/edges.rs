@@ -199,8 +199,11 @@ async fn who_asks_before_sending_too_much_need_not_send_and_who_just_sends_gets_
     let answer = raw(&relay, asking.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     // The whole is written before anything is read, as old clients do.
-    let answer = post(&relay, "/pypi", xml, &vec![b' '; 20_000_000]).await;
-    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    let much = vec![b' '; 20_000_000];
+    for (kind, status) in [(xml, "413"), ("Content-Type: application/json\r\n", "415"), ("", "415")] {
+        let answer = post(&relay, "/pypi", kind, &much).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+    }
 }
 
 #[tokio::test]

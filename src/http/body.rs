@@ -54,6 +54,7 @@ pub(super) enum Refusal {
     TooLarge(usize),
     TooSlow(Duration),
     Crowded,
+    Type,
     Coding,
     Broken,
 }
@@ -71,6 +72,9 @@ impl IntoResponse for Refusal {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "too many large calls at once; come back, or send smaller ones\n".to_owned(),
             ),
+            Self::Type => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "an XML-RPC call has Content-Type text/xml\n".to_owned())
+            }
             Self::Coding => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "a call may be coded with gzip, nothing else\n".to_owned(),
@@ -146,15 +150,21 @@ impl Bodies {
         match arrived {
             Ok(bytes) if gzip => Ok(Document { bytes: self.plain(bytes).await?, room: share.permit }),
             Ok(bytes) => Ok(Document { bytes, room: share.permit }),
-            Err(refusal) => {
-                // Who expects a word before sending gets this one at once. Others send first and read then: a
-                // connection closed on what they still send would take the answer from them.
-                if matches!(refusal, Refusal::TooLarge(_)) && !headers.contains_key(EXPECT) {
-                    swallow(body, patience).await;
-                }
-                Err(refusal)
-            }
+            Err(refusal @ Refusal::TooLarge(_)) => Err(self.refuse(body, headers, refusal).await),
+            Err(refusal) => Err(refusal),
         }
+    }
+
+    /// Refuses a body that may still be on its way. Who expects a word before sending gets this one at once. Others send
+    /// first and read then: a connection closed on what they still send would take the answer from them.
+    pub(super) async fn refuse<B>(&self, body: B, headers: &HeaderMap, refusal: Refusal) -> Refusal
+    where
+        B: http_body::Body<Data = Bytes> + Unpin,
+    {
+        if !headers.contains_key(EXPECT) {
+            swallow(body, self.limits.patience).await;
+        }
+        refusal
     }
 
     /// The body as it arrives; not begun if it says that it is too large.

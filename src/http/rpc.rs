@@ -12,7 +12,7 @@ use axum::routing::get;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 
-use super::body::{Bodies, CallLimits, Document};
+use super::body::{Bodies, CallLimits, Document, Refusal};
 use super::clients::{self, ClientLimits, Clients};
 use super::coding;
 use super::guarded::Guarded;
@@ -92,8 +92,7 @@ impl Calls {
     {
         let (head, body) = request.into_parts();
         if !is_xml(&head.headers) {
-            let reason = "an XML-RPC call has Content-Type text/xml\n";
-            return (StatusCode::UNSUPPORTED_MEDIA_TYPE, reason).into_response();
+            return self.bodies.refuse(body, &head.headers, Refusal::Type).await.into_response();
         }
         let document = match self.bodies.read(body, &head.headers).await {
             Ok(document) => document,

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::journal::{DocumentKey, Journal};
 use crate::memo::Memo;
-use crate::model::{FilePath, ProjectName, Serial};
+use crate::model::{FilePath, LONGEST_VERSION, ProjectName, Serial};
 use crate::upstream::Upstream;
 
 /// Paths whose project is remembered in memory. 100,000 of some 250 bytes: the files that are asked for often.
@@ -26,9 +26,6 @@ const PATHS: u64 = 100_000;
 
 /// Files whose line on their page is remembered. 10,000 of some 500 bytes: those that are asked for most.
 const LINES: u64 = 10_000;
-
-/// The longest version that is asked for. The longest known has about 100 characters; each absence is remembered.
-const MAX_VERSION: usize = 256;
 
 /// Pages, documents and the files that they name. Clones share everything.
 #[derive(Clone)]
@@ -180,7 +177,9 @@ impl Index {
         version: Option<&str>,
     ) -> Result<Arc<Held<JsonDocument>>, IndexError> {
         // Two of them would lead to other addresses upstream, and "" is the project's own row in the journal.
-        if version.is_some_and(|version| matches!(version, "" | "." | "..") || version.len() > MAX_VERSION) {
+        if version
+            .is_some_and(|version| matches!(version, "" | "." | "..") || version.len() > LONGEST_VERSION)
+        {
             return Err(IndexError::NoSuchRelease);
         }
         let document = DocumentKey::Json(name.clone(), version.map(str::to_owned));

@@ -20,4 +20,4 @@ pub use name::{NameError, ProjectName};
 pub use path::{FilePath, PathError};
 pub use stamp::Stamp;
 pub use term::{Closeness, NameTerm, words};
-pub use version::{latest, newest_first, same_version};
+pub use version::{AskedVersions, LONGEST_VERSION, latest, newest_first, same_version};

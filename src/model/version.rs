@@ -1,6 +1,7 @@
 //! The order of releases.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use pep440_rs::Version;
@@ -21,15 +22,36 @@ pub fn latest<'a>(versions: impl IntoIterator<Item = &'a str>) -> Option<&'a str
 
 /// Whether two spellings are the same version by PEP 440, or the same text.
 pub fn same_version(a: &str, b: &str) -> bool {
-    Key::of(a) == Key::of(b)
+    AskedVersions::new([a]).have(b)
 }
 
-#[derive(PartialEq, Eq)]
+/// The longest text that is read as a version, in bytes. The longest known has about 100; to read one takes as long as it
+/// is, and clients send what they like.
+pub const LONGEST_VERSION: usize = 256;
+
+/// Versions that somebody asked for, to be compared with many: each is read once.
+#[derive(Debug, Clone, Default)]
+pub struct AskedVersions(BTreeSet<Key>);
+
+impl AskedVersions {
+    /// These.
+    pub fn new<'a>(versions: impl IntoIterator<Item = &'a str>) -> Self {
+        Self(versions.into_iter().map(Key::of).collect())
+    }
+
+    /// Whether one of them is the same version by PEP 440, or the same text.
+    pub fn have(&self, version: &str) -> bool {
+        !self.0.is_empty() && self.0.contains(&Key::of(version))
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Key(Result<Version, String>);
 
 impl Key {
     fn of(version: &str) -> Self {
-        Self(Version::from_str(version).map_err(|_| version.to_owned()))
+        let read = (version.len() <= LONGEST_VERSION).then(|| Version::from_str(version).ok());
+        Self(read.flatten().ok_or_else(|| version.to_owned()))
     }
 
     fn is_final(&self) -> bool {
@@ -63,6 +85,19 @@ mod tests {
         let mut versions = ["1.9", "1.10", "2.0rc1", "0-legacy!", "1.10.post1", "2.0.dev3"];
         newest_first(&mut versions, |v| v);
         assert_eq!(versions, ["2.0rc1", "2.0.dev3", "1.10.post1", "1.10", "1.9", "0-legacy!"]);
+    }
+
+    #[test]
+    fn spellings_of_one_version_are_the_same_and_what_is_too_long_is_only_a_text() {
+        let asked = AskedVersions::new(["1.0", "0-legacy!"]);
+        for (version, same) in
+            [("1", true), ("v1.0.0", true), ("0-legacy!", true), ("1.1", false), ("", false)]
+        {
+            assert_eq!(asked.have(version), same, "{version}");
+        }
+        let long = format!("1{}", ".0".repeat(LONGEST_VERSION));
+        assert!(!same_version("1", &long) && same_version(&long, &long));
+        assert!(!AskedVersions::default().have("1"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::arguments::Arguments;
 use super::{Rpc, release};
 use crate::index::{IndexError, JsonDocument};
-use crate::model::{ProjectName, newest_first, same_version};
+use crate::model::{AskedVersions, ProjectName, newest_first};
 use crate::xmlrpc::{Fault, Value};
 
 impl Rpc {
@@ -82,7 +82,8 @@ fn spelled<'a>(project: &'a JsonDocument, version: &'a str) -> &'a str {
     if listed.clone().any(|listed| listed == version) {
         return version;
     }
-    listed.find(|listed| same_version(listed, version)).unwrap_or(version)
+    let asked = AskedVersions::new([version]);
+    listed.find(|listed| asked.have(listed)).unwrap_or(version)
 }
 
 /// All versions of a project's document, newest first.

@@ -17,7 +17,7 @@
 use super::arguments::Arguments;
 use super::{Rpc, SearchSettings};
 use crate::journal::{Hit, Search, TextField};
-use crate::model::{NameTerm, ProjectName, words};
+use crate::model::{AskedVersions, NameTerm, ProjectName, words};
 use crate::xmlrpc::{Fault, Value};
 
 /// The most hits, as upstream's.
@@ -70,7 +70,7 @@ fn asked(arguments: &Arguments, every: bool, settings: &SearchSettings) -> Resul
         for value in &values {
             room.take(value.split_whitespace())?;
         }
-        search.versions = Some(values.into_iter().map(|value| value.trim().to_owned()).collect());
+        search.versions = Some(AskedVersions::new(values.into_iter().map(str::trim)));
     }
     for field in TextField::ALL {
         if let Some(values) = values(arguments, field.name()) {

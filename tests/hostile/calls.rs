@@ -1,6 +1,11 @@
 //! Documents that are meant to blow a reader up.
 
+use std::time::Duration;
+
+use cheesewire::xmlrpc::Value;
+
 use super::{CALL, NO_METHOD, NOT_WELL_FORMED, Victim, fault, status, with_param};
+use crate::support::call;
 
 #[tokio::test]
 async fn a_billion_laughs_are_refused_at_the_document_type() {
@@ -40,6 +45,33 @@ async fn parameter_entities_and_undeclared_ones_are_refused() {
     ] {
         let document = format!("{head}{}", with_param("<value>&q;</value>"));
         assert_eq!(fault(&victim.answer_to_call("", document.as_bytes()).await), NOT_WELL_FORMED, "{head}");
+    }
+}
+
+#[tokio::test]
+async fn a_version_of_a_megabyte_is_one_that_nobody_has_and_is_not_read_for_each_release() {
+    // With documents at hand: each would be compared with 140 releases.
+    let victim = Victim::start(&["rpc.deadline=3s"]).await;
+    let releases = [Value::from("many-versions"), Value::Bool(true)];
+    assert!(call(victim.url(), "package_releases", &releases).await.unwrap().as_array().unwrap().len() > 100);
+    let versions =
+        [format!("1{}", ".1".repeat(400_000)), format!("1+{}b", "a.".repeat(400_000)), "9".repeat(800_000)];
+    for version in versions {
+        let params = [Value::from("many-versions"), Value::from(version.as_str())];
+        let spec = ["name", "version"].into_iter().map(str::to_owned).zip(params.clone()).collect();
+        let alone = Value::Struct(vec![("version".to_owned(), Value::from(version.as_str()))]);
+        let none = Value::Array(Vec::new());
+        for (method, params, answer) in [
+            ("release_data", &params[..], Value::Struct(Vec::new())),
+            ("release_urls", &params[..], none.clone()),
+            ("search", &[Value::Struct(spec)][..], none.clone()),
+            ("search", &[alone][..], none.clone()),
+        ] {
+            // A search that is not over by the deadline is a fault. The others would hold up all that runs.
+            let asked = victim.survives(call(victim.url(), method, params));
+            let answered = tokio::time::timeout(Duration::from_secs(5), asked).await;
+            assert_eq!(answered.expect("it holds up the relay"), Ok(answer), "{method}");
+        }
     }
 }
 

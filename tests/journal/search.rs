@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use cheesewire::journal::{Hit, Journal, JournalSettings, Learned, Search, TextField};
-use cheesewire::model::{Event, NameTerm, ProjectName, Serial, newest_first};
+use cheesewire::model::{AskedVersions, Event, NameTerm, ProjectName, Serial, newest_first};
 use proptest::prelude::*;
 
 /// Words that have no endings.
@@ -124,10 +124,7 @@ fn search(asked: &Asked) -> Search {
             .as_ref()
             .map(|names| names.iter().filter_map(|name| NameTerm::parse(name)).collect()),
         texts: texts.map(|(&at, values)| (FIELDS[at], values.iter().map(owned).collect())).collect(),
-        versions: asked
-            .versions
-            .as_ref()
-            .map(|versions| versions.iter().map(|version| (*version).to_owned()).collect()),
+        versions: asked.versions.as_ref().map(|versions| AskedVersions::new(versions.iter().copied())),
         limit: asked.limit,
         looked_at: 1000,
     }

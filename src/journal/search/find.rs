@@ -9,7 +9,7 @@ use super::held::HeldNames;
 use super::names::{Ranked, UNTOLD, rank};
 use super::phrase::{Asked, TextField, question};
 use crate::journal::{Journal, JournalError};
-use crate::model::{Action, NameTerm, newest_first, same_version};
+use crate::model::{Action, AskedVersions, NameTerm, newest_first};
 
 /// Texts that are looked at before any name is: it takes 3 ms, and the names up to 8.
 const FEW_TEXTS: usize = 1_000;
@@ -32,7 +32,7 @@ pub struct Search {
     /// For each field one of the values, by all its words.
     pub texts: Vec<(TextField, Vec<Vec<String>>)>,
     /// Releases of one of these versions.
-    pub versions: Option<Vec<String>>,
+    pub versions: Option<AskedVersions>,
     /// The most hits.
     pub limit: usize,
     /// The most projects that are looked at where one condition finds them and another one decides.
@@ -276,9 +276,8 @@ impl Finder<'_> {
                 hits.push(hit(&version));
             }
             Some(asked) => {
-                let is_asked = |version: &str| asked.iter().any(|asked| same_version(asked, version));
                 let mut versions: Vec<&str> =
-                    versions.lines().filter(|version| candidate.whole || is_asked(version)).collect();
+                    versions.lines().filter(|version| candidate.whole || asked.have(version)).collect();
                 newest_first(&mut versions, |version| version);
                 hits.extend(versions.into_iter().rev().map(hit));
             }
