@@ -24,6 +24,8 @@ use crate::upstream::{Upstream, UpstreamError};
 
 /// Bounds of histograms' buckets in seconds: from an answer out of memory to a client's timeout.
 const BUCKETS: [f64; 12] = [0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 4.0, 10.0];
+/// Ten years.
+const FOR_EVER: Duration = Duration::from_hours(24 * 3652);
 /// How long tasks beside requests may take to end if requests took all of the drain time.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 /// How often the metrics' samples are folded into their buckets, so that they do not pile up unread.
@@ -153,7 +155,9 @@ impl App {
         let told = async {
             stop.cancelled().await;
             stopping.cancel();
-            Instant::now() + self.settings.drain
+            let now = Instant::now();
+            // No end is one that is too far away.
+            now.checked_add(self.settings.drain).unwrap_or(now + FOR_EVER)
         };
         let (end, ()) = tokio::join!(told, http::serve(self.listeners, self.edge, &self.settings, &stopping));
         self.background.cancel();

@@ -217,6 +217,6 @@ async fn prefetch_asks_a_relay_for_what_the_rules_want() {
     let output = prefetch(&["wire-core", "no-such-project"]).await;
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("no-such-project: ") && said.contains("1 files could not be had"), "{said}");
+    assert!(said.contains("no-such-project: ") && said.contains("2 files or projects could not be had"), "{said}");
     assert!(sandbox.requests().route(Route::File) > 1, "one missing file stopped the others");
 }

@@ -63,6 +63,12 @@ pub enum CacheError {
     /// Nothing says what is to be deleted.
     #[error("say what to delete: --project, --file, --pattern, --digest, --unused-for or --all")]
     Nothing,
+    /// No journal says which files pages name.
+    #[error(
+        "without a readable journal no file has a name, and all would go; name the relay's folder with --data, or \
+         delete with cache purge --unused-for"
+    )]
+    Nameless,
     /// The journal can't be read or written.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -88,8 +94,8 @@ pub enum CacheError {
         /// Those that are right again.
         repaired: usize,
     },
-    /// Files could not be had.
-    #[error("{0} files could not be had")]
+    /// Files, or projects, could not be had.
+    #[error("{0} files or projects could not be had")]
     Missing(usize),
     /// The disk, or standard output, failed.
     #[error("{0}")]
@@ -113,6 +119,7 @@ impl CacheError {
             | Self::Upstream(_)
             | Self::Relay(_)
             | Self::Waiting(_)
+            | Self::Nameless
             | Self::Missing(_)
             | Self::Disk(_)
             | Self::Lost(_) => 1,

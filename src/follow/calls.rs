@@ -57,7 +57,7 @@ impl Follower {
         }
         let owed = self.journal.comparison_owed().await?;
         if owed {
-            self.by_listings(true);
+            self.keep_up(true);
         }
         Ok(owed)
     }
@@ -90,6 +90,10 @@ impl Follower {
     /// the time that a late or failed attempt takes.
     pub(super) fn by_listings(&self, listings: bool) {
         self.status.send_if_modified(|status| std::mem::replace(&mut status.listings, listings) != listings);
+        self.keep_up(listings);
+    }
+
+    fn keep_up(&self, listings: bool) {
         let settings = &self.settings;
         self.journal.set_upkeep(if !settings.follow {
             Upkeep::OnDemand { head: settings.interval, projects: settings.listing_lifetime }
@@ -103,6 +107,11 @@ impl Follower {
     /// Upstream had no XML-RPC when it was last asked for its changelog.
     pub(super) fn calls_were_gone(&self) -> bool {
         self.calls.lock().until.is_some()
+    }
+
+    /// Notes that upstream answered a call: it is not there no more.
+    pub(super) fn no_doubt(&self) {
+        self.calls.lock().doubted = None;
     }
 
     /// Notes that upstream answered a call for its changelog.

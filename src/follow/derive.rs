@@ -65,8 +65,9 @@ impl Follower {
         if !self.journal.comparison_owed().await? {
             self.tell_if_behind(since, head);
         }
-        // Who has seen the last listing's time asks for what is later.
-        let earliest = self.journal.listed_at().await?.map_or(i64::MIN, |last| last.saturating_add(1));
+        // Who has seen the last listing's time, or the newest event's, asks for what is later.
+        let seen = self.journal.listed_at().await?.max(self.journal.newest_time().await?);
+        let earliest = seen.map_or(i64::MIN, |seen| seen.saturating_add(1));
         let times = Times { earliest: earliest.max(taken.saturating_sub(STEP_BACK)).min(taken), taken };
         let jobs: Vec<Difference> = found.changed.into_iter().chain(found.gone).collect();
         tracing::debug!(projects = jobs.len(), %since, %head, "the listing was compared");

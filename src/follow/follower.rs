@@ -131,6 +131,8 @@ impl Follower {
 
     /// Upstream's last serial, by XML-RPC.
     pub(super) async fn named_last_serial(&self) -> Result<Serial, FollowError> {
-        self.upstream.changelog_last_serial().await.map_err(|error| self.judge(error))
+        let named = self.upstream.changelog_last_serial().await.map_err(|error| self.judge(error))?;
+        self.no_doubt();
+        Ok(named)
     }
 }

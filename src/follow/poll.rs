@@ -86,7 +86,7 @@ impl Follower {
         }
     }
 
-    async fn compare(&self, since: Serial) -> Result<Polled, FollowError> {
+    pub(super) async fn compare(&self, since: Serial) -> Result<Polled, FollowError> {
         let asked = Asked::now();
         let polled = self.compare_listings(since).await?;
         if polled == Polled::Current {

@@ -93,6 +93,12 @@ impl Follower {
             if self.settings.follow && self.news_by_listings().await? {
                 return self.await_comparison().await;
             }
+            if let Some(stands) = self.journal.projects_serial()
+                && self.journal.comparison_owed().await?
+            {
+                // Nobody polls any more who would compare.
+                return self.compare(stands).await.map(|_| ());
+            }
             let asked = Asked::now();
             let last = self.hear().await?;
             if last <= since {

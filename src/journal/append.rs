@@ -39,6 +39,7 @@ impl Journal {
             let inside = |event: &Event| event.serial > asked_since && event.serial <= complete_to;
             let all = events.len();
             events.retain(inside);
+            let complete_to = within_derived(connection, &mut events, complete_to)?;
             let mut appended = Appended { outside: count(all - events.len()), ..Appended::default() };
             keep(connection, &events, &mut appended)?;
             coverage::insert(connection, asked_since.0, complete_to.0)?;
@@ -150,6 +151,27 @@ fn verb_id(connection: &Connection, text: &str) -> rusqlite::Result<i64> {
     Ok(connection.last_insert_rowid())
 }
 
+/// Leaves out what must not be kept beside derived events: what happened in a range that they cover is told by them, with
+/// numbers of their own; and as long as a comparison is owed, upstream's events above the table may be among those.
+/// Tells up to where the rest is complete.
+fn within_derived(
+    connection: &Connection,
+    events: &mut Vec<Event>,
+    complete_to: Serial,
+) -> rusqlite::Result<Serial> {
+    let Some(owed) = facts::get(connection, facts::COMPARISON_OWED)? else { return Ok(complete_to) };
+    let stands = facts::get(connection, facts::PROJECTS_SERIAL)?.map(Serial);
+    let complete_to = stands.filter(|_| owed != 0).map_or(complete_to, |stands| complete_to.min(stands));
+    let mut kept = Vec::with_capacity(events.len());
+    for event in events.drain(..).filter(|event| event.serial <= complete_to) {
+        if coverage::known_upto(connection, event.serial.0 - 1)?.is_none() {
+            kept.push(event);
+        }
+    }
+    *events = kept;
+    Ok(complete_to)
+}
+
 /// What carrying the tables over a slice changed, for who holds some of them in memory.
 #[derive(Default)]
 struct Carried {
@@ -172,11 +194,18 @@ fn carry_projects(
     let Some(stands) = stands.filter(|&at| asked_since.0 <= at && at < complete_to.0) else {
         return Ok((None, Carried::default()));
     };
+    let derived = facts::get(connection, facts::COMPARISON_OWED)?.is_some();
     let (mut touched, mut removed) = (BTreeSet::new(), false);
     for event in events.iter().filter(|event| event.serial.0 > stands) {
         project::apply(connection, event)?;
         search::heed(connection, event)?;
         removed |= tombstone::carry(connection, event)?;
+        if derived {
+            // How the page looked once is not how it looked before what a later comparison will find.
+            let sql = "DELETE FROM sightings WHERE project = ?1";
+            let name = ProjectName::parse(&event.name).map_or(String::new(), |name| name.as_str().to_owned());
+            connection.prepare_cached(sql)?.execute([name])?;
+        }
         touched.extend(ProjectName::parse(&event.name).map(|name| name.as_str().to_owned()));
     }
     facts::set(connection, facts::PROJECTS_SERIAL, complete_to.0)?;

@@ -100,6 +100,12 @@ impl Journal {
         Ok(owed.is_some_and(|owed| owed != 0))
     }
 
+    /// The time of the newest event, in Unix seconds.
+    pub async fn newest_time(&self) -> Result<Option<i64>, JournalError> {
+        self.read(|connection| connection.query_row("SELECT max(time) FROM events", [], |row| row.get(0)))
+            .await
+    }
+
     /// Notes when upstream made the listing that the project table was filled from.
     pub async fn note_listed_at(&self, taken: i64) -> Result<(), JournalError> {
         self.write(move |connection| facts::set(connection, facts::LISTED_AT, taken)).await
@@ -156,8 +162,11 @@ fn put(
         search::heed(connection, event)?;
     }
     // Upstream's own changelog goes on from the listing's serial, and polls of it would from ours.
-    let owed = derived.taken.is_none() || derived.upto > derived.head;
-    facts::set(connection, facts::COMPARISON_OWED, i64::from(owed))?;
+    let nothing = derived.events.is_empty() && derived.upto == derived.since && derived.taken.is_none();
+    let owed = !nothing && (derived.taken.is_none() || derived.upto > derived.head);
+    if !nothing || facts::get(connection, facts::COMPARISON_OWED)?.is_none() {
+        facts::set(connection, facts::COMPARISON_OWED, i64::from(owed))?;
+    }
     if let Some(taken) = derived.taken {
         facts::set(connection, facts::LISTED_AT, taken)?;
     }

@@ -150,7 +150,7 @@ impl Upstream {
         let limit = self.transport.settings.page_limit;
         let once = || {
             let fetch = async {
-                let response = send(self.transport.get(Kind::Metadata, url)).await?;
+                let response = self.transport.fetch(self.transport.get(Kind::Metadata, url)).await?;
                 whole(&response)?;
                 read(response, Kind::Metadata, limit).await
             };
@@ -208,7 +208,7 @@ impl Upstream {
         if let Some(validator) = validator {
             request = request.header(IF_NONE_MATCH, validator);
         }
-        let response = send(request).await?;
+        let response = self.transport.fetch(request).await?;
         if response.status() == StatusCode::NOT_MODIFIED {
             return match validator {
                 Some(_) => Ok(Fetched::NotModified),

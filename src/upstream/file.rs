@@ -11,7 +11,7 @@ use reqwest::{Response, StatusCode};
 use url::Url;
 
 use super::client::named;
-use super::transport::{Kind, header, media_type, send};
+use super::transport::{Kind, header, media_type};
 use super::{Upstream, UpstreamError};
 
 /// Where to take a broken transfer up.
@@ -51,7 +51,6 @@ impl Upstream {
         let once = || async {
             self.transport.places.may_ask(url)?;
             let opened = self.open(url, resume).await;
-            self.transport.places.heed(url, &opened);
             Kind::File.count(opened.as_ref().map_or_else(UpstreamError::outcome, |_| "fresh"));
             opened
         };
@@ -64,7 +63,7 @@ impl Upstream {
             request = request.header(RANGE, format!("bytes={}-", resume.from));
             request = request.header(IF_RANGE, &resume.if_range);
         }
-        let response = send(request).await?;
+        let response = self.transport.fetch(request).await?;
         let (start, size) = extent(&response, resume)?;
         let etag = header(response.headers(), ETAG.as_str()).map(str::to_owned);
         let left = size.map(|size| size - start);

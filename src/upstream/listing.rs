@@ -12,7 +12,7 @@ use url::Url;
 
 use super::client::{ACCEPT_SIMPLE, SIMPLE_JSON, SIMPLE_TYPES, last_serial, named, whole};
 use super::html::{HtmlElement, elements};
-use super::transport::{Kind, header, media_type, send};
+use super::transport::{Kind, header, media_type};
 use super::{Upstream, UpstreamError};
 use crate::model::{ProjectName, Serial};
 
@@ -65,7 +65,7 @@ impl Upstream {
         if let Some(validator) = validator {
             request = request.header(IF_NONE_MATCH, validator);
         }
-        let mut response = send(request).await?;
+        let mut response = self.transport.fetch(request).await?;
         if response.status() == StatusCode::NOT_MODIFIED && validator.is_some() {
             return Ok(None);
         }

@@ -55,8 +55,8 @@ impl Places {
     }
 
     /// Remembers what an answer asked for. A shorter silence than already promised changes nothing.
-    pub(super) fn heed<T>(&self, url: &Url, answer: &Result<T, UpstreamError>) {
-        if let Err(UpstreamError::Limited { retry }) = answer {
+    pub(super) fn heed(&self, url: &Url, error: &UpstreamError) {
+        if let UpstreamError::Limited { retry } = error {
             let (host, until) = (host(url), Instant::now() + (*retry).min(LONGEST_SILENCE));
             let known = self.silent.get(&host);
             self.silent.insert(host, known.map_or(until, |known| known.max(until)));
@@ -79,7 +79,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_host_that_is_limited_hears_nothing_until_it_has_passed_and_others_do() {
         let places = Places::new(1, 1);
-        let limited = |secs| Err::<(), _>(UpstreamError::Limited { retry: Duration::from_secs(secs) });
+        let limited = |secs| UpstreamError::Limited { retry: Duration::from_secs(secs) };
         places.heed(&url("a"), &limited(7));
         places.heed(&url("a"), &limited(2));
         let retry = Duration::from_secs(7);
@@ -87,7 +87,7 @@ mod tests {
         places.take(&url("b")).await.map(drop).unwrap();
         tokio::time::advance(retry).await;
         places.take(&url("a")).await.map(drop).unwrap();
-        places.heed(&url("a"), &Err::<(), _>(UpstreamError::TimedOut));
+        places.heed(&url("a"), &UpstreamError::TimedOut);
         places.take(&url("a")).await.map(drop).unwrap();
     }
 
@@ -100,7 +100,7 @@ mod tests {
         let mut second = Box::pin(places.take(&a));
         assert!(futures_util::poll!(second.as_mut()).is_pending());
         assert_eq!(places.take(&b).await.map(drop), Err(FULL));
-        places.heed(&url("a"), &Err::<(), _>(UpstreamError::Limited { retry: Duration::from_secs(5) }));
+        places.heed(&url("a"), &UpstreamError::Limited { retry: Duration::from_secs(5) });
         drop(place);
         assert!(matches!(second.await, Err(UpstreamError::Limited { .. })));
         places.take(&b).await.map(drop).unwrap();

@@ -1,11 +1,11 @@
 //! Requests and their answers: who we say we are, what is repeated, how much is read, what is counted.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use backon::{ExponentialBuilder, Retryable};
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
 use tokio::sync::watch;
@@ -13,7 +13,7 @@ use url::Url;
 
 use super::addresses::Addresses;
 use super::places::Places;
-use super::throttle::Throttle;
+use super::throttle::{LONGEST_SILENCE, Throttle};
 use super::{UpstreamError, UpstreamSettings};
 
 /// Redirects followed for one request: more is a loop.
@@ -158,15 +158,19 @@ impl Transport {
     ) -> Result<T, UpstreamError> {
         let _busy = Busy::new(&self.busy);
         // A call has waited for its turn already.
-        let _place = if kind == Kind::Call { None } else { Some(self.places.take(url).await?) };
+        let _place = match kind {
+            Kind::Call => None,
+            // There is one at a time, which pages must not keep from coming.
+            Kind::Listing => self.places.may_ask(url).map(|()| None)?,
+            Kind::Page | Kind::Json | Kind::Provenance | Kind::Metadata | Kind::File => {
+                Some(self.places.take(url).await?)
+            }
+        };
         let started = std::time::Instant::now();
         let result = tokio::time::timeout(self.settings.answer_timeout, answer)
             .await
             .unwrap_or(Err(UpstreamError::TimedOut));
         metrics::histogram!("cheesewire_upstream_seconds", "kind" => kind.label()).record(started.elapsed());
-        if kind != Kind::Call {
-            self.places.heed(url, &result);
-        }
         kind.count(match &result {
             Ok(value) => outcome(value),
             Err(error) => error.outcome(),
@@ -191,19 +195,42 @@ impl Drop for Busy<'_> {
     }
 }
 
+impl Transport {
+    /// Sends what is no call; a 429 silences the host that gave it, which after a redirect is not the one that was asked.
+    pub(super) async fn fetch(&self, request: RequestBuilder) -> Result<Response, UpstreamError> {
+        let response = request.send().await.map_err(UpstreamError::from_transport)?;
+        let url = response.url().clone();
+        sorted(response).inspect_err(|error| self.places.heed(&url, error))
+    }
+}
+
 /// Sends a request; statuses that are no success are errors, 304 is not.
 pub(super) async fn send(request: RequestBuilder) -> Result<Response, UpstreamError> {
-    let response = request.send().await.map_err(UpstreamError::from_transport)?;
+    sorted(request.send().await.map_err(UpstreamError::from_transport)?)
+}
+
+fn sorted(response: Response) -> Result<Response, UpstreamError> {
     match response.status() {
         StatusCode::NOT_FOUND | StatusCode::GONE => Err(UpstreamError::Absent(response.status().as_u16())),
         StatusCode::TOO_MANY_REQUESTS => {
-            let said = header(response.headers(), RETRY_AFTER.as_str()).and_then(|text| text.parse().ok());
-            let retry = said.map_or(UNSAID_RETRY, |seconds: u64| Duration::from_secs(seconds.min(3600)));
-            Err(UpstreamError::Limited { retry })
+            let retry = retry_after(response.headers()).unwrap_or(UNSAID_RETRY);
+            Err(UpstreamError::Limited { retry: retry.min(LONGEST_SILENCE) })
         }
         status if status.is_success() || status == StatusCode::NOT_MODIFIED => Ok(response),
         status => Err(UpstreamError::Status(status.as_u16())),
     }
+}
+
+/// `Retry-After`, in seconds or as a date, which is by upstream's own clock if that says `Date`.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = header(headers, RETRY_AFTER.as_str())?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = |text| httpdate::parse_http_date(text).ok();
+    let now = header(headers, DATE.as_str()).and_then(date).unwrap_or_else(SystemTime::now);
+    // One that has passed asks for no wait.
+    Some(date(text)?.duration_since(now).unwrap_or_default())
 }
 
 /// Reads a body of at most `limit` bytes.

@@ -205,9 +205,28 @@ async fn of_a_large_index_a_first_change_is_told_from_what_a_client_saw() {
 }
 
 #[tokio::test]
-async fn xml_rpc_that_comes_back_is_found_and_goes_on_where_listings_ended() {
+async fn xml_rpc_that_comes_back_before_anything_changed_is_followed() {
     let (folder, sandbox) = (tempfile::tempdir().unwrap(), without_calls(XmlRpc::Status(405)).await);
     let settings = FollowSettings { calls_retry: Duration::from_millis(50), ..comparing() };
+    let mut following = Following::start(folder.path(), &sandbox, settings).await;
+    following.reaches(sandbox.last_serial()).await;
+    sighted(&sandbox).await;
+    following.status(|status| status.listings).await;
+    sandbox.set_xmlrpc(XmlRpc::Live);
+    following.status(|status| !status.listings).await;
+    // Nothing else is needed from now on.
+    sandbox.faults().add(Fault::on(Route::Listing, Effect::Status { code: 500 })).unwrap();
+    let before = sandbox.last_serial();
+    let live = sandbox.change(release("wire-top", "77.0")).await.unwrap();
+    following.reaches(live).await;
+    assert_eq!(following.since(before).await, sandbox.events_after(before, 100));
+}
+
+#[tokio::test]
+async fn xml_rpc_that_comes_back_is_found_and_goes_on_where_listings_ended() {
+    let (folder, sandbox) = (tempfile::tempdir().unwrap(), without_calls(XmlRpc::Status(405)).await);
+    let calls_retry = Duration::from_millis(50);
+    let settings = FollowSettings { calls_retry, calls_doubt: Duration::ZERO, ..comparing() };
     let mut following = Following::start(folder.path(), &sandbox, settings).await;
     let before = sandbox.last_serial();
     following.reaches(before).await;
@@ -220,6 +239,15 @@ async fn xml_rpc_that_comes_back_is_found_and_goes_on_where_listings_ended() {
     let live = sandbox.change(release("wire-top", "78.0")).await.unwrap();
     following.reaches(live).await;
     assert_eq!(following.since(serial).await, sandbox.events_after(serial, 100));
+    assert_eq!(told(&following.since(before).await), told(&sandbox.events_after(before, 100)));
+    // Without it again: how the page looked before is not how it looked in the last days of comparing.
+    sandbox.set_xmlrpc(XmlRpc::Status(405));
+    following.status(|status| status.listings).await;
+    let last = sandbox.change(release("wire-top", "79.0")).await.unwrap();
+    following.reaches(last).await;
+    let remove = Change::RemoveRelease { name: "wire-top".to_owned(), version: "78.0".to_owned() };
+    let last = sandbox.change(remove).await.unwrap();
+    following.reaches(last).await;
     assert_eq!(told(&following.since(before).await), told(&sandbox.events_after(before, 100)));
 }
 
@@ -252,6 +280,8 @@ async fn numbers_that_were_given_above_upstreams_own_hide_none_of_its_events_whe
     let mut last = before;
     for version in ["77.0", "78.0", "79.0", "80.0", "81.0", "82.0"] {
         last = sandbox.change(release("wire-top", version)).await.unwrap();
+        // Who asks for what came before brings upstream's rows of later as well.
+        following.since(Serial(0)).await;
         let told = async {
             let of = |mut events: Vec<Event>| {
                 events.retain(|event| event.version.as_deref() == Some(version));

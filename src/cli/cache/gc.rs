@@ -26,6 +26,10 @@ pub(super) struct GcArgs {
 pub(super) async fn run(args: GcArgs) -> Result<(), CacheError> {
     let (config, _) = args.place.config()?;
     let mut items = Items::read(&config).await?;
+    if !items.named {
+        // To it all files would be nobody's.
+        return Err(CacheError::Nameless);
+    }
     let now = SystemTime::now();
     items.items.retain(|item| item.name.is_none() && item.unused(now) >= args.unused_for);
     for stranger in &items.strangers {

@@ -31,11 +31,14 @@ pub(super) struct Name {
 
 /// All there is.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_field_names, reason = "items are what it has")]
 pub(super) struct Items {
     /// By project and file name; those without a name last.
     pub(super) items: Vec<Item>,
     /// What is no kept file, and not ours.
     pub(super) strangers: Vec<PathBuf>,
+    /// There is a journal that could tell names.
+    pub(super) named: bool,
 }
 
 impl Items {
@@ -50,7 +53,10 @@ impl Items {
                 found.strangers.extend(shelf.strangers);
             }
             match Beside::open(&data) {
-                Ok(Some(journal)) => found.name(&journal)?,
+                Ok(Some(journal)) => {
+                    found.name(&journal)?;
+                    found.named = true;
+                }
                 Ok(None) => note("there is no journal in the data folder: no file has a name")?,
                 // Looking needs no names; deleting by name then finds none.
                 Err(error) => note(&format!("the journal cannot be read, so no file has a name: {error}"))?,

@@ -29,7 +29,7 @@ pub(super) async fn run(args: LsArgs) -> Result<(), CacheError> {
     let now = SystemTime::now();
     let mut items = Items::read(&config).await?;
     args.selection.narrow(&mut items, now);
-    let Items { items, strangers } = items;
+    let Items { items, strangers, named: _ } = items;
     let total = bytes(&items);
     if args.json {
         let files: Vec<_> = items.iter().map(say::object).collect();

@@ -65,12 +65,15 @@ struct Wanted {
 
 pub(super) async fn run(args: PrefetchArgs) -> Result<(), CacheError> {
     let relay = Upstream::new(UpstreamSettings::new(args.relay.clone()))?;
-    let mut wanted = Vec::new();
+    let (mut wanted, mut missing) = (Vec::new(), 0);
     for project in projects(&relay, &args.rules).await? {
         match files(&relay, &project, &args.rules).await {
             Ok(files) => wanted.extend(files),
             // One missing project stops nothing.
-            Err(error) => say::note(&format!("{project}: {error}"))?,
+            Err(error) => {
+                missing += 1;
+                say::note(&format!("{project}: {error}"))?;
+            }
         }
     }
     let total = wanted.iter().map(|file| file.size).sum();
@@ -78,23 +81,24 @@ pub(super) async fn run(args: PrefetchArgs) -> Result<(), CacheError> {
         let line = |file: &Wanted| format!("{:>11}  {}\n", say::size(file.size), file.filename);
         say::print(&wanted.iter().map(line).collect::<String>())?;
         say::print(&format!("{} files would be fetched, {}\n", wanted.len(), say::size(total)))?;
-        return Ok(());
+        return if missing > 0 { Err(CacheError::Missing(missing)) } else { Ok(()) };
     }
     let (all, bar) = (wanted.len(), say::bar(total));
     let fetches = wanted.into_iter().map(|file| fetch(&relay, file, &bar));
     let mut fetches = stream::iter(fetches).buffer_unordered(args.at_once.max(1));
-    let (mut bytes, mut missing) = (0, 0);
+    let (mut bytes, mut failed) = (0, 0);
     while let Some((filename, fetched)) = fetches.next().await {
         match fetched {
             Ok(got) => bytes += got,
             Err(error) => {
-                missing += 1;
+                failed += 1;
                 bar.suspend(|| say::note(&format!("{filename}: {error}")))?;
             }
         }
     }
     bar.finish_and_clear();
-    say::print(&format!("{} files are there, {}\n", all - missing, say::size(bytes)))?;
+    say::print(&format!("{} files are there, {}\n", all - failed, say::size(bytes)))?;
+    let missing = missing + failed;
     if missing > 0 { Err(CacheError::Missing(missing)) } else { Ok(()) }
 }
 

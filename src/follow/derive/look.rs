@@ -112,6 +112,10 @@ impl Follower {
     /// A page that failed: an outage ends the comparison, which comes again; a page that fails each time does not
     /// hold up the others for ever.
     async fn doubt(&self, name: &ProjectName, error: UpstreamError) -> Result<Page, FollowError> {
+        if let UpstreamError::Limited { .. } = error {
+            // Says nothing of the page.
+            return Err(error.into());
+        }
         if error.retry_after().is_some() {
             let mut doubts = self.doubts.lock().await;
             let failures = doubts.entry(name.clone()).or_insert(0_usize);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// Trusted proxies. As a text: addresses and networks with commas between, such as `127.0.0.1, 10.0.0.0/8`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,9 +25,21 @@ impl FromStr for Proxies {
         let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
         let network = |word: &str| match word.parse::<IpAddr>() {
             Ok(address) => Ok(IpNet::from(address.to_canonical())),
-            Err(_) => word.parse(),
+            Err(_) => word.parse().map(canonical),
         };
         words.map(network).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// Clients that IPv4 brought are compared as such, so a network of mapped addresses is one of IPv4.
+fn canonical(network: IpNet) -> IpNet {
+    let mapped = |network: Ipv6Net| {
+        let address = network.addr().to_ipv4_mapped()?;
+        Ipv4Net::new(address, network.prefix_len().checked_sub(96)?).ok()
+    };
+    match network {
+        IpNet::V6(six) => mapped(six).map_or(network, IpNet::V4),
+        IpNet::V4(_) => network,
     }
 }
 
@@ -44,13 +56,14 @@ mod tests {
 
     #[test]
     fn addresses_and_networks_are_read_and_written_back() {
-        let proxies: Proxies = "127.0.0.1, 10.0.0.0/8,2001:db8::/32".parse().unwrap();
+        let proxies: Proxies = "127.0.0.1, 10.0.0.0/8,2001:db8::/32, ::ffff:192.0.2.0/120".parse().unwrap();
         for (address, trusted) in [
             ("127.0.0.1", true),
             ("127.0.0.2", false),
             ("10.9.8.7", true),
             ("::ffff:10.9.8.7", true),
             ("2001:db8::1", true),
+            ("192.0.2.9", true),
             ("::1", false),
         ] {
             assert_eq!(proxies.trust(address.parse().unwrap()), trusted, "{address}");
