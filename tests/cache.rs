@@ -169,7 +169,17 @@ async fn gc_takes_what_no_page_names_and_leaves_strangers() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("not ours, left alone: ") && said.contains("README"), "{said}");
     assert!(!orphan.exists() && stranger.exists());
-    assert!(!names(&list(folder.path(), &[]).await).is_empty());
+    let kept = list(folder.path(), &[]).await["files"].as_array().unwrap().len();
+    assert!(kept > 0);
+    // Without a journal all would be nobody's.
+    for end in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(folder.path().join(format!("journal.sqlite3{end}")));
+    }
+    let refused = cache(folder.path(), &["gc", "--unused-for", "0s"]).await;
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("without a readable journal"));
+    let left = list(folder.path(), &[]).await;
+    assert_eq!(left["files"].as_array().unwrap().len(), kept, "{left}");
 }
 
 #[tokio::test]
@@ -217,6 +227,9 @@ async fn prefetch_asks_a_relay_for_what_the_rules_want() {
     let output = prefetch(&["wire-core", "no-such-project"]).await;
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("no-such-project: ") && said.contains("2 files or projects could not be had"), "{said}");
+    assert!(
+        said.contains("no-such-project: ") && said.contains("2 files or projects could not be had"),
+        "{said}"
+    );
     assert!(sandbox.requests().route(Route::File) > 1, "one missing file stopped the others");
 }

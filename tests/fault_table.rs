@@ -228,7 +228,9 @@ async fn a_stale_index_hides_no_file_that_it_named_and_gives_out_none_that_it_do
     let new =
         project.files().map(|(_, upload)| &upload.file).find(|file| !before.contains(&file.path)).unwrap();
     let behind = sandbox.last_serial().0 - serial.0;
-    sandbox.faults().add(Fault::on(Route::Page, Effect::Stale { behind })).unwrap();
+    for route in [Route::Page, Route::Json] {
+        sandbox.faults().add(Fault::on(route, Effect::Stale { behind })).unwrap();
+    }
     for range in [None, None, Some(0..5)] {
         let got = ask(url(&relay, &old), old.content.to_vec(), range.clone(), None).await;
         assert!(matches!(got, Right | Part), "{got:?}");

@@ -10,7 +10,7 @@ use sha2::Digest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Answer, Files, Relay, client, get, get_with, sandbox};
+use crate::support::{Answer, Files, Relay, call, client, get, get_with, sandbox};
 
 const BIG: std::ops::Range<u64> = 60_000_000..80_000_000;
 const SMALL: std::ops::Range<u64> = 500..20_000;
@@ -372,4 +372,28 @@ async fn a_thousand_ranges_and_a_name_of_4_kb_cost_nothing() {
     let long = files.url(&format!("ab/cd/{}.whl", "x".repeat(4096)));
     assert_eq!(get(&long).await.status, 400);
     assert_eq!(files.sandbox.requests().route(Route::File), 1);
+}
+
+#[tokio::test]
+async fn a_file_is_found_though_nobody_has_asked_for_its_page() {
+    let sandbox = sandbox().await;
+    let relay = Relay::start(&sandbox.url(), &[]).await;
+    call(&relay.url, "list_packages", &[]).await.unwrap();
+    let projects = sandbox.projects();
+    let paths: Vec<_> = (projects.iter())
+        .filter(|project| ["wire-top", "Brand.New", "wire-core"].contains(&project.name.as_str()))
+        .flat_map(|project| project.files().map(|(_, upload)| upload.file.path.clone()))
+        .collect();
+    assert!(paths.len() > 4);
+    let absent = get(&format!("{}packages/ab/cd/wire_top-1.0-py3-none-any.whl", relay.url)).await;
+    assert_eq!(absent.status, 404, "only what the page names");
+    for path in paths {
+        assert_eq!(get(&format!("{}packages/{path}", relay.url)).await.status, 200, "{path}");
+    }
+    let before = sandbox.requests().total();
+    assert_eq!(get(&format!("{}packages/ab/cd/no_such-1.0.tar.gz", relay.url)).await.status, 404);
+    assert_eq!(sandbox.requests().total(), before, "a project that is not listed is not asked for");
+    sandbox.pause().await.unwrap();
+    let down = get(&format!("{}packages/ab/cd/many_versions-1.0.0.tar.gz", relay.url)).await;
+    assert_eq!(down.status, 503, "nobody knows that it is not there");
 }

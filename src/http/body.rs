@@ -82,7 +82,14 @@ impl IntoResponse for Refusal {
             Self::Broken => (StatusCode::BAD_REQUEST, "the body of the call is broken\n".to_owned()),
         };
         tracing::debug!(status = status.as_u16(), reason = reason.trim_end(), "a call was not taken");
-        (status, [("connection", "close")], reason).into_response()
+        let response = (status, reason).into_response();
+        match self {
+            // What came with it is out of the way.
+            Self::Type => response,
+            Self::TooLarge(_) | Self::TooSlow(_) | Self::Crowded | Self::Coding | Self::Broken => {
+                ([("connection", "close")], response).into_response()
+            }
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::held::Held;
 use super::page::{PageFile, ProjectPage};
 use super::{Index, IndexError};
 use crate::journal::KnownFile;
-use crate::model::{FilePath, ProjectName};
+use crate::model::{FilePath, ProjectName, projects_of};
 
 /// A file that may be fetched, and given out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,12 @@ pub struct Pledge {
     /// The count of the journal's removals when the file had no tombstone.
     removals: u64,
 }
+
+/// A file, and the page that names it.
+type Found = (Located, Option<Arc<Held<ProjectPage>>>);
+
+/// Projects that a file's name is tried for. Names with more parts are not known.
+const MAX_OWNERS: usize = 8;
 
 impl Index {
     /// What to hold on to, of a file that was just found and had no tombstone; `None` if that would not do, because
@@ -58,19 +64,43 @@ impl Index {
             return Ok(located);
         }
         let project = match self.inner.projects_of.get(path) {
-            Some(project) => project,
-            None => match self.inner.journal.file(path).await? {
-                Some(known) => known.project,
-                None => return Err(IndexError::NoSuchFile),
-            },
+            Some(project) => Some(project),
+            None => self.inner.journal.file(path).await?.map(|known| known.project),
         };
-        let (found, page) = self.find(&project, |known| known.path == *path, |file| file.names(path)).await?;
+        let (project, (found, page)) = match project {
+            Some(project) => {
+                let found = self.find_at(&project, path).await?;
+                (project, found)
+            }
+            None => self.find_by_its_name(path).await?,
+        };
         self.inner.projects_of.insert(path.clone(), project);
         if let Some(page) = page {
             let line = Line { file: found.file.clone(), page: Arc::downgrade(&page) };
             self.inner.lines.insert(path.clone(), line);
         }
         Ok(found)
+    }
+
+    async fn find_at(&self, project: &ProjectName, path: &FilePath) -> Result<Found, IndexError> {
+        self.find(project, |known| known.path == *path, |file| file.names(path)).await
+    }
+
+    /// A file of a page that is not kept, such as a lock file names: its own name tells whose it may be. It is found only
+    /// if one of those projects' pages names this very path.
+    async fn find_by_its_name(&self, path: &FilePath) -> Result<(ProjectName, Found), IndexError> {
+        let listed = self.inner.journal.projects_serial().is_some();
+        for project in projects_of(path.filename()).into_iter().take(MAX_OWNERS) {
+            if listed && self.inner.journal.project(&project).await?.is_none() {
+                continue;
+            }
+            match self.find_at(&project, path).await {
+                Ok(found) => return Ok((project, found)),
+                Err(IndexError::NoSuchFile) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(IndexError::NoSuchFile)
     }
 
     /// What was found last time, as long as its page needs no asking. A page that does once never becomes current
@@ -101,7 +131,7 @@ impl Index {
         project: &ProjectName,
         wanted: impl Fn(&KnownFile) -> bool,
         line: impl Fn(&PageFile) -> bool,
-    ) -> Result<(Located, Option<Arc<Held<ProjectPage>>>), IndexError> {
+    ) -> Result<Found, IndexError> {
         let gone = |error| match error {
             IndexError::NoSuchProject | IndexError::NoSuchRelease => IndexError::NoSuchFile,
             error => error,

@@ -31,6 +31,19 @@ pub fn version_of(filename: &str, name: &ProjectName, versions: &[String]) -> Op
     Some(found.find_map(|spelled| meant(&spelled)).or_else(|| begins().cloned()).unwrap_or(first))
 }
 
+/// The projects that a file may belong to, by its name: a wheel's is certain, an older kind's may end at any `-`. The
+/// longest name, which says most, comes first.
+pub fn projects_of(filename: &str) -> Vec<ProjectName> {
+    let Some((stem, _)) = stem(filename.strip_suffix(".metadata").unwrap_or(filename)) else {
+        return Vec::new();
+    };
+    let mut ends: Vec<usize> = stem.match_indices('-').map(|(at, _)| at).collect();
+    if filename.contains(".whl") {
+        ends.truncate(1);
+    }
+    ends.iter().rev().filter_map(|&at| ProjectName::parse(&stem[..at]).ok()).collect()
+}
+
 fn stem(filename: &str) -> Option<(&str, bool)> {
     let strip = |endings: [&str; 6]| endings.iter().find_map(|ending| filename.strip_suffix(ending));
     strip(SOURCES).map(|stem| (stem, false)).or_else(|| strip(BUILT).map(|stem| (stem, true)))
@@ -39,6 +52,15 @@ fn stem(filename: &str) -> Option<(&str, bool)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_files_name_tells_whose_it_may_be() {
+        let names = |filename| projects_of(filename).iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(names("a_b-1.0-py3-none-any.whl"), ["a-b"]);
+        assert_eq!(names("a_b-1.0-py3-none-any.whl.metadata"), ["a-b"]);
+        assert_eq!(names("a-b-1.0-2.tar.gz"), ["a-b-1-0", "a-b", "a"]);
+        assert!(names("README").is_empty() && names("-1.zip").is_empty() && names("a.zip").is_empty());
+    }
 
     #[test]
     fn names_of_every_age_tell_their_version() {

@@ -15,6 +15,7 @@ pub use action::Action;
 pub use digest::{DigestError, Sha256};
 pub use event::{Event, Serial};
 pub use file::{FileKind, FileNameError, wheel_tag, wheel_tags};
+pub use file_version::projects_of;
 pub use file_version::version_of;
 pub use name::{NameError, ProjectName};
 pub use path::{FilePath, PathError};
