@@ -81,6 +81,7 @@ pub(super) fn keep(
     events: &[Event],
     appended: &mut Appended,
 ) -> rusqlite::Result<()> {
+    let horizon = removal::horizon(connection, events)?;
     let mut names = HashMap::new();
     let mut verbs = HashMap::new();
     let sql = "INSERT INTO events (serial, name, version, time, verb, object) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
@@ -93,7 +94,7 @@ pub(super) fn keep(
         let row = params![event.serial.0, name, event.version, event.time, verb, object];
         if insert.execute(row)? > 0 {
             appended.added += 1;
-            removal::note(connection, event)?;
+            removal::note(connection, event, horizon)?;
         } else if same(connection, event, name, verb, object)? {
             appended.repeated += 1;
         } else {

@@ -27,8 +27,23 @@ impl Journal {
     }
 }
 
+/// Seconds for which a removal is noted: 30 days. An index upstream keeps no copy for longer, and all of history has
+/// millions of removals.
+const KEPT_COPIES: i64 = 30 * 86_400;
+
+/// The time from which on removals among these events are worth a note.
+pub(super) fn horizon(connection: &Connection, events: &[Event]) -> rusqlite::Result<i64> {
+    let sql = "SELECT max(time) FROM events";
+    let newest: Option<i64> = connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+    let newest = newest.max(events.iter().map(|event| event.time).max());
+    Ok(newest.map_or(i64::MIN, |newest| newest.saturating_sub(KEPT_COPIES)))
+}
+
 /// Notes an event that takes something away; they may come in any order. Others cost no statement.
-pub(super) fn note(connection: &Connection, event: &Event) -> rusqlite::Result<()> {
+pub(super) fn note(connection: &Connection, event: &Event, horizon: i64) -> rusqlite::Result<()> {
+    if event.time < horizon {
+        return Ok(());
+    }
     match Action::parse(&event.action, event.version.is_some()) {
         Action::RemoveFile { .. }
         | Action::RemoveRelease

@@ -2,8 +2,8 @@
 -- are no more.
 CREATE TABLE removals (project TEXT PRIMARY KEY, serial INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 
--- Of events that are there already, those of the last 30 days: an index upstream keeps no copy for longer, and to look
--- through all would take minutes.
+-- Of events that are there already, those of the last 30 days (see removal.rs): to look through all would take
+-- minutes.
 INSERT INTO removals
 SELECT normal, max(serial) FROM (
     SELECT names.normal AS normal, events.serial AS serial
