@@ -171,7 +171,7 @@ def main():
     parser.add_argument("--keep", type=Path, help="where the journals are kept, for the next run to ask; default: nowhere")
     arguments = parser.parse_args()
     if not arguments.binary:
-        arguments.binary = changelog.built()
+        arguments.binary = changelog.built("--bin", "cheesewire")
     with tempfile.TemporaryDirectory() as folder:
         figures = measure(arguments, arguments.keep or Path(folder))
     names = arguments.projects.name if arguments.projects else "100,000 made-up names"
