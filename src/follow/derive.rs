@@ -14,6 +14,7 @@
 //!   and this one: a file that reappears is news now. After a pause they go back by [`STEP_BACK`] at most, which
 //!   questions by time rely on. [`number`] gives serials.
 //! - A number above upstream's own last serial has to be passed by upstream before its changelog is followed again.
+//! - Of a page newer than its listing, what was uploaded since is left for the next one.
 //! - A listing older than the project table changes nothing. A project that the listing lacks is removed only if
 //!   its page says 404 too. A page that is older than the listing says is asked for again, a few times; then it is
 //!   taken as it is, and what is missing comes with the project's next change.

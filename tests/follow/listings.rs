@@ -42,6 +42,13 @@ async fn sighted(sandbox: &Sandbox) {
     within(compared).await;
 }
 
+/// A page or listing that says something else.
+fn answer_json(sandbox: &Sandbox, route: Route, path: &str, body: &serde_json::Value) {
+    let headers = [("content-type".to_owned(), "application/vnd.pypi.simple.v1+json".to_owned())].into();
+    let answer = Effect::Answer { status: 200, headers, body: body.to_string() };
+    sandbox.faults().add(Fault::on(route, answer).path(path)).unwrap();
+}
+
 fn release(name: &str, version: &str) -> Change {
     Change::Publish(Publication::new(name, version).into())
 }
@@ -268,9 +275,7 @@ async fn numbers_that_were_given_above_upstreams_own_hide_none_of_its_events_whe
     let page = json!({"meta": {"api-version": "1.4"}, "name": "late", "versions": ["1.0"], "files": [
         {"filename": "late-1.0.tar.gz", "url": "/packages/late-1.0.tar.gz", "hashes": {}}]});
     for (route, path, body) in [(Route::Listing, "/simple/", listing), (Route::Page, "/simple/late/", page)] {
-        let headers = [("content-type".to_owned(), "application/vnd.pypi.simple.v1+json".to_owned())].into();
-        let answer = Effect::Answer { status: 200, headers, body: body.to_string() };
-        sandbox.faults().add(Fault::on(route, answer).path(path)).unwrap();
+        answer_json(&sandbox, route, path, &body);
     }
     following.reaches(Serial(before.0 + 3)).await;
     sandbox.faults().clear();
@@ -320,6 +325,52 @@ async fn a_listing_that_did_not_change_costs_a_304() {
     let asked = counts.last().filter(|seen| seen.path == "/simple/");
     assert!(asked.skip(1).all(|seen| seen.if_none_match.is_some()));
     assert_eq!(sandbox.requests().route(Route::Rpc), 0, "the setting says that it is not to be tried");
+}
+
+#[tokio::test]
+async fn what_a_page_has_that_is_newer_than_its_listing_comes_with_the_next() {
+    let (folder, sandbox) = (tempfile::tempdir().unwrap(), without_calls(XmlRpc::Status(405)).await);
+    let following = Following::start(folder.path(), &sandbox, comparing()).await;
+    let before = sandbox.last_serial();
+    following.reaches(before).await;
+    sighted(&sandbox).await;
+    let show = async |listed: i64, page: i64| {
+        let file = |version: u8, time: &str| {
+            json!({"filename": format!("fresh-{version}.tar.gz"), "url": format!("/packages/fresh-{version}.tar.gz"),
+                   "hashes": {}, "upload-time": time})
+        };
+        let mut projects: Vec<_> = (sandbox.projects().iter())
+            .map(|project| json!({"name": project.name, "_last-serial": project.last_serial}))
+            .collect();
+        projects.push(json!({"name": "fresh", "_last-serial": before.0 + listed}));
+        let meta = |serial: i64| json!({"api-version": "1.4", "_last-serial": before.0 + serial});
+        let listing = json!({"meta": meta(listed), "projects": projects});
+        let files = [file(1, "2020-01-01T00:00:00Z"), file(2, "2199-01-01T00:00:00Z")];
+        let page = json!({"meta": meta(page), "name": "fresh", "versions": ["1", "2"], "files": files});
+        // Nobody may see what is between the two.
+        sandbox.pause().await.unwrap();
+        sandbox.faults().clear();
+        for (route, path, body) in
+            [(Route::Page, "/simple/fresh/", page), (Route::Listing, "/simple/", listing)]
+        {
+            answer_json(&sandbox, route, path, &body);
+        }
+        sandbox.resume().await.unwrap();
+    };
+    show(3, 5).await;
+    following.reaches(Serial(before.0 + 3)).await;
+    let actions = async |since: i64| {
+        let events = following.since(Serial(before.0 + since)).await;
+        events.into_iter().map(|event| (event.serial.0 - before.0, event.action)).collect::<Vec<_>>()
+    };
+    let row = |serial, action: &str| (serial, action.to_owned());
+    assert_eq!(
+        actions(0).await,
+        [row(1, "create"), row(2, "new release"), row(3, "add source file fresh-1.tar.gz")]
+    );
+    show(5, 5).await;
+    following.reaches(Serial(before.0 + 5)).await;
+    assert_eq!(actions(3).await, [row(4, "new release"), row(5, "add source file fresh-2.tar.gz")]);
 }
 
 #[tokio::test]

@@ -49,6 +49,11 @@ impl Follower {
             }
             (Page::Sighting(_) | Page::Useless, None) => return looked(job, vec![], Outcome::Unseen),
         };
+        if after.serial > Some(listed) && !after.quarantined {
+            // What was uploaded since the listing comes with the next one, and with the serials that upstream gave it.
+            // Told now it would take those of others, or find no room and go above all of upstream's.
+            after = Sighting { serial: Some(listed), ..after.at(now) };
+        }
         let before = if job.known { Some(self.before(&job.name, &after).await?) } else { None };
         let mut changes = changes(before.as_ref(), &after, now);
         if changes.is_empty() {
