@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
@@ -262,11 +263,58 @@ async fn a_resumed_file_goes_on_where_it_was_asked_to_or_starts_again() {
     assert_eq!(file(again, Some(&resume)).await, Ok((0, Some(5), b"bytes".to_vec())));
 }
 
+/// What a 429 with these headers is understood as.
+async fn limited<const N: usize>(headers: [(&'static str, &'static str); N]) -> Duration {
+    let answer = move || async move { (StatusCode::TOO_MANY_REQUESTS, headers) };
+    let error = page(serve(Router::new().route("/simple/a/", get(answer))).await).await.unwrap_err();
+    let UpstreamError::Limited { retry } = error else { panic!("{error:?}") };
+    retry
+}
+
 #[tokio::test]
-async fn too_many_requests_says_when_to_come_back() {
-    async fn limited() -> Response {
-        (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "17")]).into_response()
-    }
-    let error = page(serve(Router::new().route("/simple/a/", get(limited))).await).await.unwrap_err();
-    assert_eq!(error, UpstreamError::Limited { retry: std::time::Duration::from_secs(17) });
+async fn too_many_requests_says_when_to_come_back_in_seconds_or_as_a_date_by_its_own_clock() {
+    let date = ("date", "Wed, 21 Oct 2015 07:28:00 GMT");
+    assert_eq!(limited([("retry-after", "17")]).await.as_secs(), 17);
+    assert_eq!(limited([date, ("retry-after", "Wed, 21 Oct 2015 07:28:19 GMT")]).await.as_secs(), 19);
+    assert_eq!(limited([date, ("retry-after", "Wed, 21 Oct 2015 07:27:00 GMT")]).await.as_secs(), 0);
+    assert_eq!(limited([("retry-after", "soon")]).await, limited([]).await);
+    assert!(limited([("retry-after", "99999999999")]).await < Duration::from_hours(2));
+}
+
+#[tokio::test]
+async fn a_429_after_a_redirect_silences_the_host_that_gave_it() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = asked.clone();
+    let limited = move || {
+        counter.fetch_add(1, Ordering::SeqCst);
+        async { (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "600")]) }
+    };
+    let target = serve(Router::new().route("/a", get(limited))).await.join("a").unwrap();
+    let router = Router::new()
+        .route("/simple/a/", get(move || async move { Redirect::temporary(target.as_str()) }))
+        .route("/simple/b/", get(|| async { ([("content-type", JSON)], "{}") }));
+    let upstream = upstream(serve(router).await);
+    let limited = Err(UpstreamError::Limited { retry: Duration::from_secs(600) });
+    assert_eq!(upstream.project_page(&name(), None).await.map(drop), limited);
+    assert!(upstream.project_page(&ProjectName::parse("b").unwrap(), None).await.is_ok());
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn the_listing_does_not_wait_behind_pages() {
+    let router = Router::new()
+        .route("/simple/a/", get(std::future::pending::<StatusCode>))
+        .route("/simple/", get(|| async { ([("content-type", JSON)], r#"{"meta":{},"projects":[]}"#) }));
+    let settings = UpstreamSettings {
+        fetches_at_once: 1,
+        waiting_fetches: 0,
+        ..UpstreamSettings::new(serve(router).await)
+    };
+    let upstream = Upstream::new(settings).unwrap();
+    let (page, other) = (name(), ProjectName::parse("b").unwrap());
+    let mut page = Box::pin(upstream.project_page(&page, None));
+    assert!(futures_util::poll!(page.as_mut()).is_pending());
+    let full = upstream.project_page(&other, None).await;
+    assert!(matches!(full, Err(UpstreamError::Limited { .. })), "{full:?}");
+    assert!(upstream.listing().await.unwrap().projects.is_empty());
 }

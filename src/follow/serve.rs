@@ -90,10 +90,11 @@ impl Follower {
         // that are no serial of anybody's.
         let mut named = None;
         if Some(since) >= self.journal.last_serial() {
-            if self.settings.follow && self.news_by_listings().await? {
-                return self.await_comparison().await;
-            }
-            if let Some(stands) = self.journal.projects_serial()
+            if self.settings.follow {
+                if self.news_by_listings().await? {
+                    return self.await_comparison().await;
+                }
+            } else if let Some(stands) = self.journal.projects_serial()
                 && self.journal.comparison_owed().await?
             {
                 // Nobody polls any more who would compare.

@@ -163,13 +163,9 @@ fn within_derived(
     let Some(owed) = facts::get(connection, facts::COMPARISON_OWED)? else { return Ok(complete_to) };
     let stands = facts::get(connection, facts::PROJECTS_SERIAL)?.map(Serial);
     let complete_to = stands.filter(|_| owed != 0).map_or(complete_to, |stands| complete_to.min(stands));
-    let mut kept = Vec::with_capacity(events.len());
-    for event in events.drain(..).filter(|event| event.serial <= complete_to) {
-        if coverage::known_upto(connection, event.serial.0 - 1)?.is_none() {
-            kept.push(event);
-        }
-    }
-    *events = kept;
+    let told = coverage::from_the_top(connection)?;
+    let is_told = |serial: i64| told.iter().any(|&(after, upto)| after < serial && serial <= upto);
+    events.retain(|event| event.serial <= complete_to && !is_told(event.serial.0));
     Ok(complete_to)
 }
 
@@ -195,19 +191,19 @@ fn carry_projects(
     let Some(stands) = stands.filter(|&at| asked_since.0 <= at && at < complete_to.0) else {
         return Ok((None, Carried::default()));
     };
-    let derived = facts::get(connection, facts::COMPARISON_OWED)?.is_some();
     let (mut touched, mut removed) = (BTreeSet::new(), false);
     for event in events.iter().filter(|event| event.serial.0 > stands) {
         project::apply(connection, event)?;
         search::heed(connection, event)?;
         removed |= tombstone::carry(connection, event)?;
-        if derived {
-            // How the page looked once is not how it looked before what a later comparison will find.
-            let sql = "DELETE FROM sightings WHERE project = ?1";
-            let name = ProjectName::parse(&event.name).map_or(String::new(), |name| name.as_str().to_owned());
-            connection.prepare_cached(sql)?.execute([name])?;
-        }
         touched.extend(ProjectName::parse(&event.name).map(|name| name.as_str().to_owned()));
+    }
+    if facts::get(connection, facts::COMPARISON_OWED)?.is_some() {
+        // How the page looked once is not how it looked before what a later comparison will find.
+        let mut forget = connection.prepare_cached("DELETE FROM sightings WHERE project = ?1")?;
+        for name in &touched {
+            forget.execute([name])?;
+        }
     }
     facts::set(connection, facts::PROJECTS_SERIAL, complete_to.0)?;
     Ok((Some(complete_to), Carried { changes: search::changes(connection, touched)?, removed }))

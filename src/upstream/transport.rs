@@ -230,7 +230,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let date = |text| httpdate::parse_http_date(text).ok();
     let now = header(headers, DATE.as_str()).and_then(date).unwrap_or_else(SystemTime::now);
     // One that has passed asks for no wait.
-    Some(date(text)?.duration_since(now).unwrap_or_default())
+    Some(date(text)?.duration_since(now).unwrap_or(Duration::ZERO))
 }
 
 /// Reads a body of at most `limit` bytes.

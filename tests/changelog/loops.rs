@@ -25,10 +25,10 @@ async fn slow() -> Sandbox {
 
 /// A call by a client that gives up if it has not got the whole answer after its patience, and comes again when it is
 /// told to. What it takes to read the answer is its own affair.
-async fn ask(relay: &Relay, patience: Duration, method: &str, params: &[Value]) -> Value {
+async fn ask(url: &str, patience: Duration, method: &str, params: &[Value]) -> Value {
     let persistent = async {
         loop {
-            let url = format!("{}pypi", relay.url);
+            let url = format!("{url}pypi");
             let asked = post(&url, encode_call(method, params).unwrap());
             let answer = tokio::time::timeout(patience, asked).await.expect("the client timed out");
             let read = move || decode_response(answer.bytes(), Limits { depth: 64 }).unwrap();
@@ -42,10 +42,10 @@ async fn ask(relay: &Relay, patience: Duration, method: &str, params: &[Value]) 
 }
 
 /// What a client gets that loops on its last serial until nothing comes.
-pub(super) async fn by_serial(relay: &Relay, patience: Duration, since: i64) -> Vec<Value> {
+pub(super) async fn by_serial(url: &str, patience: Duration, since: i64) -> Vec<Value> {
     let (mut got, mut last) = (Vec::new(), since);
     loop {
-        let rows = ask(relay, patience, "changelog_since_serial", &[Value::Int(last)]).await;
+        let rows = ask(url, patience, "changelog_since_serial", &[Value::Int(last)]).await;
         let rows = rows.as_array().unwrap();
         let Some(newest) = rows.last() else { return got };
         last = cell(newest, 4);
@@ -56,7 +56,7 @@ pub(super) async fn by_serial(relay: &Relay, patience: Duration, since: i64) -> 
 /// What a client gets that loops on its last time until nothing comes. `between` runs after each answer, given its
 /// number.
 pub(super) async fn by_time(
-    relay: &Relay,
+    url: &str,
     patience: Duration,
     limit: i64,
     between: impl AsyncFn(usize),
@@ -64,7 +64,7 @@ pub(super) async fn by_time(
     let (mut got, mut last, mut calls) = (Vec::new(), 0, 0);
     loop {
         let params = [Value::Int(last), Value::Bool(true), Value::Int(limit)];
-        let rows = ask(relay, patience, "changelog", &params).await;
+        let rows = ask(url, patience, "changelog", &params).await;
         let rows = rows.as_array().unwrap();
         let Some(newest) = rows.last() else { return got };
         last = cell(newest, 2);
@@ -75,10 +75,10 @@ pub(super) async fn by_time(
 }
 
 /// What a client gets that follows cursors while there is more.
-pub(super) async fn by_cursor(relay: &Relay, patience: Duration) -> Vec<Value> {
+pub(super) async fn by_cursor(url: &str, patience: Duration) -> Vec<Value> {
     let (mut got, mut query) = (Vec::new(), object(&[("since", Value::Int(0))]));
     loop {
-        let page = ask(relay, patience, "changelog_page", &[query]).await;
+        let page = ask(url, patience, "changelog_page", &[query]).await;
         let events = page.get("events").unwrap().as_array().unwrap();
         got.extend_from_slice(events);
         if page.get("has_more") == Some(&Value::Bool(false)) {
@@ -93,7 +93,7 @@ pub(super) async fn by_cursor(relay: &Relay, patience: Duration) -> Vec<Value> {
 async fn who_loops_on_the_last_serial_never_times_out_and_misses_nothing() {
     let sandbox = slow().await;
     let relay = Relay::start(&sandbox.url(), &SETTINGS).await;
-    let got = by_serial(&relay, PATIENCE, 1).await;
+    let got = by_serial(&relay.url, PATIENCE, 1).await;
     let expected: Vec<Value> = after(&sandbox, 0).iter().map(|event| row(event, true)).collect();
     assert!(expected.len() > 5_000);
     assert_eq!(got, expected);
@@ -111,7 +111,7 @@ async fn who_loops_on_the_last_time_gets_all_while_upstream_goes_on() {
             sandbox.publish(Publication::new(format!("news-{calls}"), "1.0")).await.unwrap();
         }
     };
-    let got = by_time(&relay, PATIENCE, 1000, goes_on).await;
+    let got = by_time(&relay.url, PATIENCE, 1000, goes_on).await;
     assert!(answers.into_inner() > 3, "history came in one piece");
     let mut expected = after(&sandbox, 0);
     expected.sort_by_key(|event| (event.time, event.serial));
@@ -123,11 +123,11 @@ async fn who_loops_on_the_last_time_gets_all_while_upstream_goes_on() {
 async fn who_loops_on_cursors_gets_every_event_once() {
     let sandbox = slow().await;
     let relay = Relay::start(&sandbox.url(), &SETTINGS).await;
-    let got = by_cursor(&relay, PATIENCE).await;
+    let got = by_cursor(&relay.url, PATIENCE).await;
     let expected: Vec<Value> = after(&sandbox, 0).iter().map(|event| row(event, true)).collect();
     assert_eq!(got, expected);
     let page = object(&[("since", Value::Int(0))]);
-    let page = ask(&relay, PATIENCE, "changelog_page", &[page]).await;
+    let page = ask(&relay.url, PATIENCE, "changelog_page", &[page]).await;
     assert_eq!(page.get("last_serial"), Some(&Value::Int(sandbox.last_serial().0)));
 }
 
