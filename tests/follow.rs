@@ -3,6 +3,7 @@
 mod budget;
 mod demand;
 mod history;
+mod leads;
 mod listings;
 mod odd;
 mod polls;

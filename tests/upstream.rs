@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Redirect};
 use axum::routing::{any, get, post};
 use cheesewire::model::{ProjectName, Serial};
 use cheesewire::upstream::{Fetched, Resume, Upstream, UpstreamError, UpstreamSettings};

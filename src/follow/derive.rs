@@ -13,7 +13,8 @@
 //! - Times are upload times where pages have them, else the time of the listing, and always between the last listing
 //!   and this one: a file that reappears is news now. After a pause they go back by [`STEP_BACK`] at most, which
 //!   questions by time rely on. [`number`] gives serials.
-//! - A number above upstream's own last serial has to be passed by upstream before its changelog is followed again.
+//! - A number above upstream's own last serial has to be passed by upstream before its changelog is followed again. One
+//!   above what upstream states of its project is what we state of it (`journal::lead`).
 //! - Of a page newer than its listing, what was uploaded since is left for the next one.
 //! - A listing older than the project table changes nothing. A project that the listing lacks is removed only if
 //!   its page says 404 too. A page that is older than the listing says is asked for again, a few times; then it is
@@ -92,6 +93,10 @@ impl Follower {
             if last {
                 break;
             }
+        }
+        if since > head {
+            tracing::info!(ours = %since, theirs = %head, "events have numbers above upstream's last: until it has passed \
+                them its listings are compared, not its changelog read");
         }
         // Only now: until everything is kept the same listing has to be read again.
         *self.listed.lock().await = etag;

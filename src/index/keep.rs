@@ -11,7 +11,7 @@ use super::content::Content;
 use super::facade::Inner;
 use super::held::{Held, now};
 use super::page::ProjectPage;
-use crate::journal::{DocumentKey, KeptDocument, KnownFile};
+use crate::journal::{DocumentKey, KeptDocument, KnownFile, Lead};
 use crate::model::Serial;
 use crate::upstream::{Document, UpstreamError};
 
@@ -31,12 +31,14 @@ impl Inner {
         }
     }
 
-    /// Reads what upstream sent. `serial`: what the journal knows, for an upstream that states none.
+    /// Reads what upstream sent. `serial`: what the journal knows, for an upstream that states none; `lead`: what it
+    /// states for an upstream whose numbers its own have passed.
     pub(super) async fn receive<T: Content>(
         &self,
         key: &DocumentKey,
         document: Document,
         serial: Option<Serial>,
+        lead: Option<Lead>,
     ) -> Result<(Held<T>, KeptDocument), IndexError> {
         let document = KeptDocument {
             body: document.body,
@@ -48,7 +50,8 @@ impl Inner {
         };
         let read = read::<T>(key, document).await?;
         let (mut held, mut document) = read.map_err(UpstreamError::Unexpected)?;
-        held.last_serial = held.last_serial.or(serial);
+        let stated = held.last_serial.map(|stated| lead.map_or(stated, |lead| lead.of_copy(stated)));
+        held.last_serial = stated.or(serial);
         document.last_serial = held.last_serial;
         self.saw(held.last_serial);
         Ok((held, document))

@@ -173,11 +173,17 @@ impl Inner {
             Ok(Fetched::NotModified) => return Ok(()),
             Err(error) => return self.unread(project, error, outcome).await,
         };
+        let lead = self.journal.lead(&project).await.map_err(|error| {
+            tracing::error!(%project, %error, "search cannot learn what upstream states of a project");
+            None
+        })?;
         let (name, settings) = (project.clone(), self.settings.learn.clone());
         let read = spawn_blocking(move || {
             let serial = document.last_serial;
             let document = JsonDocument::parse(&document.body, document.url)?;
-            Ok::<_, String>(learned(&name, &document, document.last_serial.max(serial), &settings))
+            let serial = document.last_serial.max(serial);
+            let serial = serial.map(|stated| lead.map_or(stated, |lead| lead.of_copy(stated)));
+            Ok::<_, String>(learned(&name, &document, serial, &settings))
         });
         match read.await {
             Ok(Ok(learned)) => match self.journal.learn(vec![learned]).await {

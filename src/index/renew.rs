@@ -148,7 +148,9 @@ impl Inner {
         held: Option<&Held<T>>,
         standing: Standing,
     ) -> Result<Answer<T>, IndexError> {
-        let validator = held.and_then(|held| held.etag.as_deref());
+        // What upstream states of its copy, which a 304 need not tell, decides whether that is the one that we lead.
+        let lead = self.journal.lead(key.project()).await?;
+        let validator = held.filter(|_| lead.is_none()).and_then(|held| held.etag.as_deref());
         let fetched = match key {
             DocumentKey::Page(project) => self.upstream.project_page(project, validator).await,
             DocumentKey::Json(project, version) => {
@@ -165,7 +167,7 @@ impl Inner {
             (Fetched::NotModified, None) => return Err(IndexError::Lost),
             (Fetched::Fresh(document), _) => document,
         };
-        let (answer, document) = self.receive(key, document, serial_of(standing)).await?;
+        let (answer, document) = self.receive(key, document, serial_of(standing), lead).await?;
         if held.is_some_and(|held| held.last_serial > answer.last_serial) {
             return Ok(Answer::Older);
         }
@@ -180,7 +182,7 @@ impl Inner {
         document: Document,
         standing: Standing,
     ) -> Result<Held<T>, IndexError> {
-        let (held, document) = self.receive(key, document, serial_of(standing)).await?;
+        let (held, document) = self.receive(key, document, serial_of(standing), None).await?;
         self.keep(key, &held, &document).await;
         Ok(held)
     }

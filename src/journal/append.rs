@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::search::{self, Change};
-use super::{Journal, JournalError, coverage, facts, project, removal, tombstone, wording};
+use super::{Journal, JournalError, coverage, facts, lead, project, removal, tombstone, wording};
 use crate::model::{Event, ProjectName, Serial};
 
 /// What became of a slice's rows.
@@ -203,6 +203,7 @@ fn carry_projects(
         let mut forget = connection.prepare_cached("DELETE FROM sightings WHERE project = ?1")?;
         for name in &touched {
             forget.execute([name])?;
+            lead::forget(connection, name)?;
         }
     }
     facts::set(connection, facts::PROJECTS_SERIAL, complete_to.0)?;

@@ -1,10 +1,12 @@
 //! Events that were made by comparing listings: kept with what the next comparison needs, in one transaction.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::append::{Appended, keep};
+use super::lead::{self, Lead};
 use super::search::{self, Change};
 use super::{Journal, JournalError, compress, coverage, facts, tombstone};
 use crate::model::{Event, ProjectName, Serial};
@@ -16,7 +18,7 @@ pub struct Derived {
     pub since: Serial,
     /// Up to where everything is found: no serial of the events is higher.
     pub upto: Serial,
-    /// What happened.
+    /// What happened, in the order of serials.
     pub events: Vec<Event>,
     /// Projects with their spelling and serial as listed.
     pub listed: Vec<(ProjectName, String, Serial)>,
@@ -146,8 +148,14 @@ fn put(
         "INSERT INTO projects (name, spelling, serial) VALUES (?1, ?2, ?3) \
          ON CONFLICT DO UPDATE SET spelling = excluded.spelling, serial = excluded.serial",
     )?;
-    for (name, spelling, serial) in &derived.listed {
-        listed.execute(params![name.as_str(), spelling, serial.0])?;
+    let mut last = HashMap::new();
+    for event in &derived.events {
+        last.insert(event.name.as_str(), event.serial);
+    }
+    for (name, spelling, stated) in &derived.listed {
+        let told = last.get(spelling.as_str()).map_or(*stated, |last| *stated.max(last));
+        listed.execute(params![name.as_str(), spelling, told.0])?;
+        lead::note(connection, name.as_str(), Lead { stated: *stated, told })?;
     }
     let mut seen = connection.prepare_cached("INSERT OR REPLACE INTO sightings VALUES (?1, ?2, ?3)")?;
     for (name, size, body) in packed {
@@ -156,6 +164,7 @@ fn put(
     for name in &derived.gone {
         connection.prepare_cached("DELETE FROM projects WHERE name = ?1")?.execute([name.as_str()])?;
         connection.prepare_cached("DELETE FROM sightings WHERE project = ?1")?.execute([name.as_str()])?;
+        lead::forget(connection, name.as_str())?;
         search::forget(connection, name.as_str())?;
     }
     for event in &derived.events {

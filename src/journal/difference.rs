@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use rusqlite::Connection;
 
-use super::{Journal, JournalError};
+use super::{Journal, JournalError, lead};
 use crate::model::{ProjectName, Serial};
 
 /// A project of which the listing says something else than the table.
@@ -51,10 +51,11 @@ fn compare(connection: &Connection, listing: Vec<(String, Option<Serial>)>) -> r
     let mut listed = listed.into_iter().peekable();
     let mut statement =
         connection.prepare_cached("SELECT name, spelling, serial FROM projects ORDER BY name")?;
+    let leads = lead::stated(connection)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let name = row.get_ref(0)?.as_str()?;
-        let known: Option<i64> = row.get(2)?;
+        let known = leads.get(name).copied().map_or_else(|| row.get(2), |stated| Ok(Some(stated)))?;
         loop {
             let order = listed.peek().map_or(Ordering::Greater, |next| next.0.as_str().cmp(name));
             match (order, listed.next_if(|_| order != Ordering::Greater)) {
@@ -95,6 +96,7 @@ mod tests {
     fn new_changed_and_gone_projects_are_told_apart() {
         let table = Connection::open_in_memory().unwrap();
         table.execute_batch(include_str!("schema/1.sql")).unwrap();
+        table.execute_batch(include_str!("schema/7.sql")).unwrap();
         let rows =
             "INSERT INTO projects VALUES ('b', 'B', 5), ('d', 'd', 5), ('e', 'E', 5), ('f', 'f', NULL)";
         table.execute_batch(rows).unwrap();

@@ -6,7 +6,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{Journal, JournalError, facts, search};
+use super::{Journal, JournalError, facts, lead, search};
 use crate::model::{Action, Event, ProjectName, Serial};
 
 /// Rows that are read at a time. A read is short then (about a millisecond) and holds no lock while the rows
@@ -99,6 +99,7 @@ impl Journal {
                 let table = facts::get(connection, facts::PROJECTS_SERIAL)?;
                 if table.is_none_or(|serial| serial <= last_serial.0) {
                     fill(connection, &listing)?;
+                    lead::carry(connection)?;
                     search::forget_missing(connection)?;
                     facts::set(connection, facts::PROJECTS_SERIAL, last_serial.0)?;
                 }

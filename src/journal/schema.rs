@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/4.sql"),
     include_str!("schema/5.sql"),
     include_str!("schema/6.sql"),
+    include_str!("schema/7.sql"),
 ];
 /// How long a connection waits for another one's short lock (recovery, checkpoints), before it is an error.
 const BUSY: Duration = Duration::from_secs(5);

@@ -43,7 +43,7 @@ async fn sighted(sandbox: &Sandbox) {
 }
 
 /// A page or listing that says something else.
-fn answer_json(sandbox: &Sandbox, route: Route, path: &str, body: &serde_json::Value) {
+pub(super) fn answer_json(sandbox: &Sandbox, route: Route, path: &str, body: &serde_json::Value) {
     let headers = [("content-type".to_owned(), "application/vnd.pypi.simple.v1+json".to_owned())].into();
     let answer = Effect::Answer { status: 200, headers, body: body.to_string() };
     sandbox.faults().add(Fault::on(route, answer).path(path)).unwrap();

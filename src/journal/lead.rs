@@ -1,0 +1,71 @@
+//! Projects whose events go up to a number above the serial that upstream states of them (see `follow::derive`).
+//!
+//! Mirrors hold a page for stale whose serial is below that of the event that led them to it. So of such a project we
+//! state our number, on its page as in the list; only a comparison with upstream's next listing takes upstream's.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::{Journal, JournalError};
+use crate::model::{ProjectName, Serial};
+
+/// Two numbers for one state of a project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lead {
+    /// What upstream states.
+    pub stated: Serial,
+    /// What the last event has.
+    pub told: Serial,
+}
+
+impl Lead {
+    /// The serial of a copy of which upstream states `serial`.
+    pub fn of_copy(self, serial: Serial) -> Serial {
+        if serial >= self.stated { serial.max(self.told) } else { serial }
+    }
+}
+
+impl Journal {
+    /// A project's, if it has one.
+    pub async fn lead(&self, name: &ProjectName) -> Result<Option<Lead>, JournalError> {
+        let name = name.clone();
+        self.read(move |connection| {
+            let sql = "SELECT stated, told FROM leads WHERE project = ?1";
+            let lead =
+                |row: &rusqlite::Row<'_>| Ok(Lead { stated: Serial(row.get(0)?), told: Serial(row.get(1)?) });
+            connection.prepare_cached(sql)?.query_row([name.as_str()], lead).optional()
+        })
+        .await
+    }
+}
+
+/// Notes what upstream states of a project and what its last event has.
+pub(super) fn note(connection: &Connection, project: &str, lead: Lead) -> rusqlite::Result<()> {
+    if lead.told <= lead.stated {
+        return forget(connection, project);
+    }
+    let sql = "INSERT OR REPLACE INTO leads VALUES (?1, ?2, ?3)";
+    connection.prepare_cached(sql)?.execute(params![project, lead.stated.0, lead.told.0]).map(|_| ())
+}
+
+/// A project has none any more.
+pub(super) fn forget(connection: &Connection, project: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM leads WHERE project = ?1")?.execute([project]).map(|_| ())
+}
+
+/// What upstream states of the projects that have one.
+pub(super) fn stated(connection: &Connection) -> rusqlite::Result<HashMap<String, i64>> {
+    let mut statement = connection.prepare_cached("SELECT project, stated FROM leads")?;
+    statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
+/// Carries them over a table that was filled from a listing again: where that states the same, our number goes on.
+pub(super) fn carry(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(
+        "UPDATE projects SET serial = leads.told FROM leads \
+         WHERE leads.project = projects.name AND projects.serial = leads.stated; \
+         DELETE FROM leads WHERE NOT EXISTS \
+         (SELECT 1 FROM projects WHERE projects.name = leads.project AND projects.serial = leads.told);",
+    )
+}

@@ -1,0 +1,141 @@
+//! An index that counts several changes as one: our events' numbers go above the serials that it states.
+
+use std::time::Duration;
+
+use cheesewire::journal::{Derived, Journal, JournalSettings, Lead};
+use cheesewire::model::{Event, ProjectName, Serial};
+use cheesewire::sandbox::{Route, Sandbox, XmlRpc};
+use cheesewire::xmlrpc::Value;
+use reqwest::Method;
+use serde_json::json;
+
+use super::listings::answer_json;
+use super::within;
+use crate::support::{Relay, call, get_with, sandbox};
+
+const JSON: &str = "application/vnd.pypi.simple.v1+json";
+
+/// The index has one more project, with so many files, all counted as one serial of long ago.
+fn count_as_one(sandbox: &Sandbox, serial: i64, files: usize) {
+    let own = sandbox.projects();
+    let mut projects: Vec<_> = own
+        .iter()
+        .map(|project| json!({"name": project.name, "_last-serial": project.last_serial}))
+        .collect();
+    projects.push(json!({"name": "late", "_last-serial": serial}));
+    let meta = json!({"api-version": "1.4", "_last-serial": sandbox.last_serial()});
+    let versions: Vec<_> = (0..files).map(|n| format!("1.{n}")).collect();
+    let file = |version| {
+        let filename = format!("late-{version}.tar.gz");
+        json!({"filename": filename, "url": format!("/packages/{filename}"), "hashes": {}})
+    };
+    let files: Vec<_> = versions.iter().map(file).collect();
+    let page = json!({"meta": {"api-version": "1.4", "_last-serial": serial}, "name": "late",
+        "versions": versions, "files": files});
+    sandbox.faults().clear();
+    answer_json(sandbox, Route::Listing, "/simple/", &json!({"meta": meta, "projects": projects}));
+    answer_json(sandbox, Route::Page, "/simple/late/", &page);
+}
+
+/// The serial of the last event after `since`, and how many there are.
+async fn told(relay: &Relay, since: i64) -> Option<(i64, usize)> {
+    let rows = call(&relay.url, "changelog_since_serial", &[Value::Int(since)]).await.ok()?;
+    let rows = rows.as_array().unwrap();
+    Some((rows.last()?.as_array().unwrap()[4].as_int().unwrap(), rows.len()))
+}
+
+async fn news(relay: &Relay, since: i64) -> (i64, usize) {
+    within(async {
+        loop {
+            if let Some(told) = told(relay, since).await {
+                return told;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+}
+
+/// The serials that a mirror looks at: of the page, in its head and body, and of the list.
+async fn stated(relay: &Relay) -> [i64; 3] {
+    let page =
+        get_with(Method::GET, &format!("{}simple/late/", relay.url), &[("accept", JSON)]).await.unwrap();
+    let body: serde_json::Value = serde_json::from_slice(page.bytes()).unwrap();
+    let listed = call(&relay.url, "list_packages_with_serial", &[]).await.unwrap();
+    let head = page.header("x-pypi-last-serial").parse().unwrap();
+    [head, body["meta"]["_last-serial"].as_i64().unwrap(), listed.get("late").unwrap().as_int().unwrap()]
+}
+
+#[tokio::test]
+async fn no_page_is_older_than_the_event_that_led_to_it() {
+    let sandbox = sandbox().await;
+    sandbox.set_xmlrpc(XmlRpc::Status(405));
+    let relay = Relay::start(&sandbox.url(), &["follow.listing_interval=20ms", "follow.interval=20ms"]).await;
+    let before = sandbox.last_serial().0;
+    within(async { while call(&relay.url, "changelog_last_serial", &[]).await != Ok(Value::Int(before)) {} })
+        .await;
+    count_as_one(&sandbox, 5, 2);
+    let (first, rows) = news(&relay, before).await;
+    // It was created, has two releases and two files.
+    assert_eq!(rows, 5);
+    assert_eq!(stated(&relay).await, [first; 3]);
+    // Nothing more happens because upstream states less.
+    let compared = sandbox.requests().route(Route::Listing) + 5;
+    within(async {
+        while sandbox.requests().route(Route::Listing) < compared {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(told(&relay, first).await, None);
+    // What it counts up by one is heard of.
+    count_as_one(&sandbox, 6, 3);
+    let (second, rows) = news(&relay, first).await;
+    assert_eq!(rows, 2);
+    assert_eq!(stated(&relay).await, [second; 3]);
+}
+
+#[tokio::test]
+async fn a_lead_outlives_a_new_listing_and_ends_with_upstreams_own_event() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = Journal::open(folder.path(), JournalSettings::default()).await.unwrap();
+    let name = ProjectName::parse("a").unwrap();
+    let listing = |serial| vec![("A".to_owned(), Some(Serial(serial)))];
+    journal.seed(listing(4), Serial(9)).await.unwrap();
+    let event = |serial| Event {
+        serial: Serial(serial),
+        name: "A".to_owned(),
+        version: None,
+        time: 1,
+        action: "docupdate".to_owned(),
+    };
+    let derived = Derived {
+        since: Serial(9),
+        upto: Serial(12),
+        events: vec![event(11), event(12)],
+        listed: vec![(name.clone(), "A".to_owned(), Serial(5))],
+        head: Serial(9),
+        taken: Some(1),
+        ..Derived::default()
+    };
+    assert!(journal.derive(derived).await.unwrap());
+    let lead = Lead { stated: Serial(5), told: Serial(12) };
+    let serial = async || journal.project(&name).await.unwrap().unwrap().serial.unwrap().0;
+    let changed = async |serial| journal.compare(listing(serial)).await.unwrap().changed.len();
+    assert_eq!((journal.lead(&name).await.unwrap(), serial().await), (Some(lead), 12));
+    assert_eq!((changed(5).await, changed(6).await), (0, 1));
+    assert_eq!([4, 5, 12, 13].map(|stated| lead.of_copy(Serial(stated)).0), [4, 12, 12, 13]);
+    journal.seed(listing(5), Serial(12)).await.unwrap();
+    assert_eq!((journal.lead(&name).await.unwrap(), serial().await), (Some(lead), 12));
+    // Upstream's own numbers have passed ours, and its changelog is followed again.
+    let passed = Derived {
+        since: Serial(12),
+        upto: Serial(12),
+        head: Serial(12),
+        taken: Some(2),
+        ..Derived::default()
+    };
+    assert!(journal.derive(passed).await.unwrap());
+    journal.append(vec![event(13)], Serial(12), Serial(13)).await.unwrap();
+    assert_eq!((journal.lead(&name).await.unwrap(), serial().await), (None, 13));
+}
