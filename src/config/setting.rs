@@ -66,9 +66,11 @@ impl Setting for Duration {
 }
 
 impl Setting for Url {
-    const EXPECTED: &'static str = "an address such as http://index.test/ (or https)";
+    const EXPECTED: &'static str = "an address such as http://index.test/ (or https) without ? and #";
     fn read(text: &str) -> Option<Self> {
-        Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        // Paths are put behind it, where a query would be lost.
+        let is_base = |url: &Url| url.has_host() && url.query().is_none() && url.fragment().is_none();
+        Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && is_base(url))
     }
     fn write(&self) -> String {
         self.to_string()
@@ -191,7 +193,9 @@ mod tests {
         assert!(["0", "-1", "18446744073709551615"].iter().all(|text| Count::<usize>::read(text).is_none()));
         assert!(Count::<u32>::read("1").is_some_and(|count| count.0 == 1));
         assert!(Filter::read("a=b=c").is_none() && Filter::read("info,cheesewire::http=debug").is_some());
-        assert!(Url::read("index.test").is_none() && Url::read("ftp://index.test/").is_none());
+        for text in ["index.test", "ftp://index.test/", "http://index.test/?a=b", "http://index.test/#a"] {
+            assert!(Url::read(text).is_none(), "{text}");
+        }
         assert!(Bytes::<u32>::read("10 GiB").is_none());
         assert!(<Option<String>>::read("").is_some_and(|value| value.is_none()));
     }

@@ -123,7 +123,8 @@ impl FromStr for Rule {
         };
         for word in words {
             let bad = || RuleError::Word(word.to_owned());
-            let patterns = |list: &str| list.split(',').map(pattern).collect::<Result<Vec<_>, _>>();
+            let tag = |tag: &str| if tag.is_empty() { Err(bad()) } else { pattern(tag) };
+            let patterns = |list: &str| list.split(',').map(tag).collect::<Result<Vec<_>, _>>();
             match word.split_once('=').ok_or_else(bad)? {
                 ("newest", count) => {
                     rule.newest = Some(count.parse().ok().filter(|n| *n > 0).ok_or_else(bad)?);
@@ -212,6 +213,10 @@ mod tests {
     fn what_is_no_rule_says_why() {
         assert_eq!("numpy newest=0".parse::<Rules>(), Err(RuleError::Word("newest=0".to_owned())));
         assert_eq!("numpy sdist=maybe".parse::<Rules>(), Err(RuleError::Word("sdist=maybe".to_owned())));
+        for word in ["python=", "platform=a,,b"] {
+            let rule = format!("numpy {word}");
+            assert_eq!(rule.parse::<Rules>(), Err(RuleError::Word(word.to_owned())));
+        }
         assert_eq!("a[".parse::<Rules>(), Err(RuleError::Pattern("a[".to_owned())));
         assert!(rules(" ; ").is_empty());
     }
