@@ -12,8 +12,8 @@ const DECLARATION: &[u8] = b"<?xml version='1.0'?>\n";
 
 /// What stands before the only value of a `methodResponse` of ours.
 pub const RESPONSE_HEAD: &[u8] = b"<?xml version='1.0'?>\n<methodResponse>\n<params>\n<param>\n";
-/// What stands after it.
-pub const RESPONSE_TAIL: &[u8] = b"\n</param>\n</params>\n</methodResponse>\n";
+/// What stands after it. No blank line comes before: Tcl's client takes the first one for the end of the headers.
+pub const RESPONSE_TAIL: &[u8] = b"</param>\n</params>\n</methodResponse>\n";
 /// What a small answer takes: it is not made to grow into it.
 const SMALL: usize = 256;
 
@@ -337,6 +337,14 @@ mod tests {
             assert!(!pieces.last().unwrap().is_empty());
             assert_eq!(pieces.concat(), whole);
         }
+    }
+
+    #[test]
+    fn there_is_no_blank_line() {
+        let items: Value = [Value::Nil, Value::from("a"), Value::Array(vec![])].into_iter().collect();
+        let members = vec![("a".to_owned(), items), ("b".to_owned(), Value::Struct(vec![]))];
+        let document = written(&Value::Struct(members));
+        assert!(document.lines().all(|line| !line.is_empty()), "{document}");
     }
 
     #[test]
