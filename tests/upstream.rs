@@ -294,7 +294,7 @@ async fn a_429_after_a_redirect_silences_the_host_that_gave_it() {
         .route("/simple/a/", get(move || async move { Redirect::temporary(target.as_str()) }))
         .route("/simple/b/", get(|| async { ([("content-type", JSON)], "{}") }));
     let upstream = upstream(serve(router).await);
-    let limited = Err(UpstreamError::Limited { retry: Duration::from_secs(600) });
+    let limited = Err(UpstreamError::Limited { retry: Duration::from_mins(10) });
     assert_eq!(upstream.project_page(&name(), None).await.map(drop), limited);
     assert!(upstream.project_page(&ProjectName::parse("b").unwrap(), None).await.is_ok());
     assert_eq!(asked.load(Ordering::SeqCst), 1);

@@ -12,6 +12,7 @@ use axum::response::IntoResponse;
 use bytes::Bytes;
 use futures_util::poll;
 use http_body_util::BodyExt as _;
+use hyper::ext::ReasonPhrase;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinError;
 use tokio::time::timeout;
@@ -55,9 +56,13 @@ pub(super) enum Refusal {
     TooSlow(Duration),
     Crowded,
     Type,
+    Upload,
     Coding,
     Broken,
 }
+
+/// What who uploads or registers is told.
+const NO_UPLOADS: &str = "this relay takes no uploads";
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response<Body> {
@@ -75,6 +80,9 @@ impl IntoResponse for Refusal {
             Self::Type => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "an XML-RPC call has Content-Type text/xml\n".to_owned())
             }
+            Self::Upload => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("{NO_UPLOADS}: send them to the index itself\n"))
+            }
             Self::Coding => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "a call may be coded with gzip, nothing else\n".to_owned(),
@@ -82,10 +90,15 @@ impl IntoResponse for Refusal {
             Self::Broken => (StatusCode::BAD_REQUEST, "the body of the call is broken\n".to_owned()),
         };
         tracing::debug!(status = status.as_u16(), reason = reason.trim_end(), "a call was not taken");
-        let response = (status, reason).into_response();
+        let mut response = (status, reason).into_response();
         match self {
             // What came with it is out of the way.
             Self::Type => response,
+            Self::Upload => {
+                // All that distutils and old twines show of an answer.
+                response.extensions_mut().insert(ReasonPhrase::from_static(NO_UPLOADS.as_bytes()));
+                response
+            }
             Self::TooLarge(_) | Self::TooSlow(_) | Self::Crowded | Self::Coding | Self::Broken => {
                 ([("connection", "close")], response).into_response()
             }

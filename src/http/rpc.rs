@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::extract::RawQuery;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use axum::response::IntoResponse;
@@ -20,6 +21,7 @@ use super::listener::OwnDeadline;
 use super::negotiate;
 use super::observe::Meter;
 use super::origin::Origins;
+use crate::model::ProjectName;
 use crate::rpc::{Answer, Caller, Coder, Pieces, Rpc};
 use crate::xmlrpc::{Fault, encode_fault};
 
@@ -49,12 +51,26 @@ pub(super) fn routes() -> Router {
     ADDRESSES.iter().fold(Router::new(), |router, address| router.route(address, other()))
 }
 
-/// A bare GET is not a call; it gets a page for people.
-async fn about() -> impl IntoResponse {
+/// A bare GET is not a call; it gets a page for people. One that asks for something must not take that for its answer.
+async fn about(RawQuery(query): RawQuery) -> Response<Body> {
     const PAGE: &str = "<!DOCTYPE html>\n<html><head><title>cheesewire</title></head><body>\n\
         <h1>cheesewire</h1>\n<p>This is a relay of a Python package index. Programs send XML-RPC calls to this \
         address by POST; pip takes <a href=\"/simple/\">/simple/</a> as its index.</p>\n</body></html>\n";
-    ([(CONTENT_TYPE, "text/html; charset=utf-8")], PAGE)
+    const NONE: &str =
+        "no such :action is here, but :action=json&name=NAME; calls come by POST, files are at /simple/\n";
+    let asked = |wanted: &str| {
+        let pairs = url::form_urlencoded::parse(query.as_deref().unwrap_or("").as_bytes());
+        pairs.into_iter().find(|(key, _)| key == wanted).map(|(_, value)| value.into_owned())
+    };
+    let Some(action) = asked(":action") else {
+        return ([(CONTENT_TYPE, "text/html; charset=utf-8")], PAGE).into_response();
+    };
+    // WIRE.md section 9.
+    let name = asked("name").filter(|_| action == "json").and_then(|name| ProjectName::parse(&name).ok());
+    if let Some(name) = name {
+        return (StatusCode::MOVED_PERMANENTLY, [(LOCATION, format!("/pypi/{name}/json"))]).into_response();
+    }
+    (StatusCode::NOT_FOUND, NONE).into_response()
 }
 
 /// Whether a request is a call, by its method and its address: the address's place.
@@ -92,7 +108,8 @@ impl Calls {
     {
         let (head, body) = request.into_parts();
         if !is_xml(&head.headers) {
-            return self.bodies.refuse(body, &head.headers, Refusal::Type).await.into_response();
+            let refusal = if is_form(&head.headers) { Refusal::Upload } else { Refusal::Type };
+            return self.bodies.refuse(body, &head.headers, refusal).await.into_response();
         }
         let document = match self.bodies.read(body, &head.headers).await {
             Ok(document) => document,
@@ -171,6 +188,11 @@ fn is_xml(headers: &HeaderMap) -> bool {
     kind.is_some_and(|kind| {
         kind.eq_ignore_ascii_case("text/xml") || kind.eq_ignore_ascii_case("application/xml")
     })
+}
+
+/// What registers a project or uploads a file is the only form that was ever sent to these addresses.
+fn is_form(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|given| given.as_bytes().starts_with(b"multipart/form-data"))
 }
 
 async fn write(answer: Answer, gzip: bool) -> Response<Body> {
