@@ -290,13 +290,16 @@ async fn a_429_after_a_redirect_silences_the_host_that_gave_it() {
         async { (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "600")]) }
     };
     let target = serve(Router::new().route("/a", get(limited))).await.join("a").unwrap();
+    let elsewhere = target.clone();
     let router = Router::new()
-        .route("/simple/a/", get(move || async move { Redirect::temporary(target.as_str()) }))
+        .route("/simple/a/", get(move || async move { Redirect::temporary(elsewhere.as_str()) }))
         .route("/simple/b/", get(|| async { ([("content-type", JSON)], "{}") }));
     let upstream = upstream(serve(router).await);
     let limited = Err(UpstreamError::Limited { retry: Duration::from_mins(10) });
     assert_eq!(upstream.project_page(&name(), None).await.map(drop), limited);
     assert!(upstream.project_page(&ProjectName::parse("b").unwrap(), None).await.is_ok());
+    let file = upstream.file(&target, None).await.map(drop);
+    assert!(matches!(file, Err(UpstreamError::Limited { .. })), "{file:?}");
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 

@@ -9,21 +9,14 @@ use cheesewire::xmlrpc::Value;
 use reqwest::Method;
 use serde_json::json;
 
-use super::listings::answer_json;
+use super::listings::show_project;
 use super::within;
 use crate::support::{Relay, call, get_with, sandbox};
 
 const JSON: &str = "application/vnd.pypi.simple.v1+json";
 
 /// The index has one more project, with so many files, all counted as one serial of long ago.
-fn count_as_one(sandbox: &Sandbox, serial: i64, files: usize) {
-    let own = sandbox.projects();
-    let mut projects: Vec<_> = own
-        .iter()
-        .map(|project| json!({"name": project.name, "_last-serial": project.last_serial}))
-        .collect();
-    projects.push(json!({"name": "late", "_last-serial": serial}));
-    let meta = json!({"api-version": "1.4", "_last-serial": sandbox.last_serial()});
+async fn count_as_one(sandbox: &Sandbox, serial: i64, files: usize) {
     let versions: Vec<_> = (0..files).map(|n| format!("1.{n}")).collect();
     let file = |version| {
         let filename = format!("late-{version}.tar.gz");
@@ -32,9 +25,7 @@ fn count_as_one(sandbox: &Sandbox, serial: i64, files: usize) {
     let files: Vec<_> = versions.iter().map(file).collect();
     let page = json!({"meta": {"api-version": "1.4", "_last-serial": serial}, "name": "late",
         "versions": versions, "files": files});
-    sandbox.faults().clear();
-    answer_json(sandbox, Route::Listing, "/simple/", &json!({"meta": meta, "projects": projects}));
-    answer_json(sandbox, Route::Page, "/simple/late/", &page);
+    show_project(sandbox, sandbox.last_serial().0, "late", serial, &page).await;
 }
 
 /// The serial of the last event after `since`, and how many there are.
@@ -74,7 +65,7 @@ async fn no_page_is_older_than_the_event_that_led_to_it() {
     let before = sandbox.last_serial().0;
     within(async { while call(&relay.url, "changelog_last_serial", &[]).await != Ok(Value::Int(before)) {} })
         .await;
-    count_as_one(&sandbox, 5, 2);
+    count_as_one(&sandbox, 5, 2).await;
     let (first, rows) = news(&relay, before).await;
     // It was created, has two releases and two files.
     assert_eq!(rows, 5);
@@ -89,7 +80,7 @@ async fn no_page_is_older_than_the_event_that_led_to_it() {
     .await;
     assert_eq!(told(&relay, first).await, None);
     // What it counts up by one is heard of.
-    count_as_one(&sandbox, 6, 3);
+    count_as_one(&sandbox, 6, 3).await;
     let (second, rows) = news(&relay, first).await;
     assert_eq!(rows, 2);
     assert_eq!(stated(&relay).await, [second; 3]);

@@ -43,10 +43,31 @@ async fn sighted(sandbox: &Sandbox) {
 }
 
 /// A page or listing that says something else.
-pub(super) fn answer_json(sandbox: &Sandbox, route: Route, path: &str, body: &serde_json::Value) {
+fn answer_json(sandbox: &Sandbox, route: Route, path: &str, body: &serde_json::Value) {
     let headers = [("content-type".to_owned(), "application/vnd.pypi.simple.v1+json".to_owned())].into();
     let answer = Effect::Answer { status: 200, headers, body: body.to_string() };
     sandbox.faults().add(Fault::on(route, answer).path(path)).unwrap();
+}
+
+/// The index, at `head`, has one project more, listed with `serial`, whose page says this.
+pub(super) async fn show_project(
+    sandbox: &Sandbox,
+    head: i64,
+    name: &str,
+    serial: i64,
+    page: &serde_json::Value,
+) {
+    let mut projects: Vec<_> = (sandbox.projects().iter())
+        .map(|project| json!({"name": project.name, "_last-serial": project.last_serial}))
+        .collect();
+    projects.push(json!({"name": name, "_last-serial": serial}));
+    let listing = json!({"meta": {"api-version": "1.4", "_last-serial": head}, "projects": projects});
+    // Nobody may see what is between the two.
+    sandbox.pause().await.unwrap();
+    sandbox.faults().clear();
+    answer_json(sandbox, Route::Page, &format!("/simple/{name}/"), page);
+    answer_json(sandbox, Route::Listing, "/simple/", &listing);
+    sandbox.resume().await.unwrap();
 }
 
 fn release(name: &str, version: &str) -> Change {
@@ -267,16 +288,9 @@ async fn numbers_that_were_given_above_upstreams_own_hide_none_of_its_events_whe
     following.reaches(before).await;
     sighted(&sandbox).await;
     // A project that turns up late, with a serial of long ago: its rows find room only above all that is told.
-    let mut projects: Vec<_> = (sandbox.projects().iter())
-        .map(|project| json!({"name": project.name, "_last-serial": project.last_serial}))
-        .collect();
-    projects.push(json!({"name": "late", "_last-serial": 5}));
-    let listing = json!({"meta": {"api-version": "1.4", "_last-serial": before}, "projects": projects});
     let page = json!({"meta": {"api-version": "1.4"}, "name": "late", "versions": ["1.0"], "files": [
         {"filename": "late-1.0.tar.gz", "url": "/packages/late-1.0.tar.gz", "hashes": {}}]});
-    for (route, path, body) in [(Route::Listing, "/simple/", listing), (Route::Page, "/simple/late/", page)] {
-        answer_json(&sandbox, route, path, &body);
-    }
+    show_project(&sandbox, before.0, "late", 5, &page).await;
     following.reaches(Serial(before.0 + 3)).await;
     sandbox.faults().clear();
     sandbox.set_xmlrpc(XmlRpc::Live);
@@ -339,23 +353,10 @@ async fn what_a_page_has_that_is_newer_than_its_listing_comes_with_the_next() {
             json!({"filename": format!("fresh-{version}.tar.gz"), "url": format!("/packages/fresh-{version}.tar.gz"),
                    "hashes": {}, "upload-time": time})
         };
-        let mut projects: Vec<_> = (sandbox.projects().iter())
-            .map(|project| json!({"name": project.name, "_last-serial": project.last_serial}))
-            .collect();
-        projects.push(json!({"name": "fresh", "_last-serial": before.0 + listed}));
-        let meta = |serial: i64| json!({"api-version": "1.4", "_last-serial": before.0 + serial});
-        let listing = json!({"meta": meta(listed), "projects": projects});
+        let meta = json!({"api-version": "1.4", "_last-serial": before.0 + page});
         let files = [file(1, "2020-01-01T00:00:00Z"), file(2, "2199-01-01T00:00:00Z")];
-        let page = json!({"meta": meta(page), "name": "fresh", "versions": ["1", "2"], "files": files});
-        // Nobody may see what is between the two.
-        sandbox.pause().await.unwrap();
-        sandbox.faults().clear();
-        for (route, path, body) in
-            [(Route::Page, "/simple/fresh/", page), (Route::Listing, "/simple/", listing)]
-        {
-            answer_json(&sandbox, route, path, &body);
-        }
-        sandbox.resume().await.unwrap();
+        let page = json!({"meta": meta, "name": "fresh", "versions": ["1", "2"], "files": files});
+        show_project(&sandbox, before.0 + listed, "fresh", before.0 + listed, &page).await;
     };
     show(3, 5).await;
     following.reaches(Serial(before.0 + 3)).await;
