@@ -17,7 +17,7 @@ use super::search::HeldNames;
 use super::want::Wants;
 use super::writer::Writer;
 use super::{Identity, JournalError, JournalSettings, facts, schema};
-use crate::model::Serial;
+use crate::model::{Clock, Serial};
 
 /// The database's name in the data folder.
 const DATABASE: &str = "journal.sqlite3";
@@ -75,6 +75,11 @@ impl Journal {
     /// Where the database of a folder is.
     pub(super) fn database(folder: &Path) -> PathBuf {
         folder.join(DATABASE)
+    }
+
+    /// The clock of all that is kept here: who works on the journal takes the time from it.
+    pub fn clock(&self) -> &Clock {
+        &self.inner.settings.clock
     }
 
     pub(super) fn settings(&self) -> &JournalSettings {

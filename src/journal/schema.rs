@@ -18,6 +18,10 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/5.sql"),
     include_str!("schema/6.sql"),
     include_str!("schema/7.sql"),
+    include_str!("schema/8.sql"),
+    include_str!("schema/9.sql"),
+    include_str!("schema/10.sql"),
+    include_str!("schema/11.sql"),
 ];
 /// How long a connection waits for another one's short lock (recovery, checkpoints), before it is an error.
 const BUSY: Duration = Duration::from_secs(5);

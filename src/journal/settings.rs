@@ -1,5 +1,7 @@
 //! The journal's limits.
 
+use crate::model::Clock;
+
 /// What bounds a journal.
 #[derive(Debug, Clone)]
 pub struct JournalSettings {
@@ -21,6 +23,8 @@ pub struct JournalSettings {
     pub readers: usize,
     /// Writes that may wait for the writer. 256 by default, some four batches; who comes later waits outside.
     pub queue: usize,
+    /// What time it is for all that the journal keeps, and for whoever works on it.
+    pub clock: Clock,
 }
 
 impl Default for JournalSettings {
@@ -32,6 +36,7 @@ impl Default for JournalSettings {
             names_bytes: 32 << 20,
             readers: 4,
             queue: 256,
+            clock: Clock::system(),
         }
     }
 }

@@ -1,6 +1,8 @@
-//! Pure facts of the field: names, versions, serials, file names, digests, times. No I/O, nothing async.
+//! Pure facts of the field: names, versions, serials, file names, digests, times. Nothing async, and no I/O
+//! but the question what time it is.
 
 mod action;
+mod clock;
 mod digest;
 mod event;
 mod file;
@@ -12,6 +14,7 @@ mod term;
 mod version;
 
 pub use action::Action;
+pub use clock::Clock;
 pub use digest::{DigestError, Sha256};
 pub use event::{Event, Serial};
 pub use file::{FileKind, FileNameError, wheel_tag, wheel_tags};

@@ -1,0 +1,1 @@
+-- What comparisons keep.

@@ -1,0 +1,1 @@
+-- Which upstream the folder belongs to.

@@ -1,0 +1,1 @@
+-- When which serial became known here, for questions by time.

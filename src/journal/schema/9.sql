@@ -1,0 +1,1 @@
+-- Upstream's position, apart from our own numbers.
