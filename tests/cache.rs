@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
-use std::time::Duration;
 
 use cheesewire::sandbox::{Route, Sandbox};
 use serde_json::Value;
@@ -10,7 +9,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::support::process::BINARY;
-use crate::support::{Relay, get, sandbox};
+use crate::support::{Relay, get, sandbox, until, within};
 
 /// A relay that has kept all files of two projects.
 async fn filled(sandbox: &Sandbox) -> Relay {
@@ -23,12 +22,10 @@ async fn filled(sandbox: &Sandbox) -> Relay {
         }
     }
     let all = uploads(sandbox, "many-tags").len() + uploads(sandbox, "wire-top").len();
-    let kept = async {
-        while list(relay.folder(), &[]).await["files"].as_array().unwrap().len() < all {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), kept).await.expect("not all is kept");
+    until("not all is kept", async || {
+        list(relay.folder(), &[]).await["files"].as_array().unwrap().len() >= all
+    })
+    .await;
     relay
 }
 
@@ -43,7 +40,7 @@ fn uploads(sandbox: &Sandbox, name: &str) -> Vec<(String, String)> {
 async fn cache(folder: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(BINARY);
     command.arg("cache").args(args).arg("--data").arg(folder).kill_on_drop(true);
-    tokio::time::timeout(Duration::from_mins(1), command.output()).await.expect("it does not end").unwrap()
+    within("it does not end", command.output()).await.unwrap()
 }
 
 async fn done(folder: &Path, args: &[&str]) -> Value {
@@ -203,7 +200,7 @@ async fn prefetch_asks_a_relay_for_what_the_rules_want() {
     let prefetch = async |rules: &[&str]| {
         let mut command = Command::new(BINARY);
         command.args(["cache", "prefetch", "--relay", &relay.url]).args(rules).kill_on_drop(true);
-        tokio::time::timeout(Duration::from_mins(1), command.output()).await.unwrap().unwrap()
+        within("it does not end", command.output()).await.unwrap()
     };
     let rules = ["wire-t* newest=1", "many-tags sdist=no python=py3"];
     let mut dry = rules.to_vec();

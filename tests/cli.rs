@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::Output;
-use std::time::Duration;
 
 use cheesewire::journal::{Journal, JournalSettings};
 use cheesewire::model::Serial;
@@ -10,7 +9,7 @@ use cheesewire::sandbox::{Effect, Fault, Route, Sandbox, XmlRpc};
 use tokio::process::Command;
 
 use crate::support::process::BINARY;
-use crate::support::sandbox;
+use crate::support::{sandbox, within};
 
 async fn cheesewire(sandbox: &Sandbox, folder: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(BINARY);
@@ -22,7 +21,7 @@ async fn cheesewire(sandbox: &Sandbox, folder: &Path, args: &[&str]) -> Output {
         "--data",
     ]);
     let output = command.arg(folder).kill_on_drop(true).output();
-    tokio::time::timeout(Duration::from_mins(1), output).await.expect("it does not end").unwrap()
+    within("it does not end", output).await.unwrap()
 }
 
 fn text(bytes: &[u8]) -> &str {
@@ -89,7 +88,7 @@ async fn a_wrong_setting_is_told_apart_from_a_failure_by_every_command() {
         assert!(text(&output.stderr).contains("relay.window = \"0\""), "{}", text(&output.stderr));
     }
     let demo = Command::new(BINARY).args(["demo", "--listen", "here"]).kill_on_drop(true).output();
-    let demo = tokio::time::timeout(Duration::from_mins(1), demo).await.unwrap().unwrap();
+    let demo = within("it does not end", demo).await.unwrap();
     assert_eq!(demo.status.code(), Some(64), "{}", text(&demo.stderr));
 }
 

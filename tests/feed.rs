@@ -13,7 +13,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Answer, Relay, client, get, get_with, sandbox};
+use crate::support::{Answer, Relay, client, get, get_with, sandbox, until, within};
 
 const SSE: (&str, &str) = ("accept", "text/event-stream");
 
@@ -67,7 +67,7 @@ impl Live {
                 self.text.push_str(std::str::from_utf8(&piece).unwrap());
             }
         };
-        tokio::time::timeout(Duration::from_secs(30), read).await.expect("it never came");
+        within("it never came", read).await;
     }
 
     /// Reads to the end.
@@ -209,8 +209,7 @@ async fn one_subscriber_too_many_is_told_so_and_gets_the_next_free_place() {
     assert_eq!((refused.status, refused.header("retry-after")), (503, "30"));
     assert!(refused.text().contains("all 1 places"), "{refused:?}");
     drop(first);
-    let free = async { while get(&url(&relay, "")).await.status != 200 {} };
-    tokio::time::timeout(Duration::from_secs(30), free).await.expect("its place stays taken");
+    until("its place stays taken", async || get(&url(&relay, "")).await.status == 200).await;
 }
 
 #[tokio::test]
@@ -230,9 +229,8 @@ async fn a_question_that_makes_no_sense_is_refused() {
 async fn a_relay_that_stops_ends_its_feeds_with_a_word() {
     let (_sandbox, relay) = pair(&["http.drain=1h"]).await;
     let live = Live::open(&url(&relay, ""), &[SSE]).await;
-    let ended =
-        tokio::time::timeout(Duration::from_secs(30), async { tokio::join!(relay.stop(), live.rest()) });
-    let (_, text) = ended.await.expect("a subscriber keeps it from its end");
+    let ended = async { tokio::join!(relay.stop(), live.rest()) };
+    let (_, text) = within("a subscriber keeps it from its end", ended).await;
     assert!(text.contains("event: cut\ndata: {\"cut\":\"the relay stops"), "{text}");
 }
 

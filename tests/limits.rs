@@ -3,7 +3,7 @@
 use cheesewire::sandbox::{Effect, Fault, Route, Sandbox};
 use cheesewire::xmlrpc::{Fault as RpcFault, Limits, Value, decode_response, encode_call};
 
-use crate::support::{Relay, get, post_with, sandbox};
+use crate::support::{Relay, get, post_with, sandbox, until};
 
 async fn pair(settings: &[&str]) -> (Sandbox, Relay) {
     let sandbox = sandbox().await;
@@ -85,6 +85,5 @@ async fn a_client_has_only_so_many_calls_at_once_and_its_place_again_when_one_en
     for call in waiting {
         assert_eq!(call.await.unwrap().unwrap_err().code, -32403);
     }
-    let free = async { while mode_for(&relay, "192.0.2.1").await.is_err() {} };
-    tokio::time::timeout(std::time::Duration::from_secs(20), free).await.expect("its places are lost");
+    until("its places are lost", async || mode_for(&relay, "192.0.2.1").await.is_ok()).await;
 }

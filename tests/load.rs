@@ -12,7 +12,7 @@ use cheesewire::sandbox::Sandbox;
 use sha2::Digest as _;
 
 use crate::support::process::Process;
-use crate::support::{Relay, get, get_with, sandbox};
+use crate::support::{Relay, get, get_with, sandbox, until};
 
 /// A file: its path below the relay's address, and its digest.
 #[derive(Clone)]
@@ -242,12 +242,7 @@ async fn on_a_disk_filled_to_the_brim_every_client_gets_right_bytes_and_keeping_
     }
     let last = files.last().unwrap().sha256.to_string();
     let path = cache.join("sha256").join(&last[..2]).join(&last);
-    let resumed = async {
-        while !path.exists() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), resumed).await.expect("keeping does not resume");
+    until("keeping does not resume", async || path.exists()).await;
     let (after, _) = kept(&cache);
     assert!(after >= entries, "{after} of {entries}");
 

@@ -175,7 +175,11 @@ async fn without_following_project_methods_work_and_nothing_is_polled() {
     );
     let data = call(&relay.url, "release_data", &[name, Value::from("2.0")]).await.unwrap();
     assert_eq!(data.get("summary"), Some(&Value::from("The top of the diamond")));
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    // Work for which a poller would have had its turn, with 10 ms from one poll to the next.
+    for project in sandbox.projects() {
+        let params = [Value::from(project.name.as_str())];
+        call(&relay.url, "package_releases", &params).await.unwrap();
+    }
     let polled: Vec<_> = sandbox
         .requests()
         .last()

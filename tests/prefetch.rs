@@ -1,11 +1,10 @@
 //! Files fetched in advance, as the journal announces them.
 
 use std::path::Path;
-use std::time::Duration;
 
 use cheesewire::sandbox::{Change, Effect, Fault, Publication, Route, Sandbox};
 
-use crate::support::{Relay, get, sandbox};
+use crate::support::{Relay, get, sandbox, until};
 
 const QUICK: [&str; 4] =
     ["follow.interval=20ms", "cache.free_floor=0", "prefetch.shortest_wait=1s", "index.absent_max_age=1s"];
@@ -13,8 +12,8 @@ const QUICK: [&str; 4] =
 async fn relay(sandbox: &Sandbox, settings: &[&str]) -> Relay {
     let relay = Relay::start(&sandbox.url(), &[&QUICK, settings].concat()).await;
     // It knows where it begins.
-    soon("it never polls", || async { get(&format!("{}simple/", relay.url)).await.status == 200 }).await;
-    soon("no metrics", || async { looked_through(relay.folder(), sandbox) }).await;
+    until("it never polls", || async { get(&format!("{}simple/", relay.url)).await.status == 200 }).await;
+    until("no metrics", || async { looked_through(relay.folder(), sandbox) }).await;
     relay
 }
 
@@ -45,15 +44,6 @@ fn kept(folder: &Path, sandbox: &Sandbox, name: &str, version: &str) -> Vec<Stri
     here.map(|(_, upload)| upload.file.filename.clone()).collect()
 }
 
-async fn soon<F: Future<Output = bool>>(what: &str, is_so: impl Fn() -> F) {
-    let wait = async {
-        while !is_so().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap_or_else(|_| panic!("{what}"));
-}
-
 async fn publish(sandbox: &Sandbox, name: &str, version: &str) {
     sandbox.publish(Publication::new(name, version)).await.unwrap();
 }
@@ -66,13 +56,13 @@ async fn what_is_announced_and_wanted_comes_by_itself_and_nothing_else_does() {
     publish(&sandbox, "wire-top", "9.0").await;
     publish(&sandbox, "many-tags", "9.0").await;
     publish(&sandbox, "New.Thing", "1.0").await;
-    soon("not all comes", || async {
+    until("not all comes", || async {
         kept(relay.folder(), &sandbox, "wire-top", "9.0").len() == 2
             && kept(relay.folder(), &sandbox, "new-thing", "1.0").len() == 1
     })
     .await;
-    soon("not all is looked through", || async { looked_through(relay.folder(), &sandbox) }).await;
-    soon("the queue is not worked off", || async { queued(relay.folder()).is_empty() }).await;
+    until("not all is looked through", || async { looked_through(relay.folder(), &sandbox) }).await;
+    until("the queue is not worked off", || async { queued(relay.folder()).is_empty() }).await;
     assert!(kept(relay.folder(), &sandbox, "many-tags", "9.0").is_empty());
     assert!(kept(relay.folder(), &sandbox, "new-thing", "1.0")[0].ends_with(".whl"));
     assert!(kept(relay.folder(), &sandbox, "wire-top", "2.0").is_empty(), "history was fetched");
@@ -86,8 +76,8 @@ async fn old_releases_and_what_is_past_the_budget_stay_away() {
     let relay = relay(&sandbox, &rules).await;
     publish(&sandbox, "wire-top", "0.0.1").await;
     publish(&sandbox, "many-tags", "9.0").await;
-    soon("not all is looked through", || async { looked_through(relay.folder(), &sandbox) }).await;
-    soon("the queue is not worked off", || async { queued(relay.folder()).is_empty() }).await;
+    until("not all is looked through", || async { looked_through(relay.folder(), &sandbox) }).await;
+    until("the queue is not worked off", || async { queued(relay.folder()).is_empty() }).await;
     assert_eq!(sandbox.requests().route(Route::File), 0);
 }
 
@@ -100,7 +90,7 @@ async fn a_page_older_than_the_announcement_is_asked_for_again() {
         sandbox.faults().add(Fault::on(route, Effect::Stale { behind: 6 }).times(5)).unwrap();
     }
     publish(&sandbox, "wire-top", "9.0").await;
-    soon("it is not tried again", || async { kept(relay.folder(), &sandbox, "wire-top", "9.0").len() == 2 })
+    until("it is not tried again", || async { kept(relay.folder(), &sandbox, "wire-top", "9.0").len() == 2 })
         .await;
 }
 
@@ -112,11 +102,11 @@ async fn one_missing_file_stops_no_other_and_is_given_up_in_the_end() {
     sandbox.faults().add(missing).unwrap();
     publish(&sandbox, "wire-top", "9.0").await;
     publish(&sandbox, "wire-core", "9.0").await;
-    soon("the others wait for the missing one", || async {
+    until("the others wait for the missing one", || async {
         kept(relay.folder(), &sandbox, "wire-core", "9.0").len() == 2
     })
     .await;
-    soon("it is never given up", || async { queued(relay.folder()).is_empty() }).await;
+    until("it is never given up", || async { queued(relay.folder()).is_empty() }).await;
     assert_eq!(kept(relay.folder(), &sandbox, "wire-top", "9.0").len(), 1);
     let project = sandbox.project("wire-top").unwrap();
     let (_, wheel) =
@@ -136,7 +126,7 @@ async fn the_queue_survives_a_restart_and_what_is_removed_leaves_it() {
     sandbox.faults().add(Fault::on(Route::File, Effect::Status { code: 503 })).unwrap();
     publish(&sandbox, "wire-top", "9.0").await;
     publish(&sandbox, "wire-core", "9.0").await;
-    soon("nothing is put off", || async {
+    until("nothing is put off", || async {
         let waiting = queued(relay.folder());
         waiting.len() == 4 && waiting.iter().all(|(_, attempts)| *attempts > 0)
     })
@@ -146,7 +136,7 @@ async fn the_queue_survives_a_restart_and_what_is_removed_leaves_it() {
     sandbox.change(removal).await.unwrap();
     sandbox.faults().clear();
     let relay = Relay::start_in(folder, &sandbox.url(), &[&QUICK, &settings[..]].concat()).await;
-    soon("the queue is forgotten", || async {
+    until("the queue is forgotten", || async {
         kept(relay.folder(), &sandbox, "wire-top", "9.0").len() == 2 && queued(relay.folder()).is_empty()
     })
     .await;

@@ -1,7 +1,6 @@
 //! Promise 10: what the journal removes is gone at once, from pages, from memory and from the disk.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use cheesewire::model::Serial;
 use cheesewire::sandbox::{Change, Effect, Fault, Publication, Route, Sandbox};
@@ -9,7 +8,7 @@ use cheesewire::xmlrpc::Value;
 use reqwest::Method;
 use sha2::Digest as _;
 
-use crate::support::{Answer, Relay, call, get, get_with, sandbox};
+use crate::support::{Answer, Relay, call, get, get_with, sandbox, until};
 
 /// Polls often, so that a test's wait for one is short.
 const POLLS: &str = "follow.interval=20ms";
@@ -61,22 +60,13 @@ impl Upload {
     /// The sweep comes right behind the poll.
     async fn is_off_the_disk(&self, folder: &Path) {
         let path = self.kept(folder);
-        soon("the kept bytes stay", || async { !path.exists() }).await;
+        until("the kept bytes stay", || async { !path.exists() }).await;
     }
-}
-
-async fn soon<F: Future<Output = bool>>(what: &str, is_so: impl Fn() -> F) {
-    let wait = async {
-        while !is_so().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("{what}"));
 }
 
 /// The relay has polled so far.
 async fn polled(relay: &Relay, serial: Serial) {
-    soon("no poll brings the event", || async {
+    until("no poll brings the event", || async {
         call(&relay.url, "changelog_last_serial", &[]).await == Ok(Value::Int(serial.0))
     })
     .await;
@@ -99,7 +89,7 @@ async fn a_removed_file_release_or_quarantined_project_is_gone_within_one_poll_a
     for upload in tags.iter().chain(&sdists).chain(&top) {
         upload.is_served(&relay).await;
     }
-    soon("not all is kept", || async { sdists.iter().all(|upload| upload.kept(relay.folder()).exists()) })
+    until("not all is kept", || async { sdists.iter().all(|upload| upload.kept(relay.folder()).exists()) })
         .await;
     let (file, filename) = (&tags[0], tags[0].filename.clone());
     let (old, new): (Vec<_>, Vec<_>) = sdists.iter().partition(|upload| upload.version == "1.0");
@@ -160,7 +150,7 @@ async fn the_metadata_of_a_removed_file_is_gone_with_it() {
         bytes: served.bytes().to_vec(),
         sha256: hex::encode(sha2::Sha256::digest(served.bytes())),
     };
-    soon("it is not kept", || async { metadata.kept(relay.folder()).exists() }).await;
+    until("it is not kept", || async { metadata.kept(relay.folder()).exists() }).await;
     metadata.is_served(&relay).await;
     let removal = Change::RemoveFile { name: "wire-top".into(), filename: wheel.filename.clone() };
     polled(&relay, sandbox.change(removal).await.unwrap()).await;
@@ -180,7 +170,7 @@ async fn a_file_that_is_answered_again_and_again_from_memory_is_gone_with_the_po
     for upload in [removed, other] {
         upload.is_served(&relay).await;
         // One that is just being kept has no age yet.
-        soon("it is not kept", || async { !upload.get(&relay).await.header("age").is_empty() }).await;
+        until("it is not kept", || async { !upload.get(&relay).await.header("age").is_empty() }).await;
     }
     let first = removed.get(&relay).await;
     for _ in 0..20 {
@@ -264,7 +254,7 @@ async fn a_page_from_before_a_removal_never_goes_out_even_if_upstream_fails_or_i
         }
         top[0].is_gone(&relay, "remove file").await;
         sandbox.faults().clear();
-        soon("the page does not come back", || async { get(&pages[0]).await.status == 200 }).await;
+        until("the page does not come back", || async { get(&pages[0]).await.status == 200 }).await;
     }
 }
 
@@ -293,7 +283,7 @@ async fn a_page_from_before_a_removal_does_not_go_out_if_nobody_had_asked_for_it
             assert_eq!((answer.status, answer.header("retry-after").is_empty()), (503, false), "{which}");
         }
         sandbox.faults().clear();
-        soon("the page does not come", || async { get(&pages[0]).await.status == 200 }).await;
+        until("the page does not come", || async { get(&pages[0]).await.status == 200 }).await;
     }
 }
 
@@ -312,7 +302,7 @@ async fn what_upstream_lacks_is_remembered_for_a_while() {
         assert!(again.text().contains(&format!("upstream answered {code}")), "{}", again.text());
         assert_eq!(sandbox.requests().path(&format!("/{}", upload.path)), 1, "upstream was asked again");
     }
-    soon("a 404 is remembered for ever", || async { top[0].get(&relay).await.status == 200 }).await;
+    until("a 404 is remembered for ever", || async { top[0].get(&relay).await.status == 200 }).await;
     assert_eq!(top[1].get(&relay).await.status, 404, "a 410 is for good");
 }
 
@@ -326,13 +316,13 @@ async fn a_file_that_is_removed_while_it_arrives_is_not_kept() {
     sandbox.faults().add(Fault::on(Route::File, drip)).unwrap();
     let url = format!("{}{}", relay.url, top[0].path);
     let client = tokio::spawn(async move { get(&url).await });
-    soon("no fetch starts", || async { sandbox.requests().route(Route::File) > 0 }).await;
+    until("no fetch starts", || async { sandbox.requests().route(Route::File) > 0 }).await;
     let removal = Change::RemoveFile { name: "wire-top".into(), filename: top[0].filename.clone() };
     polled(&relay, sandbox.change(removal).await.unwrap()).await;
     top[0].is_gone(&relay, "remove file").await;
     // Who had begun gets it whole.
     assert_eq!(client.await.unwrap().bytes(), &top[0].bytes[..]);
-    soon("the queue stays", || async {
+    until("the queue stays", || async {
         let journal = rusqlite::Connection::open(relay.folder().join("journal.sqlite3")).unwrap();
         let left = journal.query_row("SELECT count(*) FROM doomed", [], |row| row.get::<_, i64>(0));
         left.unwrap() == 0

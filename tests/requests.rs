@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use cheesewire::sandbox::Sandbox;
 use cheesewire::xmlrpc::{Limits, decode_response};
@@ -11,7 +10,7 @@ use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
-use crate::support::{Relay, sandbox};
+use crate::support::{Relay, sandbox, within};
 
 #[derive(Deserialize)]
 struct Index {
@@ -98,8 +97,7 @@ async fn replay(relay: &Relay, request: &[u8], closes: bool) -> Replayed {
     }
     if closes || answer.field("connection") == Some("close") {
         let mut rest = Vec::new();
-        let end = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut rest)).await;
-        end.expect("the connection stays open").ok();
+        within("the connection stays open", stream.read_to_end(&mut rest)).await.ok();
         assert_eq!(rest, b"", "more than an answer");
         answer.closed = true;
     }
@@ -173,9 +171,8 @@ async fn every_request_gets_what_the_index_says() {
     let relay = Relay::start(&sandbox.url(), &[]).await;
     for expected in index() {
         let request = std::fs::read(folder().join(&expected.file)).unwrap();
-        let got =
-            tokio::time::timeout(Duration::from_secs(30), replay(&relay, &request, expected.closes)).await;
-        let got = got.unwrap_or_else(|_| panic!("{}: no whole answer", expected.file));
+        let whole = format!("{}: no whole answer", expected.file);
+        let got = within(&whole, replay(&relay, &request, expected.closes)).await;
         check(&expected, &request, &got, sandbox.last_serial().0);
     }
 }

@@ -3,7 +3,7 @@
 use cheesewire::model::Serial;
 use cheesewire::xmlrpc::Value;
 
-use crate::support::{Relay, call, get, sandbox};
+use crate::support::{Relay, call, get, sandbox, within};
 
 #[tokio::test]
 async fn after_a_restart_everything_kept_is_served_without_upstream() {
@@ -57,7 +57,7 @@ async fn after_a_restart_following_goes_on_where_it_was() {
             rows = answer.as_array().unwrap().to_vec();
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(10), all).await.expect("the new events never come");
+    within("the new events never come", all).await;
     assert_eq!(rows.len(), sandbox.events_after(Serial(known), usize::MAX).len());
     assert_eq!(rows.last().unwrap().as_array().unwrap()[4], Value::Int(last.0));
     assert_eq!(sandbox.requests().path("/simple/"), 0, "the listing was asked for again");

@@ -8,7 +8,7 @@ use reqwest::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::support::{get, get_with, post, sandbox};
+use crate::support::{get, get_with, post, sandbox, until};
 
 fn wheel(sandbox: &Sandbox, project: &str) -> Arc<File> {
     let project = sandbox.project(project).unwrap();
@@ -91,10 +91,16 @@ async fn a_reset_closes_before_any_answer_and_a_delay_comes_before_one() {
     sandbox.faults().add(Fault::on(Route::Page, Effect::Reset).path("wire-core").times(1)).unwrap();
     let (head, body) = raw(&sandbox, "simple/wire-core/").await;
     assert_eq!((head.as_str(), body.len()), ("", 0));
-    sandbox.faults().add(Fault::on(Route::Page, Effect::Delay { millis: 100 }).times(1)).unwrap();
-    let start = Instant::now();
-    assert_eq!(get(&format!("{}simple/wire-core/", sandbox.url())).await.status, 200);
-    assert!(start.elapsed() >= Duration::from_millis(100));
+    sandbox.faults().add(Fault::on(Route::Page, Effect::Delay { millis: 3_600_000 }).times(1)).unwrap();
+    let url = format!("{}simple/wire-core/", sandbox.url());
+    let mut waiting = std::pin::pin!(get(&url));
+    let asked = async || sandbox.requests().route(Route::Page) == 2;
+    tokio::select! {
+        _ = &mut waiting => panic!("it does not wait"),
+        () = until("it is not asked", asked) => {}
+    }
+    sandbox.faults().clear();
+    assert_eq!(waiting.await.status, 200);
 }
 
 #[tokio::test]

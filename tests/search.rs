@@ -1,12 +1,11 @@
 //! `search` of a whole relay.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use cheesewire::sandbox::{Change, Info, Project, Publication, Route, Sandbox};
 use cheesewire::xmlrpc::{Fault, Value};
 
-use crate::support::{Relay, call, get, sandbox};
+use crate::support::{Relay, call, get, sandbox, until, within};
 
 /// Quick enough for tests, and everything learned only if a test says so.
 const QUIET: [&str; 2] = ["follow.interval=20ms", "search.learn_hits=0"];
@@ -56,18 +55,8 @@ async fn see(relay: &Relay, projects: &[&str]) {
 
 /// Asks until the names are these.
 async fn becomes(relay: &Relay, params: &[Value], expected: &[&str]) {
-    let mut last = Vec::new();
-    let until = async {
-        loop {
-            last = names(relay, params).await;
-            if last == expected {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    let found = tokio::time::timeout(Duration::from_secs(20), until).await;
-    assert!(found.is_ok(), "{params:?} finds {last:?}, not {expected:?}");
+    let what = format!("{params:?} does not find {expected:?}");
+    until(&what, async || names(relay, params).await == expected).await;
 }
 
 #[tokio::test]
@@ -271,12 +260,10 @@ async fn search_follows_the_journal() {
     assert_eq!(found(&relay, &pip("brie slicer")).await, [("Brie_slicer".to_owned(), "0.1".to_owned())]);
     sandbox.publish(Publication::new("wire-top", "3.0")).await.unwrap();
     let top = [one("summary", "diamond")];
-    let newer = async {
-        while found(&relay, &top).await != [("wire-top".to_owned(), "3.0".to_owned())] {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), newer).await.expect("the new version never comes");
+    until("the new version never comes", async || {
+        found(&relay, &top).await == [("wire-top".to_owned(), "3.0".to_owned())]
+    })
+    .await;
     let name = || "wire-top".to_owned();
     sandbox.change(Change::Quarantine { name: name(), version: None, cleared: false }).await.unwrap();
     becomes(&relay, &top, &[]).await;
@@ -323,8 +310,7 @@ async fn before_the_first_listing_there_is_a_fault_and_no_empty_answer() {
     let fault = answer(&relay, &pip("wire")).await.unwrap_err();
     assert_eq!(fault.code, -32403, "{fault}");
     sandbox.resume().await.unwrap();
-    let until = async { while answer(&relay, &pip("wire")).await.is_err() {} };
-    tokio::time::timeout(Duration::from_secs(20), until).await.expect("no answer comes");
+    until("no answer comes", async || answer(&relay, &pip("wire")).await.is_ok()).await;
 }
 
 #[tokio::test]
@@ -345,7 +331,7 @@ async fn the_documents_of_the_first_hits_are_read_afterwards_so_that_the_next_se
             tokio::task::yield_now().await;
         }
     };
-    let hits = tokio::time::timeout(Duration::from_secs(20), told).await.expect("they stay unknown");
+    let hits = within("they stay unknown", told).await;
     assert!(hits.iter().all(|hit| hit.get("version") != Some(&Value::from("0"))), "{hits:?}");
     assert_eq!(names(&relay, &[one("summary", "links")]).await.len(), 4);
     // Nothing else was read.
@@ -383,12 +369,7 @@ async fn a_crawl_reads_every_document_once_and_goes_on_after_a_restart() {
     // It goes by name, so whoever waits for the last has all.
     let read = async |project: &str| {
         let path = format!("/pypi/{project}/json");
-        let until = async {
-            while sandbox.requests().path(&path) == 0 {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(30), until).await.expect("the crawl does not get there");
+        until("the crawl does not get there", async || sandbox.requests().path(&path) > 0).await;
     };
     let last = sandbox.projects().iter().map(|project| project.name.to_lowercase()).max().unwrap();
     read(&last).await;

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use super::Route;
 
@@ -34,7 +36,7 @@ pub struct Fault {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Effect {
-    /// The answer waits.
+    /// The answer waits, or until all faults are cleared.
     Delay {
         /// Milliseconds.
         millis: u64,
@@ -139,7 +141,11 @@ impl Fault {
 
 /// The faults that are armed.
 #[derive(Debug, Default)]
-pub struct Faults(Mutex<Vec<Fault>>);
+pub struct Faults {
+    armed: Mutex<Vec<Fault>>,
+    /// How often all were cleared.
+    cleared: watch::Sender<u64>,
+}
 
 /// There are as many faults as allowed.
 #[derive(Debug, thiserror::Error)]
@@ -162,9 +168,20 @@ impl Faults {
         self.armed().clone()
     }
 
-    /// Disarms all.
+    /// Disarms all. Answers that wait because of one go out now.
     pub fn clear(&self) {
         self.armed().clear();
+        self.cleared.send_modify(|times| *times += 1);
+    }
+
+    /// Waits for so long, or until the faults are cleared.
+    pub(super) async fn delay(&self, time: Duration) {
+        if time.is_zero() {
+            return;
+        }
+        let mut cleared = self.cleared.subscribe();
+        // The sender is ours: it does not go while we wait.
+        let _ = tokio::time::timeout(time, cleared.changed()).await;
     }
 
     /// What hits a request.
@@ -177,13 +194,26 @@ impl Faults {
     }
 
     fn armed(&self) -> std::sync::MutexGuard<'_, Vec<Fault>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.armed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_delay_ends_when_the_faults_are_cleared() {
+        let faults = Faults::default();
+        let begun = tokio::time::Instant::now();
+        faults.delay(Duration::from_secs(7)).await;
+        assert_eq!(begun.elapsed().as_secs(), 7);
+        let mut waiting = std::pin::pin!(faults.delay(Duration::from_hours(1)));
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        faults.clear();
+        waiting.await;
+        assert_eq!(begun.elapsed().as_secs(), 7);
+    }
 
     #[test]
     fn a_counted_fault_skips_hits_and_is_gone() {

@@ -74,7 +74,7 @@ pub(super) async fn answer(
     metrics::counter!("cheesewire_sandbox_requests_total").increment(1);
     tracing::debug!(method = %head.method, path = label, "asked");
     let mut plan = Plan::of(shared.faults.take(route, &label));
-    pause(plan.delay).await;
+    shared.faults.delay(plan.delay).await;
     if plan.reset {
         return Err(Reset);
     }

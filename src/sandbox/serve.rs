@@ -8,7 +8,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -24,10 +24,41 @@ pub(super) struct Pause {
 /// After a failed `accept`: with no descriptor left it would fail again at once, a core's worth of times.
 const BREATH: Duration = Duration::from_millis(10);
 
+/// How many connections may wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// A port that stays ours, listened on or not: no other program can take it while the sandbox is paused.
+pub(super) struct Port {
+    pub(super) address: SocketAddr,
+    /// Bound and never listened on.
+    _kept: TcpSocket,
+}
+
+impl Port {
+    /// Takes a port, a free one for 0.
+    pub(super) fn take(wanted: SocketAddr) -> io::Result<Self> {
+        let socket = socket(wanted)?;
+        Ok(Self { address: socket.local_addr()?, _kept: socket })
+    }
+
+    /// Listens on it.
+    pub(super) fn listen(&self) -> io::Result<TcpListener> {
+        socket(self.address)?.listen(BACKLOG)
+    }
+}
+
+/// A socket that is bound beside others of the same address, as long as only one listens.
+fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
 /// Accepts until `stop`.
 pub(super) async fn run(
     listener: TcpListener,
-    address: SocketAddr,
+    port: Port,
     shared: Arc<Shared>,
     mut pauses: mpsc::Receiver<Pause>,
     stop: CancellationToken,
@@ -61,7 +92,7 @@ pub(super) async fn run(
                     connections.cancel();
                 } else if listener.is_none() {
                     connections = stop.child_token();
-                    match TcpListener::bind(address).await {
+                    match port.listen() {
                         Ok(bound) => listener = Some(bound),
                         Err(error) => result = Err(error),
                     }

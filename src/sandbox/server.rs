@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +19,7 @@ use super::page::Origins;
 use super::project::Project;
 use super::requests::{RequestCounts, Requests};
 use super::scale::Scale;
-use super::serve::{Pause, run};
+use super::serve::{Pause, Port, run};
 use super::shop::Shop;
 use super::{File, SandboxError, SandboxSettings, history};
 
@@ -79,8 +78,9 @@ impl Sandbox {
             None => fixtures().map(Catalogue::fixtures),
         })
         .await?;
-        let listener = TcpListener::bind(wanted).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+        let port = Port::take(wanted).map_err(failed)?;
+        let listener = port.listen().map_err(failed)?;
+        let address = port.address;
         let base = origin(&reachable(address).ip().to_string(), address);
         let files = settings.files_host.as_deref().map_or_else(|| base.clone(), |host| origin(host, address));
         let (pauses, received) = mpsc::channel(1);
@@ -95,7 +95,7 @@ impl Sandbox {
             settings,
         });
         let stop = CancellationToken::new();
-        let accepting = tokio::spawn(run(listener, address, shared.clone(), received, stop.clone()));
+        let accepting = tokio::spawn(run(listener, port, shared.clone(), received, stop.clone()));
         Ok(Self { shared, address, stop, accepting })
     }
 

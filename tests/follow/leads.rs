@@ -1,7 +1,5 @@
 //! An index that counts several changes as one: our events' numbers go above the serials that it states.
 
-use std::time::Duration;
-
 use cheesewire::journal::{Derived, Journal, JournalSettings, Lead};
 use cheesewire::model::{Event, ProjectName, Serial};
 use cheesewire::sandbox::{Route, Sandbox, XmlRpc};
@@ -41,7 +39,7 @@ async fn news(relay: &Relay, since: i64) -> (i64, usize) {
             if let Some(told) = told(relay, since).await {
                 return told;
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::task::yield_now().await;
         }
     })
     .await

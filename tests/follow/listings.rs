@@ -294,8 +294,7 @@ async fn numbers_that_were_given_above_upstreams_own_hide_none_of_its_events_whe
     following.reaches(Serial(before.0 + 3)).await;
     sandbox.faults().clear();
     sandbox.set_xmlrpc(XmlRpc::Live);
-    // Long enough for the calls to be found alive. Upstream's own numbers are below ours at first.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // Upstream's own numbers are below ours at first.
     let mut last = before;
     for version in ["77.0", "78.0", "79.0", "80.0", "81.0", "82.0"] {
         last = sandbox.change(release("wire-top", version)).await.unwrap();

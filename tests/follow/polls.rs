@@ -8,7 +8,7 @@ use cheesewire::xmlrpc::{Fault as RpcFault, encode_fault};
 use futures_util::TryStreamExt as _;
 
 use super::{Following, answers, polling};
-use crate::support::sandbox;
+use crate::support::{sandbox, within};
 
 const CHANGELOG: &str = "changelog_since_serial";
 
@@ -136,6 +136,6 @@ async fn stopping_does_not_wait_for_upstream() {
     sandbox.faults().add(Fault::on(Route::Listing, delay)).unwrap();
     let following = Following::start(folder.path(), &sandbox, polling()).await;
     let wanted = following.journal.current_last_serial().unwrap_err();
-    tokio::time::timeout(Duration::from_secs(10), following.stop()).await.unwrap();
+    within("it waits", following.stop()).await;
     assert!(wanted.done().await.is_err());
 }

@@ -51,7 +51,7 @@ async fn parameter_entities_and_undeclared_ones_are_refused() {
 #[tokio::test]
 async fn a_version_of_a_megabyte_is_one_that_nobody_has_and_is_not_read_for_each_release() {
     // With documents at hand: each would be compared with 140 releases.
-    let victim = Victim::start(&["rpc.deadline=3s"]).await;
+    let victim = Victim::start(&[]).await;
     let releases = [Value::from("many-versions"), Value::Bool(true)];
     assert!(call(victim.url(), "package_releases", &releases).await.unwrap().as_array().unwrap().len() > 100);
     let versions =
@@ -67,9 +67,9 @@ async fn a_version_of_a_megabyte_is_one_that_nobody_has_and_is_not_read_for_each
             ("search", &[Value::Struct(spec)][..], none.clone()),
             ("search", &[alone][..], none.clone()),
         ] {
-            // A search that is not over by the deadline is a fault. The others would hold up all that runs.
+            // Read for each release, it takes hours.
             let asked = victim.survives(call(victim.url(), method, params));
-            let answered = tokio::time::timeout(Duration::from_secs(5), asked).await;
+            let answered = tokio::time::timeout(Duration::from_mins(1), asked).await;
             assert_eq!(answered.expect("it holds up the relay"), Ok(answer), "{method}");
         }
     }

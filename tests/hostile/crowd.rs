@@ -1,20 +1,16 @@
 //! More connections than there may be: who waits longest for nothing makes room.
 
-use std::time::Duration;
-
 use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::bodies::head;
 use super::slow::non_reader;
 use super::{CALL, Victim, status};
-use crate::support::connect;
+use crate::support::{connect, within};
 
 /// Far beyond a test: who gets room by these limits, waits.
 const LONG: [&str; 4] =
     ["http.max_connections=8", "http.idle_timeout=10m", "http.header_timeout=10m", "http.body_timeout=10m"];
-/// What a client would wait for.
-const SOON: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn idle_connections_past_the_bound_lock_nobody_out() {
@@ -27,17 +23,17 @@ async fn idle_connections_past_the_bound_lock_nobody_out() {
     for stream in idle.iter_mut().skip(1).step_by(3) {
         stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: a.te").await.ok();
     }
-    tokio::time::timeout(SOON, victim.serves()).await.expect("there is no room");
+    within("there is no room", victim.serves()).await;
     // The oldest are gone.
     let mut rest = Vec::new();
-    tokio::time::timeout(SOON, idle[0].read_to_end(&mut rest)).await.expect("it is still there").ok();
+    within("it is still there", idle[0].read_to_end(&mut rest)).await.ok();
 }
 
 #[tokio::test]
 async fn clients_that_never_read_make_room_too() {
     let victim = Victim::start(&LONG).await;
     let _stuck = join_all((0..30).map(|_| non_reader(victim.url()))).await;
-    tokio::time::timeout(SOON, victim.serves()).await.expect("there is no room");
+    within("there is no room", victim.serves()).await;
 }
 
 #[tokio::test]
@@ -48,7 +44,7 @@ async fn a_request_that_is_being_answered_is_not_sent_away() {
     busy.write_all(head(CALL.len()).as_bytes()).await.unwrap();
     victim.serves().await;
     let _idle = join_all((0..50).map(|_| connect(victim.url()))).await;
-    tokio::time::timeout(SOON, victim.serves()).await.expect("there is no room");
+    within("there is no room", victim.serves()).await;
     busy.write_all(CALL.as_bytes()).await.unwrap();
     let mut answer = String::new();
     busy.read_to_string(&mut answer).await.unwrap();

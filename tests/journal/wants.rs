@@ -5,6 +5,8 @@ use std::time::Duration;
 use cheesewire::journal::{Journal, JournalSettings, Want, WantError};
 use cheesewire::model::Serial;
 
+use crate::support::within;
+
 async fn journal() -> (tempfile::TempDir, Journal) {
     let folder = tempfile::tempdir().unwrap();
     let journal = Journal::open(folder.path(), JournalSettings::default()).await.unwrap();
@@ -40,8 +42,7 @@ async fn who_asks_the_same_waits_for_the_same_answer() {
     let failure = WantError { reason: "down".to_owned(), retry: Duration::from_secs(9) };
     taken.finish(Err(failure.clone()));
     assert_eq!(before.done().await, Err(failure.clone()));
-    let joined = tokio::time::timeout(Duration::from_secs(30), during.done()).await;
-    assert_eq!(joined.expect("it was not joined"), Err(failure));
+    assert_eq!(within("it was not joined", during.done()).await, Err(failure));
     // Later it is a new question.
     journal.want(since(1));
     assert_eq!(journal.next_want().await.want, since(1));

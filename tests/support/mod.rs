@@ -9,6 +9,7 @@ mod index;
 mod raw;
 mod relay;
 mod sandbox;
+mod wait;
 
 pub use client::{Answer, call, client, get, get_with, post, post_with};
 pub use files::Files;
@@ -16,3 +17,4 @@ pub use index::IndexRelay;
 pub use raw::{connect, exchange, post_request};
 pub use relay::Relay;
 pub use sandbox::sandbox;
+pub use wait::{ENDLESS, until, within};

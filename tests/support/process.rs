@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
@@ -70,7 +69,7 @@ impl Process {
             }
             self.child.wait().await.unwrap()
         };
-        let status = tokio::time::timeout(Duration::from_mins(1), all).await.expect("it does not end");
+        let status = super::within("it does not end", all).await;
         (status.code(), rest)
     }
 

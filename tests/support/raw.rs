@@ -1,13 +1,9 @@
 //! Requests byte for byte, as no client library would send them.
 
-use std::time::Duration;
-
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// Longer than any limit that a test sets, also on a machine that stands still for a while: what is not over by then never
-/// ends.
-const ENDLESS: Duration = Duration::from_mins(1);
+use super::ENDLESS;
 
 /// A connection to `http://HOST:PORT/`.
 pub async fn connect(url: &str) -> TcpStream {

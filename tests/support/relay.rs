@@ -50,8 +50,20 @@ fn config(folder: &Path, upstream: &str, settings: &[&str]) -> Config {
     sources.flag("test", "upstream.url", Some(upstream.to_owned()));
     sources.flag("test", "http.listen", Some("127.0.0.1:0".to_owned()));
     sources.flag("test", "data.folder", Some(folder.display().to_string()));
-    // The sandbox has no limit unless a test wants one.
-    sources.flag("test", "upstream.calls_per_second", Some("1000".to_owned()));
+    // The sandbox has no limit unless a test wants one. No deadline decides anything but where a test sets one: the
+    // product's would on a machine that is ten times slower.
+    for (key, value) in [
+        ("upstream.calls_per_second", "1000"),
+        ("rpc.deadline", "5m"),
+        ("rpc.longest_deadline", "10m"),
+        ("index.patience", "4m"),
+        ("index.deadline", "5m"),
+        ("feed.first_wait", "5m"),
+        ("http.header_timeout", "5m"),
+        ("http.body_timeout", "5m"),
+    ] {
+        sources.flag("test", key, Some(value.to_owned()));
+    }
     for setting in settings {
         sources.set(setting).unwrap();
     }
