@@ -94,7 +94,7 @@ async fn http_1_0_with_and_without_host_is_answered_unchunked_and_closed() {
             assert!(!answer.to_lowercase().contains("transfer-encoding"), "{answer}");
             match value(&answer) {
                 Value::Int(serial) => assert_eq!((serial, large), (sandbox.last_serial().0, false)),
-                Value::Array(names) => assert_eq!((names.len(), large), (sandbox.projects().len(), true)),
+                Value::Array(names) => assert_eq!((names.len(), large), (sandbox.listed().len(), true)),
                 other => panic!("{other:?}"),
             }
         }

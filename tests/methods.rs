@@ -57,7 +57,7 @@ async fn the_changelog_comes_in_slices_that_join_without_gap_or_repeat() {
 #[tokio::test]
 async fn lists_have_every_project_in_its_registered_spelling() {
     let (sandbox, relay) = pair().await;
-    let projects = sandbox.projects();
+    let projects = sandbox.listed();
     let mut names: Vec<Value> = projects.iter().map(|project| Value::from(project.name.as_str())).collect();
     let listed = call(&relay.url, "list_packages", &[]).await.unwrap();
     let mut listed = listed.as_array().unwrap().to_vec();

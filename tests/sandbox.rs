@@ -263,6 +263,30 @@ async fn files_can_have_another_origin_no_etag_and_clients_have_to_name_themselv
     assert_eq!((file.status, file.header("etag")), (200, ""));
 }
 
+#[tokio::test]
+async fn the_listing_lacks_a_quarantined_project_until_that_is_cleared() {
+    let sandbox = sandbox().await;
+    let url = format!("{}simple/", sandbox.url());
+    // As JSON, as HTML, and as the calls that tell of all projects have it.
+    let lists = async |name: &str| {
+        let json = get_with(Method::GET, &url, &[JSON]).await.unwrap().json();
+        let json = json["projects"].as_array().unwrap().iter().any(|project| project["name"] == name);
+        let html = get(&url).await.text().contains(&format!("/simple/{name}/"));
+        let calls = call(&sandbox.url(), "list_packages_with_serial", &[]).await.unwrap().get(name).is_some();
+        [json, html, calls]
+    };
+    assert_eq!(lists("quarantined-project").await, [false, false, true]);
+    let quarantine = |cleared| Change::Quarantine { name: "wire-core".to_owned(), version: None, cleared };
+    assert_eq!(lists("wire-core").await, [true; 3]);
+    sandbox.change(quarantine(false)).await.unwrap();
+    assert_eq!(lists("wire-core").await, [false, false, true]);
+    let page = get_with(Method::GET, &format!("{url}wire-core/"), &[JSON]).await.unwrap();
+    assert_eq!((page.status, &page.json()["project-status"]["status"]), (200, &"quarantined".into()));
+    assert_eq!(page.json()["files"], serde_json::json!([]));
+    sandbox.change(quarantine(true)).await.unwrap();
+    assert_eq!(lists("wire-core").await, [true; 3]);
+}
+
 /// The page's file names, the project's serial, and the last action.
 async fn state(sandbox: &Sandbox, name: &str) -> (Vec<String>, String) {
     let page =

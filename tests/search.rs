@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use cheesewire::sandbox::{Change, Info, Project, Publication, Route, Sandbox};
-use cheesewire::xmlrpc::{Fault, Value};
+use cheesewire::sandbox::{Change, Effect, Fault, Info, Project, Publication, Route, Sandbox};
+use cheesewire::xmlrpc::{Fault as RpcFault, Value};
+use serde_json::json;
 
 use crate::support::{Relay, call, get, sandbox, until, within};
 
@@ -31,7 +32,7 @@ fn pip(text: &str) -> [Value; 2] {
     [spec(&[("name", terms.clone()), ("summary", terms)]), Value::from("or")]
 }
 
-async fn answer(relay: &Relay, params: &[Value]) -> Result<Vec<Value>, Fault> {
+async fn answer(relay: &Relay, params: &[Value]) -> Result<Vec<Value>, RpcFault> {
     call(&relay.url, "search", params).await.map(|hits| hits.as_array().unwrap().to_vec())
 }
 
@@ -62,7 +63,7 @@ async fn becomes(relay: &Relay, params: &[Value], expected: &[&str]) {
 #[tokio::test]
 async fn every_name_is_found_before_any_document_was_seen_in_any_spelling() {
     let (sandbox, relay) = pair(&[]).await;
-    for project in sandbox.projects() {
+    for project in sandbox.listed() {
         for spelling in [project.name.clone(), project.name.to_uppercase().replace('-', "_.")] {
             let found = names(&relay, &[one("name", &spelling)]).await;
             assert_eq!(found.first(), Some(&project.name), "{spelling}");
@@ -240,7 +241,7 @@ async fn whatever_is_typed_is_text_and_bounded() {
         assert_eq!(names(&relay, &[one(field, &large)]).await, nothing);
     }
     let words = "wire ".repeat(150_000);
-    let refused = Fault::raised("ValueError", "a search may have at most 100 words");
+    let refused = RpcFault::raised("ValueError", "a search may have at most 100 words");
     for field in ["name", "summary", "description"] {
         assert_eq!(answer(&relay, &[one(field, &words)]).await, Err(refused.clone()));
     }
@@ -338,9 +339,33 @@ async fn the_documents_of_the_first_hits_are_read_afterwards_so_that_the_next_se
     assert!(sandbox.requests().path("/pypi/wire-top/json") == 0);
 }
 
+/// An index whose listing has projects in quarantine too.
+async fn lists_all(settings: &[&str]) -> (Sandbox, Relay) {
+    let sandbox = sandbox().await;
+    let row = |project: &Arc<Project>| json!({"name": project.name, "_last-serial": project.last_serial});
+    let projects: Vec<_> = sandbox.projects().iter().map(row).collect();
+    let meta = json!({"api-version": "1.4", "_last-serial": sandbox.last_serial()});
+    let body = json!({"meta": meta, "projects": projects}).to_string();
+    let headers = [("content-type".to_owned(), "application/vnd.pypi.simple.v1+json".to_owned())].into();
+    sandbox.faults().add(Fault::on(Route::Listing, Effect::Answer { status: 200, headers, body })).unwrap();
+    let settings: Vec<&str> = QUIET.iter().chain(settings).copied().collect();
+    let relay = Relay::start(&sandbox.url(), &settings).await;
+    (sandbox, relay)
+}
+
 #[tokio::test]
-async fn what_was_quarantined_before_the_first_listing_is_found_until_its_page_is_read() {
+async fn what_was_quarantined_before_the_first_listing_is_found_once_it_is_cleared() {
     let (sandbox, relay) = pair(&[]).await;
+    let asked = [one("name", "quarantined")];
+    becomes(&relay, &asked, &["quarantined-release"]).await;
+    let clear = Change::Quarantine { name: "quarantined-project".into(), version: None, cleared: true };
+    sandbox.change(clear).await.unwrap();
+    becomes(&relay, &asked, &["quarantined-project", "quarantined-release"]).await;
+}
+
+#[tokio::test]
+async fn what_was_quarantined_and_is_listed_all_the_same_is_found_until_its_page_is_read() {
+    let (sandbox, relay) = lists_all(&[]).await;
     let asked = [one("name", "quarantined")];
     becomes(&relay, &asked, &["quarantined-project", "quarantined-release"]).await;
     assert_eq!(get(&format!("{}simple/quarantined-project/", relay.url)).await.status, 200);
@@ -356,7 +381,7 @@ async fn what_was_quarantined_before_the_first_listing_is_found_until_its_page_i
 
 #[tokio::test]
 async fn a_search_that_hits_a_quarantined_project_has_its_page_read() {
-    let (_sandbox, relay) = pair(&["search.learn_hits=3", "search.documents_per_second=1000"]).await;
+    let (_sandbox, relay) = lists_all(&["search.learn_hits=3", "search.documents_per_second=1000"]).await;
     let asked = [one("name", "quarantined")];
     assert_eq!(names(&relay, &asked).await.len(), 2);
     becomes(&relay, &asked, &["quarantined-release"]).await;

@@ -140,8 +140,10 @@ fn derived(since: Serial, head: Serial, looked: Vec<Looked>, times: Times, last:
                 derived.sightings.push((job.name.clone(), sighting));
                 derived.listed.push((job.name, job.spelling, serial));
             }
+            // Quarantined, and not removed: it stays in the table.
+            (Outcome::Seen(sighting), None) => derived.sightings.push((job.name, sighting)),
             // The listing lacks it and its page does not: nothing is known to have happened.
-            (Outcome::Unseen | Outcome::Seen(_), None) => {}
+            (Outcome::Unseen, None) => {}
         }
     }
     // Parts are in the order of serials: what a later part brings is above this one's last.

@@ -151,18 +151,20 @@ pub(super) fn apply(connection: &Connection, event: &Event) -> rusqlite::Result<
             .prepare_cached("DELETE FROM projects WHERE name = ?1")?
             .execute([name.as_str()])
             .map(|_| ()),
-        Action::Create | Action::NewRelease | Action::AddFile { .. } => update(
-            "INSERT INTO projects (name, spelling, serial) VALUES (?1, ?2, ?3) \
+        // Upstream's listing lacks a project in quarantine, so it may never have been in the table.
+        Action::Create | Action::NewRelease | Action::AddFile { .. } | Action::ProjectQuarantineCleared => {
+            update(
+                "INSERT INTO projects (name, spelling, serial) VALUES (?1, ?2, ?3) \
              ON CONFLICT DO UPDATE SET spelling = excluded.spelling, \
              serial = max(excluded.serial, ifnull(serial, excluded.serial))",
-        ),
+            )
+        }
         // None of these makes a project: a role that is revoked after a removal must not bring it back.
         Action::RemoveFile { .. }
         | Action::RemoveRelease
         | Action::YankRelease
         | Action::UnyankRelease
         | Action::ProjectQuarantined
-        | Action::ProjectQuarantineCleared
         | Action::ReleaseQuarantined
         | Action::ReleaseQuarantineCleared
         | Action::Other(_) => {

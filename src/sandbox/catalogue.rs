@@ -6,7 +6,7 @@ use crate::model::{Event, FilePath, ProjectName, Serial};
 
 use super::SandboxError;
 use super::change::Change;
-use super::project::{Project, Upload};
+use super::project::{Project, Status, Upload};
 use super::scale::Scale;
 use super::shop::Shop;
 
@@ -17,6 +17,15 @@ pub(super) enum Catalogue {
     Fixtures(Arc<RwLock<Shop>>),
     /// A large one that does not change.
     Scale(Arc<Scale>),
+}
+
+/// Which projects a list has. Upstream's two differ (WIRE.md section 8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Listed {
+    /// All that are registered: `list_packages_with_serial`.
+    Registered,
+    /// Without those in quarantine: `/simple/`, in both forms.
+    Installable,
 }
 
 impl Catalogue {
@@ -48,13 +57,21 @@ impl Catalogue {
         }
     }
 
-    /// Registered spelling and last serial of every project, in the order of their normal names.
-    pub(super) fn listing(&self, at: Serial) -> Box<dyn Iterator<Item = (String, Serial)> + Send> {
+    /// Registered spelling and last serial of the projects that a list has, as they were at `at`, in the order of their
+    /// normal names.
+    pub(super) fn listing(
+        &self,
+        at: Serial,
+        listed: Listed,
+    ) -> Box<dyn Iterator<Item = (String, Serial)> + Send> {
         let aged = move |(name, serial): (String, Serial)| (name, serial.min(at));
         match self {
             Self::Fixtures(shop) => {
                 let row = |project: &Arc<Project>| (project.name.clone(), project.last_serial);
-                let rows: Vec<_> = read(shop).projects(at).map(row).collect();
+                let has = |project: &&Arc<Project>| {
+                    listed == Listed::Registered || project.status != Status::Quarantined
+                };
+                let rows: Vec<_> = read(shop).projects(at).filter(has).map(row).collect();
                 Box::new(rows.into_iter().map(aged))
             }
             Self::Scale(scale) => {

@@ -14,7 +14,7 @@ use crate::model::{FilePath, ProjectName, Serial};
 use crate::xmlrpc::{Fault as RpcFault, Limits, decode_call, encode_fault};
 
 use super::body::{Body, whole};
-use super::catalogue::Catalogue;
+use super::catalogue::{Catalogue, Listed};
 use super::fault::Faults;
 use super::limit::{Limiter, Verdict};
 use super::page::{self, Origins};
@@ -179,7 +179,7 @@ impl Shared {
             serial: Some(at),
             vary: true,
         };
-        let mut rows = self.catalogue.listing(at).peekable();
+        let mut rows = self.catalogue.listing(at, Listed::Installable).peekable();
         streamed(asked, &format!("\"listing-{html}-{at}\""), &manner, || {
             let mut first = true;
             let start = std::iter::once(page::listing_start(html, at));

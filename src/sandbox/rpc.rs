@@ -6,7 +6,7 @@ use crate::model::{ProjectName, Serial};
 use crate::xmlrpc::{Call, Encoder, Fault, TooWide, Value, encode_response};
 
 use super::body::{Body, Cut, try_pieces, whole};
-use super::catalogue::Catalogue;
+use super::catalogue::{Catalogue, Listed};
 use super::project::Project;
 
 /// Rows that are made at once: small enough that the first bytes leave early.
@@ -145,7 +145,7 @@ fn changelog(catalogue: Catalogue, since: Serial, rows: usize, wide: bool) -> Bo
 }
 
 fn listing(catalogue: &Catalogue, wide: bool) -> Body {
-    let mut rows = catalogue.listing(Serial(i64::MAX));
+    let mut rows = catalogue.listing(Serial(i64::MAX), Listed::Registered);
     streamed(wide, Encoder::open_struct, Encoder::close_struct, move |encoder| {
         let mut any = false;
         for (name, serial) in rows.by_ref().take(ROWS) {

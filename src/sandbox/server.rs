@@ -16,7 +16,7 @@ use super::fault::Faults;
 use super::handle::Shared;
 use super::limit::Limiter;
 use super::page::Origins;
-use super::project::Project;
+use super::project::{Project, Status};
 use super::requests::{RequestCounts, Requests};
 use super::scale::Scale;
 use super::serve::{Pause, Port, run};
@@ -127,6 +127,13 @@ impl Sandbox {
     /// Every project as it is now, in the order of their normal names.
     pub fn projects(&self) -> Vec<Arc<Project>> {
         self.shared.catalogue.projects()
+    }
+
+    /// Those of them that `/simple/` lists: not those in quarantine.
+    pub fn listed(&self) -> Vec<Arc<Project>> {
+        let mut projects = self.projects();
+        projects.retain(|project| project.status != Status::Quarantined);
+        projects
     }
 
     /// A project as it is now, by any spelling.

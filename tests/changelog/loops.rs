@@ -175,7 +175,7 @@ async fn pages_of_projects_join_to_the_list() {
     let sandbox = sandbox().await;
     let relay = Relay::start(&sandbox.url(), &[]).await;
     let mut expected: Vec<(String, i64)> =
-        sandbox.projects().iter().map(|project| (project.name.clone(), project.last_serial.0)).collect();
+        sandbox.listed().iter().map(|project| (project.name.clone(), project.last_serial.0)).collect();
     let (mut got, mut next) = (Vec::new(), Value::from(""));
     loop {
         let query = object(&[("after", next), ("limit", Value::Int(5))]);

@@ -55,7 +55,7 @@ async fn unfollowed_nothing_is_asked_until_somebody_needs_it() {
     journal.projects_known().unwrap_err().done().await.unwrap();
     journal.projects_known().unwrap();
     let rows: Vec<Project> = journal.projects().try_concat().await.unwrap();
-    assert_eq!(rows.len(), sandbox.projects().len());
+    assert_eq!(rows.len(), sandbox.listed().len());
     assert!(following.since(sandbox.last_serial()).await.is_empty());
     assert_eq!(sandbox.requests().total(), 2);
 }

@@ -57,7 +57,7 @@ pub(super) async fn show_project(
     serial: i64,
     page: &serde_json::Value,
 ) {
-    let mut projects: Vec<_> = (sandbox.projects().iter())
+    let mut projects: Vec<_> = (sandbox.listed().iter())
         .map(|project| json!({"name": project.name, "_last-serial": project.last_serial}))
         .collect();
     projects.push(json!({"name": name, "_last-serial": serial}));
@@ -115,7 +115,7 @@ async fn every_kind_of_change_is_told_in_upstreams_own_words() {
             newest = derived.iter().map(|event| event.time).max().unwrap();
         }
         let rows: Vec<Project> = following.journal.projects().try_concat().await.unwrap();
-        let expected: Vec<Project> = (sandbox.projects().iter())
+        let expected: Vec<Project> = (sandbox.listed().iter())
             .map(|project| Project { spelling: project.name.clone(), serial: Some(project.last_serial) })
             .collect();
         assert_eq!(rows, expected);
@@ -428,7 +428,7 @@ async fn a_project_that_only_a_listing_lacks_is_not_removed() {
     following.reaches(Serial(before.0 + 50)).await;
     assert_eq!(told(&following.since(before).await), [("only-one".to_owned(), None, "docupdate".to_owned())]);
     let rows: Vec<Project> = following.journal.projects().try_concat().await.unwrap();
-    assert_eq!(rows.len(), sandbox.projects().len() + 1);
+    assert_eq!(rows.len(), sandbox.listed().len() + 1);
 }
 
 #[tokio::test]

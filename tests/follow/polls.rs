@@ -18,7 +18,7 @@ async fn the_first_start_fills_projects_and_head_from_one_listing() {
     let following = Following::start(folder.path(), &sandbox, polling()).await;
     following.reaches(sandbox.last_serial()).await;
     let rows: Vec<Project> = following.journal.projects().try_concat().await.unwrap();
-    let expected: Vec<Project> = (sandbox.projects().iter())
+    let expected: Vec<Project> = (sandbox.listed().iter())
         .map(|project| Project { spelling: project.name.clone(), serial: Some(project.last_serial) })
         .collect();
     assert_eq!(rows, expected);

@@ -23,7 +23,7 @@ async fn the_list_is_the_journals_in_both_forms() {
     let answers = futures_util::future::join_all((0..20).map(|_| get_with(Method::GET, &url, &[JSON]))).await;
     assert_eq!(sandbox.requests().route(Route::Listing), 1);
     let projects: Vec<_> = sandbox
-        .projects()
+        .listed()
         .iter()
         .map(|project| json!({"_last-serial": project.last_serial, "name": project.name}))
         .collect();
@@ -39,7 +39,7 @@ async fn the_list_is_the_journals_in_both_forms() {
     }
     let html = get(&url).await;
     assert!(html.text().contains("<a href=\"registered-spelling-x/\">Registered.Spelling_x</a><br/>"));
-    assert_eq!(html.text().matches("<a ").count(), sandbox.projects().len());
+    assert_eq!(html.text().matches("<a ").count(), sandbox.listed().len());
     let bare = get(&relay.url("/simple")).await;
     assert_eq!((bare.status, bare.header("location")), (301, "/simple/"));
 }
@@ -63,5 +63,5 @@ async fn an_old_list_goes_out_while_upstream_is_down() {
     sandbox.pause().await.unwrap();
     // Nobody keeps the journal current, so the list counts as old at once.
     let answer = get(&relay.url("/simple/")).await;
-    assert_eq!((answer.status, answer.text().matches("<a ").count()), (200, sandbox.projects().len()));
+    assert_eq!((answer.status, answer.text().matches("<a ").count()), (200, sandbox.listed().len()));
 }

@@ -47,6 +47,9 @@ impl Follower {
             (Page::Absent | Page::Useless, Some(_)) => {
                 return looked(job, vec![unseen(now)], Outcome::Unseen);
             }
+            (Page::Sighting(after), None) if after.quarantined => {
+                return self.quarantined(job, after, now).await;
+            }
             (Page::Sighting(_) | Page::Useless, None) => return looked(job, vec![], Outcome::Unseen),
         };
         if after.serial > Some(listed) && !after.quarantined {
@@ -66,6 +69,16 @@ impl Follower {
         // Texts and numbers are never refused.
         let sighting = serde_json::to_vec(&after).map_or(Outcome::Unseen, Outcome::Seen);
         looked(job, changes, sighting)
+    }
+
+    /// A project that the listing lacks because it is in quarantine, as its page says (WIRE.md section 8). The files of
+    /// the page before are kept for the comparison with the page after it.
+    async fn quarantined(&self, job: Difference, after: Sighting, now: i64) -> Result<Looked, FollowError> {
+        let before = self.before(&job.name, &after).await?;
+        let changes = changes(Some(&before), &after, now);
+        let sighting = Sighting { files: before.files, versions: before.versions, ..after };
+        let outcome = serde_json::to_vec(&sighting).map_or(Outcome::Unseen, Outcome::Seen);
+        Ok(Looked { job, changes, outcome })
     }
 
     /// How the page looked before its project changed.
