@@ -201,7 +201,7 @@ fn state(
 ) -> Arc<dyn Fn() -> serde_json::Value + Send + Sync> {
     Arc::new(move || {
         let status = followed.borrow();
-        let since = status.last_success.and_then(|at| at.elapsed().ok()).map(|since| since.as_secs());
+        let since = status.last_success.map(|at| at.elapsed().as_secs());
         serde_json::json!({
             "version": env!("CARGO_PKG_VERSION"),
             "last_serial": journal.last_serial(),

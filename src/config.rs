@@ -17,6 +17,7 @@ use crate::follow::{FollowSettings, History, Source};
 use crate::http::HttpSettings;
 use crate::index::IndexSettings;
 use crate::journal::JournalSettings;
+use crate::model::Clock;
 use crate::relay::{PrefetchSettings, RelaySettings, Rules};
 use crate::rpc::{FeedSettings, RpcSettings};
 use crate::upstream::UpstreamSettings;
@@ -176,6 +177,19 @@ pub struct Described {
 }
 
 impl Config {
+    /// Puts one clock in the place of all others, which are the system's.
+    pub fn set_clock(&mut self, clock: &Clock) {
+        let places = [
+            &mut self.journal.clock,
+            &mut self.store.clock,
+            &mut self.upstream.clock,
+            &mut self.http.listener.clock,
+        ];
+        for place in places {
+            *place = clock.clone();
+        }
+    }
+
     /// Reads all settings; every complaint comes at once.
     pub fn read(sources: Sources) -> Result<Self, ConfigError> {
         Self::read_with(sources, true).map(|(config, _)| config)

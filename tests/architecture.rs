@@ -1,4 +1,4 @@
-//! Imports go down only: the layer table, read off the `crate::` paths of every source file.
+//! Read off every source file: imports go down only, by the layer table; one clock tells the time; no file is too long.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -101,4 +101,53 @@ fn no_source_file_has_over_500_lines() {
     let long: Vec<_> =
         tree().into_iter().filter(|(_, text)| text.lines().count() > 500).map(|(file, _)| file).collect();
     assert!(long.is_empty(), "{long:#?}");
+}
+
+/// Ways to the time that tests cannot set.
+const CLOCKS: &[&str] = &[
+    "SystemTime::now",
+    "UNIX_EPOCH.elapsed",
+    "Timestamp::now",
+    "Zoned::now",
+    "unixepoch",
+    "julianday",
+    "strftime('",
+    "datetime('",
+    "CURRENT_TIME",
+    "CURRENT_DATE",
+];
+
+/// Where they may stand. `journal/known.rs`: until its questions by time take the journal's clock.
+const MAY_TELL_TIME: &[&str] = &["model/clock.rs", "journal/known.rs"];
+
+/// `(file, the way)` of everything that takes the time from elsewhere than the one clock.
+fn other_clocks(files: &BTreeMap<PathBuf, String>) -> Vec<(PathBuf, &'static str)> {
+    let mut found = Vec::new();
+    for (file, text) in files.iter().filter(|(file, _)| !MAY_TELL_TIME.iter().any(|may| file.ends_with(may)))
+    {
+        for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            found.extend(
+                CLOCKS.iter().filter(|clock| line.contains(**clock)).map(|clock| (file.clone(), *clock)),
+            );
+        }
+    }
+    found
+}
+
+#[test]
+fn only_the_one_clock_tells_what_time_it_is() {
+    let found = other_clocks(&tree());
+    assert!(found.is_empty(), "pass `now` in, from `model::Clock`: {found:#?}");
+}
+
+#[test]
+fn another_clock_is_found() {
+    let bad = [
+        ("blob/x.rs", "let now = SystemTime::now();"),
+        ("journal/y.rs", "\"SELECT 1 WHERE until > unixepoch()\""),
+        ("journal/z.rs", "\"SELECT strftime('%s', 'now')\""),
+        ("model/clock.rs", "SystemTime::now()"),
+    ];
+    let files = bad.iter().map(|(file, text)| (PathBuf::from(file), (*text).to_owned())).collect();
+    assert_eq!(other_clocks(&files).len(), 3);
 }

@@ -1,5 +1,6 @@
 //! The journal by its public face.
 
+mod clock;
 mod crash;
 mod documents;
 mod events;

@@ -2,12 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 
 use super::Store;
-use super::store::age;
 use crate::model::Sha256;
 
 /// One use by a grip in so many is told to the cache that decides what stays in memory. It counts no further than
@@ -45,9 +44,9 @@ impl Hot {
         &self.0.bytes
     }
 
-    /// How long ago its fetch began; `None` if the file system does not keep that.
-    pub fn age(&self) -> Option<Duration> {
-        self.0.came.map(age)
+    /// When its fetch began, if the file system keeps that.
+    pub(super) fn came(&self) -> Option<SystemTime> {
+        self.0.came
     }
 
     /// No grip leads to it any more.

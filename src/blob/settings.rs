@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::model::Clock;
+
 /// Where the store is and how much it may hold.
 #[derive(Debug, Clone)]
 pub struct StoreSettings {
@@ -29,6 +31,8 @@ pub struct StoreSettings {
     pub half_life: Duration,
     /// How often recency is written back, and the floor is looked at.
     pub tending: Duration,
+    /// What time it is when an entry is used.
+    pub clock: Clock,
 }
 
 impl StoreSettings {
@@ -48,6 +52,7 @@ impl StoreSettings {
             readers: 16,
             half_life: Duration::from_hours(24),
             tending: Duration::from_mins(1),
+            clock: Clock::system(),
         }
     }
 }

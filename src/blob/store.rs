@@ -12,10 +12,13 @@ use tracing::warn;
 
 use super::disk::{Disk, Map, Reader, Writer};
 use super::{Hot, KeepError, Key, OpenError, StoreSettings};
-use crate::model::Sha256;
+use crate::model::{Clock, Sha256};
 
 /// An unused mapping is let go after so long: it holds the space of an entry that was evicted meanwhile.
 const MAP_IDLE: Duration = Duration::from_mins(1);
+
+/// A file may have come so far in the future: the folder may be another machine's, with a clock of its own.
+const SKEW: Duration = Duration::from_mins(1);
 
 /// The kept files. Clones are one store.
 #[derive(Debug, Clone)]
@@ -25,6 +28,7 @@ pub struct Store {
     hot_file: u64,
     /// Larger files, mapped between requests too: their page tables stay filled.
     maps: Cache<Sha256, Map>,
+    clock: Clock,
 }
 
 /// A kept file, whole.
@@ -63,20 +67,14 @@ impl Blob {
             Self::File(_, size) => *size,
         }
     }
-
-    /// How long ago its fetch began; `None` if the file system does not keep that.
-    pub fn age(&self) -> Option<Duration> {
-        match self {
-            Self::Hot(hot) => hot.age(),
-            Self::Mapped(map) => map.came().map(age),
-            Self::File(..) => Some(Duration::ZERO),
-        }
-    }
 }
 
-/// How long ago that was. If the clock was set back it is now.
-pub(super) fn age(came: SystemTime) -> Duration {
-    came.elapsed().unwrap_or(Duration::ZERO)
+/// How long ago `came` was at `now`; `None` if that is not known, because the clock was ahead then.
+fn age(came: SystemTime, now: SystemTime) -> Option<Duration> {
+    match now.duration_since(came) {
+        Ok(age) => Some(age),
+        Err(ahead) => (ahead.duration() < SKEW).then_some(Duration::ZERO),
+    }
 }
 
 impl Store {
@@ -88,7 +86,8 @@ impl Store {
         let weight = |_: &Sha256, hot: &Hot| u32::try_from(hot.bytes().len()).unwrap_or(u32::MAX);
         let hot = Cache::builder().max_capacity(settings.hot_bytes).weigher(weight).build();
         let maps = Cache::builder().max_capacity(settings.maps).time_to_idle(MAP_IDLE).build();
-        Ok(Self { disk: Arc::new(Disk::open(settings)?), hot, hot_file: settings.hot_file, maps })
+        let (disk, clock) = (Arc::new(Disk::open(settings)?), settings.clock.clone());
+        Ok(Self { disk, hot, hot_file: settings.hot_file, maps, clock })
     }
 
     /// The entry, if it is kept. That it was looked for is no use of it: see [`Store::used`]. An entry whose length
@@ -146,6 +145,21 @@ impl Store {
                 Unmapped::Failed(cause) => Err(io::Error::new(cause.kind(), cause.to_string())),
             },
         }
+    }
+
+    /// How long ago the fetch of an entry began; `None` if that is not known: the file system does not keep it, or the
+    /// clock was ahead then.
+    pub fn age(&self, blob: &Blob) -> Option<Duration> {
+        match blob {
+            Blob::Hot(hot) => self.age_of_hot(hot),
+            Blob::Mapped(map) => age(map.came()?, self.clock.system_time()),
+            Blob::File(..) => Some(Duration::ZERO),
+        }
+    }
+
+    /// The same of one in memory.
+    pub fn age_of_hot(&self, hot: &Hot) -> Option<Duration> {
+        age(hot.came()?, self.clock.system_time())
     }
 
     /// Notes that an entry was given out, all of it (1) or so large a part. Parts of one download together are one use,

@@ -15,6 +15,7 @@ use crate::blob::StoreSettings;
 use crate::follow::FollowSettings;
 use crate::index::IndexSettings;
 use crate::journal::JournalSettings;
+use crate::model::Clock;
 use crate::relay::RelaySettings;
 use crate::upstream::UpstreamSettings;
 
@@ -53,10 +54,10 @@ pub(super) fn read(reader: &mut Reader) -> Result<(Config, bool), ConfigError> {
     rpc::search(reader, &mut rpc.search, &mut index.learn);
     let (store, relay, prefetch) = (store(reader, &data), relay(reader), prefetch::read(reader));
     let log = log(reader);
-    Ok((
-        Config { upstream, data, http, rpc, feed, journal, follow, index, relay, prefetch, store, log },
-        given,
-    ))
+    let mut config =
+        Config { upstream, data, http, rpc, feed, journal, follow, index, relay, prefetch, store, log };
+    config.set_clock(&Clock::system());
+    Ok((config, given))
 }
 
 fn upstream(reader: &mut Reader) -> Result<(UpstreamSettings, bool), ConfigError> {

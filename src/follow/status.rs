@@ -1,14 +1,14 @@
 //! How following goes, for readiness checks and people.
 
-use std::time::SystemTime;
+use tokio::time::Instant;
 
 use crate::model::Serial;
 
 /// What became of the last questions to upstream: of the polls, or of what callers needed if nothing is polled.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FollowStatus {
-    /// When the last one succeeded.
-    pub last_success: Option<SystemTime>,
+    /// When the last one succeeded: only in this run, so by the clock that never steps.
+    pub last_success: Option<Instant>,
     /// Why the last failed one did. It stays after a success, for people; [`FollowStatus::failures`] tells
     /// whether it is over.
     pub last_error: Option<String>,
@@ -30,7 +30,7 @@ pub struct FollowStatus {
 
 impl FollowStatus {
     pub(super) fn succeeded(&mut self) {
-        self.last_success = Some(SystemTime::now());
+        self.last_success = Some(Instant::now());
         self.failures = 0;
     }
 

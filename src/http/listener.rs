@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::extract::ConnectInfo;
 use axum::http::HeaderValue;
-use axum::http::header::CONNECTION;
+use axum::http::header::{CONNECTION, DATE};
 use futures_util::future::select_all;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -21,7 +21,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Edge;
 use super::crowd::Crowd;
+use super::date::Dates;
 use super::patience::{Patience, Patient, Phase};
+use crate::model::Clock;
 
 /// The pause after a failed accept. The usual cause is that the process is out of file descriptors; without
 /// a pause the loop would spin until one is free.
@@ -78,13 +80,15 @@ pub struct ListenerSettings {
     pub header_bytes: usize,
     /// How long requests may go on after the order to stop. Default 30 s.
     pub drain: Duration,
+    /// The clock of `Date`.
+    pub clock: Clock,
 }
 
 impl Default for ListenerSettings {
     fn default() -> Self {
         let patience = Patience { header: Duration::from_secs(10), idle: Duration::from_mins(1) };
         let (header_bytes, drain) = (64 << 10, Duration::from_secs(30));
-        Self { max_connections: 4096, patience, header_bytes, drain }
+        Self { max_connections: 4096, patience, header_bytes, drain, clock: Clock::system() }
     }
 }
 
@@ -156,7 +160,7 @@ fn connection(
     origin: Origin,
     settings: &ListenerSettings,
 ) -> impl Future<Output = hyper::Result<()>> + Send + use<> {
-    let phase = patient.phase();
+    let (phase, dates) = (patient.phase(), Dates::new(&settings.clock));
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         if let Some(deadline) = origin.deadline {
             request.extensions_mut().insert(deadline);
@@ -165,10 +169,11 @@ fn connection(
         if edge.judges_clients() {
             request.extensions_mut().insert(ConnectInfo(origin.peer));
         }
-        let (edge, phase) = (edge.clone(), phase.clone());
+        let (edge, phase, dates) = (edge.clone(), phase.clone(), dates.clone());
         async move {
             phase.set(Phase::Busy);
             let mut response = edge.answer(request).await;
+            response.headers_mut().insert(DATE, dates.now());
             if phase.is_leaving() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
@@ -176,6 +181,8 @@ fn connection(
         }
     });
     hyper::server::conn::http1::Builder::new()
+        // Its own goes forward only: after a clock that was ahead it would state that time until it has come.
+        .auto_date_header(false)
         // Without a timer: the socket has its own patience, which costs a busy connection nothing.
         .max_buf_size(settings.header_bytes.max(LEAST_HEADER_BYTES))
         .half_close(true)

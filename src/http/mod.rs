@@ -5,6 +5,7 @@ mod body;
 mod clients;
 mod coding;
 mod crowd;
+mod date;
 mod descriptors;
 mod feed;
 mod files;

@@ -35,6 +35,15 @@ pub struct Index {
 
 pub(super) type Shelf<T> = Memo<DocumentKey, Arc<Held<T>>, IndexError>;
 
+/// Upstream has no such page or document.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Absence {
+    /// Unix seconds of when it said so.
+    pub(super) since: i64,
+    /// The project's serial in the journal then.
+    pub(super) serial: Option<Serial>,
+}
+
 pub(super) struct Inner {
     pub(super) upstream: Upstream,
     pub(super) journal: Journal,
@@ -44,8 +53,8 @@ pub(super) struct Inner {
     /// Flights only: few ask twice.
     pub(super) provenance: Memo<Url, Bytes, IndexError>,
     pub(super) rendered: Memo<RenderKey, Rendering, IndexError>,
-    /// What upstream said 404 to, with the project's serial in the journal then.
-    pub(super) absent: moka::sync::Cache<DocumentKey, Option<Serial>>,
+    /// What upstream said 404 to.
+    pub(super) absent: moka::sync::Cache<DocumentKey, Absence>,
     /// Whose a path is: of files asked for lately, and of pages that could not be kept.
     pub(super) projects_of: moka::sync::Cache<FilePath, ProjectName>,
     /// Paths that had no tombstone when the journal's removals had this count.
@@ -72,10 +81,6 @@ impl fmt::Debug for Index {
 impl Index {
     /// An index that asks `upstream` and keeps in `journal`.
     pub fn new(upstream: Upstream, journal: Journal, settings: IndexSettings) -> Self {
-        let absent = moka::sync::Cache::builder()
-            .max_capacity(settings.absent_entries)
-            .time_to_live(settings.absent_max_age)
-            .build();
         let (to_learn, waiting) = mpsc::channel(settings.learn.waiting.clamp(1, Semaphore::MAX_PERMITS));
         let inner = Inner {
             upstream,
@@ -86,7 +91,7 @@ impl Index {
             documents: Memo::new(settings.parsed_bytes / 2, |_, held: &Arc<Held<_>>| held.weight()),
             provenance: Memo::new(0, |_, _| 1),
             rendered: Memo::new(settings.rendered_bytes, |_, (_, rendered): &Rendering| rendered.weight()),
-            absent,
+            absent: moka::sync::Cache::new(settings.absent_entries),
             projects_of: moka::sync::Cache::new(PATHS),
             untombed: moka::sync::Cache::new(PATHS),
             to_learn,

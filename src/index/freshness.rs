@@ -2,16 +2,20 @@
 
 use super::IndexError;
 use super::facade::Inner;
-use super::held::{Held, Standing, seconds};
+use super::held::{Held, Standing};
 use super::page::ProjectPage;
 use crate::journal::DocumentKey;
 use crate::model::{ProjectName, Serial};
 
 impl Inner {
+    /// Unix seconds by the journal's clock.
+    pub(super) fn now(&self) -> i64 {
+        self.journal.clock().unix()
+    }
+
     /// [`Self::is_fresh`] of a page, as far as that can be said without looking anything up.
     pub(super) fn is_fresh_as_it_was(&self, page: &Held<ProjectPage>) -> bool {
-        let young = page.age() < seconds(self.settings.page_max_age) && !page.stale;
-        young && page.agreed_at(self.journal.last_serial())
+        page.is_young(self.now(), self.settings.page_max_age) && page.agreed_at(self.journal.last_serial())
     }
 
     /// Young enough, and the journal knows of no newer event: that makes a page stale at once (promise 10).
@@ -20,7 +24,8 @@ impl Inner {
             DocumentKey::Page(_) => self.settings.page_max_age,
             DocumentKey::Json(..) => self.settings.json_max_age,
         };
-        let young = held.age() < seconds(max_age) && !held.stale;
+        let now = self.now();
+        let young = held.is_young(now, max_age);
         if !young && !held.was_settled() {
             return Ok(false);
         }
@@ -34,7 +39,7 @@ impl Inner {
             held.note_agreement(at);
             return Ok(true);
         }
-        Ok(held.is_settled(standing))
+        Ok(held.is_settled(now, standing))
     }
 
     /// What the journal knows of a project whose page had `serial` when it was seen last.

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::content::Content;
 use crate::journal::KeptDocument;
-use crate::model::{ProjectName, Serial};
+use crate::model::{ProjectName, Serial, is_near, is_younger};
 
 /// No serial that upstream could have.
 const NEVER: i64 = i64::MIN;
@@ -20,6 +20,14 @@ pub(super) enum Standing {
     At(Serial),
     /// Upstream has removed it.
     Gone,
+}
+
+/// Since when, in Unix seconds, how long, and what the journal knew then.
+#[derive(Debug, Clone, Copy)]
+struct Settled {
+    since: i64,
+    pause: Duration,
+    standing: Standing,
 }
 
 /// Something that is kept, read.
@@ -36,8 +44,8 @@ pub(super) struct Held<T> {
     pub(super) checked: i64,
     /// Given out because upstream failed.
     pub(super) stale: bool,
-    /// Until when it is believed although it is too old or behind the journal, and what the journal knew then.
-    settled: Option<(i64, Standing)>,
+    /// It is believed for a while although it is too old or behind the journal.
+    settled: Option<Settled>,
     /// The journal's last serial when the journal was last seen to agree.
     agreed_at: AtomicI64,
 }
@@ -67,15 +75,14 @@ impl<T: Content> Held<T> {
 }
 
 impl<T> Held<T> {
-    /// The same content, confirmed by upstream just now.
-    pub(super) fn confirmed(&self) -> Self {
-        Self { checked: now(), stale: false, settled: None, ..self.again() }
+    /// The same content, confirmed by upstream `now`, in Unix seconds as everywhere here.
+    pub(super) fn confirmed(&self, now: i64) -> Self {
+        Self { checked: now, stale: false, settled: None, ..self.again() }
     }
 
     /// The same content, to be believed for a while whatever the journal says beyond `standing`.
-    pub(super) fn settled(&self, pause: Duration, standing: Standing, stale: bool) -> Self {
-        let until = now().saturating_add(seconds(pause));
-        Self { stale, settled: Some((until, standing)), ..self.again() }
+    pub(super) fn settled(&self, now: i64, pause: Duration, standing: Standing, stale: bool) -> Self {
+        Self { stale, settled: Some(Settled { since: now, pause, standing }), ..self.again() }
     }
 
     fn again(&self) -> Self {
@@ -92,9 +99,14 @@ impl<T> Held<T> {
         }
     }
 
-    /// Seconds since upstream's last word.
-    pub(super) fn age(&self) -> i64 {
-        now().saturating_sub(self.checked)
+    /// Upstream's last word is younger than that, and it is not given out because upstream failed.
+    pub(super) fn is_young(&self, now: i64, max_age: Duration) -> bool {
+        !self.stale && is_younger(self.checked, now, max_age)
+    }
+
+    /// It may go out while upstream fails or is slow.
+    pub(super) fn is_usable(&self, now: i64, stale_if_error: Duration) -> bool {
+        is_near(self.checked, now, stale_if_error)
     }
 
     /// It was given out behind the journal, or stale, last time.
@@ -103,8 +115,10 @@ impl<T> Held<T> {
     }
 
     /// Believed for the moment, if the journal knows nothing beyond `standing`.
-    pub(super) fn is_settled(&self, standing: Standing) -> bool {
-        self.settled.is_some_and(|(until, then)| now() < until && then == standing)
+    pub(super) fn is_settled(&self, now: i64, standing: Standing) -> bool {
+        self.settled.is_some_and(|settled| {
+            is_younger(settled.since, now, settled.pause) && settled.standing == standing
+        })
     }
 
     /// Not older than what the journal knows.
@@ -125,15 +139,4 @@ impl<T> Held<T> {
     pub(super) fn agreed_at(&self, head: Option<Serial>) -> bool {
         head.is_some_and(|serial| self.agreed_at.load(Ordering::Relaxed) == serial.0)
     }
-}
-
-/// Unix seconds.
-pub(super) fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    // A clock before 1970 makes everything look fresh once, and is corrected soon.
-    since.map_or(0, seconds)
-}
-
-pub(super) fn seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }

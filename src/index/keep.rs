@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 use super::IndexError;
 use super::content::Content;
 use super::facade::Inner;
-use super::held::{Held, now};
+use super::held::Held;
 use super::page::ProjectPage;
 use crate::journal::{DocumentKey, KeptDocument, KnownFile, Lead};
 use crate::model::Serial;
@@ -46,7 +46,7 @@ impl Inner {
             etag: document.etag,
             last_serial: document.last_serial,
             url: document.url.to_string(),
-            checked: now(),
+            checked: self.now(),
         };
         let read = read::<T>(key, document).await?;
         let (mut held, mut document) = read.map_err(UpstreamError::Unexpected)?;

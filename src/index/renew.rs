@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::IndexError;
 use super::content::Content;
-use super::facade::Inner;
-use super::held::{Held, Standing, now, seconds};
+use super::facade::{Absence, Inner};
+use super::held::{Held, Standing};
 use crate::journal::DocumentKey;
 use crate::memo::{FillError, Memo};
-use crate::model::Serial;
+use crate::model::{Serial, is_younger};
 use crate::upstream::{Document, Fetched, UpstreamError};
 
 /// When to come back for what upstream is being asked for.
@@ -55,12 +55,12 @@ impl Inner {
             None => self.load(key).await?.map(Arc::new),
         };
         if let Some(held) = kept
-            && held.age() < seconds(self.settings.stale_if_error)
+            && held.is_usable(self.now(), self.settings.stale_if_error)
         {
             let standing = self.standing(key.project(), held.last_serial).await?;
             if standing != Standing::Gone && !self.removed_since(key, &held, standing).await? {
                 counter("slow").increment(1);
-                let settled = Arc::new(held.settled(self.settings.failure_pause, standing, true));
+                let settled = Arc::new(held.settled(self.now(), self.settings.failure_pause, standing, true));
                 // The next clients need not wait to learn the same; the renewal's end replaces it.
                 memo.put(key, settled.clone()).await;
                 return Ok(settled);
@@ -159,7 +159,7 @@ impl Inner {
         };
         let document = match (fetched?, held) {
             (Fetched::NotModified, Some(held)) => {
-                let confirmed = held.confirmed();
+                let confirmed = held.confirmed(self.now());
                 self.touch(key, confirmed.checked).await;
                 return Ok(Answer::Current(confirmed));
             }
@@ -191,16 +191,19 @@ impl Inner {
     async fn absent<T>(&self, key: &DocumentKey) -> Result<T, IndexError> {
         self.forget(key).await;
         let row = self.journal.project(key.project()).await?;
-        self.absent.insert(key.clone(), row.and_then(|row| row.serial));
+        let serial = row.and_then(|row| row.serial);
+        self.absent.insert(key.clone(), Absence { since: self.now(), serial });
         Err(IndexError::NoSuchProject)
     }
 
     /// Fails if upstream said 404 a moment ago and the journal has heard nothing since.
     async fn check_absent(&self, key: &DocumentKey) -> Result<(), IndexError> {
-        let Some(then) = self.absent.get(key) else { return Ok(()) };
-        let row = self.journal.project(key.project()).await?;
-        if row.and_then(|row| row.serial) == then {
-            return Err(IndexError::NoSuchProject);
+        let Some(absence) = self.absent.get(key) else { return Ok(()) };
+        if is_younger(absence.since, self.now(), self.settings.absent_max_age) {
+            let row = self.journal.project(key.project()).await?;
+            if row.and_then(|row| row.serial) == absence.serial {
+                return Err(IndexError::NoSuchProject);
+            }
         }
         self.absent.invalidate(key);
         Ok(())
@@ -220,7 +223,7 @@ impl Inner {
                 if self.removed_since(key, &held, standing).await? {
                     return Err(IndexError::BeforeRemoval { retry: self.settings.behind_pause });
                 }
-                Ok(Arc::new(held.settled(self.settings.behind_pause, standing, false)))
+                Ok(Arc::new(held.settled(self.now(), self.settings.behind_pause, standing, false)))
             }
             // The journal has seen it removed: a copy from before must not go out (promise 10).
             (_, Standing::Gone) => self.absent(key).await,
@@ -237,12 +240,13 @@ impl Inner {
         standing: Standing,
         error: UpstreamError,
     ) -> Result<Arc<Held<T>>, IndexError> {
-        let young = |held: &Arc<Held<T>>| held.checked > now() - seconds(self.settings.stale_if_error);
-        match held.filter(|held| standing != Standing::Gone && young(held)) {
+        let now = self.now();
+        let usable = |held: &Arc<Held<T>>| held.is_usable(now, self.settings.stale_if_error);
+        match held.filter(|held| standing != Standing::Gone && usable(held)) {
             Some(held) if !self.removed_since(key, &held, standing).await? => {
-                tracing::warn!(project = %key.project(), %error, age = held.age(), "upstream fails: a kept page goes out");
+                tracing::warn!(project = %key.project(), %error, age = now.saturating_sub(held.checked), "upstream fails: a kept page goes out");
                 metrics::counter!("cheesewire_index_stale_total").increment(1);
-                Ok(Arc::new(held.settled(self.settings.failure_pause, standing, true)))
+                Ok(Arc::new(held.settled(self.now(), self.settings.failure_pause, standing, true)))
             }
             Some(_) | None => Err(error.into()),
         }

@@ -37,9 +37,10 @@ impl Journal {
     pub async fn keep_answer(&self, key: &AnswerKey, answer: &KeptAnswer) -> Result<(), JournalError> {
         let (key, answer) = (key.clone(), answer.clone());
         let limit = i64::try_from(self.settings().answers_bytes).unwrap_or(i64::MAX);
+        let now = self.clock().unix();
         let store = move |connection: &Connection| {
             let id = store(connection, &key, &answer)?;
-            evict::oldest(connection, &evict::ANSWERS, id, limit)
+            evict::oldest(connection, &evict::ANSWERS, id, limit, now)
         };
         let (evicted, _) = self.write(store).await?;
         metrics::counter!("cheesewire_journal_evicted_answers_total").increment(evicted);

@@ -76,14 +76,14 @@ impl Journal {
     ) -> Result<(), JournalError> {
         let (key, document) = (key.columns(), document.clone());
         let limit = i64::try_from(self.settings().documents_bytes).unwrap_or(i64::MAX);
-        let body = document.body.clone();
+        let (body, now) = (document.body.clone(), self.clock().unix());
         // Packing a page of megabytes takes tens of milliseconds: neither the reactor nor the writer waits for it.
         let packed = spawn_blocking(move || compress::pack(&body)).await.map_err(|_| JournalError::Closed)?;
         let packed = packed.map_err(JournalError::system)?;
         let (evicted, kept) = self
             .write(move |connection| {
                 let id = store(connection, &key, &document, &packed, &files)?;
-                evict::oldest(connection, &evict::DOCUMENTS, id, limit)
+                evict::oldest(connection, &evict::DOCUMENTS, id, limit, now)
             })
             .await?;
         metrics::counter!("cheesewire_journal_evicted_documents_total").increment(evicted);

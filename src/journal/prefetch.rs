@@ -66,17 +66,20 @@ impl PrefetchQueue {
         upto: Serial,
         most: usize,
     ) -> Result<usize, JournalError> {
+        let now = self.0.clock().unix();
         self.0
             .write(move |connection| {
-                let known: i64 = connection.query_row("SELECT count(*) FROM prefetch", [], |row| row.get(0))?;
+                let known: i64 =
+                    connection.query_row("SELECT count(*) FROM prefetch", [], |row| row.get(0))?;
                 let room = most.saturating_sub(usize::try_from(known).unwrap_or(usize::MAX));
-                let sql = "INSERT INTO prefetch (project, filename, version, serial, attempts, due) \
-                           VALUES (?1, ?2, ?3, ?4, 0, unixepoch()) ON CONFLICT (project, filename) DO UPDATE \
-                           SET serial = excluded.serial, version = excluded.version, attempts = 0, due = excluded.due";
+                let sql = "INSERT INTO prefetch (project, filename, version, serial, attempts, noted, due) \
+                           VALUES (?1, ?2, ?3, ?4, 0, ?5, ?5) ON CONFLICT (project, filename) DO UPDATE \
+                           SET serial = excluded.serial, version = excluded.version, attempts = 0, \
+                           noted = excluded.noted, due = excluded.due";
                 let mut insert = connection.prepare_cached(sql)?;
                 for file in wanted.iter().take(room) {
                     let (name, serial) = (file.project.as_str(), file.serial.0);
-                    insert.execute(params![name, file.filename, file.version, serial])?;
+                    insert.execute(params![name, file.filename, file.version, serial, now])?;
                 }
                 facts::raise(connection, facts::PREFETCHED_SERIAL, upto.0)?;
                 Ok(wanted.len().saturating_sub(room))
@@ -88,16 +91,20 @@ impl PrefetchQueue {
     /// time has come, if there are none now.
     pub async fn due(&self, most: usize) -> Result<(Vec<Queued>, Option<u64>), JournalError> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let now = self.0.clock().unix();
         self.0
             .read(move |connection| {
-                let sql = "SELECT id, project, filename, version, serial, attempts FROM prefetch \
-                           WHERE due <= unixepoch() ORDER BY due, id LIMIT ?1";
+                // What was put off by a clock that was ahead then, and came back, waits for nothing.
+                let sql = "SELECT * FROM (SELECT id, project, filename, version, serial, attempts FROM prefetch \
+                           WHERE due <= ?1 ORDER BY due, id LIMIT ?2) \
+                           UNION ALL SELECT id, project, filename, version, serial, attempts FROM prefetch \
+                           WHERE noted > ?1 AND due > ?1 LIMIT ?2";
                 let mut statement = connection.prepare_cached(sql)?;
-                let rows = statement.query_map([most], queued)?;
+                let rows = statement.query_map([now, most], queued)?;
                 let rows: Vec<Queued> = rows.filter_map(Result::transpose).collect::<Result<_, _>>()?;
-                let sql = "SELECT max(min(due) - unixepoch(), 0) FROM prefetch";
+                let sql = "SELECT max(min(due) - ?1, 0) FROM prefetch";
                 let wait: Option<i64> =
-                    connection.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?.flatten();
+                    connection.prepare_cached(sql)?.query_row([now], |row| row.get(0)).optional()?.flatten();
                 Ok((rows, wait.and_then(|wait| u64::try_from(wait).ok())))
             })
             .await
@@ -105,11 +112,12 @@ impl PrefetchQueue {
 
     /// A file is tried again later.
     pub async fn put_off(&self, id: i64, attempts: u32, seconds: u64) -> Result<(), JournalError> {
-        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX / 2);
+        let now = self.0.clock().unix();
+        let due = now.saturating_add_unsigned(seconds);
         self.0
             .write(move |connection| {
-                let sql = "UPDATE prefetch SET attempts = ?2, due = unixepoch() + ?3 WHERE id = ?1";
-                connection.prepare_cached(sql)?.execute(params![id, attempts, seconds]).map(|_| ())
+                let sql = "UPDATE prefetch SET attempts = ?2, noted = ?3, due = ?4 WHERE id = ?1";
+                connection.prepare_cached(sql)?.execute(params![id, attempts, now, due]).map(|_| ())
             })
             .await
     }
@@ -126,9 +134,8 @@ impl PrefetchQueue {
     /// Adds to the bytes of the day (UTC); their sum. 0 asks for it.
     pub async fn spend(&self, bytes: u64) -> Result<u64, JournalError> {
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        let today = self.0.clock().unix().div_euclid(DAY);
         let spent = self.0.write(move |connection| {
-            let sql = format!("SELECT unixepoch() / {DAY}");
-            let today: i64 = connection.prepare_cached(&sql)?.query_row([], |row| row.get(0))?;
             let mut spent = 0;
             if facts::get(connection, facts::PREFETCH_DAY)? == Some(today) {
                 spent = facts::get(connection, facts::PREFETCH_BYTES)?.unwrap_or(0);

@@ -45,11 +45,11 @@ impl TombstoneKind {
 impl Journal {
     /// The tombstone of a path, if it has one that still holds.
     pub async fn tombstone(&self, path: &FilePath) -> Result<Option<Tombstone>, JournalError> {
-        let path = path.clone();
+        let (path, now) = (path.clone(), self.clock().unix());
         self.read(move |connection| {
             let sql = "SELECT kind, reason FROM tombstones WHERE path = ?1 \
-                       AND (until IS NULL OR until > unixepoch())";
-            connection.prepare_cached(sql)?.query_row([path.as_str()], read).optional()
+                       AND (until IS NULL OR noted <= ?2 AND until > ?2)";
+            connection.prepare_cached(sql)?.query_row(params![path.as_str(), now], read).optional()
         })
         .await
     }
@@ -60,11 +60,12 @@ impl Journal {
         project: &ProjectName,
         filename: &str,
     ) -> Result<Option<Tombstone>, JournalError> {
-        let (project, filename) = (project.clone(), filename.to_owned());
+        let (project, filename, now) = (project.clone(), filename.to_owned(), self.clock().unix());
         self.read(move |connection| {
             let sql = "SELECT kind, reason FROM tombstones WHERE project = ?1 AND filename = ?2 \
-                       AND (until IS NULL OR until > unixepoch()) ORDER BY id DESC LIMIT 1";
-            connection.prepare_cached(sql)?.query_row(params![project.as_str(), filename], read).optional()
+                       AND (until IS NULL OR noted <= ?3 AND until > ?3) ORDER BY id DESC LIMIT 1";
+            let named = params![project.as_str(), filename, now];
+            connection.prepare_cached(sql)?.query_row(named, read).optional()
         })
         .await
     }
@@ -78,16 +79,16 @@ impl Journal {
         lifetime: Duration,
     ) -> Result<(), JournalError> {
         let (path, project) = (path.clone(), project.clone());
-        let seconds = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX);
+        let now = self.clock().unix();
+        let until = now.saturating_add_unsigned(lifetime.as_secs());
         let most = self.settings().tombstones;
         let changed = self.removals();
         self.write_then(
             move |connection| {
-                let sql = "INSERT INTO tombstones (path, project, filename, kind, reason, until) \
-                           VALUES (?1, ?2, ?3, 2, ?4, unixepoch() + ?5) \
-                           ON CONFLICT (path) DO UPDATE SET reason = excluded.reason, until = excluded.until \
-                           WHERE kind = 2";
-                let row = params![path.as_str(), project.as_str(), path.filename(), reason, seconds];
+                let sql = "INSERT INTO tombstones (path, project, filename, kind, reason, noted, until) \
+                           VALUES (?1, ?2, ?3, 2, ?4, ?5, ?6) ON CONFLICT (path) DO UPDATE \
+                           SET reason = excluded.reason, noted = excluded.noted, until = excluded.until WHERE kind = 2";
+                let row = params![path.as_str(), project.as_str(), path.filename(), reason, now, until];
                 connection.prepare_cached(sql)?.execute(row)?;
                 bound(connection, most)
             },

@@ -36,6 +36,15 @@ impl Clock {
         self.unix_millis().div_euclid(1000)
     }
 
+    /// The same moment as files have it, to the millisecond.
+    pub fn system_time(&self) -> SystemTime {
+        let millis = self.unix_millis();
+        let distance = Duration::from_millis(millis.unsigned_abs());
+        let moment =
+            if millis < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) };
+        moment.unwrap_or(UNIX_EPOCH)
+    }
+
     /// Milliseconds since 1970; below 0 before.
     pub fn unix_millis(&self) -> i64 {
         match &self.0 {
@@ -46,6 +55,18 @@ impl Clock {
             },
         }
     }
+}
+
+/// Whether what was noted at `since` is younger than `lifetime` at `now`, both in Unix seconds. What was noted in the
+/// future is not: the clock was ahead then and came back, and nobody knows how old it is.
+pub fn is_younger(since: i64, now: i64, lifetime: Duration) -> bool {
+    now.checked_sub(since).and_then(|age| u64::try_from(age).ok()).is_some_and(|age| age < lifetime.as_secs())
+}
+
+/// Whether two moments, in Unix seconds, are less than `most` apart. For what may be used although it is old: a clock
+/// that was corrected by a second should not take that away, one that was wrong by days makes its age unknown.
+pub fn is_near(then: i64, now: i64, most: Duration) -> bool {
+    now.abs_diff(then) < most.as_secs()
 }
 
 impl fmt::Debug for Clock {
@@ -69,6 +90,27 @@ mod tests {
         let other = clock.clone();
         clock.set(-1);
         assert_eq!((other.unix(), other.unix_millis()), (-1, -1000));
+        assert_eq!(other.system_time(), UNIX_EPOCH - Duration::from_secs(1));
         assert!(Clock::system().unix() > 1_700_000_000);
+    }
+
+    #[test]
+    fn what_was_noted_in_the_future_is_old() {
+        let minute = Duration::from_mins(1);
+        for (since, young) in
+            [(100, true), (41, true), (40, false), (101, false), (i64::MAX, false), (i64::MIN, false)]
+        {
+            assert_eq!(is_younger(since, 100, minute), young, "{since}");
+        }
+    }
+
+    #[test]
+    fn a_second_in_the_future_is_near_and_a_month_is_not() {
+        let minute = Duration::from_mins(1);
+        for (then, near) in
+            [(100, true), (101, true), (159, true), (160, false), (41, true), (40, false), (i64::MIN, false)]
+        {
+            assert_eq!(is_near(then, 100, minute), near, "{then}");
+        }
     }
 }

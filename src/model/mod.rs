@@ -14,7 +14,7 @@ mod term;
 mod version;
 
 pub use action::Action;
-pub use clock::Clock;
+pub use clock::{Clock, is_near, is_younger};
 pub use digest::{DigestError, Sha256};
 pub use event::{Event, Serial};
 pub use file::{FileKind, FileNameError, wheel_tag, wheel_tags};

@@ -30,7 +30,7 @@ impl Relay {
             return None;
         }
         let hot = self.delivery.store.gripped(&hold.grip)?;
-        let age = hot.age()?;
+        let age = self.delivery.store.age_of_hot(&hot)?;
         Some((Content::ready(hot.bytes().clone(), Source::Hit, &self.delivery), age))
     }
 }

@@ -73,11 +73,11 @@ impl Delivery {
             let kept = self.kept(&target).await;
             let (source, size) =
                 kept.as_ref().map_or((Source::Miss, target.size), |blob| (Source::Hit, Some(blob.size())));
-            return Ok(aged(source, size, kept.and_then(|blob| blob.age()), Answer::Head));
+            return Ok(aged(source, size, kept.and_then(|blob| self.store.age(&blob)), Answer::Head));
         }
         let (source, size, origin) = self.source(&target).await?;
         let age = match &origin {
-            Origin::Kept(blob) => blob.age(),
+            Origin::Kept(blob) => self.store.age(blob),
             Origin::Flight(_) | Origin::Direct(_) => None,
         };
         let asked = want.asked(target.sha256, size);

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -16,6 +16,7 @@ use super::rendered::{Key, Subject};
 use super::{Answer, Ask, Rpc};
 use crate::journal::{AnswerKey, KeptAnswer, Packed};
 use crate::memo::{FillError, Memo};
+use crate::model::{is_near, is_younger};
 use crate::upstream::UpstreamError;
 use crate::xmlrpc::{Fault, Value};
 
@@ -38,23 +39,23 @@ pub(super) struct Held {
     answer: KeptAnswer,
     /// Tells one answer from another, for what is rendered of it.
     stamp: u64,
-    /// Unix seconds until when it is believed although it is old: upstream failed, or is slow.
-    settled: i64,
+    /// Since when, in Unix seconds, and how long it is believed although it is old: upstream failed, or is slow.
+    settled: Option<(i64, Duration)>,
 }
 
 impl Held {
     fn new(answer: KeptAnswer) -> Self {
         static STAMPS: AtomicU64 = AtomicU64::new(0);
-        Self { answer, stamp: STAMPS.fetch_add(1, Ordering::Relaxed), settled: i64::MIN }
+        Self { answer, stamp: STAMPS.fetch_add(1, Ordering::Relaxed), settled: None }
     }
 
-    /// The same, believed for a while.
-    fn settled(&self, pause: Duration) -> Self {
-        Self { settled: now().saturating_add(seconds(pause)), ..self.clone() }
+    /// The same, believed for a while from `now` on.
+    fn settled(&self, now: i64, pause: Duration) -> Self {
+        Self { settled: Some((now, pause)), ..self.clone() }
     }
 
-    fn younger_than(&self, age: Duration) -> bool {
-        now().saturating_sub(self.answer.checked) < seconds(age)
+    fn is_settled(&self, now: i64) -> bool {
+        self.settled.is_some_and(|(since, pause)| is_younger(since, now, pause))
     }
 }
 
@@ -116,7 +117,7 @@ impl Rpc {
         if let Some(held) = kept.as_ref().filter(|held| self.is_current(held)) {
             return Ok(held.clone());
         }
-        let old = kept.filter(|held| held.younger_than(self.0.settings.relayed_stale));
+        let old = kept.filter(|held| self.is_usable(held));
         let renewal = self.0.relayed.fill(key, self.clone().renew(key.clone(), params, old.clone()));
         let renewed = match &old {
             None => renewal.await,
@@ -143,14 +144,25 @@ impl Rpc {
         if let Some(held) = self.0.relayed.get(key).await.filter(|held| self.is_current(held)) {
             return held;
         }
-        let settled = Arc::new(old.settled(PAUSE));
+        let settled = Arc::new(old.settled(self.now(), PAUSE));
         self.0.relayed.put(key, settled.clone()).await;
         settled
     }
 
     fn is_current(&self, held: &Held) -> bool {
-        held.younger_than(self.0.settings.relayed_max_age)
-            || now() < held.settled && held.younger_than(self.0.settings.relayed_stale)
+        let now = self.now();
+        is_younger(held.answer.checked, now, self.0.settings.relayed_max_age)
+            || held.is_settled(now) && self.is_usable(held)
+    }
+
+    /// It may go out while upstream fails or is slow.
+    fn is_usable(&self, held: &Held) -> bool {
+        is_near(held.answer.checked, self.now(), self.0.settings.relayed_stale)
+    }
+
+    /// Unix seconds by the journal's clock.
+    fn now(&self) -> i64 {
+        self.0.journal.clock().unix()
     }
 
     /// What is kept, in memory or in the journal.
@@ -188,7 +200,7 @@ impl Rpc {
         tracing::warn!(method = key.method, %error, "upstream fails: a kept answer goes out");
         metrics::counter!("cheesewire_rpc_stale_total", "method" => key.method).increment(1);
         let pause = error.retry_after().map_or(PAUSE, |retry| retry.max(PAUSE));
-        Ok(Arc::new(held.settled(pause)))
+        Ok(Arc::new(held.settled(self.now(), pause)))
     }
 
     async fn keep(
@@ -201,13 +213,13 @@ impl Rpc {
         let packed = spawn_blocking(move || Packed::pack(&body)).await.map_err(lost)?;
         // Writing into memory does not fail.
         let body = packed.map_err(|error| UpstreamError::Unexpected(error.to_string()))?;
-        let answer = KeptAnswer { body, checked: now() };
+        let answer = KeptAnswer { body, checked: self.now() };
         if let Err(error) = self.0.journal.keep_answer(key, &answer).await {
             tracing::error!(method = key.method, %error, "an answer cannot be kept");
         }
         // The same as before is rendered already.
         Ok(Arc::new(match old.filter(|old| old.answer.body == answer.body) {
-            Some(old) => Held { answer, stamp: old.stamp, settled: i64::MIN },
+            Some(old) => Held { answer, stamp: old.stamp, settled: None },
             None => Held::new(answer),
         }))
     }
@@ -230,13 +242,4 @@ fn unpacked(body: &Packed) -> Pieces {
         })
     });
     stream::iter(pieces).boxed()
-}
-
-/// Unix seconds. A clock before 1970 makes everything look fresh, and is corrected soon.
-fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, seconds)
-}
-
-fn seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }

@@ -88,7 +88,7 @@ impl Upstream {
     ) -> Result<T, UpstreamError> {
         let url = self.transport.addresses.calls();
         let request = self.transport.post(&url).header(CONTENT_TYPE, "text/xml").body(body);
-        let response = send(request).await.inspect_err(|error| {
+        let response = send(request, &self.transport.settings.clock).await.inspect_err(|error| {
             if let UpstreamError::Limited { retry } = error {
                 self.transport.throttle.hush(*retry);
             }

@@ -1,7 +1,7 @@
 //! The listing of all projects: 886 thousand names in 40 to 60 MB, read while it arrives.
 
 use std::io::{self, Read};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use bytes::{Buf, Bytes};
 use reqwest::StatusCode;
@@ -71,7 +71,7 @@ impl Upstream {
         }
         whole(&response)?;
         let etag = header(response.headers(), ETAG.as_str()).map(str::to_owned);
-        let taken = taken(response.headers());
+        let taken = taken(response.headers(), self.transport.settings.clock.unix());
         let media_type = media_type(response.headers());
         if !SIMPLE_TYPES.contains(&media_type.as_str()) {
             return Err(UpstreamError::Unexpected(format!("{} where a listing belongs", named(&media_type))));
@@ -133,12 +133,12 @@ impl Listing {
 }
 
 /// `Date` less `Age`; by our clock if upstream tells no time.
-fn taken(headers: &HeaderMap) -> i64 {
+fn taken(headers: &HeaderMap, now: i64) -> i64 {
     let date = header(headers, DATE.as_str()).and_then(|date| httpdate::parse_http_date(date).ok());
     let age = header(headers, AGE.as_str()).and_then(|age| age.parse::<i64>().ok()).unwrap_or(0);
-    let since = date.unwrap_or_else(SystemTime::now).duration_since(UNIX_EPOCH);
-    let seconds = since.ok().and_then(|since| i64::try_from(since.as_secs()).ok()).unwrap_or(0);
-    seconds.saturating_sub(age)
+    let since = date.and_then(|date| date.duration_since(UNIX_EPOCH).ok());
+    let seconds = since.and_then(|since| i64::try_from(since.as_secs()).ok());
+    seconds.unwrap_or(now).saturating_sub(age)
 }
 
 /// The body as a blocking reader.

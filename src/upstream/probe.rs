@@ -1,7 +1,7 @@
 //! Single requests that tell what an upstream is like, for `cheesewire doctor`: nothing is repeated, any status is an
 //! answer, and of a body only its beginning is read.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, ETAG, RANGE};
@@ -12,7 +12,7 @@ use super::client::{ACCEPT_SIMPLE, ANSWER_LIMITS, last_serial};
 use super::throttle::{silence_of, silence_of_header};
 use super::transport::{Kind, header, media_type};
 use super::{Upstream, UpstreamError};
-use crate::model::{ProjectName, Serial};
+use crate::model::{Clock, ProjectName, Serial};
 use crate::xmlrpc::{Value, decode_response, encode_call};
 
 /// As much of a body as is read: a project page of some hundred files, or the first thousand lines of a listing.
@@ -57,6 +57,10 @@ pub struct Probed {
 }
 
 impl Upstream {
+    fn clock(&self) -> &Clock {
+        &self.transport.settings.clock
+    }
+
     /// Asks for something once.
     pub async fn probe(&self, target: Target<'_>) -> Result<Probed, UpstreamError> {
         let addresses = &self.transport.addresses;
@@ -72,7 +76,7 @@ impl Upstream {
             Target::Json(_) | Target::Beside(_) => request,
             Target::FirstByte(_) => request.header(RANGE, "bytes=0-0"),
         };
-        probed(request, kind, BEGINNING).await
+        probed(request, kind, BEGINNING, self.clock()).await
     }
 
     /// Makes a call, when the budget allows, and reads what it answers.
@@ -86,7 +90,7 @@ impl Upstream {
         self.transport.throttle.turn().await?;
         let request = self.transport.post(&self.transport.addresses.calls());
         let request = request.header(CONTENT_TYPE, "text/xml").body(body);
-        let probed = probed(request, Kind::Call, self.transport.settings.call_limit).await?;
+        let probed = probed(request, Kind::Call, self.transport.settings.call_limit, self.clock()).await?;
         if let Some(silence) = probed.rate_limit.as_deref().and_then(silence_of_header) {
             self.transport.throttle.hush(silence);
         }
@@ -106,7 +110,12 @@ impl Upstream {
     }
 }
 
-async fn probed(request: RequestBuilder, kind: Kind, limit: usize) -> Result<Probed, UpstreamError> {
+async fn probed(
+    request: RequestBuilder,
+    kind: Kind,
+    limit: usize,
+    clock: &Clock,
+) -> Result<Probed, UpstreamError> {
     let started = Instant::now();
     let sent = request.send().await.map_err(UpstreamError::from_transport);
     kind.count(if sent.is_ok() { "probed" } else { "unreachable" });
@@ -119,7 +128,7 @@ async fn probed(request: RequestBuilder, kind: Kind, limit: usize) -> Result<Pro
         content_type: media_type(headers),
         etag: text(ETAG.as_str()),
         last_serial: last_serial(&response),
-        skew: skew(&response),
+        skew: skew(&response, clock.unix()),
         rate_limit: text("ratelimit"),
         took: started.elapsed(),
         body: Bytes::new(),
@@ -128,10 +137,10 @@ async fn probed(request: RequestBuilder, kind: Kind, limit: usize) -> Result<Pro
     Ok(probed)
 }
 
-fn skew(response: &Response) -> Option<i64> {
+fn skew(response: &Response, now: i64) -> Option<i64> {
     let date = httpdate::parse_http_date(header(response.headers(), DATE.as_str())?).ok()?;
-    let seconds = |time: SystemTime| i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok();
-    Some(seconds(date)? - seconds(SystemTime::now())?)
+    let date = i64::try_from(date.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()?;
+    Some(date.saturating_sub(now))
 }
 
 async fn beginning(mut response: Response, kind: Kind, limit: usize) -> Result<Bytes, UpstreamError> {

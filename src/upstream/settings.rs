@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::model::Clock;
+
 /// Settings of the upstream door. [`UpstreamSettings::new`] has the defaults.
 #[derive(Clone)]
 pub struct UpstreamSettings {
@@ -40,6 +42,8 @@ pub struct UpstreamSettings {
     /// How often a GET that failed on the way or with a 5xx is asked again. Default 2: a third failure is
     /// an outage, and the caller has something kept or a deadline.
     pub retries: usize,
+    /// What time it is where upstream does not say.
+    pub clock: Clock,
 }
 
 impl UpstreamSettings {
@@ -59,6 +63,7 @@ impl UpstreamSettings {
             listing_limit: 256 << 20,
             call_limit: 64 << 20,
             retries: 2,
+            clock: Clock::system(),
         }
     }
 }

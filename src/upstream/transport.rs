@@ -15,6 +15,7 @@ use super::addresses::Addresses;
 use super::places::Places;
 use super::throttle::{LONGEST_SILENCE, Throttle};
 use super::{UpstreamError, UpstreamSettings};
+use crate::model::Clock;
 
 /// Redirects followed for one request: more is a loop.
 const MAX_REDIRECTS: usize = 5;
@@ -200,20 +201,20 @@ impl Transport {
     pub(super) async fn fetch(&self, request: RequestBuilder) -> Result<Response, UpstreamError> {
         let response = request.send().await.map_err(UpstreamError::from_transport)?;
         let url = response.url().clone();
-        sorted(response).inspect_err(|error| self.places.heed(&url, error))
+        sorted(response, self.settings.clock.system_time()).inspect_err(|error| self.places.heed(&url, error))
     }
 }
 
 /// Sends a request; statuses that are no success are errors, 304 is not.
-pub(super) async fn send(request: RequestBuilder) -> Result<Response, UpstreamError> {
-    sorted(request.send().await.map_err(UpstreamError::from_transport)?)
+pub(super) async fn send(request: RequestBuilder, clock: &Clock) -> Result<Response, UpstreamError> {
+    sorted(request.send().await.map_err(UpstreamError::from_transport)?, clock.system_time())
 }
 
-fn sorted(response: Response) -> Result<Response, UpstreamError> {
+fn sorted(response: Response, now: SystemTime) -> Result<Response, UpstreamError> {
     match response.status() {
         StatusCode::NOT_FOUND | StatusCode::GONE => Err(UpstreamError::Absent(response.status().as_u16())),
         StatusCode::TOO_MANY_REQUESTS => {
-            let retry = retry_after(response.headers()).unwrap_or(UNSAID_RETRY);
+            let retry = retry_after(response.headers(), now).unwrap_or(UNSAID_RETRY);
             Err(UpstreamError::Limited { retry: retry.min(LONGEST_SILENCE) })
         }
         status if status.is_success() || status == StatusCode::NOT_MODIFIED => Ok(response),
@@ -222,13 +223,13 @@ fn sorted(response: Response) -> Result<Response, UpstreamError> {
 }
 
 /// `Retry-After`, in seconds or as a date, which is by upstream's own clock if that says `Date`.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = header(headers, RETRY_AFTER.as_str())?.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
     }
     let date = |text| httpdate::parse_http_date(text).ok();
-    let now = header(headers, DATE.as_str()).and_then(date).unwrap_or_else(SystemTime::now);
+    let now = header(headers, DATE.as_str()).and_then(date).unwrap_or(now);
     // One that has passed asks for no wait.
     Some(date(text)?.duration_since(now).unwrap_or(Duration::ZERO))
 }

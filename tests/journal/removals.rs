@@ -104,7 +104,11 @@ async fn an_older_journal_learns_of_its_late_removals() {
     happens(&before, 11, Some("1"), "remove file a-1.zip").await;
     before.close().await;
     let raw = rusqlite::Connection::open(folder.path().join("journal.sqlite3")).unwrap();
-    raw.execute_batch("DROP TABLE removals; DROP TABLE leads; PRAGMA user_version = 5").unwrap();
+    raw.execute_batch(
+        "DROP TABLE removals; DROP TABLE leads; DROP INDEX prefetch_noted; ALTER TABLE prefetch DROP COLUMN noted; \
+         ALTER TABLE tombstones DROP COLUMN noted; PRAGMA user_version = 5",
+    )
+    .unwrap();
     drop(raw);
     let after = Journal::open(folder.path(), JournalSettings::default()).await.unwrap();
     assert!(after.removed_after(&name(), Some(Serial(10))).await.unwrap());

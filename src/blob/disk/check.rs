@@ -4,7 +4,6 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::time::SystemTime;
 
 use rustix::fs::OFlags;
 use sha2::Digest as _;
@@ -12,7 +11,7 @@ use tracing::warn;
 
 use super::super::Key;
 use super::Disk;
-use super::usage::{Usage, is_ours};
+use super::usage::is_ours;
 use crate::model::Sha256;
 
 /// Bytes of one read.
@@ -45,7 +44,7 @@ impl Disk {
                 return self.unsound(key, &format!("other bytes: sha256 is {actual}"));
             }
             // Where nothing can be written it is read again the next time.
-            let noted = file.set_modified(Usage::new(SystemTime::now()).written());
+            let noted = file.set_modified(self.recency.fresh());
             noted.or_else(|cause| if self.read_only() { Ok(()) } else { Err(cause) })?;
         }
         Ok(Some((file, facts.len())))

@@ -55,7 +55,7 @@ impl Disk {
         Ok(Self {
             layout,
             room,
-            recency: Recency::new(settings.half_life, settings.max_bytes),
+            recency: Recency::new(settings.half_life, settings.max_bytes, settings.clock.clone()),
             gate: reader::Gate::new(settings.readers),
             mapped_bytes: settings.mapped_bytes,
             tending: settings.tending,

@@ -11,7 +11,7 @@ use tracing::debug;
 use super::layout::Layout;
 use super::turnover::Turnover;
 use super::usage::{Usage, is_ours};
-use crate::model::Sha256;
+use crate::model::{Clock, Sha256};
 
 /// The most entries remembered between two batches, about 1 MB. At half of it a batch is written early; more
 /// distinct files within the time that takes lose recency, nothing else.
@@ -20,6 +20,7 @@ const REMEMBERED: usize = 16_384;
 /// Uses not yet written back.
 #[derive(Debug)]
 pub(super) struct Recency {
+    clock: Clock,
     longest: Duration,
     turnover: Turnover,
     noted: Mutex<HashMap<Sha256, Noted>>,
@@ -34,8 +35,9 @@ struct Noted {
 }
 
 impl Recency {
-    pub(super) fn new(half_life: Duration, max_bytes: u64) -> Self {
+    pub(super) fn new(half_life: Duration, max_bytes: u64, clock: Clock) -> Self {
         Self {
+            clock,
             longest: half_life,
             turnover: Turnover::new(max_bytes),
             noted: Mutex::default(),
@@ -55,7 +57,7 @@ impl Recency {
 
     /// Notes a use, of all or of a share. No system call: reads are the hot path.
     pub(super) fn touch(&self, sha256: Sha256, share: f64) {
-        let last = SystemTime::now();
+        let last = self.clock.system_time();
         let mut noted = self.lock();
         let known = noted.len();
         if let Some(entry) = noted.get_mut(&sha256) {
@@ -68,11 +70,17 @@ impl Recency {
         }
     }
 
+    /// The time to write to an entry that has just come, or whose bytes were just found right.
+    pub(super) fn fresh(&self) -> SystemTime {
+        Usage::new(self.clock.system_time()).written()
+    }
+
     /// What an entry is worth, with the uses noted here; the least goes first. `modified` is what the file
     /// system has.
     pub(super) fn worth(&self, sha256: Sha256, modified: SystemTime, half_life: Duration) -> f64 {
         let noted = self.lock().get(&sha256).copied();
-        with(Usage::read(modified), noted, half_life).worth(half_life)
+        // Read after the entry's time: a use meanwhile is not in the future.
+        with(Usage::read(modified), noted, half_life).worth(self.clock.system_time(), half_life)
     }
 
     pub(super) fn forget(&self, sha256: Sha256) {

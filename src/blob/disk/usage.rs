@@ -14,6 +14,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const STEPS: f64 = 64.0;
 /// The most steps that the microseconds below a millisecond hold.
 const MOST: f64 = 999.0;
+/// Seconds that a use may lie in the future, by a clock that is being corrected or that of another machine's folder.
+const SKEW: f64 = 60.0;
 
 /// When and how much an entry was used.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,14 +52,18 @@ impl Usage {
 
     /// After further uses, the last of them at `last`.
     pub(super) fn again(self, uses: f64, last: SystemTime, half_life: Duration) -> Self {
+        // A use before the last one: the clock was ahead then. The later word on what time it is holds.
         let halvings = seconds_between(self.last, last).max(0.0) / half_life.as_secs_f64();
-        Self { last: last.max(self.last), weight: self.weight * (-halvings).exp2() + uses }
+        Self { last, weight: self.weight * (-halvings).exp2() + uses }
     }
 
     /// What the entry is worth, in seconds: its last use, and one half-life for each doubling of its weight.
-    /// All weights fade alike, so the order of two entries changes only when one is used.
-    pub(super) fn worth(self, half_life: Duration) -> f64 {
-        seconds_between(UNIX_EPOCH, self.last) + half_life.as_secs_f64() * self.weight.log2()
+    /// All weights fade alike, so the order of two entries changes only when one is used. An entry whose last use lies in
+    /// the future, because the clock was ahead, is as old as can be, or it would outlive all others until then.
+    pub(super) fn worth(self, now: SystemTime, half_life: Duration) -> f64 {
+        let ahead = seconds_between(now, self.last) > SKEW;
+        let last = if ahead { 0.0 } else { seconds_between(UNIX_EPOCH, self.last) };
+        last + half_life.as_secs_f64() * self.weight.log2()
     }
 }
 
@@ -110,9 +116,21 @@ mod tests {
 
     #[test]
     fn four_uses_outlast_one_by_two_half_lives() {
-        let often = Usage::new(at(0)).again(3.0, at(0), DAY);
-        let worth = |day: u64| Usage::new(at(day * DAY.as_secs())).worth(DAY);
-        assert!(often.worth(DAY) > worth(1) && often.worth(DAY) < worth(3));
-        assert!((often.worth(DAY) - worth(2)).abs() < 1.0);
+        let (often, now) = (Usage::new(at(0)).again(3.0, at(0), DAY), at(9 * DAY.as_secs()));
+        let worth = |day: u64| Usage::new(at(day * DAY.as_secs())).worth(now, DAY);
+        assert!(often.worth(now, DAY) > worth(1) && often.worth(now, DAY) < worth(3));
+        assert!((often.worth(now, DAY) - worth(2)).abs() < 1.0);
+    }
+
+    #[test]
+    fn a_use_in_the_future_is_worth_least_and_is_corrected_by_the_next() {
+        let (now, ahead) = (at(0), at(30 * DAY.as_secs()));
+        let wrong = Usage::new(ahead);
+        assert!(wrong.worth(now, DAY) < Usage::new(at(0) - 365 * DAY).worth(now, DAY));
+        assert!(wrong.worth(ahead, DAY) > Usage::new(at(0)).worth(ahead, DAY));
+        let right = wrong.again(1.0, now, DAY);
+        assert_eq!(right, Usage { last: now, weight: 2.0 });
+        // Two clocks that differ a little are none that was wrong.
+        assert!(Usage::new(at(50)).worth(now, DAY) > Usage::new(at(0)).worth(now, DAY));
     }
 }

@@ -5,7 +5,6 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use sha2::Digest;
@@ -14,7 +13,6 @@ use tempfile::TempPath;
 use super::super::store::joined;
 use super::super::{KeepError, Key};
 use super::layout::shard_of;
-use super::usage::Usage;
 use super::{Disk, Reader};
 use crate::model::Sha256;
 
@@ -96,7 +94,7 @@ impl Writer {
 
     fn persist(self, sha256: Sha256) -> Result<(), KeepError> {
         // Its first use; it also marks the time as ours.
-        self.file.set_modified(Usage::new(SystemTime::now()).written())?;
+        self.file.set_modified(self.disk.recency.fresh())?;
         self.file.sync_all()?;
         let shard = shard_of(sha256);
         let folder = self.disk.layout.shard(shard);

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::{Blob, Inventory, KeepError, Key, OpenError, Shelf, Store, StoreSettings};
-use crate::model::Sha256;
+use crate::model::{Clock, Sha256};
 
 fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
@@ -131,7 +131,7 @@ async fn an_entry_of_a_wrong_length_is_thrown_away() {
 
 fn age(folder: &Path, key: &Key, seconds: u64) {
     let file = File::options().write(true).open(path_of(folder, key)).unwrap();
-    file.set_modified(SystemTime::now() - Duration::from_secs(seconds)).unwrap();
+    file.set_modified(Clock::system().system_time() - Duration::from_secs(seconds)).unwrap();
 }
 
 fn kept_bytes(folder: &Path) -> u64 {

@@ -1,6 +1,6 @@
 //! `cheesewire cache gc`.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use clap::Args;
 
@@ -30,8 +30,8 @@ pub(super) async fn run(args: GcArgs) -> Result<(), CacheError> {
         // To it all files would be nobody's.
         return Err(CacheError::Nameless);
     }
-    let now = SystemTime::now();
-    items.items.retain(|item| item.name.is_none() && item.unused(now) >= args.unused_for);
+    let now = config.store.clock.system_time();
+    items.items.retain(|item| item.name.is_none() && item.is_unused_for(args.unused_for, now));
     for stranger in &items.strangers {
         say::note(&format!("not ours, left alone: {}", stranger.display()))?;
     }

@@ -13,6 +13,9 @@ use crate::config::Config;
 use crate::journal::Beside;
 use crate::model::{ProjectName, Sha256};
 
+/// A use may lie so far in the future: it came after the command began.
+const SKEW: Duration = Duration::from_mins(1);
+
 /// A kept file.
 #[derive(Debug, Clone)]
 pub(super) struct Item {
@@ -84,13 +87,48 @@ impl Items {
 }
 
 impl Item {
-    /// How long nobody used it.
-    pub(super) fn unused(&self, now: SystemTime) -> Duration {
-        now.duration_since(self.kept.used).unwrap_or_default()
+    /// How long nobody used it, as far as that is known: a use in the future, by a clock that was ahead, tells nothing,
+    /// and then it is since it came. `None`: longer than anybody asks for.
+    pub(super) fn unused(&self, now: SystemTime) -> Option<Duration> {
+        let since = |then: SystemTime| match now.duration_since(then) {
+            Ok(age) => Some(age),
+            // The relay that runs on the folder used it meanwhile.
+            Err(ahead) => (ahead.duration() < SKEW).then_some(Duration::ZERO),
+        };
+        since(self.kept.used).or_else(|| since(self.kept.came?))
+    }
+
+    /// Whether nobody used it for so long.
+    pub(super) fn is_unused_for(&self, least: Duration, now: SystemTime) -> bool {
+        self.unused(now).is_none_or(|unused| unused >= least)
     }
 }
 
 /// Their bytes.
 pub(super) fn bytes<'a>(items: impl IntoIterator<Item = &'a Item>) -> u64 {
     items.into_iter().map(|item| item.kept.size).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    #[test]
+    fn a_use_in_the_future_keeps_no_file() {
+        let at = |day: u64| UNIX_EPOCH + Duration::from_hours(24 * day);
+        let item = |used, came| Item {
+            kept: Kept { sha256: Sha256([0; 32]), size: 1, used, uses: 1.0, came },
+            name: None,
+        };
+        let now = at(100);
+        let days = |item: Item| item.unused(now).map(|unused| unused.as_secs() / 86_400);
+        assert_eq!(days(item(at(98), Some(at(90)))), Some(2));
+        assert_eq!(days(item(at(130), Some(at(90)))), Some(10));
+        assert_eq!(days(item(at(130), Some(at(130)))), None);
+        assert_eq!(days(item(now + Duration::from_secs(1), Some(at(90)))), Some(0));
+        assert!(item(at(130), None).is_unused_for(Duration::from_hours(24 * 365), now));
+        assert!(!item(at(98), None).is_unused_for(Duration::from_hours(72), now));
+    }
 }

@@ -1,7 +1,5 @@
 //! `cheesewire cache ls`.
 
-use std::time::SystemTime;
-
 use clap::Args;
 use serde_json::json;
 
@@ -26,7 +24,7 @@ pub(super) struct LsArgs {
 
 pub(super) async fn run(args: LsArgs) -> Result<(), CacheError> {
     let (config, _) = args.place.config()?;
-    let now = SystemTime::now();
+    let now = config.store.clock.system_time();
     let mut items = Items::read(&config).await?;
     args.selection.narrow(&mut items, now);
     let Items { items, strangers, named: _ } = items;

@@ -1,7 +1,5 @@
 //! `cheesewire cache purge`.
 
-use std::time::SystemTime;
-
 use clap::Args;
 use serde_json::json;
 
@@ -46,7 +44,7 @@ pub(super) async fn run(args: PurgeArgs) -> Result<(), CacheError> {
         return Err(CacheError::Nothing);
     }
     let mut items = Items::read(&config).await?;
-    args.selection.narrow(&mut items, SystemTime::now());
+    args.selection.narrow(&mut items, config.store.clock.system_time());
     delete(&config, &items.items, &args.manner).await
 }
 
@@ -64,7 +62,7 @@ pub(super) async fn delete(config: &Config, items: &[Item], manner: &Manner) -> 
         return Ok(());
     }
     if manner.dry_run {
-        let now = SystemTime::now();
+        let now = config.store.clock.system_time();
         let lines: String = items.iter().map(|item| say::line(item, now)).collect();
         say::print(&lines)?;
     }

@@ -53,7 +53,11 @@ pub(super) fn line(item: &Item, now: SystemTime) -> String {
         Some(name) => format!("{}  {}", name.project, name.filename),
         None => format!("-  {}", item.kept.sha256),
     };
-    format!("{:>11}  {:>4}  {name}\n", size(item.kept.size), age(item.unused(now)))
+    format!(
+        "{:>11}  {:>4}  {name}\n",
+        size(item.kept.size),
+        item.unused(now).map_or_else(|| "?".to_owned(), age)
+    )
 }
 
 /// The same for machines.

@@ -61,6 +61,6 @@ impl Selection {
                 name.map(|name| self.pattern.iter().any(|pattern| pattern.matches(&name.filename))),
             )
             && any(self.digest.is_empty(), Some(self.digest.contains(&item.kept.sha256)))
-            && self.unused_for.is_none_or(|least| item.unused(now) >= least)
+            && self.unused_for.is_none_or(|least| item.is_unused_for(least, now))
     }
 }
