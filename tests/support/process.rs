@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
@@ -71,6 +72,16 @@ impl Process {
         };
         let status = super::within("it does not end", all).await;
         (status.code(), rest)
+    }
+
+    /// How long it has worked on a core so far, whatever else the machine had to do.
+    pub fn cpu_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        // The name of the program stands in brackets before these fields and may hold spaces (man 5 proc).
+        let (_, fields) = stat.rsplit_once(") ").unwrap();
+        let ticks =
+            fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum::<u64>();
+        Duration::from_secs(ticks) / u32::try_from(rustix::param::clock_ticks_per_second()).unwrap()
     }
 
     /// The most memory that it has had resident, in MiB.
