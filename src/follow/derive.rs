@@ -35,7 +35,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use super::FollowError;
 use super::follower::Follower;
 use super::poll::Polled;
-use crate::journal::{Derived, Difference};
+use crate::journal::{Derived, Difference, SerialRule};
 use crate::model::{Event, Serial};
 use look::{Looked, Outcome};
 use number::number;
@@ -63,7 +63,9 @@ impl Follower {
         let head = head.ok_or(FollowError::NoSerials)?;
         let (taken, etag) = (listing.taken, listing.etag);
         let projects = listing.projects.into_iter().map(|project| (project.name, project.serial)).collect();
-        let found = self.journal.compare(projects).await?;
+        let mut found = self.journal.compare(projects, SerialRule::Higher, 0).await?;
+        // A project without a serial among others that have one tells of no change.
+        found.changed.retain(|project| project.serial.is_some());
         if !self.journal.comparison_owed().await? {
             self.tell_if_behind(since, head);
         }
@@ -164,7 +166,8 @@ mod tests {
     fn what_a_comparison_finds_is_dated_between_the_last_listing_and_this_one() {
         let change = |time| Change { version: None, time, action: "create".to_owned() };
         let name = ProjectName::parse("a").unwrap();
-        let job = Difference { name, spelling: "a".to_owned(), serial: Some(Serial(9)), known: true };
+        let job =
+            Difference { name, spelling: "a".to_owned(), listed: true, serial: Some(Serial(9)), known: true };
         let changes = vec![change(5), change(150), change(999)];
         let looked = Looked { job, changes, outcome: Outcome::Unseen };
         let times = Times { earliest: 101, taken: 200 };

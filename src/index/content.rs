@@ -6,13 +6,12 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use url::Url;
 
+use super::IndexError;
 use super::facade::Inner;
 use super::json::JsonDocument;
-use super::page::ProjectPage;
-use super::{IndexError, read_html, read_json};
 use crate::journal::{DocumentKey, KeptDocument, KnownFile};
 use crate::model::{ProjectName, Serial};
-use crate::upstream::Document;
+use crate::upstream::{Document, ProjectPage};
 
 /// A document's meaning.
 pub(super) trait Content: Sized + Send + Sync + 'static {
@@ -45,12 +44,7 @@ impl Content for ProjectPage {
     const WEIGHT: usize = 2;
 
     fn read(project: &ProjectName, document: &KeptDocument) -> Result<Self, String> {
-        let url = url(document)?;
-        if document.content_type.ends_with("json") {
-            read_json::read(project, &document.body, &url)
-        } else {
-            read_html::read(project, &document.body, &url)
-        }
+        Self::read(project, &document.content_type, &document.body, &url(document)?)
     }
 
     fn last_serial(&self) -> Option<Serial> {
@@ -73,7 +67,7 @@ impl Content for ProjectPage {
     }
 
     fn is_quarantined(&self) -> bool {
-        self.status.as_ref().is_some_and(|status| status.status == "quarantined")
+        Self::is_quarantined(self)
     }
 }
 

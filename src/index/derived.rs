@@ -12,11 +12,10 @@ use sha2::Digest as _;
 use tokio::task::spawn_blocking;
 
 use super::facade::Inner;
-use super::page::{CoreMetadata, PageFile, ProjectPage, Yanked};
 use super::{IndexError, core_metadata};
 use crate::journal::DocumentKey;
 use crate::model::{FileKind, ProjectName, latest, same_version, version_of, wheel_tag};
-use crate::upstream::{Document, UpstreamError};
+use crate::upstream::{CoreMetadata, Document, PageFile, ProjectPage, UpstreamError, Yanked};
 
 /// A page by its releases.
 struct Outline {

@@ -2,15 +2,12 @@
 
 use url::Url;
 
-use super::{Form, JsonDocument, ProjectPage, read_html, read_json, write_html, write_json};
+use super::{Form, JsonDocument, ProjectPage, write_html, write_json};
 use crate::model::ProjectName;
 
 /// Reads a project page that came from `url`. The error says what is wrong, and has none of the bytes.
 pub fn read_page(form: Form, name: &ProjectName, body: &[u8], url: &Url) -> Result<ProjectPage, String> {
-    match form {
-        Form::Json => read_json::read(name, body, url),
-        Form::Html => read_html::read(name, body, url),
-    }
+    ProjectPage::read(name, form.content_type(), body, url)
 }
 
 /// Writes a project page for a client that knows us at `origin`.

@@ -3,10 +3,10 @@
 use std::sync::{Arc, Weak};
 
 use super::held::Held;
-use super::page::{PageFile, ProjectPage};
 use super::{Index, IndexError};
 use crate::journal::KnownFile;
 use crate::model::{FilePath, ProjectName, projects_of};
+use crate::upstream::{PageFile, ProjectPage};
 
 /// A file that may be fetched, and given out.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use super::IndexError;
 use super::facade::Inner;
 use super::held::{Held, Standing};
-use super::page::ProjectPage;
 use crate::journal::DocumentKey;
 use crate::model::{ProjectName, Serial};
+use crate::upstream::ProjectPage;
 
 impl Inner {
     /// Unix seconds by the journal's clock.

@@ -10,10 +10,9 @@ use super::IndexError;
 use super::content::Content;
 use super::facade::Inner;
 use super::held::Held;
-use super::page::ProjectPage;
 use crate::journal::{DocumentKey, KeptDocument, KnownFile, Lead};
 use crate::model::Serial;
-use crate::upstream::{Document, UpstreamError};
+use crate::upstream::{Document, ProjectPage, UpstreamError};
 
 impl Inner {
     /// What is kept under a key, read. One that cannot be read any more is as good as none.

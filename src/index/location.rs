@@ -1,10 +1,10 @@
 //! Where upstream's files and provenances are with us (WIRE.md section 7).
 
-use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
-use sha2::{Digest as _, Sha256};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use url::Url;
 
 use crate::model::FilePath;
+pub(super) use crate::model::path_of;
 
 /// What a path in an address must not have as it is.
 const PATH: &AsciiSet = &CONTROLS
@@ -23,26 +23,6 @@ const PATH: &AsciiSet = &CONTROLS
     .add(b'{')
     .add(b'|')
     .add(b'}');
-
-/// The path below our `/packages/` of a file upstream: the rest of its address after `/packages/`, else one
-/// that is derived from the whole address and so the same for ever. None for what is not fetched by HTTP: a page
-/// must not advertise it.
-pub(super) fn path_of(url: &Url) -> Option<FilePath> {
-    if !matches!(url.scheme(), "http" | "https") {
-        return None;
-    }
-    let decoded = |text: &str| percent_decode_str(text).decode_utf8().ok().map(String::from);
-    if let Some((_, rest)) = url.path().split_once("/packages/")
-        && let Some(path) = decoded(rest).and_then(|rest| FilePath::parse(&rest).ok())
-        // Ours, for others than these.
-        && !path.as_str().starts_with("x/")
-    {
-        return Some(path);
-    }
-    let filename = decoded(url.path().rsplit('/').next()?)?;
-    let digest = hex::encode(&Sha256::digest(url.as_str())[..16]);
-    FilePath::parse(&format!("x/{digest}/{filename}")).ok()
-}
 
 /// A file's path as it stands in an address.
 pub(super) fn encoded(path: &FilePath) -> impl std::fmt::Display + '_ {
@@ -68,42 +48,6 @@ pub(super) fn provenance_path(url: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn path(url: &str) -> String {
-        path_of(&url.parse().unwrap()).unwrap().as_str().to_owned()
-    }
-
-    #[test]
-    fn upstreams_own_path_stays_whatever_the_host() {
-        assert_eq!(path("https://files.test/packages/ab/cd/a-1%2Bx.zip"), "ab/cd/a-1+x.zip");
-        assert_eq!(path("https://index.test/repository/packages/a/1/a-1.zip?t=1"), "a/1/a-1.zip");
-    }
-
-    #[test]
-    fn other_addresses_get_a_path_of_their_own() {
-        let one = path("https://index.test/+f/0a/b/a-1.zip");
-        assert_eq!(one, path("https://index.test/+f/0a/b/a-1.zip"));
-        assert!(one.starts_with("x/") && one.ends_with("/a-1.zip") && one.len() == 2 + 32 + 8, "{one}");
-        assert_ne!(one, path("https://index.test/+f/0a/c/a-1.zip"));
-        assert!(path("https://index.test/packages/x/0123456789abcdef/a-1.zip").starts_with("x/"));
-        assert_ne!(path("https://index.test/packages/x/0123/a-1.zip"), "x/0123/a-1.zip");
-    }
-
-    #[test]
-    fn an_address_cannot_climb_out() {
-        for hostile in
-            ["https://files.test/packages/%2e%2e%2fetc/a.zip", "https://files.test/packages/a//b.zip"]
-        {
-            assert!(path(hostile).starts_with("x/"), "{hostile}");
-        }
-        for none in [
-            "https://files.test/packages/a/%2e%2e%2f",
-            "file:///packages/etc/passwd",
-            "ftp://files.test/a.zip",
-        ] {
-            assert_eq!(path_of(&none.parse().unwrap()), None, "{none}");
-        }
-    }
 
     #[test]
     fn only_addresses_of_provenances_are_kept() {

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::location;
-use super::page::{CoreMetadata, PageFile, ProjectPage, Yanked};
 use crate::model::Serial;
+use crate::upstream::{CoreMetadata, PageFile, ProjectPage, Yanked};
 
 /// Writes the page. Its links are relative: `../../packages/…#sha256=…`.
 pub(super) fn write(page: &ProjectPage, serial: Option<Serial>) -> String {
@@ -111,7 +111,7 @@ pub(super) fn escape(out: &mut String, text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{read_html, read_json};
+    use super::super::Form;
     use super::*;
     use crate::model::ProjectName;
 
@@ -127,7 +127,8 @@ mod tests {
             }],
         });
         let url = "https://index.test/simple/a/".parse().unwrap();
-        read_json::read(&ProjectName::parse("a").unwrap(), body.to_string().as_bytes(), &url).unwrap()
+        let (name, form) = (ProjectName::parse("a").unwrap(), Form::Json.content_type());
+        ProjectPage::read(&name, form, body.to_string().as_bytes(), &url).unwrap()
     }
 
     #[test]
@@ -161,7 +162,8 @@ mod tests {
     fn what_was_written_reads_back_the_same() {
         let page = page();
         let url = "https://relay.test/simple/a/".parse().unwrap();
-        let again = read_html::read(&page.name, write(&page, None).as_bytes(), &url).unwrap();
+        let form = Form::Html.content_type();
+        let again = ProjectPage::read(&page.name, form, write(&page, None).as_bytes(), &url).unwrap();
         let (one, other) = (&page.files[0], &again.files[0]);
         assert_eq!((&one.path, &one.requires_python), (&other.path, &other.requires_python));
         assert_eq!((&one.core_metadata, one.gpg_sig), (&other.core_metadata, other.gpg_sig));

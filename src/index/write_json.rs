@@ -6,8 +6,8 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::location;
-use super::page::{CoreMetadata, PageFile, ProjectPage, ProjectStatus, Yanked};
 use crate::model::Serial;
+use crate::upstream::{CoreMetadata, PageFile, ProjectPage, ProjectStatus, Yanked};
 
 #[derive(Serialize)]
 struct Page<'a> {
@@ -115,9 +115,10 @@ fn file<'a>(file: &'a PageFile, minor: u32, origin: &str) -> File<'a> {
 mod tests {
     use serde_json::json;
 
-    use super::super::read_json;
     use super::*;
     use crate::model::ProjectName;
+
+    const JSON: &str = "application/vnd.pypi.simple.v1+json";
 
     #[test]
     fn what_upstream_says_is_said_again_with_files_at_our_address() {
@@ -137,7 +138,7 @@ mod tests {
         });
         let name = ProjectName::parse("A.b").unwrap();
         let url = "https://index.test/simple/a-b/".parse().unwrap();
-        let page = read_json::read(&name, upstream.to_string().as_bytes(), &url).unwrap();
+        let page = ProjectPage::read(&name, JSON, upstream.to_string().as_bytes(), &url).unwrap();
         let ours: Value =
             serde_json::from_slice(&write(&page, page.last_serial, "http://relay.test").unwrap()).unwrap();
         let mut expected = upstream;
@@ -169,14 +170,20 @@ mod tests {
             let good = r#"{"filename":"a-1.zip","url":"https://files.test/packages/a-1.zip","hashes":{}}"#;
             let body = format!(r#"{{"meta":{{"api-version":"1.1"}},"name":"a","files":[{bad},{good}]}}"#);
             let name = ProjectName::parse("a").unwrap();
-            let page = read_json::read(&name, body.as_bytes(), &"http://i.test/".parse().unwrap()).unwrap();
+            let page =
+                ProjectPage::read(&name, JSON, body.as_bytes(), &"http://i.test/".parse().unwrap()).unwrap();
             let names: Vec<_> = page.files.iter().map(|file| file.filename.as_str()).collect();
             assert_eq!(names, ["a-1.zip"], "{bad}");
         }
         let other = br#"{"meta":{"api-version":"2.0"},"name":"a","files":[]}"#;
         assert!(
-            read_json::read(&ProjectName::parse("a").unwrap(), other, &"http://i.test/".parse().unwrap())
-                .is_err()
+            ProjectPage::read(
+                &ProjectName::parse("a").unwrap(),
+                JSON,
+                other,
+                &"http://i.test/".parse().unwrap()
+            )
+            .is_err()
         );
     }
 }

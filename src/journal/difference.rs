@@ -1,11 +1,20 @@
 //! Where a listing of upstream's and the project table differ.
 
-use std::cmp::Ordering;
-
 use rusqlite::Connection;
 
 use super::{Journal, JournalError, lead};
 use crate::model::{ProjectName, Serial};
+
+/// Which serials of a listing make a difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SerialRule {
+    /// One above what the table has: upstream may give an older listing than the one before (WIRE.md section 8).
+    Higher,
+    /// Any other than the table has: upstream was restored from a backup and counts from there.
+    Any,
+    /// None: what the index states as serials says nothing. Every listed project is one to look at.
+    Ignored,
+}
 
 /// A project of which the listing says something else than the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +23,9 @@ pub struct Difference {
     pub name: ProjectName,
     /// As the listing has it; as the table has it if the listing has not.
     pub spelling: String,
-    /// The serial that the listing gives it; `None` if it lists it no more.
+    /// The listing has it.
+    pub listed: bool,
+    /// The serial that the listing gives it, if it gives one.
     pub serial: Option<Serial>,
     /// The table knows it.
     pub known: bool,
@@ -23,21 +34,47 @@ pub struct Difference {
 /// All of them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Differences {
-    /// New projects and those with a higher serial than the table's, by serial.
+    /// New projects and those whose serial makes a difference, by serial; new ones without a serial first.
     pub changed: Vec<Difference>,
+    /// Known projects that are listed, and of which the listing's serial says nothing, by name: the first ones, as many
+    /// as were asked for.
+    pub untold: Vec<Difference>,
+    /// How many of those there are.
+    pub untold_in_all: usize,
     /// Projects that the listing lacks, by name.
     pub gone: Vec<Difference>,
 }
 
 impl Journal {
-    /// Compares a listing with the project table. A lower serial than the table's is no difference: upstream may
-    /// give an older listing than the one before (WIRE.md section 8). Names that are none are left out.
-    pub async fn compare(&self, listing: Vec<(String, Option<Serial>)>) -> Result<Differences, JournalError> {
-        self.read(move |connection| compare(connection, listing)).await
+    /// Compares a listing with the project table. `most_untold`: how many projects are named of which the listing's serial
+    /// says nothing; the others are counted. Names that are none are left out.
+    pub async fn compare(
+        &self,
+        listing: Vec<(String, Option<Serial>)>,
+        rule: SerialRule,
+        most_untold: usize,
+    ) -> Result<Differences, JournalError> {
+        self.read(move |connection| compare(connection, listing, rule, most_untold)).await
     }
 }
 
-fn compare(connection: &Connection, listing: Vec<(String, Option<Serial>)>) -> rusqlite::Result<Differences> {
+impl SerialRule {
+    /// Whether a serial that a listing gives to a known project says that it changed; `None`: it says nothing.
+    fn changed(self, listed: Option<Serial>, known: Option<i64>) -> Option<bool> {
+        match (self, listed) {
+            (Self::Ignored, _) | (_, None) => None,
+            (Self::Higher, Some(serial)) => Some(Some(serial.0) > known),
+            (Self::Any, Some(serial)) => Some(Some(serial.0) != known),
+        }
+    }
+}
+
+fn compare(
+    connection: &Connection,
+    listing: Vec<(String, Option<Serial>)>,
+    rule: SerialRule,
+    most_untold: usize,
+) -> rusqlite::Result<Differences> {
     let mut listed: Vec<_> = listing
         .into_iter()
         .filter_map(|(spelling, serial)| Some((ProjectName::parse(&spelling).ok()?, spelling, serial)))
@@ -45,9 +82,7 @@ fn compare(connection: &Connection, listing: Vec<(String, Option<Serial>)>) -> r
     listed.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     listed.dedup_by(|a, b| a.0 == b.0);
     let mut found = Differences::default();
-    let mut changed = |name, spelling, serial, known| {
-        found.changed.push(Difference { name, spelling, serial: Some(serial), known });
-    };
+    let new = |(name, spelling, serial)| Difference { name, spelling, listed: true, serial, known: false };
     let mut listed = listed.into_iter().peekable();
     let mut statement =
         connection.prepare_cached("SELECT name, spelling, serial FROM projects ORDER BY name")?;
@@ -55,35 +90,30 @@ fn compare(connection: &Connection, listing: Vec<(String, Option<Serial>)>) -> r
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let name = row.get_ref(0)?.as_str()?;
+        while let Some(before) = listed.next_if(|next| next.0.as_str() < name) {
+            found.changed.push(new(before));
+        }
+        let Some((parsed, spelling, serial)) = listed.next_if(|next| next.0.as_str() == name) else {
+            if let Ok(name) = ProjectName::parse(name) {
+                let spelling = row.get(1)?;
+                found.gone.push(Difference { name, spelling, listed: false, serial: None, known: true });
+            }
+            continue;
+        };
         let known = leads.get(name).copied().map_or_else(|| row.get(2), |stated| Ok(Some(stated)))?;
-        loop {
-            let order = listed.peek().map_or(Ordering::Greater, |next| next.0.as_str().cmp(name));
-            match (order, listed.next_if(|_| order != Ordering::Greater)) {
-                (Ordering::Less, Some((name, spelling, Some(serial)))) => {
-                    changed(name, spelling, serial, false);
-                }
-                (Ordering::Equal, Some((name, spelling, serial))) => {
-                    if let Some(serial) = serial.filter(|serial| Some(serial.0) > known) {
-                        changed(name, spelling, serial, true);
-                    }
-                    break;
-                }
-                (Ordering::Less, _) => {}
-                (Ordering::Equal | Ordering::Greater, _) => {
-                    let spelling = row.get(1)?;
-                    if let Ok(name) = ProjectName::parse(name) {
-                        found.gone.push(Difference { name, spelling, serial: None, known: true });
-                    }
-                    break;
+        let difference = Difference { name: parsed, spelling, listed: true, serial, known: true };
+        match rule.changed(serial, known) {
+            Some(true) => found.changed.push(difference),
+            Some(false) => {}
+            None => {
+                found.untold_in_all += 1;
+                if found.untold.len() < most_untold {
+                    found.untold.push(difference);
                 }
             }
         }
     }
-    for (name, spelling, serial) in listed {
-        if let Some(serial) = serial {
-            found.changed.push(Difference { name, spelling, serial: Some(serial), known: false });
-        }
-    }
+    found.changed.extend(listed.map(new));
     found.changed.sort_by_key(|difference| difference.serial);
     Ok(found)
 }
@@ -92,15 +122,26 @@ fn compare(connection: &Connection, listing: Vec<(String, Option<Serial>)>) -> r
 mod tests {
     use super::*;
 
-    #[test]
-    fn new_changed_and_gone_projects_are_told_apart() {
+    fn table() -> Connection {
         let table = Connection::open_in_memory().unwrap();
         table.execute_batch(include_str!("schema/1.sql")).unwrap();
         table.execute_batch(include_str!("schema/7.sql")).unwrap();
         let rows =
             "INSERT INTO projects VALUES ('b', 'B', 5), ('d', 'd', 5), ('e', 'E', 5), ('f', 'f', NULL)";
         table.execute_batch(rows).unwrap();
-        let row = |name: &str, serial| (name.to_owned(), Some(Serial(serial)));
+        table
+    }
+
+    fn row(name: &str, serial: i64) -> (String, Option<Serial>) {
+        (name.to_owned(), Some(Serial(serial)))
+    }
+
+    fn names(differences: &[Difference]) -> Vec<&str> {
+        differences.iter().map(|difference| difference.spelling.as_str()).collect()
+    }
+
+    #[test]
+    fn new_changed_and_gone_projects_are_told_apart() {
         let listing = vec![
             row("z", 7),
             row("E", 5),
@@ -110,16 +151,40 @@ mod tests {
             row("c.", 3),
             ("c".into(), None),
         ];
-        let found = compare(&table, listing).unwrap();
+        let found = compare(&table(), listing, SerialRule::Higher, 9).unwrap();
         let changed: Vec<_> =
-            found.changed.iter().map(|d| (d.spelling.as_str(), d.serial.unwrap().0, d.known)).collect();
-        assert_eq!(changed, [("f", 6, true), ("z", 7, false), ("a", 8, false), ("D", 9, true)]);
-        let gone: Vec<_> = found.gone.iter().map(|d| d.spelling.as_str()).collect();
-        assert_eq!(gone, ["B"]);
-        // An older listing brings nothing back.
-        assert_eq!(
-            compare(&table, vec![row("b", 4), row("d", 1), row("e", 2), row("f", 1)]).unwrap().changed.len(),
-            1
-        );
+            found.changed.iter().map(|d| (d.spelling.as_str(), d.serial.map(|s| s.0), d.known)).collect();
+        let expected = [
+            ("c", None, false),
+            ("f", Some(6), true),
+            ("z", Some(7), false),
+            ("a", Some(8), false),
+            ("D", Some(9), true),
+        ];
+        assert_eq!(changed, expected);
+        assert_eq!(names(&found.gone), ["B"]);
+        assert_eq!((found.untold.len(), found.untold_in_all), (0, 0));
+    }
+
+    #[test]
+    fn a_lower_serial_counts_only_where_any_other_does() {
+        let listing = || vec![row("b", 4), row("d", 1), row("e", 5), row("f", 1)];
+        let changed = |rule| {
+            let found = compare(&table(), listing(), rule, 9).unwrap();
+            names(&found.changed).into_iter().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(changed(SerialRule::Higher), ["f"]);
+        assert_eq!(changed(SerialRule::Any), ["d", "f", "b"]);
+        assert!(changed(SerialRule::Ignored).is_empty());
+    }
+
+    #[test]
+    fn of_what_no_serial_tells_each_project_is_to_be_looked_at() {
+        let listing = || vec![("b".to_owned(), None), row("d", 9), row("e", 9), row("f", 9), row("n", 9)];
+        let found = compare(&table(), listing(), SerialRule::Ignored, 2).unwrap();
+        assert_eq!((names(&found.untold), found.untold_in_all), (vec!["b", "d"], 4));
+        assert_eq!(names(&found.changed), ["n"]);
+        let found = compare(&table(), listing(), SerialRule::Higher, 2).unwrap();
+        assert_eq!((names(&found.untold), found.untold_in_all), (vec!["b"], 1));
     }
 }

@@ -43,7 +43,7 @@ pub use beside::Beside;
 pub use changed::Changed;
 pub use compress::Packed;
 pub use derive::Derived;
-pub use difference::{Difference, Differences};
+pub use difference::{Difference, Differences, SerialRule};
 pub use document::{DocumentKey, KeptDocument};
 pub use doomed::Doomed;
 pub use error::JournalError;

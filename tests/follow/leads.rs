@@ -1,6 +1,6 @@
 //! An index that counts several changes as one: our events' numbers go above the serials that it states.
 
-use cheesewire::journal::{Derived, Journal, JournalSettings, Lead};
+use cheesewire::journal::{Derived, Journal, JournalSettings, Lead, SerialRule};
 use cheesewire::model::{Event, ProjectName, Serial};
 use cheesewire::sandbox::{Route, Sandbox, XmlRpc};
 use cheesewire::xmlrpc::Value;
@@ -110,7 +110,8 @@ async fn a_lead_outlives_a_new_listing_and_ends_with_upstreams_own_event() {
     assert!(journal.derive(derived).await.unwrap());
     let lead = Lead { stated: Serial(5), told: Serial(12) };
     let serial = async || journal.project(&name).await.unwrap().unwrap().serial.unwrap().0;
-    let changed = async |serial| journal.compare(listing(serial)).await.unwrap().changed.len();
+    let changed =
+        async |serial| journal.compare(listing(serial), SerialRule::Higher, 0).await.unwrap().changed.len();
     assert_eq!((journal.lead(&name).await.unwrap(), serial().await), (Some(lead), 12));
     assert_eq!((changed(5).await, changed(6).await), (0, 1));
     assert_eq!([4, 5, 12, 13].map(|stated| lead.of_copy(Serial(stated)).0), [4, 12, 12, 13]);

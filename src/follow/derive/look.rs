@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::sleep;
+use url::Url;
 
 use super::super::FollowError;
 use super::super::follower::Follower;
@@ -10,7 +12,7 @@ use super::change::{Change, changes, removed, unseen};
 use super::sighting::Sighting;
 use crate::journal::{Difference, DocumentKey};
 use crate::model::{ProjectName, Serial};
-use crate::upstream::{Document, Fetched, UpstreamError};
+use crate::upstream::{Document, Fetched, ProjectPage, UpstreamError};
 
 /// What a project's page told.
 pub(super) struct Looked {
@@ -91,7 +93,9 @@ impl Follower {
         let kept = self.journal.document(&DocumentKey::Page(name.clone())).await?;
         // A page that a client asked for is of use if it is exactly as new as the project was.
         let kept = kept.filter(|page| serial.is_some() && page.last_serial == serial);
-        if let Some(sighting) = kept.and_then(|kept| Sighting::read(name, &kept.body).ok()) {
+        if let Some(kept) = kept
+            && let Some(sighting) = read(name, kept.content_type, kept.body, &kept.url).await
+        {
             return Ok(sighting);
         }
         let moment = match self.journal.last_event_time(name).await? {
@@ -112,7 +116,7 @@ impl Follower {
                 Err(error) => return self.doubt(name, error).await,
             };
             let serial = document.last_serial;
-            let Some(sighting) = read(name, document).await else { return Ok(Page::Useless) };
+            let Some(sighting) = read_document(name, document).await else { return Ok(Page::Useless) };
             let serial = serial.max(sighting.serial);
             if serial >= expected || attempt >= self.settings.page_attempts {
                 if serial < expected {
@@ -147,12 +151,18 @@ impl Follower {
     }
 }
 
+/// Reads what upstream sent.
+pub(super) async fn read_document(name: &ProjectName, document: Document) -> Option<Sighting> {
+    read(name, document.content_type, document.body, document.url.as_str()).await
+}
+
 /// Reads a page off the reactor: the largest take half a second.
-pub(super) async fn read(name: &ProjectName, document: Document) -> Option<Sighting> {
-    let name = name.clone();
+async fn read(name: &ProjectName, content_type: String, body: Bytes, url: &str) -> Option<Sighting> {
+    let (name, url) = (name.clone(), Url::parse(url).ok()?);
     let read = move || {
-        Sighting::read(&name, &document.body)
-            .inspect_err(|error| tracing::warn!(project = %name, %error, "a page that is no JSON page"))
+        ProjectPage::read(&name, &content_type, &body, &url)
+            .inspect_err(|error| tracing::warn!(project = %name, %error, "a page that cannot be read"))
+            .map(|page| Sighting::of(&page))
             .ok()
     };
     tokio::task::spawn_blocking(read).await.ok().flatten()

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ProjectName, Serial, Stamp, version_of};
+use crate::model::{Serial, Stamp, version_of};
+use crate::upstream::{ProjectPage, Yanked};
 
 /// A project's page at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,55 +27,22 @@ pub(super) struct SeenFile {
     pub(super) yanked: bool,
 }
 
-#[derive(Deserialize)]
-struct Page {
-    meta: Meta,
-    files: Vec<PageFile>,
-    #[serde(default)]
-    versions: Vec<String>,
-    #[serde(rename = "project-status", default)]
-    status: Option<Status>,
-}
-
-#[derive(Deserialize)]
-struct Meta {
-    #[serde(rename = "_last-serial", default)]
-    last_serial: Option<Serial>,
-}
-
-#[derive(Deserialize)]
-struct Status {
-    status: String,
-}
-
-#[derive(Deserialize)]
-struct PageFile {
-    filename: String,
-    #[serde(rename = "upload-time", default)]
-    upload_time: Option<String>,
-    /// A flag, or the reason.
-    #[serde(default)]
-    yanked: serde_json::Value,
-}
-
 impl Sighting {
-    /// Reads PEP 691's JSON. The error says where, never what.
-    pub(super) fn read(name: &ProjectName, body: &[u8]) -> serde_json::Result<Self> {
-        let page: Page = serde_json::from_slice(body)?;
-        let mut versions = page.versions;
+    /// What a page shows.
+    pub(super) fn of(page: &ProjectPage) -> Self {
+        let mut versions = page.versions.clone().unwrap_or_default();
         let mut files = Vec::with_capacity(page.files.len());
-        for file in page.files {
-            let version = version_of(&file.filename, name, &versions);
-            // Pages older than PEP 700's do not list versions.
+        for file in &page.files {
+            let version = version_of(&file.filename, &page.name, &versions);
+            // HTML, and pages older than PEP 700's, do not list versions.
             if let Some(version) = version.as_ref().filter(|version| !versions.contains(version)) {
                 versions.push(version.clone());
             }
-            let uploaded = file.upload_time.and_then(|time| Stamp::parse(&time)).map(Stamp::unix);
-            let yanked = !matches!(file.yanked, serde_json::Value::Null | serde_json::Value::Bool(false));
-            files.push(SeenFile { filename: file.filename, version, uploaded, yanked });
+            let uploaded = file.upload_time.as_deref().and_then(Stamp::parse).map(Stamp::unix);
+            let yanked = file.yanked != Yanked::No;
+            files.push(SeenFile { filename: file.filename.clone(), version, uploaded, yanked });
         }
-        let quarantined = page.status.is_some_and(|status| status.status == "quarantined");
-        Ok(Self { serial: page.meta.last_serial, quarantined, versions, files })
+        Self { serial: page.last_serial, quarantined: page.is_quarantined(), versions, files }
     }
 
     /// As it must have looked at `moment`, by upload times alone: what has none was there already. What went since
@@ -94,5 +62,30 @@ impl Sighting {
     pub(super) fn yanked(&self, version: &str) -> bool {
         let mut files = self.files.iter().filter(|file| file.version.as_deref() == Some(version)).peekable();
         files.peek().is_some() && files.all(|file| file.yanked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ProjectName;
+
+    #[test]
+    fn a_page_shows_the_same_in_both_forms_but_for_times() {
+        let name = ProjectName::parse("a").unwrap();
+        let url = "https://index.test/simple/a/".parse().unwrap();
+        let see =
+            |kind, body: &str| Sighting::of(&ProjectPage::read(&name, kind, body.as_bytes(), &url).unwrap());
+        let html = "<title>Links for a</title><a href='a-1.zip' data-yanked=''>a-1.zip</a>\
+            <a href='a-2-py3-none-any.whl'>a-2-py3-none-any.whl</a>";
+        let json = r#"{"meta":{"api-version":"1.1"},"name":"a","versions":["1","2"],"files":[
+            {"filename":"a-1.zip","url":"a-1.zip","hashes":{},"yanked":true},
+            {"filename":"a-2-py3-none-any.whl","url":"a-2-py3-none-any.whl","hashes":{}}]}"#;
+        let seen = see("text/html", html);
+        assert_eq!(seen, see("application/vnd.pypi.simple.v1+json", json));
+        assert_eq!(seen.versions, ["1", "2"]);
+        assert!(seen.yanked("1") && !seen.yanked("2"));
+        let quarantined = "<title>Links for a</title><meta name='pypi:project-status' content='quarantined'>";
+        assert!(see("text/html", quarantined).quarantined);
     }
 }

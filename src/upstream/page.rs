@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::location;
-use crate::journal::KnownFile;
-use crate::model::{FilePath, ProjectName, Serial, Sha256};
+use super::{read_html, read_json};
+use crate::model::{FilePath, ProjectName, Serial};
 
 /// A project's page.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +27,22 @@ pub struct ProjectPage {
     pub other: Map<String, Value>,
     /// The same, of its `meta`.
     pub meta: Map<String, Value>,
+}
+
+impl ProjectPage {
+    /// Reads a page of either form that came from `url`. The error says what is wrong, and has none of the bytes.
+    pub fn read(name: &ProjectName, content_type: &str, body: &[u8], url: &Url) -> Result<Self, String> {
+        if content_type.ends_with("json") {
+            read_json::read(name, body, url)
+        } else {
+            read_html::read(name, body, url)
+        }
+    }
+
+    /// It says that the project is quarantined (PEP 792).
+    pub fn is_quarantined(&self) -> bool {
+        self.status.as_ref().is_some_and(|status| status.status == "quarantined")
+    }
 }
 
 /// PEP 792.
@@ -87,35 +102,7 @@ pub enum CoreMetadata {
     Yes(BTreeMap<String, String>),
 }
 
-impl PageFile {
-    /// What may be fetched for this line: the file, and its metadata if advertised.
-    pub(super) fn known(&self, project: &ProjectName) -> impl Iterator<Item = KnownFile> {
-        let file = KnownFile {
-            path: self.path.clone(),
-            url: self.url.as_str().into(),
-            sha256: sha256(&self.hashes),
-            size: self.size,
-            project: project.clone(),
-        };
-        let metadata = match &self.core_metadata {
-            CoreMetadata::No => None,
-            CoreMetadata::Yes(hashes) => metadata_path(&self.path).map(|path| KnownFile {
-                path,
-                url: location::metadata_url(&self.url).as_str().into(),
-                sha256: sha256(hashes),
-                size: None,
-                project: project.clone(),
-            }),
-        };
-        std::iter::once(file).chain(metadata)
-    }
-}
-
 /// `.metadata` beside a file; `None` if that would be too long a name: then it is not advertised either.
-pub(super) fn metadata_path(path: &FilePath) -> Option<FilePath> {
+pub fn metadata_path(path: &FilePath) -> Option<FilePath> {
     FilePath::parse(&format!("{path}.metadata")).ok()
-}
-
-fn sha256(hashes: &BTreeMap<String, String>) -> Option<Sha256> {
-    hashes.get("sha256")?.parse().ok()
 }

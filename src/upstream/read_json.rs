@@ -8,9 +8,8 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::location;
 use super::page::{CoreMetadata, PageFile, ProjectPage, ProjectStatus, Yanked, metadata_path};
-use crate::model::{FilePath, ProjectName, Serial};
+use crate::model::{FilePath, ProjectName, Serial, path_of};
 
 /// The newest minor of `api-version` 1.x that we know the rules of.
 const KNOWN_MINOR: u32 = 4;
@@ -118,7 +117,7 @@ fn file(raw: RawFile, base: &Url) -> Option<PageFile> {
     }
     let mut url = base.join(&raw.url).ok()?;
     url.set_fragment(None);
-    let path = location::path_of(&url)?;
+    let path = path_of(&url)?;
     // One thing with three names: PEP 714's, PEP 691's, PyPI's.
     let advertised = raw.core_metadata.or(raw.dist_info_metadata).or(raw.data_dist_info_metadata);
     let core_metadata = match advertised {

@@ -6,10 +6,9 @@ use percent_encoding::percent_decode_str;
 use serde_json::Map;
 use url::Url;
 
-use super::location;
 use super::page::{CoreMetadata, PageFile, ProjectPage, ProjectStatus, Yanked, metadata_path};
-use crate::model::{FileKind, FilePath, ProjectName};
-use crate::upstream::{Anchor, HtmlElement, elements};
+use super::{Anchor, HtmlElement, elements};
+use crate::model::{FileKind, FilePath, ProjectName, path_of};
 
 /// How the titles of index pages begin: PyPI's and most servers', devpi's, and what file servers list.
 const TITLES: [&str; 3] = ["Links for ", "Simple index", "Index of "];
@@ -61,7 +60,7 @@ fn file(mut anchor: Anchor, base: &Url) -> Option<PageFile> {
     // The address knows the name best: file servers cut long texts.
     let is_file = |name: &String| FileKind::of(name).is_ok() && FilePath::is_filename(name);
     let filename = [last, anchor.text].into_iter().find(is_file)?;
-    let path = location::path_of(&url)?;
+    let path = path_of(&url)?;
     let mut take = |name: &str| anchor.attributes.remove(name);
     let advertised = take("data-core-metadata").or_else(|| take("data-dist-info-metadata"));
     let core_metadata = match advertised.as_deref() {

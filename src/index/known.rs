@@ -1,0 +1,36 @@
+//! What a page lets be fetched.
+
+use std::collections::BTreeMap;
+
+use super::location;
+use crate::journal::KnownFile;
+use crate::model::{ProjectName, Sha256};
+use crate::upstream::{CoreMetadata, PageFile, metadata_path};
+
+impl PageFile {
+    /// What may be fetched for this line: the file, and its metadata if advertised.
+    pub(super) fn known(&self, project: &ProjectName) -> impl Iterator<Item = KnownFile> {
+        let file = KnownFile {
+            path: self.path.clone(),
+            url: self.url.as_str().into(),
+            sha256: sha256(&self.hashes),
+            size: self.size,
+            project: project.clone(),
+        };
+        let metadata = match &self.core_metadata {
+            CoreMetadata::No => None,
+            CoreMetadata::Yes(hashes) => metadata_path(&self.path).map(|path| KnownFile {
+                path,
+                url: location::metadata_url(&self.url).as_str().into(),
+                sha256: sha256(hashes),
+                size: None,
+                project: project.clone(),
+            }),
+        };
+        std::iter::once(file).chain(metadata)
+    }
+}
+
+fn sha256(hashes: &BTreeMap<String, String>) -> Option<Sha256> {
+    hashes.get("sha256")?.parse().ok()
+}
