@@ -17,7 +17,7 @@ use crate::follow::{FollowSettings, History, Source};
 use crate::http::HttpSettings;
 use crate::index::IndexSettings;
 use crate::journal::JournalSettings;
-use crate::model::Clock;
+use crate::model::{Clock, UpstreamIdentity};
 use crate::relay::{PrefetchSettings, RelaySettings, Rules};
 use crate::rpc::{FeedSettings, RpcSettings};
 use crate::upstream::UpstreamSettings;
@@ -202,13 +202,16 @@ impl Config {
 
     fn read_with(sources: Sources, needs_upstream: bool) -> Result<(Self, bool), ConfigError> {
         let mut reader = Reader::new(sources);
-        let (config, given) = settings::read(&mut reader)?;
+        let (mut config, given) = settings::read(&mut reader)?;
         if needs_upstream && !given {
             let complaint =
                 "upstream.url is not set; name the index with --upstream URL, or --upstream pip for pip's";
             reader.complain(complaint.to_owned());
         }
         reader.finish()?;
+        if given {
+            config.journal.upstream = UpstreamIdentity::of(&config.upstream.base);
+        }
         Ok((config, given))
     }
 

@@ -4,11 +4,14 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use anyhow::anyhow;
+use cheesewire::app::AppError;
 use cheesewire::cli::cache::CacheError;
 use cheesewire::cli::demo::DemoError;
 use cheesewire::cli::doctor::DoctorError;
+use cheesewire::cli::sync::SyncError;
 use cheesewire::cli::{self, Cli, Command};
 use cheesewire::config::{ConfigError, LogFormat, LogSettings};
+use cheesewire::journal::JournalError;
 use clap::Parser as _;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -45,6 +48,9 @@ fn is_of_configuration(error: &anyhow::Error) -> bool {
     error.is::<ConfigError>()
         || matches!(error.downcast_ref(), Some(DoctorError::Config(_)))
         || matches!(error.downcast_ref(), Some(DemoError::Config(_)))
+        // Started again with the same settings it would be refused again.
+        || matches!(error.downcast_ref(), Some(AppError::Journal(JournalError::OtherUpstream { .. })))
+        || matches!(error.downcast_ref(), Some(SyncError::Journal(JournalError::OtherUpstream { .. })))
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
@@ -75,6 +81,11 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Cache(args) => {
             logs(&LogSettings { filter: "warn".to_owned(), ..LogSettings::default() })?;
             runtime()?.block_on(async { Ok(cli::cache::run(args).await?) })
+        }
+        Command::Adopt(args) => {
+            let config = args.config()?;
+            logs(&LogSettings { filter: "warn".to_owned(), ..LogSettings::default() })?;
+            runtime()?.block_on(async { Ok(cli::adopt::run(config).await?) })
         }
         Command::Config(args) => Ok(cli::config::run(&args.template()?)?),
     }

@@ -24,6 +24,7 @@ mod limits;
 mod load;
 mod methods;
 mod multicall;
+mod one_upstream;
 mod prefetch;
 mod process;
 mod promises;

@@ -109,7 +109,7 @@ impl CacheError {
     /// The exit code that says so: 2 if files were wrong and all of them are right again, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) => ConfigError::EXIT_CODE,
+            Self::Config(_) | Self::Journal(JournalError::OtherUpstream { .. }) => ConfigError::EXIT_CODE,
             Self::Wrong { wrong, repaired, .. } if wrong == repaired => 2,
             Self::Wrong { .. }
             | Self::NoCache(_)

@@ -1,5 +1,6 @@
 //! The subcommands, one file each.
 
+pub mod adopt;
 pub mod cache;
 pub mod call;
 pub mod config;
@@ -11,6 +12,7 @@ pub mod sync;
 
 use clap::{Parser, Subcommand};
 
+use adopt::AdoptArgs;
 use cache::CacheArgs;
 use call::CallArgs;
 use config::ConfigArgs;
@@ -46,6 +48,8 @@ pub enum Command {
     Call(CallArgs),
     /// Look at the kept files, delete and check them, or fetch some in advance.
     Cache(CacheArgs),
+    /// Give a data folder to its upstream's new address.
+    Adopt(AdoptArgs),
     /// Print every setting with its meaning, default and value, as a TOML file.
     Config(ConfigArgs),
 }

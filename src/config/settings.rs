@@ -48,7 +48,7 @@ impl Setting for Address {
 pub(super) fn read(reader: &mut Reader) -> Result<(Config, bool), ConfigError> {
     let (upstream, given) = upstream(reader)?;
     let mut data = PathBuf::from("cheesewire-data");
-    reader.set("data.folder", &mut data, "The folder for journal and cache; made if missing.");
+    reader.set("data.folder", &mut data, "The folder for journal and cache; made if missing. It belongs to the first upstream that it is used with.");
     let (http, mut rpc, feed) = (http::http(reader), rpc::rpc(reader), rpc::feed(reader));
     let (journal, follow, mut index) = (journal(reader), follow(reader), index(reader));
     rpc::search(reader, &mut rpc.search, &mut index.learn);

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::known_file::known;
-use super::{Doomed, Journal, JournalError, KnownFile, doomed, schema};
-use crate::model::Sha256;
+use super::{Doomed, Journal, JournalError, KnownFile, doomed, schema, upstream};
+use crate::model::{Sha256, UpstreamIdentity};
 
 /// A journal, without its lock. Every call blocks.
 pub struct Beside {
@@ -16,8 +16,8 @@ pub struct Beside {
 }
 
 impl Beside {
-    /// Opens the journal in `folder` if there is one.
-    pub fn open(folder: &Path) -> Result<Option<Self>, JournalError> {
+    /// Opens the journal in `folder` if there is one. Fails if it belongs to another upstream than `identity`, if that is given.
+    pub fn open(folder: &Path, identity: Option<&UpstreamIdentity>) -> Result<Option<Self>, JournalError> {
         let path = Journal::database(folder);
         if !path.exists() {
             return Ok(None);
@@ -26,7 +26,10 @@ impl Beside {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&path, flags).map_err(wrong)?;
         schema::tune(&connection).map_err(wrong)?;
-        schema::check(&connection, &path)?;
+        let version = schema::check(&connection, &path)?;
+        if let Some(identity) = identity {
+            upstream::check(&connection, version, folder, identity)?;
+        }
         Ok(Some(Self { connection, path }))
     }
 

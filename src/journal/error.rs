@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use rusqlite::ErrorCode;
 
+use crate::model::UpstreamIdentity;
+
 /// Why the journal cannot be opened, read or written.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum JournalError {
@@ -55,6 +57,20 @@ pub enum JournalError {
         /// The newest schema that this program knows.
         known: i64,
     },
+    /// The folder was filled from another upstream. Its journal was not changed.
+    #[error(
+        "{} belongs to the upstream {belongs_to}, and {asked} is another one; give each upstream a folder of its own \
+         (--data). If it is the same index at a new address: cheesewire adopt with this --data and --upstream",
+        path.display()
+    )]
+    OtherUpstream {
+        /// The folder.
+        path: PathBuf,
+        /// Whose it is.
+        belongs_to: UpstreamIdentity,
+        /// Who was to fill it now.
+        asked: UpstreamIdentity,
+    },
     /// No room on the disk. What is kept stays readable.
     #[error("{}: the disk is full", path.display())]
     Full {
@@ -96,6 +112,7 @@ impl JournalError {
             | Self::Broken { .. }
             | Self::Foreign { .. }
             | Self::Newer { .. }
+            | Self::OtherUpstream { .. }
             | Self::Panicked { .. }
             | Self::Closed => false,
         }

@@ -16,11 +16,11 @@ use super::readers::Readers;
 use super::search::HeldNames;
 use super::want::Wants;
 use super::writer::Writer;
-use super::{Identity, JournalError, JournalSettings, facts, schema};
+use super::{Identity, JournalError, JournalSettings, facts, schema, upstream};
 use crate::model::{Clock, Serial};
 
 /// The database's name in the data folder.
-const DATABASE: &str = "journal.sqlite3";
+pub(super) const DATABASE: &str = "journal.sqlite3";
 /// Locked as long as the database is open; a second process would find stale caches and its own writer.
 const LOCK: &str = "journal.lock";
 
@@ -56,12 +56,18 @@ struct Inner {
 
 impl Journal {
     /// Opens the journal in `folder`, which is made if missing. Fails if another process has it open, if a newer
-    /// cheesewire wrote it, or if the file is damaged; nothing is ever deleted.
+    /// cheesewire wrote it, if it belongs to another upstream than the settings', or if the file is damaged; nothing is
+    /// ever deleted.
     pub async fn open(folder: &Path, settings: JournalSettings) -> Result<Self, JournalError> {
         let folder = folder.to_owned();
         let opened = spawn_blocking(move || Inner::open(&folder, settings)).await;
         let inner = Arc::new(opened.map_err(|_| JournalError::Closed)??);
         Ok(Self { inner })
+    }
+
+    /// Whether there is a journal in `folder`, sound or not.
+    pub fn is_in(folder: &Path) -> bool {
+        Self::database(folder).exists()
     }
 
     /// Ends the writer after all that waits for it, and lets the folder go. What is asked afterwards fails with
@@ -150,6 +156,9 @@ impl Inner {
         let lock = lock(folder)?;
         let path = Journal::database(folder);
         let connection = schema::open(&path)?;
+        if let Some(identity) = &settings.upstream {
+            upstream::claim(&connection, folder, identity)?;
+        }
         let fact = |name| {
             let value = facts::get(&connection, name).map_err(|error| JournalError::sqlite(&path, error));
             value.map(|value| value.map(Serial))

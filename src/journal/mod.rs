@@ -33,6 +33,7 @@ mod since;
 mod since_time;
 mod slice;
 mod tombstone;
+mod upstream;
 mod want;
 mod wording;
 mod writer;

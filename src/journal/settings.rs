@@ -1,6 +1,6 @@
 //! The journal's limits.
 
-use crate::model::Clock;
+use crate::model::{Clock, UpstreamIdentity};
 
 /// What bounds a journal.
 #[derive(Debug, Clone)]
@@ -23,6 +23,8 @@ pub struct JournalSettings {
     pub readers: usize,
     /// Writes that may wait for the writer. 256 by default, some four batches; who comes later waits outside.
     pub queue: usize,
+    /// Whose folder it has to be: another's is refused, and nobody's becomes its own. `None`, the default, opens any.
+    pub upstream: Option<UpstreamIdentity>,
     /// What time it is for all that the journal keeps, and for whoever works on it.
     pub clock: Clock,
 }
@@ -36,6 +38,7 @@ impl Default for JournalSettings {
             names_bytes: 32 << 20,
             readers: 4,
             queue: 256,
+            upstream: None,
             clock: Clock::system(),
         }
     }

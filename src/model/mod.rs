@@ -12,6 +12,7 @@ mod name;
 mod path;
 mod stamp;
 mod term;
+mod upstream_identity;
 mod version;
 
 pub use action::Action;
@@ -26,4 +27,5 @@ pub use name::{NameError, ProjectName};
 pub use path::{FilePath, PathError};
 pub use stamp::Stamp;
 pub use term::{Closeness, NameTerm, words};
+pub use upstream_identity::UpstreamIdentity;
 pub use version::{AskedVersions, LONGEST_VERSION, latest, newest_first, same_version};

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use cheesewire::journal::{Journal, JournalError, JournalSettings};
+use cheesewire::journal::{Beside, Journal, JournalError, JournalSettings};
+use cheesewire::model::UpstreamIdentity;
 
 async fn open(folder: &Path) -> Result<Journal, JournalError> {
     Journal::open(folder, JournalSettings::default()).await
@@ -98,4 +99,45 @@ async fn a_folder_that_cannot_be_made_is_named() {
     let error = refusal(&taken).await;
     assert!(matches!(error, JournalError::Folder { .. }), "{error}");
     assert!(error.to_string().contains("--data"), "{error}");
+}
+
+fn of(address: &str) -> JournalSettings {
+    let upstream = UpstreamIdentity::of(&address.parse().unwrap());
+    JournalSettings { upstream, ..JournalSettings::default() }
+}
+
+#[tokio::test]
+async fn a_folder_belongs_to_the_upstream_of_its_first_start_with_one() {
+    // Made, as by a cheesewire of before, without saying whose it is.
+    let folder = closed().await;
+    Journal::open(folder.path(), of("https://index.test/simple/")).await.unwrap().close().await;
+    Journal::open(folder.path(), of("http://index.test")).await.unwrap().close().await;
+    let error = Journal::open(folder.path(), of("https://index.test/other/")).await.err().unwrap();
+    assert!(matches!(error, JournalError::OtherUpstream { .. }) && !error.retry_helps(), "{error}");
+    assert!(error.to_string().contains("index.test, and index.test/other is"), "{error}");
+    // Who says none may look.
+    open(folder.path()).await.unwrap().close().await;
+    let journal = open(folder.path()).await.unwrap();
+    let before = journal.adopt(of("https://index.test/other/").upstream.unwrap()).await.unwrap();
+    assert_eq!(before.map(|before| before.to_string()).as_deref(), Some("index.test"));
+    journal.close().await;
+    Journal::open(folder.path(), of("https://index.test/other/")).await.unwrap().close().await;
+}
+
+#[tokio::test]
+async fn a_look_beside_a_running_relay_compares_and_takes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let beside = |address: &str| Beside::open(folder.path(), of(address).upstream.as_ref());
+    let journal = open(folder.path()).await.unwrap();
+    assert!(
+        beside("https://index.test").unwrap().is_some() && beside("https://other.test").unwrap().is_some()
+    );
+    journal.adopt(of("https://index.test").upstream.unwrap()).await.unwrap();
+    assert!(beside("https://index.test").unwrap().is_some());
+    assert!(matches!(beside("https://other.test"), Err(JournalError::OtherUpstream { .. })));
+    journal.close().await;
+    // One of before.
+    let raw = rusqlite::Connection::open(folder.path().join("journal.sqlite3")).unwrap();
+    raw.execute_batch("DROP TABLE upstream_identity; PRAGMA user_version = 10").unwrap();
+    assert!(beside("https://other.test").unwrap().is_some());
 }

@@ -105,7 +105,7 @@ async fn an_older_journal_learns_of_its_late_removals() {
     before.close().await;
     let raw = rusqlite::Connection::open(folder.path().join("journal.sqlite3")).unwrap();
     raw.execute_batch(
-        "DROP TABLE removals; DROP TABLE leads; DROP INDEX prefetch_noted; ALTER TABLE prefetch DROP COLUMN noted; \
+        "DROP TABLE removals; DROP TABLE leads; DROP TABLE upstream_identity; DROP INDEX prefetch_noted; ALTER TABLE prefetch DROP COLUMN noted; \
          ALTER TABLE tombstones DROP COLUMN noted; PRAGMA user_version = 5",
     )
     .unwrap();
@@ -175,10 +175,10 @@ async fn tombstones_are_bounded_and_absences_expire() {
 #[tokio::test]
 async fn another_process_may_add_to_what_has_to_go() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(Beside::open(folder.path()).unwrap().is_none());
+    assert!(Beside::open(folder.path(), None).unwrap().is_none());
     let journal = journal(&folder, JournalSettings::default()).await;
     keep(&journal, 10, vec![file("a-1.zip", 1)]).await;
-    let mut beside = Beside::open(folder.path()).unwrap().unwrap();
+    let mut beside = Beside::open(folder.path(), None).unwrap().unwrap();
     let mut named = Vec::new();
     beside.files(|file| named.push(file)).unwrap();
     assert_eq!(named, [file("a-1.zip", 1)]);

@@ -40,8 +40,8 @@ impl Hands {
             Ok(journal) => journal,
             Err(error @ JournalError::InUse { .. }) => {
                 note("a relay runs on this folder: it is told")?;
-                let data = config.data.clone();
-                let beside = spawn_blocking(move || Beside::open(&data)).await??;
+                let (data, upstream) = (config.data.clone(), config.journal.upstream.clone());
+                let beside = spawn_blocking(move || Beside::open(&data, upstream.as_ref())).await??;
                 return beside.map(Self::Anothers).ok_or(error.into());
             }
             Err(error) => return Err(error.into()),

@@ -10,7 +10,7 @@ use super::CacheError;
 use super::say::note;
 use crate::blob::{Inventory, Kept};
 use crate::config::Config;
-use crate::journal::Beside;
+use crate::journal::{Beside, JournalError};
 use crate::model::{ProjectName, Sha256};
 
 /// A use may lie so far in the future: it came after the command began.
@@ -48,6 +48,7 @@ impl Items {
     /// Looks through the folder and the journal; without a journal no file has a name.
     pub(super) async fn read(config: &Config) -> Result<Self, CacheError> {
         let (folder, data) = (config.store.folder.clone(), config.data.clone());
+        let upstream = config.journal.upstream.clone();
         let read = move || {
             let mut found = Self::default();
             for shelf in Inventory::of(&folder).shelves() {
@@ -55,12 +56,13 @@ impl Items {
                 found.items.extend(shelf.kept.into_iter().map(|kept| Item { kept, name: None }));
                 found.strangers.extend(shelf.strangers);
             }
-            match Beside::open(&data) {
+            match Beside::open(&data, upstream.as_ref()) {
                 Ok(Some(journal)) => {
                     found.name(&journal)?;
                     found.named = true;
                 }
                 Ok(None) => note("there is no journal in the data folder: no file has a name")?,
+                Err(error @ JournalError::OtherUpstream { .. }) => return Err(error.into()),
                 // Looking needs no names; deleting by name then finds none.
                 Err(error) => note(&format!("the journal cannot be read, so no file has a name: {error}"))?,
             }
