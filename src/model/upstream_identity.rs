@@ -24,7 +24,7 @@ impl UpstreamIdentity {
         };
         // The parser drops the port that is the scheme's default.
         if let Some(port) = address.port() {
-            text += &format!(":{port}");
+            text.extend([":", &port.to_string()]);
         }
         let path = address.path().trim_end_matches('/');
         let folder = path.strip_suffix("/simple").or_else(|| path.strip_suffix("/+simple")).unwrap_or(path);
@@ -61,7 +61,7 @@ fn plain(path: &str, text: &mut String) {
             Some(byte @ (b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~')) => {
                 text.push(char::from(byte));
             }
-            Some(byte) => *text += &format!("%{byte:02X}"),
+            Some(byte) => text.extend(["%", &hex::encode_upper([byte])]),
             None => text.push('%'),
         }
         rest = if byte.is_some() { &escape[2..] } else { escape };
