@@ -38,6 +38,7 @@ mod sandbox_faults;
 mod sandbox_pip;
 mod sandbox_rpc;
 mod sandbox_scale;
+mod sandbox_serials;
 mod search;
 mod support;
 mod upstream;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::Route;
+use super::{Route, Serials};
 
 /// As many faults at once; a script that adds them in a loop would slow every request.
 const ARMED: usize = 1_000;
@@ -79,6 +79,11 @@ pub enum Effect {
     Stale {
         /// Serials.
         behind: i64,
+    },
+    /// Other serials than the true ones.
+    Serials {
+        /// Which.
+        state: Serials,
     },
     /// The connection closes before any answer.
     Reset,
