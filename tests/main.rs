@@ -35,6 +35,7 @@ mod requests;
 mod restart;
 mod sandbox;
 mod sandbox_faults;
+mod sandbox_odd;
 mod sandbox_pip;
 mod sandbox_rpc;
 mod sandbox_scale;

@@ -8,7 +8,6 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap};
 use hyper::{Method, Request, Response, StatusCode};
-use md5::{Digest as _, Md5};
 use percent_encoding::percent_decode_str;
 
 use crate::model::{FilePath, ProjectName, Serial};
@@ -18,6 +17,7 @@ use super::body::{Body, whole};
 use super::catalogue::{Catalogue, Listed};
 use super::fault::Faults;
 use super::limit::{Limiter, Verdict};
+use super::odd;
 use super::page::{self, Origins};
 use super::plan::Plan;
 use super::requests::{Requests, Seen};
@@ -56,7 +56,7 @@ pub(super) async fn answer(
     flushes: Flushes,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Reset> {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     let path = head.uri.path().to_owned();
     let route = Route::of(&path, head.method == Method::POST);
     let body = match Limited::new(body, MAX_BODY).collect().await {
@@ -66,7 +66,6 @@ pub(super) async fn answer(
     if route == Route::Control {
         return Ok(control::answer(&shared, &head.method, &path, &body).await);
     }
-    let asked = Asked { method: &head.method, headers: &head.headers };
     let call = (route == Route::Rpc).then(|| decode_call(&body, Limits { depth: DEPTH }));
     let label = match &call {
         Some(Ok(call)) => format!("/pypi {}", call.method),
@@ -80,6 +79,13 @@ pub(super) async fn answer(
     if plan.reset {
         return Err(Reset);
     }
+    let conditions = head.headers.clone();
+    if !plan.odd.is_empty() {
+        // Only the odd answer's own validator counts.
+        head.headers.remove(header::IF_NONE_MATCH);
+    }
+    let conditional = Asked { method: &head.method, headers: &conditions };
+    let asked = Asked { method: &head.method, headers: &head.headers };
     let agent = head.headers.get(header::USER_AGENT).is_some_and(|agent| !agent.is_empty());
     let response = match (plan.answer.take(), call) {
         (Some(answer), _) => answer,
@@ -91,6 +97,10 @@ pub(super) async fn answer(
             text(StatusCode::METHOD_NOT_ALLOWED, "GET and HEAD only")
         }
         (None, None) => shared.get(route, &asked, &path, &plan),
+    };
+    let response = match std::mem::take(&mut plan.odd) {
+        oddities if oddities.is_empty() => response,
+        oddities => odd::apply(oddities, &conditional, response).await,
     };
     Ok(plan.finish(response, flushes))
 }
@@ -187,7 +197,7 @@ impl Shared {
         };
         let mut rows = self.catalogue.listing(at, Listed::Installable).peekable();
         let content = format!("{html} {} {at} {stated:?}", self.catalogue.restored());
-        let etag = format!("\"{}\"", hex::encode(Md5::digest(content)));
+        let etag = respond::etag_of(content.as_bytes());
         let stated = stated.clone();
         streamed(asked, &etag, &manner, move || {
             let mut first = true;
