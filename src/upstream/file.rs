@@ -120,7 +120,7 @@ fn content_range(headers: &HeaderMap) -> Option<Extent> {
     let (range, size) = header(headers, CONTENT_RANGE.as_str())?.strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;
     let (start, last, size): (u64, u64, u64) = (first.parse().ok()?, last.parse().ok()?, size.parse().ok()?);
-    (start <= last && last < size).then_some(Extent { start, end: Some(last + 1), size: Some(size) })
+    (start <= last && last < size).then(|| Extent { start, end: Some(last + 1), size: Some(size) })
 }
 
 fn oddity(headers: &HeaderMap) -> (Option<UpstreamError>, Option<Coding>) {

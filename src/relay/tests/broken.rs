@@ -1,5 +1,10 @@
 //! Lines on which transfers break off.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
 use super::*;
 
 /// Lines that break after so many bytes: those that bring progress each time.
@@ -80,4 +85,69 @@ async fn without_digest_and_validator_nothing_is_joined_to_what_came_before() {
         assert_eq!(error.is_none(), whole, "{etag:?} {other:?}: {error:?}");
         assert_eq!(bytes == file(), whole);
     }
+}
+
+const MIB: u64 = 1 << 20;
+const LARGE: u64 = 2_500 * MIB;
+
+/// A piece of a file in which no two pieces are alike.
+fn piece(at: u64) -> Vec<u8> {
+    let number = (at / MIB).to_le_bytes();
+    number.repeat(usize::try_from(MIB).unwrap() / number.len())
+}
+
+/// Sends some 20 MB of the large file from the byte asked for on, then breaks off.
+async fn a_part(stream: TcpStream) -> std::io::Result<()> {
+    let (mut stream, mut line, mut start) = (BufReader::new(stream), String::new(), 0);
+    while stream.read_line(&mut line).await? > 2 {
+        if let Some(range) = line.to_ascii_lowercase().strip_prefix("range: bytes=") {
+            start = range.trim().trim_end_matches('-').parse().unwrap();
+        }
+        line.clear();
+    }
+    let (left, last) = (LARGE - start, LARGE - 1);
+    let head = format!(
+        "HTTP/1.1 206 Partial\r\nContent-Range: bytes {start}-{last}/{LARGE}\r\nContent-Length: {left}\r\n\r\n"
+    );
+    let head = if start > 0 { head } else { format!("HTTP/1.1 200 OK\r\nContent-Length: {LARGE}\r\n\r\n") };
+    stream.write_all(head.as_bytes()).await?;
+    let end = LARGE.min(start + 20 * MIB + 4321);
+    let mut at = start;
+    while at < end {
+        let piece = &piece(at)[usize::try_from(at % MIB).unwrap()..];
+        let length = usize::try_from(end - at).map_or(piece.len(), |left| left.min(piece.len()));
+        stream.write_all(&piece[..length]).await?;
+        at += length as u64;
+    }
+    stream.shutdown().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "writes 2.5 GB to the disk"]
+async fn a_wheel_of_2500_megabytes_arrives_over_a_line_that_breaks_every_20() {
+    let mut hasher = sha2::Sha256::new();
+    (0..LARGE / MIB).for_each(|n| hasher.update(piece(n * MIB)));
+    let expected = Sha256(hasher.finalize().into());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(a_part(stream));
+        }
+    });
+    let mut bench = Bench::new(vec![Reply::status(404)]).await;
+    bench.target.url = format!("http://{address}/x-1.whl").into();
+    (bench.target.sha256, bench.target.size) = (Some(expected), None);
+    let mut stream = content(bench.get().await.unwrap()).into_stream();
+    let (mut hasher, mut got) = (sha2::Sha256::new(), 0);
+    while let Some(bytes) = stream.next().await {
+        let bytes = bytes.unwrap();
+        got += bytes.len() as u64;
+        hasher.update(&bytes);
+    }
+    assert_eq!((got, Sha256(hasher.finalize().into())), (LARGE, expected));
+    assert!(asked.load(Ordering::Relaxed) > 120, "{asked:?}");
 }

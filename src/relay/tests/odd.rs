@@ -24,7 +24,7 @@ fn deflated(bytes: &[u8]) -> Bytes {
     encoder.finish().unwrap().into()
 }
 
-fn is_digest_error<T>(result: Result<T, RelayError>) -> bool {
+fn is_digest_error<T>(result: &Result<T, RelayError>) -> bool {
     matches!(result, Err(RelayError::Fetch(FetchError::Digest { .. })))
 }
 
@@ -34,13 +34,23 @@ async fn nothing_at_all_is_no_file_for_the_first_client_or_a_follower() {
         let empty = Reply { length, ..Reply::good(&Bytes::new()) };
         let setup = Setup { size_known: false, ..Setup::default() };
         let bench = Bench::with(setup, vec![empty]).await;
-        assert!(is_digest_error(bench.get().await), "{length:?}");
+        assert!(is_digest_error(&bench.get().await), "{length:?}");
         // Also for those who ask while it comes, each in its own moment.
         let many = join_all((0..50).map(|_| bench.get())).await;
-        assert!(many.into_iter().all(is_digest_error), "{length:?}");
+        assert!(many.iter().all(is_digest_error), "{length:?}");
         bench.quiet().await;
         assert!(bench.kept().is_empty());
     }
+}
+
+#[tokio::test]
+async fn an_empty_answer_does_not_end_before_the_check_has() {
+    let setup = Setup { size_known: false, ..Setup::default() };
+    let bench = Bench::with(setup, vec![Reply::good(&Bytes::new())]).await;
+    // The moment between upstream's head, which says that there is nothing, and the check.
+    let (source, flight) = bench.delivery.join(&bench.target, bench.target.key().unwrap()).unwrap();
+    let pump = Pump::new(&bench.delivery, &bench.target, source, Origin::Flight(flight), 0..0, Some(0));
+    assert!(is_digest_error(&pump.prime().await));
 }
 
 #[tokio::test]
