@@ -206,10 +206,17 @@ fn state(
             "version": env!("CARGO_PKG_VERSION"),
             "last_serial": journal.last_serial(),
             "upstream": {
+                "last_serial": journal.upstream_serial(),
                 "seconds_since_success": since,
                 "failures": status.failures,
                 "last_error": status.last_error,
                 "behind": status.upstream_behind,
+                "unbelieved": status.unbelieved,
+                "restored": status.restored.map(|restored| serde_json::json!({
+                    "to": restored.to,
+                    "last_serial_then": restored.head,
+                    "noticed": restored.at,
+                })),
                 "listings": status.listings,
             },
             "history": {

@@ -7,6 +7,8 @@ mod leads;
 mod listings;
 mod odd;
 mod polls;
+mod restored;
+mod unbelieved;
 
 use std::path::Path;
 use std::time::Duration;
@@ -43,8 +45,12 @@ fn on_demand() -> FollowSettings {
 
 impl Following {
     async fn start(folder: &Path, sandbox: &Sandbox, settings: FollowSettings) -> Self {
-        let journal = Journal::open(folder, JournalSettings::default()).await.unwrap();
-        let base = sandbox.url().parse().unwrap();
+        Self::start_at(folder, &sandbox.url(), settings, JournalSettings::default()).await
+    }
+
+    async fn start_at(folder: &Path, url: &str, settings: FollowSettings, journal: JournalSettings) -> Self {
+        let journal = Journal::open(folder, journal).await.unwrap();
+        let base = url.parse().unwrap();
         let upstream =
             UpstreamSettings { calls_per_second: 10_000.0, retries: 0, ..UpstreamSettings::new(base) };
         let upstream = Upstream::new(upstream).unwrap();

@@ -158,6 +158,17 @@ fn journal(reader: &mut Reader) -> JournalSettings {
     );
     reader.count("journal.readers", &mut journal.readers, "Threads that read at once.");
     reader.count("journal.queue", &mut journal.queue, "Writes that may wait for the writer.");
+    reader.set(
+        "journal.leap_floor",
+        &mut journal.leap_floor,
+        "How far beyond the one before a last serial of upstream's is not doubted, and again for each day without a word \
+         of upstream's.",
+    );
+    reader.set(
+        "journal.leap_factor",
+        &mut journal.leap_factor,
+        "How many times faster than before it may rise meanwhile without being doubted.",
+    );
     journal
 }
 
@@ -193,7 +204,13 @@ fn follow(reader: &mut Reader) -> FollowSettings {
     reader.set(
         "follow.calls_doubt",
         &mut follow.calls_doubt,
-        "How long calls that were answered before must fail as if there were no XML-RPC until that is believed.",
+        "How long calls that were answered before must fail as if there were no XML-RPC until that is believed; and how \
+         long upstream's last serial must be lower than it was until upstream is taken for restored from an older copy.",
+    );
+    reader.set(
+        "follow.leap_pause",
+        &mut follow.leap_pause,
+        "How long after a last serial far beyond the pace of before upstream is asked again (see journal.leap_floor).",
     );
     reader.set(
         "follow.listing_interval",
@@ -359,18 +376,9 @@ fn relay(reader: &mut Reader) -> RelaySettings {
     reader.set(
         "relay.resumes",
         &mut relay.resumes,
-        "How often in a row a transfer that breaks off is taken up again without progress.",
+        "How often a transfer that breaks off is taken up again.",
     );
-    reader.bytes(
-        "relay.resume_progress",
-        &mut relay.resume_progress,
-        "Bytes that count as progress: after as many the resumptions are counted anew.",
-    );
-    reader.set(
-        "relay.resume_pause",
-        &mut relay.resume_pause,
-        "The pause before that; it doubles, to 10 s at most.",
-    );
+    reader.set("relay.resume_pause", &mut relay.resume_pause, "The pause before that; it doubles.");
     reader.set(
         "relay.absent_max_age",
         &mut relay.absent_max_age,

@@ -13,8 +13,8 @@
 //! - Times are upload times where pages have them, else the time of the listing, and always between the last listing
 //!   and this one: a file that reappears is news now. After a pause they go back by [`STEP_BACK`] at most, which
 //!   questions by time rely on. [`number`] gives serials.
-//! - A number above upstream's own last serial has to be passed by upstream before its changelog is followed again. One
-//!   above what upstream states of its project is what we state of it (`journal::lead`).
+//! - If numbers went above upstream's own last serial, its changelog goes on from its own (`journal::Position`). A number
+//!   above what upstream states of its project is what we state of it (`journal::Lead`).
 //! - Of a page newer than its listing, what was uploaded since is left for the next one.
 //! - A listing older than the project table changes nothing. A project that the listing lacks is removed only if
 //!   its page says 404 too. A page that is older than the listing says is asked for again, a few times; then it is
@@ -25,6 +25,7 @@
 mod baseline;
 mod change;
 mod look;
+mod lost;
 mod number;
 mod sighting;
 
@@ -35,7 +36,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use super::FollowError;
 use super::follower::Follower;
 use super::poll::Polled;
-use crate::journal::{Derived, Difference, SerialRule};
+use crate::journal::{Derived, Difference, Position, SerialRule};
 use crate::model::{Event, Serial};
 use look::{Looked, Outcome};
 use number::number;
@@ -49,26 +50,37 @@ const STEP_BACK: i64 = 12 * 3600;
 
 impl Follower {
     /// Compares upstream's listing with the project table and keeps what happened between.
-    pub(super) async fn compare_listings(&self, since: Serial) -> Result<Polled, FollowError> {
+    pub(super) async fn compare_listings(&self, position: Position) -> Result<Polled, FollowError> {
+        let since = position.ours;
         if !self.sighted.swap(true, Ordering::Relaxed) {
             self.sight_small_index(since).await?;
         }
         let validator = self.listed.lock().await.clone();
-        let Some(listing) = self.upstream.listing_unless(validator.as_deref()).await? else {
+        let Some(mut listing) = self.upstream.listing_unless(validator.as_deref()).await? else {
             return Ok(Polled::Current);
         };
-        let newest = listing.projects.iter().filter_map(|project| project.serial).max();
         // Its own serial may be missing, as may every project's: then it tells of no change.
-        let head = newest.map(|newest| listing.last_serial.map_or(newest, |own| own.max(newest)));
-        let head = head.ok_or(FollowError::NoSerials)?;
+        let head = self.believe_listing(&mut listing).await?.ok_or(FollowError::NoSerials)?;
+        let relisting = self.journal.relisting_owed().await?;
+        if relisting && self.no_calls().is_none() && head > position.theirs {
+            return Err(FollowError::OldListing { listed: head, last: position.theirs });
+        }
+        if head >= position.theirs {
+            self.not_behind(position.theirs, head).await?;
+        } else if !relisting {
+            if Some(listing.taken) > self.journal.listed_at().await? {
+                // Made after the last one that was compared, so it is no older copy of that.
+                return self.listing_fell_back(position, head).await;
+            }
+            return Ok(Polled::Current);
+        }
         let (taken, etag) = (listing.taken, listing.etag);
         let projects = listing.projects.into_iter().map(|project| (project.name, project.serial)).collect();
-        let mut found = self.journal.compare(projects, SerialRule::Higher, 0).await?;
+        // From after upstream was restored any other serial tells of something.
+        let rule = if relisting { SerialRule::Any { upto: head } } else { SerialRule::Higher };
+        let mut found = self.journal.compare(projects, rule, 0).await?;
         // A project without a serial among others that have one tells of no change.
         found.changed.retain(|project| project.serial.is_some());
-        if !self.journal.comparison_owed().await? {
-            self.tell_if_behind(since, head);
-        }
         // Who has seen the last listing's time, or the newest event's, asks for what is later.
         let seen = self.journal.listed_at().await?.max(self.journal.newest_time().await?);
         let earliest = seen.map_or(i64::MIN, |seen| seen.saturating_add(1));
@@ -83,27 +95,34 @@ impl Follower {
             let looks = part.iter().cloned().map(|job| self.look(job, taken));
             let looked: Vec<Looked> =
                 stream::iter(looks).buffered(self.settings.pages_at_once.max(1)).try_collect().await?;
-            let derived = derived(since, head, looked, times, last);
+            let mut derived = derived(since, head, looked, times, last);
+            derived.relisted = last;
             since = derived.upto;
-            let events = derived.events.len();
-            if !self.journal.derive(derived).await? {
+            if !self.keep_derived(derived).await? {
                 // Somebody else moved the table meanwhile: the next comparison starts from there.
                 return Ok(Polled::More);
             }
-            metrics::counter!("cheesewire_follow_derived_events_total").increment(events as u64);
-            self.status.send_modify(|status| status.events += events as u64);
             if last {
                 break;
             }
-        }
-        if since > head {
-            tracing::info!(ours = %since, theirs = %head, "events have numbers above upstream's last: until it has passed \
-                them its listings are compared, not its changelog read");
         }
         // Only now: until everything is kept the same listing has to be read again.
         *self.listed.lock().await = etag;
         self.doubts.lock().await.clear();
         Ok(Polled::Current)
+    }
+}
+
+impl Follower {
+    /// Keeps what was found, if the project table still stands where it stood.
+    async fn keep_derived(&self, derived: Derived) -> Result<bool, FollowError> {
+        let events = derived.events.len() as u64;
+        let kept = self.journal.derive(derived).await?;
+        if kept {
+            metrics::counter!("cheesewire_follow_derived_events_total").increment(events);
+            self.status.send_modify(|status| status.events += events);
+        }
+        Ok(kept)
     }
 }
 

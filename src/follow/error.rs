@@ -8,6 +8,8 @@ use crate::upstream::UpstreamError;
 
 /// When to come back if nothing says when: the cause is not one that passes within seconds.
 const LATER: Duration = Duration::from_mins(1);
+/// When to come back at the earliest for what is only a matter of time.
+const SOON: Duration = Duration::from_secs(1);
 
 /// A failure of upstream's or ours.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +38,43 @@ pub(super) enum FollowError {
         /// Upstream's last serial.
         last: Serial,
     },
+    /// Upstream's: its last serial is lower than it was, and what it tells is not what it told before.
+    #[error(
+        "upstream's last serial went back from {known} to {last}, and new events may hide below: in {} s it is taken for \
+         restored from an older copy",
+        .left.as_secs()
+    )]
+    Behind {
+        /// Its last serial before.
+        known: Serial,
+        /// Its last serial now.
+        last: Serial,
+        /// How long it has to stay so.
+        left: Duration,
+    },
+    /// Upstream's: its last serial is far beyond the pace of before.
+    #[error("upstream's last serial is {said}, and nothing beyond {most} is plausible: it is asked again")]
+    Leap {
+        /// What it says.
+        said: Serial,
+        /// What is plausible.
+        most: Serial,
+        /// When it is asked again.
+        retry: Duration,
+    },
+    /// Upstream's: it was restored from an older copy, and its listing is from before that.
+    #[error(
+        "upstream's listing, of serial {listed}, is not from after upstream was restored to an older copy, at {last}"
+    )]
+    OldListing {
+        /// The listing's serial.
+        listed: Serial,
+        /// Upstream's last serial.
+        last: Serial,
+    },
+    /// Upstream's: it was restored from an older copy, and its listing could not be compared so far.
+    #[error("upstream was restored from an older copy, and what its listing says now is not known yet")]
+    Unsettled,
     /// Upstream's: it has no XML-RPC, so what happened before its listings were compared cannot be had.
     #[error("upstream has no XML-RPC, and its listings do not tell what happened before the first")]
     NoCalls {
@@ -58,6 +97,10 @@ impl FollowError {
             Self::Journal(_)
             | Self::Lost { .. }
             | Self::Withheld { .. }
+            | Self::Behind { .. }
+            | Self::Leap { .. }
+            | Self::OldListing { .. }
+            | Self::Unsettled
             | Self::NoCalls { .. }
             | Self::NoSerials
             | Self::NoListing => None,
@@ -71,6 +114,10 @@ impl FollowError {
             Self::Upstream(_)
             | Self::Lost { .. }
             | Self::Withheld { .. }
+            | Self::Behind { .. }
+            | Self::Leap { .. }
+            | Self::OldListing { .. }
+            | Self::Unsettled
             | Self::NoCalls { .. }
             | Self::NoSerials
             | Self::NoListing => false,
@@ -80,11 +127,14 @@ impl FollowError {
     /// What the callers who wait are told.
     pub(super) fn for_callers(&self) -> WantError {
         let retry = match self {
-            Self::NoCalls { retry } => *retry,
+            Self::NoCalls { retry } | Self::Leap { retry, .. } => *retry,
+            Self::Behind { left, .. } => (*left).clamp(SOON, LATER),
             Self::Upstream(_)
             | Self::Journal(_)
             | Self::Lost { .. }
             | Self::Withheld { .. }
+            | Self::OldListing { .. }
+            | Self::Unsettled
             | Self::NoSerials
             | Self::NoListing => self.retry_after().unwrap_or(LATER),
         };
@@ -109,6 +159,10 @@ impl FollowError {
             Self::Journal(_) => "journal",
             Self::Lost { .. } => "lost",
             Self::Withheld { .. } => "withheld",
+            Self::Behind { .. } => "behind",
+            Self::Leap { .. } => "leap",
+            Self::OldListing { .. } => "old_listing",
+            Self::Unsettled => "unsettled",
             Self::NoCalls { .. } => "no_calls",
             Self::NoSerials => "no_serials",
             Self::NoListing => "no_listing",

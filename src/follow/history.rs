@@ -54,7 +54,7 @@ impl Follower {
         if self.fetch_page(gap.after).await? {
             return Ok(());
         }
-        let last = self.upstream.changelog_last_serial().await?;
+        let last = self.named_last_serial().await?;
         if last < gap.upto {
             return Err(FollowError::Lost { since: gap.after, last });
         }
@@ -67,7 +67,7 @@ impl Follower {
     /// Whether upstream had rows.
     async fn fetch_page(&self, since: Serial) -> Result<bool, FollowError> {
         let slice = self.upstream.changelog_when_idle(since).await;
-        Ok(self.keep_news(slice, since).await?.is_some())
+        Ok(self.keep_news(slice, since, None).await?.is_some())
     }
 
     fn missing(&self, serials: i64) {

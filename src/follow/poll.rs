@@ -1,6 +1,7 @@
 //! Polls: from the serial up to which the projects are right, again and again.
 
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
@@ -8,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::follower::Follower;
 use super::{FollowError, FollowSettings};
-use crate::journal::Asked;
+use crate::journal::{Asked, Position};
 use crate::model::Serial;
 use crate::upstream::UpstreamError;
 
@@ -68,62 +69,113 @@ impl Follower {
     /// `named`: how far a poll that found more had to go. `compared`: whether listings were compared.
     async fn poll(&self, named: &mut Option<Serial>, compared: &mut bool) -> Result<Polled, FollowError> {
         *compared = false;
-        let Some(since) = self.journal.projects_serial() else {
+        let Some(position) = self.journal.position() else {
             self.list().await?;
             // The listing may be half an hour old.
             return Ok(Polled::More);
         };
-        if self.news_by_listings().await? {
-            *compared = true;
-            return self.compare(since).await;
-        }
-        match self.poll_changelog(since, named).await {
+        let polled = if self.news_by_listings().await? {
+            Err(FollowError::NoCalls { retry: Duration::ZERO })
+        } else {
+            self.poll_changelog(position, named).await
+        };
+        match polled {
             Err(FollowError::NoCalls { .. }) => {
                 *compared = true;
-                self.compare(since).await
+                self.compare(position).await
             }
+            Ok(Polled::Current) if self.settling.load(Ordering::Relaxed) => self.settle().await,
             polled => polled,
         }
     }
 
-    pub(super) async fn compare(&self, since: Serial) -> Result<Polled, FollowError> {
+    pub(super) async fn compare(&self, position: Position) -> Result<Polled, FollowError> {
         let asked = Asked::now();
-        let polled = self.compare_listings(since).await?;
+        let settling = self.settling.load(Ordering::Relaxed);
+        if settling {
+            self.settle_lost().await?;
+        }
+        let polled = self.compare_listings(self.journal.position().unwrap_or(position)).await?;
         if polled == Polled::Current {
-            self.journal.caught_up(asked);
+            if settling {
+                self.settling.store(self.journal.relisting_owed().await?, Ordering::Relaxed);
+            }
+            self.caught_up(asked)?;
         }
         Ok(polled)
+    }
+
+    /// Tells what follows from a restored upstream besides its new events, which are told.
+    pub(super) async fn settle(&self) -> Result<Polled, FollowError> {
+        self.settle_lost().await?;
+        let Some(position) = self.journal.position() else { return Ok(Polled::More) };
+        if self.journal.relisting_owed().await? {
+            let mut relisted = self.relisted.lock().await;
+            if relisted.is_none_or(|at| at.elapsed() >= self.settings.listing_interval) {
+                *relisted = Some(Instant::now());
+                *self.listed.lock().await = None;
+                return self.compare(position).await;
+            }
+            return Err(FollowError::Unsettled);
+        }
+        self.settling.store(false, Ordering::Relaxed);
+        Ok(Polled::More)
     }
 
     /// One slice. Only upstream's last serial says where its changelog ends: it may cut a slice anywhere (WIRE.md
     /// section 6), so a short one is no end. It is asked for first: on most polls nothing has happened, and that is
     /// all.
-    async fn poll_changelog(&self, since: Serial, named: &mut Option<Serial>) -> Result<Polled, FollowError> {
+    async fn poll_changelog(
+        &self,
+        position: Position,
+        named: &mut Option<Serial>,
+    ) -> Result<Polled, FollowError> {
+        let since = position.theirs;
         let on_the_way = named.take().filter(|&upto| upto > since);
         let asked = Asked::now();
-        let upto = if let Some(upto) = on_the_way { upto } else { self.named_last_serial().await? };
-        // Upstream may also have been restored from an older copy. Then our own head stays, and polls bring news
-        // again when upstream has passed it.
-        self.tell_if_behind(since, upto);
-        if upto <= since {
+        let (upto, doubt) = match on_the_way {
+            Some(upto) => (upto, None),
+            None => match self.named_last_serial().await {
+                Err(FollowError::Leap { said, most, retry }) => {
+                    // What is plausible is kept all the same.
+                    (most, Some(FollowError::Leap { said, most, retry }))
+                }
+                named => (named?, None),
+            },
+        };
+        if upto < since {
+            let polled = self.fell_back(since, upto, true).await?;
+            if polled == Polled::Current {
+                self.caught_up_unless_settling(asked);
+            }
+            return Ok(polled);
+        }
+        if doubt.is_none() {
+            self.not_behind(since, upto).await?;
+        }
+        if upto == since {
             // Whether its changelog is there again, only the changelog says.
             if self.calls_were_gone() {
                 let slice = self.upstream.changelog_since(since).await;
-                self.keep_news(slice, since).await?;
+                self.keep_news(slice, since, Some(upto)).await?;
             }
-            self.journal.caught_up(asked);
+            self.caught_up_unless_settling(asked);
             return Ok(Polled::Current);
         }
         let slice = self.upstream.changelog_since(since).await;
-        let Some(last) = self.keep_news(slice, since).await? else {
+        let kept = self.keep_news(slice, since, Some(upto)).await?;
+        if let Some(doubt) = doubt {
+            return Err(doubt);
+        }
+        let Some(last) = kept else {
             self.withheld(since, upto)?;
-            self.journal.caught_up(asked);
+            self.caught_up_unless_settling(asked);
             return Ok(Polled::Current);
         };
         if last < upto {
             *named = Some(upto);
         } else if on_the_way.is_none() {
-            self.journal.caught_up(asked);
+            self.caught_up_unless_settling(asked);
             return Ok(Polled::Current);
         }
         // The last serial was named some slices ago.
@@ -162,8 +214,10 @@ impl Follower {
         });
         if news && behind.is_some() {
             tracing::warn!(%ours, %theirs, "upstream's last serial went back; ours stays");
+            metrics::gauge!("cheesewire_follow_upstream_behind").set(1.0);
         } else if news {
             tracing::info!(%ours, %theirs, "upstream's last serial is no longer behind ours");
+            metrics::gauge!("cheesewire_follow_upstream_behind").set(0.0);
         }
     }
 }
@@ -177,13 +231,18 @@ pub(super) fn waits(settings: &FollowSettings) -> ExponentialBackoff {
 pub(super) fn wait_after(error: &FollowError, waits: &mut ExponentialBackoff, longest: Duration) -> Duration {
     let growing = waits.next().unwrap_or(longest);
     match error {
-        FollowError::Upstream(UpstreamError::Limited { retry }) => growing.max(*retry),
+        FollowError::Upstream(UpstreamError::Limited { retry }) | FollowError::Leap { retry, .. } => {
+            growing.max(*retry)
+        }
         // Nothing to ask until then.
         FollowError::NoCalls { retry } => *retry,
         FollowError::Upstream(_)
         | FollowError::Journal(_)
         | FollowError::Lost { .. }
         | FollowError::Withheld { .. }
+        | FollowError::Behind { .. }
+        | FollowError::OldListing { .. }
+        | FollowError::Unsettled
         | FollowError::NoSerials
         | FollowError::NoListing => growing,
     }

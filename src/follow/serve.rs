@@ -1,5 +1,7 @@
 //! What callers need and the journal does not have: asked of upstream, one question at a time, the newest first.
 
+use std::sync::atomic::Ordering;
+
 use tokio::time::Instant;
 
 use super::FollowError;
@@ -85,7 +87,7 @@ impl Follower {
     }
 
     /// Fetches the events after `since`: one slice, whatever upstream gives.
-    async fn fetch(&self, since: Serial) -> Result<(), FollowError> {
+    async fn fetch(&self, mut since: Serial) -> Result<(), FollowError> {
         // At our head most questions are "anything new?", which a small call answers; so it does for numbers
         // that are no serial of anybody's.
         let mut named = None;
@@ -94,17 +96,20 @@ impl Follower {
                 if self.news_by_listings().await? {
                     return self.await_comparison().await;
                 }
-            } else if let Some(stands) = self.journal.projects_serial()
+            } else if let Some(position) = self.journal.position()
                 && self.journal.comparison_owed().await?
             {
                 // Nobody polls any more who would compare.
-                return self.compare(stands).await.map(|_| ());
+                return self.compare(position).await.map(|_| ());
             }
             let asked = Asked::now();
             let last = self.hear().await?;
+            // Upstream's number for it, where ours is another. One beyond our head is nobody's.
+            if let Some(position) = self.journal.position().filter(|position| position.is_ahead()) {
+                since = position.theirs;
+            }
             if last <= since {
-                self.heard_of(last, asked);
-                return Ok(());
+                return self.heard_of(last, asked).await;
             }
             named = Some((last, asked));
         }
@@ -119,23 +124,25 @@ impl Follower {
             // Something happened between the two questions, or it was one of several servers that lags.
             if !self.fetch_rows(since).await? {
                 self.withheld(since, last)?;
-                if let Some((_, asked)) = named {
-                    self.journal.caught_up(asked);
-                }
-                return Ok(());
+                return named.map_or(Ok(()), |(_, asked)| self.caught_up(asked));
             }
         }
-        if let Some((last, asked)) = named {
-            self.heard_of(last, asked);
+        match named {
+            Some((last, asked)) => self.heard_of(last, asked).await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Tells the journal that upstream, asked then, had nothing beyond our head, if that is so.
-    fn heard_of(&self, last: Serial, asked: Asked) {
-        if self.journal.last_serial().is_some_and(|ours| last <= ours) {
-            self.journal.caught_up(asked);
+    async fn heard_of(&self, last: Serial, asked: Asked) -> Result<(), FollowError> {
+        let Some(known) = self.journal.upstream_serial() else { return Ok(()) };
+        if last > known {
+            return Ok(());
         }
+        if last < known {
+            self.fell_back(known, last, false).await?;
+        }
+        self.caught_up(asked)
     }
 
     /// Asks for upstream's last serial, and tells the journal if nobody polls. Without XML-RPC its listing tells.
@@ -150,17 +157,45 @@ impl Follower {
         };
         let last = match named {
             Err(FollowError::NoCalls { .. }) => self.list().await?,
-            named => named?,
+            named => self.hear_all(named?).await?,
         };
         self.journal.heard_last_serial(last).await?;
-        self.journal.caught_up(asked);
+        self.caught_up(asked)?;
         Ok(last)
+    }
+
+    /// Nobody polls who would follow an upstream that was restored, or whose numbers ours have passed: which numbers its
+    /// events have here is known once they are read.
+    pub(super) async fn hear_all(&self, last: Serial) -> Result<Serial, FollowError> {
+        let known = self.journal.upstream_serial();
+        match known {
+            Some(known) if last < known => {
+                self.fell_back(known, last, true).await?;
+            }
+            Some(known) => self.not_behind(known, last).await?,
+            None => {}
+        }
+        while let Some(position) = self.journal.position()
+            && position.is_ahead()
+            && position.theirs < last
+        {
+            let slice = self.upstream.changelog_since(position.theirs).await;
+            if self.keep_news(slice, position.theirs, Some(last)).await?.is_none() {
+                self.withheld(position.theirs, last)?;
+                break;
+            }
+        }
+        if self.settling.load(Ordering::Relaxed) {
+            self.settle().await?;
+        }
+        // Its listing is to be compared, which may be later.
+        if self.settling.load(Ordering::Relaxed) { Err(FollowError::Unsettled) } else { Ok(last) }
     }
 
     /// Whether upstream had rows.
     async fn fetch_rows(&self, since: Serial) -> Result<bool, FollowError> {
         let slice = self.upstream.changelog_since(since).await;
-        Ok(self.keep_news(slice, since).await?.is_some())
+        Ok(self.keep_news(slice, since, None).await?.is_some())
     }
 }
 

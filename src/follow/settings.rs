@@ -44,8 +44,12 @@ pub struct FollowSettings {
     pub calls_retry: Duration,
     /// How long calls that were answered before must fail as if there were no XML-RPC until that is believed. 10
     /// min by default: longer than a proxy is misconfigured or restarted, shorter than mirrors mind. So long an empty
-    /// answer below upstream's own last serial is doubted, too.
+    /// answer below upstream's own last serial is doubted, too; and so long its last serial must be lower than it was, in
+    /// each answer, until it is taken for restored from an older copy.
     pub calls_doubt: Duration,
+    /// How long after a last serial far beyond the pace of before upstream is asked again, until that is believed. 5 s by
+    /// default: what was wrong in one answer is right in the next.
+    pub leap_pause: Duration,
     /// From one comparison of listings to the next. 10 min by default: a new listing is 40 MB and upstream makes
     /// one in up to 30 min; one that did not change costs a 304.
     pub listing_interval: Duration,
@@ -79,6 +83,7 @@ impl Default for FollowSettings {
             history: History::None,
             calls_retry: Duration::from_hours(24),
             calls_doubt: Duration::from_mins(10),
+            leap_pause: Duration::from_secs(5),
             listing_interval: Duration::from_mins(10),
             small_index: 500,
             pages_at_once: 4,

@@ -2,6 +2,7 @@
 
 use tokio::time::Instant;
 
+use crate::journal::Restored;
 use crate::model::Serial;
 
 /// What became of the last questions to upstream: of the polls, or of what callers needed if nothing is polled.
@@ -14,8 +15,13 @@ pub struct FollowStatus {
     pub last_error: Option<String>,
     /// Failures since the last success.
     pub failures: u32,
-    /// Upstream's last serial, if that went back behind ours: it was restored from an older copy.
+    /// Upstream's last serial, if that is lower than it was: one of several servers lags, or it was restored from an
+    /// older copy.
     pub upstream_behind: Option<Serial>,
+    /// Upstream's last serial, if that is too high to be believed.
+    pub unbelieved: Option<Serial>,
+    /// The last time that upstream was found to be restored from an older copy.
+    pub restored: Option<Restored>,
     /// The last poll found that there is nothing more for now.
     pub current: bool,
     /// New events kept since the start.

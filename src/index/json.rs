@@ -1,6 +1,5 @@
 //! The JSON API's documents: passed through as upstream wrote them, with only their files' addresses ours.
 
-use serde::Deserialize as _;
 use serde_json::Value;
 use url::Url;
 
@@ -27,7 +26,7 @@ impl JsonDocument {
             return Err("a JSON document without `info`".to_owned());
         }
         // A serial that is none says as little as a missing one.
-        let last_serial = Serial::deserialize(&value["last_serial"]).ok().filter(|serial| serial.0 >= 0);
+        let last_serial = Serial::lenient(&value["last_serial"]).ok().flatten();
         Ok(Self { value, last_serial, base })
     }
 
@@ -40,7 +39,7 @@ impl JsonDocument {
                 path: location::path_of(&url)?,
                 url: url.as_str().into(),
                 sha256,
-                size: file["size"].as_u64().filter(|&size| size > 0),
+                size: file["size"].as_u64(),
                 project: project.clone(),
             })
         })

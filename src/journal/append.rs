@@ -1,12 +1,14 @@
 //! Slices of upstream's changelog as they come: events, their coverage and the projects, in one transaction.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::lead::{self, Lead};
+use super::position::{self, Numbered, Position};
 use super::search::{self, Change};
-use super::{Journal, JournalError, coverage, facts, lead, project, removal, tombstone, wording};
+use super::{Journal, JournalError, coverage, facts, project, removal, tombstone, wording};
 use crate::model::{Event, ProjectName, Serial};
 
 /// What became of a slice's rows.
@@ -24,8 +26,9 @@ pub struct Appended {
 
 impl Journal {
     /// Keeps the rows that upstream gave for "since `asked_since`" and notes that all serials in
-    /// `(asked_since, complete_to]` are known now. Their order does not matter. If the slice continues what the
-    /// project table knows, the projects move with it.
+    /// `(asked_since, complete_to]`, by upstream's numbers, are known now. Their order does not matter. If the slice
+    /// continues what the project table knows, the projects move with it. Where our numbers are ahead of upstream's, its
+    /// rows get our next ones (see [`Position`]).
     pub async fn append(
         &self,
         mut events: Vec<Event>,
@@ -39,24 +42,28 @@ impl Journal {
             let inside = |event: &Event| event.serial > asked_since && event.serial <= complete_to;
             let all = events.len();
             events.retain(inside);
-            let complete_to = within_derived(connection, &mut events, complete_to)?;
-            let mut appended = Appended { outside: count(all - events.len()), ..Appended::default() };
-            keep(connection, &events, &mut appended)?;
-            coverage::insert(connection, asked_since.0, complete_to.0)?;
-            let (projects, carried) = carry_projects(connection, &events, asked_since, complete_to)?;
+            let outside = count(all - events.len());
+            let numbered = position::number(connection, events, asked_since, complete_to)?;
+            let mut appended = Appended { outside, ..Appended::default() };
+            keep(connection, &numbered.events, &mut appended)?;
+            for &(after, upto) in &numbered.complete {
+                coverage::insert(connection, after.0, upto.0)?;
+            }
+            let carried = carry_projects(connection, &numbered)?;
             if carried.removed {
                 tombstone::bound(connection, most)?;
             }
-            let heard = facts::raise(connection, facts::HEARD_SERIAL, complete_to.0)?;
-            Ok((appended, projects, Serial(heard), carried))
+            let upto = numbered.complete.iter().map(|&(_, upto)| upto.0).max().unwrap_or(complete_to.0);
+            let heard = facts::raise(connection, facts::HEARD_SERIAL, upto)?;
+            Ok((appended, numbered.reached, Serial(heard), carried))
         };
-        let after = move |(_, projects, heard, carried): &(Appended, Option<Serial>, Serial, Carried)| {
+        let after = move |(_, reached, heard, carried): &(Appended, Option<Position>, Serial, Carried)| {
             // First these: who has the last serial finds what it brought, and looks for tombstones again.
             names.apply(&carried.changes);
             if carried.removed {
                 removals.send_modify(|version| *version += 1);
             }
-            known.appended(*projects, *heard);
+            known.appended(*reached, *heard);
         };
         let (appended, ..) = self.write_then(work, after).await?;
         let counted = [
@@ -152,23 +159,6 @@ fn verb_id(connection: &Connection, text: &str) -> rusqlite::Result<i64> {
     Ok(connection.last_insert_rowid())
 }
 
-/// Leaves out what must not be kept beside derived events: what happened in a range that they cover is told by them, with
-/// numbers of their own; and as long as a comparison is owed, upstream's events above the table may be among those.
-/// Tells up to where the rest is complete.
-fn within_derived(
-    connection: &Connection,
-    events: &mut Vec<Event>,
-    complete_to: Serial,
-) -> rusqlite::Result<Serial> {
-    let Some(owed) = facts::get(connection, facts::COMPARISON_OWED)? else { return Ok(complete_to) };
-    let stands = facts::get(connection, facts::PROJECTS_SERIAL)?.map(Serial);
-    let complete_to = stands.filter(|_| owed != 0).map_or(complete_to, |stands| complete_to.min(stands));
-    let told = coverage::from_the_top(connection)?;
-    let is_told = |serial: i64| told.iter().any(|&(after, upto)| after < serial && serial <= upto);
-    events.retain(|event| event.serial <= complete_to && !is_told(event.serial.0));
-    Ok(complete_to)
-}
-
 /// What carrying the tables over a slice changed, for who holds some of them in memory.
 #[derive(Default)]
 struct Carried {
@@ -179,35 +169,32 @@ struct Carried {
 }
 
 /// Moves the project table and the tombstones over the slice if it starts no later than where the table stands. Other
-/// slices are history, or beyond a gap: applied to a newer table they would bring removed projects back. Tells where
-/// it stands then, if it moved, and what changed.
-fn carry_projects(
-    connection: &Connection,
-    events: &[Event],
-    asked_since: Serial,
-    complete_to: Serial,
-) -> rusqlite::Result<(Option<Serial>, Carried)> {
-    let stands = facts::get(connection, facts::PROJECTS_SERIAL)?;
-    let Some(stands) = stands.filter(|&at| asked_since.0 <= at && at < complete_to.0) else {
-        return Ok((None, Carried::default()));
+/// slices are history, or beyond a gap: applied to a newer table they would bring removed projects back.
+fn carry_projects(connection: &Connection, numbered: &Numbered) -> rusqlite::Result<Carried> {
+    let (Some(reached), Some(stands)) = (numbered.reached, position::get(connection)?) else {
+        return Ok(Carried::default());
     };
-    let (mut touched, mut removed) = (BTreeSet::new(), false);
-    for event in events.iter().filter(|event| event.serial.0 > stands) {
+    let (mut touched, mut removed) = (BTreeMap::new(), false);
+    for event in numbered.events.iter().filter(|event| event.serial > stands.ours) {
         project::apply(connection, event)?;
         search::heed(connection, event)?;
         removed |= tombstone::carry(connection, event)?;
-        touched.extend(ProjectName::parse(&event.name).map(|name| name.as_str().to_owned()));
-    }
-    if facts::get(connection, facts::COMPARISON_OWED)?.is_some() {
-        // How the page looked once is not how it looked before what a later comparison will find.
-        let mut forget = connection.prepare_cached("DELETE FROM sightings WHERE project = ?1")?;
-        for name in &touched {
-            forget.execute([name])?;
-            lead::forget(connection, name)?;
+        if let Ok(name) = ProjectName::parse(&event.name) {
+            touched.insert(name.as_str().to_owned(), event.serial);
         }
     }
-    facts::set(connection, facts::PROJECTS_SERIAL, complete_to.0)?;
-    Ok((Some(complete_to), Carried { changes: search::changes(connection, touched)?, removed }))
+    if position::has_own_numbers(connection)? {
+        // How the page looked once is not how it looked before what a later comparison will find.
+        let mut forget = connection.prepare_cached("DELETE FROM sightings WHERE project = ?1")?;
+        for (name, &told) in &touched {
+            forget.execute([name])?;
+            let stated = numbered.stated.get(&told).copied().unwrap_or(told);
+            lead::note(connection, name, Lead { stated, told })?;
+        }
+    }
+    position::set(connection, reached)?;
+    let touched = touched.into_keys().collect();
+    Ok(Carried { changes: search::changes(connection, touched)?, removed })
 }
 
 fn count(rows: usize) -> u64 {

@@ -7,14 +7,15 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::append::{Appended, keep};
 use super::lead::{self, Lead};
+use super::position::{self, Position};
 use super::search::{self, Change};
-use super::{Journal, JournalError, compress, coverage, facts, tombstone};
+use super::{Journal, JournalError, compress, coverage, facts, restore, tombstone};
 use crate::model::{Event, ProjectName, Serial};
 
 /// What a part of a comparison found.
 #[derive(Debug, Clone, Default)]
 pub struct Derived {
-    /// Where the project table stands; if it has moved meanwhile, nothing is kept.
+    /// Where the project table stands, by our numbers; if it has moved meanwhile, nothing is kept.
     pub since: Serial,
     /// Up to where everything is found: no serial of the events is higher.
     pub upto: Serial,
@@ -30,6 +31,10 @@ pub struct Derived {
     pub head: Serial,
     /// When the listing was made, if this is the last part of its comparison.
     pub taken: Option<i64>,
+    /// Projects of which upstream has lost events, and that were looked at; see [`super::Lost`].
+    pub settled: Vec<ProjectName>,
+    /// This is the end of a comparison that was owed because upstream was restored.
+    pub relisted: bool,
 }
 
 impl Journal {
@@ -50,10 +55,10 @@ impl Journal {
         let upto = derived.upto;
         self.write_then(
             move |connection| {
-                if facts::get(connection, facts::PROJECTS_SERIAL)? != Some(derived.since.0) {
+                let Some(at) = position::get(connection)?.filter(|at| at.ours == derived.since) else {
                     return Ok(None);
-                }
-                let changes = put(connection, &derived, &packed)?;
+                };
+                let (reached, changes) = put(connection, at, &derived, &packed)?;
                 let carry = |event| tombstone::carry(connection, event);
                 let carried: Vec<bool> = derived.events.iter().map(carry).collect::<Result<_, _>>()?;
                 let removed = carried.contains(&true);
@@ -61,15 +66,15 @@ impl Journal {
                     tombstone::bound(connection, most)?;
                 }
                 let heard = facts::raise(connection, facts::HEARD_SERIAL, upto.0)?;
-                Ok(Some((heard, changes, removed)))
+                Ok(Some((reached, heard, changes, removed)))
             },
             move |kept| {
-                if let Some((heard, changes, removed)) = kept {
+                if let Some((reached, heard, changes, removed)) = kept {
                     names.apply(changes);
                     if *removed {
                         removals.send_modify(|version| *version += 1);
                     }
-                    known.appended(Some(upto), Serial(*heard));
+                    known.appended(Some(*reached), Serial(*heard));
                 }
             },
         )
@@ -95,8 +100,8 @@ impl Journal {
         self.read(|connection| facts::get(connection, facts::LISTED_AT)).await
     }
 
-    /// Whether the last comparison did not come to its end, or gave numbers above upstream's own last serial. As long as
-    /// that is so upstream's changelog must not be followed: events below those numbers would never be asked for.
+    /// Whether the last comparison did not come to its end. As long as that is so upstream's changelog must not be
+    /// followed: some of what it tells next is told already.
     pub async fn comparison_owed(&self) -> Result<bool, JournalError> {
         let owed = self.read(|connection| facts::get(connection, facts::COMPARISON_OWED)).await?;
         Ok(owed.is_some_and(|owed| owed != 0))
@@ -134,16 +139,28 @@ impl Journal {
     }
 }
 
+/// Tells where the project table stands then, and which of its rows changed.
 fn put(
     connection: &Connection,
+    at: Position,
     derived: &Derived,
     packed: &[(ProjectName, i64, Vec<u8>)],
-) -> rusqlite::Result<Vec<Change>> {
+) -> rusqlite::Result<(Position, Vec<Change>)> {
     let mut appended = Appended::default();
     keep(connection, &derived.events, &mut appended)?;
     metrics::counter!("cheesewire_journal_rows_total", "outcome" => "derived").increment(appended.added);
     coverage::insert(connection, derived.since.0, derived.upto.0)?;
-    facts::set(connection, facts::PROJECTS_SERIAL, derived.upto.0)?;
+    // The listing has told all that upstream's changelog says up to its serial. That goes on from there, and polls of it
+    // would from ours.
+    let owed = facts::get(connection, facts::COMPARISON_OWED)?.is_some_and(|owed| owed != 0);
+    let listed = match derived.taken {
+        None => at.theirs,
+        // Journals of before have no number of upstream's where ours went above it.
+        Some(_) if owed && !at.is_ahead() => derived.head,
+        Some(_) => at.theirs.max(derived.head),
+    };
+    let reached = Position { ours: derived.upto, theirs: listed.min(derived.upto) };
+    position::set(connection, reached)?;
     let mut listed = connection.prepare_cached(
         "INSERT INTO projects (name, spelling, serial) VALUES (?1, ?2, ?3) \
          ON CONFLICT DO UPDATE SET spelling = excluded.spelling, serial = excluded.serial",
@@ -170,16 +187,19 @@ fn put(
     for event in &derived.events {
         search::heed(connection, event)?;
     }
-    // Upstream's own changelog goes on from the listing's serial, and polls of it would from ours.
     let nothing = derived.events.is_empty() && derived.upto == derived.since && derived.taken.is_none();
-    let owed = !nothing && (derived.taken.is_none() || derived.upto > derived.head);
+    let owed = !nothing && derived.taken.is_none() && derived.settled.is_empty();
     if !nothing || facts::get(connection, facts::COMPARISON_OWED)?.is_none() {
         facts::set(connection, facts::COMPARISON_OWED, i64::from(owed))?;
     }
     if let Some(taken) = derived.taken {
         facts::set(connection, facts::LISTED_AT, taken)?;
     }
+    restore::settled(connection, &derived.settled)?;
+    if derived.relisted {
+        facts::unset(connection, facts::RELISTING_OWED)?;
+    }
     let listed = derived.listed.iter().map(|(name, ..)| name);
     let touched = listed.chain(&derived.gone).map(|name| name.as_str().to_owned()).collect();
-    search::changes(connection, touched)
+    Ok((reached, search::changes(connection, touched)?))
 }

@@ -10,8 +10,12 @@ use crate::model::{ProjectName, Serial};
 pub enum SerialRule {
     /// One above what the table has: upstream may give an older listing than the one before (WIRE.md section 8).
     Higher,
-    /// Any other than the table has: upstream was restored from a backup and counts from there.
-    Any,
+    /// Any other than the table has: upstream was restored from a backup and counts from there. What the table has from
+    /// after `upto`, the listing's last serial, was told since the listing was made.
+    Any {
+        /// The listing's last serial.
+        upto: Serial,
+    },
     /// None: what the index states as serials says nothing. Every listed project is one to look at.
     Ignored,
 }
@@ -64,7 +68,9 @@ impl SerialRule {
         match (self, listed) {
             (Self::Ignored, _) | (_, None) => None,
             (Self::Higher, Some(serial)) => Some(Some(serial.0) > known),
-            (Self::Any, Some(serial)) => Some(Some(serial.0) != known),
+            (Self::Any { upto }, Some(serial)) => {
+                Some(Some(serial.0) > known || (Some(serial.0) != known && known <= Some(upto.0)))
+            }
         }
     }
 }
@@ -174,7 +180,8 @@ mod tests {
             names(&found.changed).into_iter().map(str::to_owned).collect::<Vec<_>>()
         };
         assert_eq!(changed(SerialRule::Higher), ["f"]);
-        assert_eq!(changed(SerialRule::Any), ["d", "f", "b"]);
+        assert_eq!(changed(SerialRule::Any { upto: Serial(5) }), ["d", "f", "b"]);
+        assert_eq!(changed(SerialRule::Any { upto: Serial(4) }), ["f"], "told since the listing was made");
         assert!(changed(SerialRule::Ignored).is_empty());
     }
 

@@ -12,11 +12,12 @@ use tokio::task::spawn_blocking;
 
 use super::interned::Interned;
 use super::known::Known;
+use super::pace::Pace;
 use super::readers::Readers;
 use super::search::HeldNames;
 use super::want::Wants;
 use super::writer::Writer;
-use super::{Identity, JournalError, JournalSettings, facts, schema, upstream};
+use super::{Identity, JournalError, JournalSettings, facts, position, schema, upstream};
 use crate::model::{Clock, Serial};
 
 /// The database's name in the data folder.
@@ -159,12 +160,12 @@ impl Inner {
         if let Some(identity) = &settings.upstream {
             upstream::claim(&connection, folder, identity)?;
         }
-        let fact = |name| {
-            let value = facts::get(&connection, name).map_err(|error| JournalError::sqlite(&path, error));
-            value.map(|value| value.map(Serial))
-        };
-        let known = Known::new(fact(facts::PROJECTS_SERIAL)?, fact(facts::HEARD_SERIAL)?);
-        let identity = Identity::of(&connection).map_err(|error| JournalError::sqlite(&path, error))?;
+        let wrong = |error| JournalError::sqlite(&path, error);
+        let position = position::get(&connection).map_err(wrong)?;
+        let heard = facts::get(&connection, facts::HEARD_SERIAL).map_err(wrong)?.map(Serial);
+        let pace = Pace::get(&connection).map_err(wrong)?;
+        let known = Known::new(position, heard, pace);
+        let identity = Identity::of(&connection).map_err(wrong)?;
         let readers = Arc::new(Readers::new(path.clone(), settings.readers));
         let writer = Writer::start(connection, lock, path, settings.queue)?;
         let (known, wants, names) = (Arc::new(known), Arc::default(), Arc::default());

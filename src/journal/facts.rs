@@ -4,8 +4,30 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 /// The project table is right up to this serial.
 pub(super) const PROJECTS_SERIAL: &str = "projects_serial";
+/// Upstream's own number for that, where it is not the same: see [`super::Position`].
+pub(super) const UPSTREAM_SERIAL: &str = "upstream_serial";
 /// The highest serial that upstream ever told us.
 pub(super) const HEARD_SERIAL: &str = "heard_serial";
+/// What upstream named as its last serial a while ago, and when, in Unix seconds; see `pace`.
+pub(super) const PACE_FROM_SERIAL: &str = "pace_from_serial";
+/// See above.
+pub(super) const PACE_FROM_TIME: &str = "pace_from_time";
+/// What it named last, and when.
+pub(super) const PACE_SERIAL: &str = "pace_serial";
+/// See above.
+pub(super) const PACE_TIME: &str = "pace_time";
+/// Unix seconds of when upstream's last serial was lower than before for the first time, as long as it is.
+pub(super) const BEHIND_SINCE: &str = "behind_since";
+/// The lowest that it named since then.
+pub(super) const BEHIND_LEAST: &str = "behind_least";
+/// The serial that upstream was restored to when that was last found, by its numbers; see `restore`.
+pub(super) const RESTORED_TO: &str = "restored_to";
+/// Our last serial at that time.
+pub(super) const RESTORED_HEAD: &str = "restored_head";
+/// Unix seconds of when that was.
+pub(super) const RESTORED_AT: &str = "restored_at";
+/// 1 as long as a listing has to be compared with what was known before upstream was restored.
+pub(super) const RELISTING_OWED: &str = "relisting_owed";
 /// Unix seconds by upstream's clock: the last listing whose changes are all events.
 pub(super) const LISTED_AT: &str = "listed_at";
 /// 1 as long as listings have to be compared before the changelog may be followed: see [`super::Derived`].
@@ -31,6 +53,10 @@ pub(super) fn get(connection: &Connection, name: &str) -> rusqlite::Result<Optio
 pub(super) fn set(connection: &Connection, name: &str, value: i64) -> rusqlite::Result<()> {
     let sql = "INSERT INTO facts VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value";
     connection.prepare_cached(sql)?.execute(params![name, value]).map(|_| ())
+}
+
+pub(super) fn unset(connection: &Connection, name: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM facts WHERE name = ?1")?.execute([name]).map(|_| ())
 }
 
 /// Sets the number unless it is higher already; tells what it is now.

@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::pace::Pace;
+use super::position::{self, Position};
 use super::want::{Want, Wanted};
 use super::{Journal, JournalError, facts};
 use crate::model::Serial;
@@ -53,11 +55,13 @@ pub(super) struct Known {
 
 struct Inside {
     upkeep: Upkeep,
-    projects: Option<Serial>,
+    /// Where the project table stands.
+    position: Option<Position>,
     listed_at: Option<Instant>,
     heard: Option<Serial>,
     heard_at: Option<Instant>,
     caught_up: Option<Asked>,
+    pace: Option<Pace>,
 }
 
 impl Asked {
@@ -74,29 +78,42 @@ impl Asked {
 }
 
 impl Known {
-    pub(super) fn new(projects: Option<Serial>, heard: Option<Serial>) -> Self {
+    pub(super) fn new(position: Option<Position>, heard: Option<Serial>, pace: Option<Pace>) -> Self {
         // Until somebody says that he keeps us current, nothing from an earlier run is believed.
         let upkeep = Upkeep::OnDemand { head: Duration::ZERO, projects: Duration::ZERO };
-        let inside = Inside { upkeep, projects, listed_at: None, heard, heard_at: None, caught_up: None };
+        let (listed_at, heard_at, caught_up) = (None, None, None);
+        let inside = Inside { upkeep, position, listed_at, heard, heard_at, caught_up, pace };
         let published = watch::Sender::new(inside.head());
         Self { published, inside: Mutex::new(inside) }
     }
 
-    /// A listing was put in the table, which now stands at `projects`.
-    pub(super) fn listed(&self, projects: Serial, heard: Serial) {
+    /// A listing was put in the table, which now stands at `position`.
+    pub(super) fn listed(&self, position: Position, heard: Serial) {
         self.update(|inside| {
-            inside.projects = Some(projects);
+            inside.position = Some(position);
             inside.listed_at = Some(Instant::now());
             inside.heard = Some(heard);
         });
     }
 
-    /// A slice was kept, and the project table moved if `projects` says so.
-    pub(super) fn appended(&self, projects: Option<Serial>, heard: Serial) {
+    /// A slice was kept, and the project table moved if `position` says so.
+    pub(super) fn appended(&self, position: Option<Position>, heard: Serial) {
         self.update(|inside| {
-            inside.projects = projects.or(inside.projects);
+            inside.position = position.or(inside.position);
             inside.heard = Some(heard);
         });
+    }
+
+    pub(super) fn position(&self) -> Option<Position> {
+        self.lock().position
+    }
+
+    pub(super) fn pace(&self) -> Option<Pace> {
+        self.lock().pace
+    }
+
+    pub(super) fn set_pace(&self, pace: Pace) {
+        self.lock().pace = Some(pace);
     }
 
     /// The last serial, if an answer may rely on it.
@@ -141,12 +158,16 @@ impl Known {
 }
 
 impl Inside {
+    fn projects(&self) -> Option<Serial> {
+        self.position.map(|position| position.ours)
+    }
+
     fn head(&self) -> Option<Serial> {
         match self.upkeep {
             // Never beyond the project table: who takes the last serial and then the list of projects would
             // miss what lies between.
-            Upkeep::Polled { .. } => self.projects,
-            Upkeep::OnDemand { .. } => self.heard.max(self.projects),
+            Upkeep::Polled { .. } => self.projects(),
+            Upkeep::OnDemand { .. } => self.heard.max(self.projects()),
         }
     }
 }
@@ -184,7 +205,7 @@ impl Journal {
         let known = {
             let inside = self.known_ref().lock();
             match inside.upkeep {
-                Upkeep::Polled { .. } => inside.projects.is_some(),
+                Upkeep::Polled { .. } => inside.position.is_some(),
                 Upkeep::OnDemand { projects, .. } => young(inside.listed_at, projects),
             }
         };
@@ -193,7 +214,7 @@ impl Journal {
 
     /// The serial up to which the project table is right; `None` before a listing filled it.
     pub fn projects_serial(&self) -> Option<Serial> {
-        self.known_ref().lock().projects
+        self.known_ref().lock().projects()
     }
 
     /// Whether upstream said recently that there is nothing beyond our last serial, so that "nothing happened since"
@@ -207,12 +228,21 @@ impl Journal {
         self.known_ref().update(|inside| inside.caught_up = Some(asked));
     }
 
+    /// Notes that something happened that is not told yet: "nothing happened" may not be said until upstream is heard
+    /// again.
+    pub fn not_caught_up(&self) {
+        self.known_ref().update(|inside| (inside.caught_up, inside.heard_at) = (None, None));
+    }
+
     /// Notes that upstream just gave this as its last serial. A lower one than before changes nothing but the age
-    /// of what we know.
+    /// of what we know; nor does one where our numbers are ahead: which number its event will have here, its rows tell.
     pub async fn heard_last_serial(&self, serial: Serial) -> Result<(), JournalError> {
         let known = self.known();
         self.write_then(
-            move |connection| facts::raise(connection, facts::HEARD_SERIAL, serial.0).map(Serial),
+            move |connection| {
+                let ours = position::get(connection)?.filter(|at| at.is_ahead()).map(|at| at.ours);
+                facts::raise(connection, facts::HEARD_SERIAL, ours.unwrap_or(serial).0).map(Serial)
+            },
             move |&heard| {
                 known.update(|inside| {
                     inside.heard = Some(heard);

@@ -1,4 +1,4 @@
-//! Projects whose events go up to a number above the serial that upstream states of them (see `follow::derive`).
+//! Projects whose last event has a number above the serial that upstream states of them (see [`super::Position`]).
 //!
 //! Mirrors hold a page for stale whose serial is below that of the event that led them to it. So of such a project we
 //! state our number, on its page as in the list; only a comparison with upstream's next listing takes upstream's.
@@ -60,12 +60,15 @@ pub(super) fn stated(connection: &Connection) -> rusqlite::Result<HashMap<String
     statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
-/// Carries them over a table that was filled from a listing again: where that states the same, our number goes on.
+/// Carries them over a table that was filled from a listing again: our number of a project never goes back, and holds
+/// until upstream's own is above it.
 pub(super) fn carry(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(
-        "UPDATE projects SET serial = leads.told FROM leads \
-         WHERE leads.project = projects.name AND projects.serial = leads.stated; \
-         DELETE FROM leads WHERE NOT EXISTS \
-         (SELECT 1 FROM projects WHERE projects.name = leads.project AND projects.serial = leads.told);",
+        "DELETE FROM leads WHERE project NOT IN (SELECT name FROM projects); \
+         UPDATE leads SET stated = max(stated, ifnull(projects.serial, stated)) FROM projects \
+         WHERE projects.name = leads.project; \
+         UPDATE projects SET serial = max(leads.told, ifnull(projects.serial, leads.told)) FROM leads \
+         WHERE leads.project = projects.name; \
+         DELETE FROM leads WHERE told <= stated;",
     )
 }

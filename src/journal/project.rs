@@ -6,6 +6,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::position::{self, Position};
 use super::{Journal, JournalError, facts, lead, search};
 use crate::model::{Action, Event, ProjectName, Serial};
 
@@ -96,19 +97,25 @@ impl Journal {
         let (known, names) = (self.known(), Arc::clone(self.names()));
         self.write_then(
             move |connection| {
-                let table = facts::get(connection, facts::PROJECTS_SERIAL)?;
-                if table.is_none_or(|serial| serial <= last_serial.0) {
+                let table = position::get(connection)?;
+                let reached = match table {
+                    Some(at) if at.theirs > last_serial => at,
+                    // Its own numbers say how new it is; ours go on.
+                    Some(at) if at.is_ahead() => at,
+                    Some(_) | None => Position::same(last_serial),
+                };
+                if table.is_none_or(|at| at.theirs <= last_serial) {
                     fill(connection, &listing)?;
                     lead::carry(connection)?;
                     search::forget_missing(connection)?;
-                    facts::set(connection, facts::PROJECTS_SERIAL, last_serial.0)?;
+                    position::set(connection, reached)?;
                 }
-                let heard = facts::raise(connection, facts::HEARD_SERIAL, last_serial.0)?;
-                Ok((Serial(table.unwrap_or(last_serial.0).max(last_serial.0)), Serial(heard)))
+                let heard = facts::raise(connection, facts::HEARD_SERIAL, reached.ours.0)?;
+                Ok((reached, Serial(heard)))
             },
-            move |&(projects, heard)| {
+            move |&(reached, heard)| {
                 names.drop_all();
-                known.listed(projects, heard);
+                known.listed(reached, heard);
             },
         )
         .await

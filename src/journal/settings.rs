@@ -25,6 +25,13 @@ pub struct JournalSettings {
     pub queue: usize,
     /// Whose folder it has to be: another's is refused, and nobody's becomes its own. `None`, the default, opens any.
     pub upstream: Option<UpstreamIdentity>,
+    /// How far beyond the one before a last serial of upstream's may be without being doubted, and so far again for each
+    /// day in which upstream was not heard. 100,000 by default: PyPI gives out 10 to 25 thousand a day, and one
+    /// answer of its changelog has 50,000 at most.
+    pub leap_floor: u64,
+    /// How many times faster than before it may rise meanwhile without being doubted. 10 by default: an index into which
+    /// much is imported at once is not held up.
+    pub leap_factor: u32,
     /// What time it is for all that the journal keeps, and for whoever works on it.
     pub clock: Clock,
 }
@@ -39,6 +46,8 @@ impl Default for JournalSettings {
             readers: 4,
             queue: 256,
             upstream: None,
+            leap_floor: 100_000,
+            leap_factor: 10,
             clock: Clock::system(),
         }
     }

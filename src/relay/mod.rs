@@ -6,7 +6,6 @@
 
 mod again;
 mod buffers;
-mod decode;
 mod delivery;
 mod direct;
 mod error;

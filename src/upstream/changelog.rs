@@ -11,14 +11,31 @@ const CHANGELOG: &str = "changelog_since_serial";
 const LAST_SERIAL: &str = "changelog_last_serial";
 
 /// One answer of upstream's to "what happened since".
+///
+/// A row's serial says where the next question starts, so one that is wrong would hide all that comes below it:
+/// [`Slice::cut`] leaves out what cannot be.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Slice {
     /// What could be read, in upstream's order.
     pub events: Vec<Event>,
     /// The highest serial of any row, also of one that was skipped; `None` if no row had one.
     pub last: Option<Serial>,
+    /// The serials of rows that were skipped.
+    pub skipped: Vec<Serial>,
     /// How many rows upstream sent.
     pub rows: usize,
+}
+
+impl Slice {
+    /// Leaves out the rows beyond `last`, the last serial that upstream can have given. Tells how many.
+    pub fn cut(&mut self, last: Serial) -> usize {
+        let before = self.events.len() + self.skipped.len();
+        self.events.retain(|event| event.serial <= last);
+        self.skipped.retain(|&serial| serial <= last);
+        let left = self.events.iter().map(|event| event.serial).chain(self.skipped.iter().copied());
+        self.last = left.max();
+        before - self.events.len() - self.skipped.len()
+    }
 }
 
 impl Upstream {
@@ -51,7 +68,7 @@ impl Upstream {
     pub async fn changelog_last_serial(&self) -> Result<Serial, UpstreamError> {
         let answer = self.call(LAST_SERIAL, &[]).await?;
         let wrong = || UpstreamError::Unexpected(format!("something other than an int to {LAST_SERIAL}"));
-        answer.as_int().map(Serial).ok_or_else(wrong)
+        int(&answer).map(Serial).ok_or_else(wrong)
     }
 }
 
@@ -92,11 +109,13 @@ impl Reading {
             }
             Err(Odd::Nameless(serial)) => {
                 self.nameless += 1;
+                self.slice.skipped.push(serial);
                 serial
             }
             Err(Odd::Shapeless(serial)) => {
                 self.shapeless += 1;
                 let Some(serial) = serial else { return };
+                self.slice.skipped.push(serial);
                 serial
             }
         };
@@ -181,7 +200,21 @@ mod tests {
         let slice = read(rows).unwrap();
         let event =
             Event { serial: Serial(3), name: "a".into(), version: None, time: 7, action: "create".into() };
-        assert_eq!(slice, Slice { events: vec![event], last: Some(Serial(99)), rows: 8 });
+        let skipped = vec![Serial(99), Serial(5), Serial(4)];
+        assert_eq!(slice, Slice { events: vec![event], last: Some(Serial(99)), skipped, rows: 8 });
+    }
+
+    #[test]
+    fn rows_beyond_the_last_serial_that_can_be_are_left_out() {
+        let rows = [3, 2_000_000_000, 5, 7]
+            .map(|serial| row("a".into(), Value::Nil, serial))
+            .into_iter()
+            .chain([row(Value::Nil, Value::Nil, 6), row(Value::Nil, Value::Nil, 1_000_000_000)]);
+        let mut slice = read(rows.collect()).unwrap();
+        assert_eq!(slice.cut(Serial(6)), 3);
+        let left: Vec<_> = slice.events.iter().map(|event| event.serial.0).collect();
+        assert_eq!((left, slice.last), (vec![3, 5], Some(Serial(6))));
+        assert_eq!((slice.cut(Serial(2)), slice.last), (3, None));
     }
 
     #[test]

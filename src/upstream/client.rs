@@ -251,8 +251,7 @@ fn unasked_304() -> UpstreamError {
 
 /// `X-PyPI-Last-Serial`.
 pub(super) fn last_serial(response: &reqwest::Response) -> Option<Serial> {
-    let serial = header(response.headers(), "x-pypi-last-serial")?.trim().parse().ok();
-    serial.filter(|serial| *serial >= 0).map(Serial)
+    header(response.headers(), "x-pypi-last-serial")?.trim().parse().ok().and_then(Serial::stated)
 }
 
 /// A media type for people. What upstream sends is cut: it goes to logs and clients.

@@ -108,25 +108,28 @@ async fn a_rate_limit_is_waited_for() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_goes_back_is_told_of_and_our_head_stays() {
+async fn an_upstream_that_goes_back_and_does_not_tell_to_what_is_told_of_and_our_head_stays() {
     let (folder, sandbox) = (tempfile::tempdir().unwrap(), sandbox().await);
     let mut following = Following::start(folder.path(), &sandbox, polling()).await;
     let head = sandbox.last_serial();
     following.reaches(head).await;
+    assert!(following.since(head).await.is_empty());
     let old = cheesewire::model::Serial(head.0 - 100);
     sandbox.faults().add(answers(CHANGELOG, &cheesewire::xmlrpc::Value::Array(vec![]))).unwrap();
     sandbox.faults().add(answers("changelog_last_serial", &old.0.into())).unwrap();
-    let status = following.status(|status| status.upstream_behind == Some(old)).await;
-    assert_eq!(status.failures, 0);
+    let status = following.status(|status| status.upstream_behind == Some(old) && status.failures > 0).await;
+    assert!(status.last_error.unwrap().contains("went back") && status.restored.is_none());
     assert_eq!(following.journal.last_serial(), Some(head));
-    assert!(following.since(head).await.is_empty());
-    // What it has lost is not answered with nothing.
-    let lost = following.journal.want(cheesewire::journal::Want::Since(old)).done().await.unwrap_err();
-    assert!(lost.reason.contains("older copy"), "{lost}");
+    // What may hide, and what it has lost, is not answered with nothing.
+    for (since, reason) in [(head, "may hide"), (old, "older copy")] {
+        let lost = following.journal.want(cheesewire::journal::Want::Since(since)).done().await.unwrap_err();
+        assert!(lost.reason.contains(reason), "{lost}");
+    }
     sandbox.faults().clear();
     let serial = sandbox.publish(Publication::new("after-all", "1.0")).await.unwrap();
     following.reaches(serial).await;
-    following.status(|status| status.upstream_behind.is_none()).await;
+    following.status(|status| status.upstream_behind.is_none() && status.failures == 0).await;
+    assert_eq!(following.since(head).await, sandbox.events_after(head, 100));
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod index;
 mod raw;
 mod relay;
 mod sandbox;
+mod switch;
 mod wait;
 
 pub use client::{Answer, call, client, get, get_with, post, post_with};
@@ -17,4 +18,5 @@ pub use index::IndexRelay;
 pub use raw::{connect, exchange, post_request};
 pub use relay::Relay;
 pub use sandbox::sandbox;
+pub use switch::Switch;
 pub use wait::{ENDLESS, until, within};

@@ -30,7 +30,7 @@ pub(super) enum Outcome {
     Gone,
 }
 
-enum Page {
+pub(super) enum Page {
     Sighting(Sighting),
     Absent,
     /// It is there, and nothing can be learnt from it.
@@ -40,7 +40,7 @@ enum Page {
 impl Follower {
     /// What happened to a project, as of a listing made at `now`.
     pub(super) async fn look(&self, job: Difference, now: i64) -> Result<Looked, FollowError> {
-        let page = self.page(&job.name, job.serial).await?;
+        let page = self.page(&job.name, job.serial, None).await?;
         let looked = |job, changes, outcome| Ok(Looked { job, changes, outcome });
         let (mut after, listed) = match (page, job.serial) {
             (Page::Sighting(after), Some(serial)) => (after, serial),
@@ -84,7 +84,7 @@ impl Follower {
     }
 
     /// How the page looked before its project changed.
-    async fn before(&self, name: &ProjectName, after: &Sighting) -> Result<Sighting, FollowError> {
+    pub(super) async fn before(&self, name: &ProjectName, after: &Sighting) -> Result<Sighting, FollowError> {
         let kept = self.journal.sighting(name).await?;
         if let Some(sighting) = kept.and_then(|kept| serde_json::from_slice::<Sighting>(&kept).ok()) {
             return Ok(sighting);
@@ -105,8 +105,14 @@ impl Follower {
         Ok(moment.map_or_else(|| after.clone(), |moment| after.at(moment)))
     }
 
-    /// The page, at least as new as `expected` if that can be had.
-    async fn page(&self, name: &ProjectName, expected: Option<Serial>) -> Result<Page, FollowError> {
+    /// The page, at least as new as `expected` if that can be had, and no newer than `last`: such a copy is from before
+    /// upstream was restored.
+    pub(super) async fn page(
+        &self,
+        name: &ProjectName,
+        expected: Option<Serial>,
+        last: Option<Serial>,
+    ) -> Result<Page, FollowError> {
         let mut pause = self.settings.shortest_wait;
         for attempt in 1.. {
             let document = match self.upstream.project_page(name, None).await {
@@ -118,7 +124,11 @@ impl Follower {
             let serial = document.last_serial;
             let Some(sighting) = read_document(name, document).await else { return Ok(Page::Useless) };
             let serial = serial.max(sighting.serial);
-            if serial >= expected || attempt >= self.settings.page_attempts {
+            let from_before = last.is_some_and(|last| serial > Some(last));
+            if (serial >= expected && !from_before) || attempt >= self.settings.page_attempts {
+                if from_before {
+                    return Ok(Page::Useless);
+                }
                 if serial < expected {
                     metrics::counter!("cheesewire_follow_old_pages_total").increment(1);
                     tracing::warn!(project = %name, ?expected, ?serial, "a page stays older than its listing");
