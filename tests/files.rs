@@ -234,8 +234,22 @@ async fn a_transfer_cut_once_is_resumed_and_one_cut_always_is_cut() {
 
     let files = Files::start().await;
     let file = files.file(BIG);
+    // Always at the same byte of the file: the rest never comes.
     files.sandbox.faults().add(cut).unwrap();
+    let rest = Fault::on(Route::File, Effect::Cut { at: 0 });
+    files.sandbox.faults().add(rest.after(1)).unwrap();
     assert!(with(&files, &file, &[]).await.body.is_err());
+}
+
+#[tokio::test]
+async fn twenty_megabytes_arrive_over_a_line_that_breaks_every_three() {
+    let relay =
+        RelaySettings { resume_pause: std::time::Duration::from_millis(1), ..RelaySettings::default() };
+    let files = Files::with(|settings| settings, relay).await;
+    let file = files.file(BIG);
+    files.sandbox.faults().add(Fault::on(Route::File, Effect::Cut { at: 3_000_000 })).unwrap();
+    assert_eq!(digest(with(&files, &file, &[]).await.bytes()), file.digests.sha256);
+    assert!(files.sandbox.requests().route(Route::File) > 20);
 }
 
 #[tokio::test]

@@ -376,9 +376,18 @@ fn relay(reader: &mut Reader) -> RelaySettings {
     reader.set(
         "relay.resumes",
         &mut relay.resumes,
-        "How often a transfer that breaks off is taken up again.",
+        "How often in a row a transfer that breaks off is taken up again without progress.",
     );
-    reader.set("relay.resume_pause", &mut relay.resume_pause, "The pause before that; it doubles.");
+    reader.bytes(
+        "relay.resume_progress",
+        &mut relay.resume_progress,
+        "Bytes that count as progress: after as many the resumptions are counted anew.",
+    );
+    reader.set(
+        "relay.resume_pause",
+        &mut relay.resume_pause,
+        "The pause before that; it doubles, to 10 s at most.",
+    );
     reader.set(
         "relay.absent_max_age",
         &mut relay.absent_max_age,

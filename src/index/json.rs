@@ -39,7 +39,7 @@ impl JsonDocument {
                 path: location::path_of(&url)?,
                 url: url.as_str().into(),
                 sha256,
-                size: file["size"].as_u64(),
+                size: file["size"].as_u64().filter(|&size| size > 0),
                 project: project.clone(),
             })
         })

@@ -14,7 +14,8 @@ impl PageFile {
             path: self.path.clone(),
             url: self.url.as_str().into(),
             sha256: sha256(&self.hashes),
-            size: self.size,
+            // Some indexes state 0 where they do not know.
+            size: self.size.filter(|&size| size > 0),
             project: project.clone(),
         };
         let metadata = match &self.core_metadata {

@@ -17,9 +17,8 @@ use super::served::{Answer, Content, Served, Source};
 use super::stage::Flight;
 use super::tally::Counters;
 use super::target::Target;
-use super::transfer::{From, Transfer};
 use super::want::Want;
-use super::{FetchError, RelayError, RelaySettings};
+use super::{RelayError, RelaySettings};
 use crate::blob::{Blob, Key, Store};
 use crate::model::Sha256;
 use crate::upstream::Upstream;
@@ -36,7 +35,7 @@ pub(super) struct Delivery {
     pub(super) directs: Arc<Semaphore>,
     pub(super) buffers: Buffers,
     pub(super) counters: Counters,
-    upstream: Upstream,
+    pub(super) upstream: Upstream,
     flights: Flights,
     tasks: TaskTracker,
 }
@@ -66,16 +65,13 @@ impl Delivery {
         if want.is_met_by(target.sha256) {
             return Ok(served(Source::Hit, target.size, Answer::NotModified));
         }
-        if want.asked(target.sha256, target.size) == Asked::Unsatisfiable {
-            return Ok(served(Source::Miss, target.size, Answer::Unsatisfiable));
-        }
         if want.head {
             let kept = self.kept(&target).await;
             let (source, size) =
                 kept.as_ref().map_or((Source::Miss, target.size), |blob| (Source::Hit, Some(blob.size())));
             return Ok(aged(source, size, kept.and_then(|blob| self.store.age(&blob)), Answer::Head));
         }
-        let (source, size, origin) = self.source(&target).await?;
+        let (source, size, origin) = self.source(&target, want).await?;
         let age = match &origin {
             Origin::Kept(blob) => self.store.age(blob),
             Origin::Flight(_) | Origin::Direct(_) => None,
@@ -91,7 +87,7 @@ impl Delivery {
         }
         let (size_now, content) = match self.at_hand(&origin, range.clone())? {
             Some(bytes) => (size, Content::ready(bytes, source, self)),
-            None => Pump::new(self, &target, source, origin, range.clone()).prime().await?,
+            None => Pump::new(self, &target, source, origin, range.clone(), size).prime().await?,
         };
         let answer = match asked {
             Asked::Part(_) => Answer::Part(range, content),
@@ -119,8 +115,13 @@ impl Delivery {
         }
     }
 
-    /// Where the bytes are to come from, and the file's size as far as anybody states it.
-    async fn source(self: &Arc<Self>, target: &Target) -> Result<(Source, Option<u64>, Origin), RelayError> {
+    /// Where the bytes are to come from, and the file's size if it is known: of what is not here, as upstream announces
+    /// it. What the index states may be wrong although the file is right.
+    async fn source(
+        self: &Arc<Self>,
+        target: &Target,
+        want: &Want,
+    ) -> Result<(Source, Option<u64>, Origin), RelayError> {
         let Some(key) = target.key() else {
             let direct = Direct::start(self, target).await?;
             return Ok((Source::Relayed, direct.size(), Origin::Direct(Box::new(direct))));
@@ -129,10 +130,15 @@ impl Delivery {
             return Ok((Source::Hit, Some(blob.size()), Origin::Kept(blob)));
         }
         let (source, mut flight) = self.join(target, key)?;
-        let size = match target.size {
-            Some(size) => Some(size),
-            None => flight.size().await?,
-        };
+        let mut size = flight.size().await?;
+        if flight.left_nothing() {
+            let direct = Direct::start(self, target).await?;
+            return Ok((Source::Relayed, direct.size(), Origin::Direct(Box::new(direct))));
+        }
+        if size.is_none() && want.range.is_some() {
+            // To say which part it is takes the size.
+            size = flight.end().await?;
+        }
         Ok((source, size, Origin::Flight(flight)))
     }
 
@@ -163,16 +169,6 @@ impl Delivery {
             // An error is the flight's end.
             while flight.changed().await.is_ok() {}
         }
-    }
-
-    /// Opens a transfer within the limits.
-    pub(super) async fn transfer(
-        &self,
-        target: &Target,
-        size: Option<u64>,
-        from: From<'_>,
-    ) -> Result<Transfer, FetchError> {
-        Transfer::open(&self.upstream, target, size, self.settings.max_file, from).await
     }
 }
 

@@ -13,6 +13,7 @@ use super::stage::{Spill, released};
 use super::target::Target;
 use super::transfer::{From, Transfer};
 use crate::model::Sha256;
+use crate::upstream::UpstreamError;
 
 /// One transfer and what of it is held back.
 pub(super) struct Direct {
@@ -32,7 +33,7 @@ pub(super) struct Direct {
 impl Direct {
     /// From the first byte on.
     pub(super) async fn start(delivery: &Arc<Delivery>, target: &Target) -> Result<Self, FetchError> {
-        Self::open(delivery, target, &Spill::nothing(target.size), Bytes::new()).await
+        Self::open(delivery, target, &Spill::nothing(), Bytes::new()).await
     }
 
     /// From where a flight stopped; `held` are its bytes between those released and the last written.
@@ -43,8 +44,8 @@ impl Direct {
         held: Bytes,
     ) -> Result<Self, FetchError> {
         let turn = Arc::clone(&delivery.directs).acquire_owned().await.map_err(|_| FetchError::Lost)?;
-        let from = From { byte: spill.written, etag: spill.etag.as_deref() };
-        let opened = delivery.transfer(target, spill.size, from).await;
+        let (size, validator) = (spill.size, spill.validator.as_deref());
+        let opened = Transfer::open(delivery, target, From { byte: spill.written, size, validator }).await;
         let transfer = opened.inspect_err(|error| target.report(error))?;
         Ok(Self {
             delivery: Arc::clone(delivery),
@@ -80,11 +81,13 @@ impl Direct {
             if self.ended {
                 return Ok(None);
             }
-            if let Some(chunk) = self.transfer.chunk().await? {
-                self.arrived += chunk.len() as u64;
+            if let Some(batch) = self.transfer.batch(0).await? {
+                for chunk in batch {
+                    self.arrived += chunk.len() as u64;
+                    self.hasher.update(&chunk);
+                    self.held.push_back(chunk);
+                }
                 self.check_length()?;
-                self.hasher.update(&chunk);
-                self.held.push_back(chunk);
             } else {
                 self.check()?;
                 self.ended = true;
@@ -113,20 +116,19 @@ impl Direct {
 
     fn check_length(&self) -> Result<(), FetchError> {
         let max = self.delivery.settings.max_file;
-        match self.size() {
-            Some(stated) if self.arrived > stated => Err(FetchError::Size { stated, sent: self.arrived }),
-            None if self.arrived > max => Err(FetchError::TooLarge(max)),
-            Some(_) | None => Ok(()),
-        }
+        if self.size().is_none() && self.arrived > max { Err(FetchError::TooLarge(max)) } else { Ok(()) }
     }
 
     fn check(&self) -> Result<(), FetchError> {
-        if let Some(stated) = self.size().filter(|&size| size != self.arrived) {
-            return Err(FetchError::Size { stated, sent: self.arrived });
-        }
         let actual = Sha256(self.hasher.clone().finalize().into());
         match self.target.sha256 {
-            Some(expected) if expected != actual => Err(FetchError::Digest { expected, actual }),
+            Some(expected) if expected != actual => {
+                Err(self.transfer.oddity.clone().unwrap_or(FetchError::Digest { expected, actual }))
+            }
+            // What nobody states anything of may be anything, but for nothing at all.
+            None if self.arrived == 0 && self.target.size != Some(0) => {
+                Err(UpstreamError::Unexpected("an empty body".to_owned()).into())
+            }
             Some(_) | None => Ok(()),
         }
     }

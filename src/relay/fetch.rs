@@ -19,7 +19,7 @@ pub struct Fetched {
 impl Relay {
     /// It is here; that this was asked is no use of it.
     pub(super) async fn is_kept(&self, file: &KnownFile) -> bool {
-        let key = file.sha256.map(|sha256| Key { sha256, size: file.size });
+        let key = file.sha256.map(|sha256| Key { sha256, size: None });
         match key {
             Some(key) => self.delivery.store.has(&key).await,
             None => false,

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use metrics::counter;
 use tracing::{debug, warn};
 
+use super::decode::decoded;
 use super::delivery::Delivery;
 use super::flights::Takeoff;
 use super::stage::{Spill, Stage, released};
@@ -17,6 +18,7 @@ use super::target::Target;
 use super::transfer::{From, Transfer};
 use super::{FetchError, RelaySettings};
 use crate::blob::{Blob, KeepError, Key, Writer};
+use crate::upstream::Coding;
 
 /// The task.
 pub(super) struct Pilot {
@@ -56,71 +58,32 @@ impl Pilot {
         let _turn = self.delivery.transfers.acquire().await.map_err(|_| FetchError::Lost)?;
         let size = self.target.size;
         let begun = self.delivery.store.writer(size).await;
-        let writer = begun.map_err(|cause| End::Spilled(cause, Spill::nothing(size)))?;
+        let writer = begun.map_err(|cause| End::Spilled(cause, Spill::nothing()))?;
         self.arrive(writer).await
     }
 
     /// Takes the bytes in until they are all there and right.
     async fn arrive(&self, mut writer: Writer) -> Result<Writer, End> {
-        let mut leg = Leg { broken: 0, size: self.target.size, etag: None };
-        let mut transfer = self.open(&mut leg, 0).await?;
+        let mut transfer = Transfer::open(&self.delivery, &self.target, From::default()).await?;
         loop {
-            self.flowing(&writer, &leg);
-            let batch = match transfer.batch(self.delivery.settings.batch).await {
-                Ok(Some(batch)) => batch,
-                Ok(None) => break,
-                Err(error) => {
-                    self.pause(&mut leg, error, writer.written()).await?;
-                    transfer = self.open(&mut leg, writer.written()).await?;
-                    continue;
-                }
-            };
-            self.check_length(&leg, writer.written() + total(&batch))?;
+            self.flowing(&writer, &transfer);
+            let Some(batch) = transfer.batch(self.delivery.settings.batch).await? else { break };
+            self.check_length(&transfer, writer.written() + total(&batch))?;
             writer = match writer.append(batch).await {
                 Ok(writer) => writer,
                 Err(spilled) => {
-                    let released = released(spilled.written, leg.size, self.delivery.settings.holdback);
+                    let released = released(spilled.written, transfer.size, self.delivery.settings.holdback);
                     let (reader, written) = (Some(spilled.reader), spilled.written);
-                    let (size, hasher, etag) = (leg.size, spilled.hasher, leg.etag);
-                    let spill = Spill { reader, written, released, size, hasher, etag };
+                    let (size, hasher, validator) = (transfer.size, spilled.hasher, transfer.validator);
+                    let spill = Spill { reader, written, released, size, hasher, validator };
                     return Err(End::Spilled(spilled.cause, spill));
                 }
             };
-            if self.may_be_given_up(writer.written(), leg.size) && self.takeoff.given_up() {
+            if self.may_be_given_up(writer.written(), transfer.size) && self.takeoff.given_up() {
                 return Err(End::GivenUp);
             }
         }
-        self.check(&writer, &leg)?;
-        Ok(writer)
-    }
-
-    /// Opens the transfer, or the rest of it, as often as a leg allows.
-    async fn open(&self, leg: &mut Leg, byte: u64) -> Result<Transfer, FetchError> {
-        loop {
-            let from = From { byte, etag: leg.etag.as_deref() };
-            match self.delivery.transfer(&self.target, leg.size, from).await {
-                Ok(transfer) => {
-                    leg.size = transfer.size;
-                    leg.etag.clone_from(&transfer.etag);
-                    return Ok(transfer);
-                }
-                // The first answer is asked for repeatedly by the upstream module already.
-                Err(error) if byte == 0 => return Err(error),
-                Err(error) => self.pause(leg, error, byte).await?,
-            }
-        }
-    }
-
-    /// Waits before a resumption; gives the error back if there is to be none.
-    async fn pause(&self, leg: &mut Leg, error: FetchError, byte: u64) -> Result<(), FetchError> {
-        if !error.resumable() || leg.broken >= self.delivery.settings.resumes {
-            return Err(error);
-        }
-        debug!(path = %self.target.path, byte, %error, "a transfer broke off: resuming");
-        counter!("cheesewire_file_resumes_total").increment(1);
-        tokio::time::sleep(self.delivery.settings.resume_pause * 2_u32.pow(leg.broken.min(16))).await;
-        leg.broken += 1;
-        Ok(())
+        Ok(self.checked(writer, transfer.coding, transfer.oddity).await?)
     }
 
     /// It is large and not far. Of a file whose size nobody states, the rest counts as large.
@@ -132,29 +95,40 @@ impl Pilot {
         }
     }
 
-    fn flowing(&self, writer: &Writer, leg: &Leg) {
-        let released = released(writer.written(), leg.size, self.delivery.settings.holdback);
-        let stage = Stage::Flowing { reader: writer.reader(), size: leg.size, released };
+    /// Lets followers read. Of what may be another file they get nothing before its digest was compared.
+    fn flowing(&self, writer: &Writer, transfer: &Transfer) {
+        if transfer.oddity.is_some() {
+            return;
+        }
+        let released = released(writer.written(), transfer.size, self.delivery.settings.holdback);
+        let stage = Stage::Flowing { reader: writer.reader(), size: transfer.size, released };
         self.takeoff.stage.send_replace(stage);
     }
 
-    /// More bytes than stated, or than any file may have.
-    fn check_length(&self, leg: &Leg, arrived: u64) -> Result<(), FetchError> {
-        match leg.size {
-            Some(stated) if arrived > stated => Err(FetchError::Size { stated, sent: arrived }),
-            None if arrived > self.delivery.settings.max_file => {
-                Err(FetchError::TooLarge(self.delivery.settings.max_file))
-            }
-            Some(_) | None => Ok(()),
-        }
+    /// More bytes than any file may have; that they are no more than announced the transfer sees to.
+    fn check_length(&self, transfer: &Transfer, arrived: u64) -> Result<(), FetchError> {
+        let max = self.delivery.settings.max_file;
+        if transfer.size.is_none() && arrived > max { Err(FetchError::TooLarge(max)) } else { Ok(()) }
     }
 
-    fn check(&self, writer: &Writer, leg: &Leg) -> Result<(), FetchError> {
-        if let Some(stated) = leg.size.filter(|&size| size != writer.written()) {
-            return Err(FetchError::Size { stated, sent: writer.written() });
-        }
+    /// The file, if its bytes as they came, or else without the coding that upstream gave them, have the digest.
+    async fn checked(
+        &self,
+        writer: Writer,
+        coding: Option<Coding>,
+        oddity: Option<FetchError>,
+    ) -> Result<Writer, FetchError> {
         let (expected, actual) = (self.key.sha256, writer.sha256());
-        if expected == actual { Ok(()) } else { Err(FetchError::Digest { expected, actual }) }
+        if expected == actual {
+            return Ok(writer);
+        }
+        if let Some(coding) = coding
+            && let Some(decoded) = decoded(&self.delivery, &writer, coding).await
+            && decoded.sha256() == expected
+        {
+            return Ok(decoded);
+        }
+        Err(oddity.unwrap_or(FetchError::Digest { expected, actual }))
     }
 
     /// Releases the last bytes, then keeps the file. The flight stays in the table until it is kept, so
@@ -172,13 +146,6 @@ impl Pilot {
         counter!("cheesewire_files_unkept_total").increment(1);
         warn!(path = %self.target.path, %cause, "a file is served but not kept");
     }
-}
-
-/// What one flight knows of its transfers.
-struct Leg {
-    broken: u32,
-    size: Option<u64>,
-    etag: Option<String>,
 }
 
 /// The ends of a flight that has nothing to land.

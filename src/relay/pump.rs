@@ -33,6 +33,8 @@ pub(super) struct Pump {
     at: u64,
     /// The byte behind the last one; past the file's end if its size is not known yet.
     end: u64,
+    /// The file's size, if the client was told one.
+    told: Option<u64>,
     source: Source,
     /// Bytes handed out.
     given: u64,
@@ -46,6 +48,7 @@ impl Pump {
         source: Source,
         origin: Origin,
         range: Range<u64>,
+        told: Option<u64>,
     ) -> Self {
         Self {
             delivery: Arc::clone(delivery),
@@ -54,6 +57,7 @@ impl Pump {
             lane: delivery.buffers.lane(),
             at: range.start,
             end: range.end,
+            told,
             source,
             given: 0,
             outcome: Outcome::Left,
@@ -65,7 +69,7 @@ impl Pump {
         let first = self.next().await?;
         let size = match &self.origin {
             Origin::Kept(blob) => Some(blob.size()),
-            Origin::Flight(_) => self.target.size,
+            Origin::Flight(_) => self.told,
             Origin::Direct(direct) => direct.size(),
         };
         let Some(first) = first else { return Ok((size, Content::pumped(stream::empty()))) };
@@ -95,7 +99,8 @@ impl Pump {
     /// The next bytes: never empty ones.
     async fn step(&mut self) -> Result<Option<Bytes>, RelayError> {
         loop {
-            if self.at >= self.end {
+            // An empty file is not over before it was checked either.
+            if self.at >= self.end && self.given > 0 {
                 return Ok(None);
             }
             match &mut self.origin {
@@ -117,7 +122,12 @@ impl Pump {
                     Stage::Flowing { reader, released, size: _ } => {
                         return read(&self.lane, &reader, self.at, self.end.min(released)).await.map(Some);
                     }
-                    Stage::Whole(blob) => self.origin = Origin::Kept(blob),
+                    Stage::Whole(blob) => {
+                        if let Some(stated) = self.told.filter(|&told| told != blob.size()) {
+                            return Err(FetchError::Size { stated, sent: blob.size() }.into());
+                        }
+                        self.origin = Origin::Kept(blob);
+                    }
                     Stage::Spilled(spill) => {
                         if let (Some(reader), true) = (&spill.reader, self.at < spill.released) {
                             let end = self.end.min(spill.released);
@@ -137,7 +147,7 @@ impl Pump {
                 Origin::Direct(direct) => {
                     let Some((start, bytes)) = direct.next().await? else { return Ok(None) };
                     let end = start + bytes.len() as u64;
-                    if end > self.at {
+                    if end > self.at && self.end > start {
                         let (from, to) = (self.at.max(start) - start, end.min(self.end) - start);
                         return Ok(Some(slice(&bytes, from, to)?));
                     }

@@ -27,9 +27,11 @@ pub struct RelaySettings {
     pub finish_below: u64,
     /// A larger one only once so much of it is here, in percent.
     pub finish_percent: u64,
-    /// How often one transfer that breaks off is taken up again.
+    /// How often in a row a transfer that breaks off is taken up again without progress.
     pub resumes: u32,
-    /// The pause before the first resumption; it doubles each time.
+    /// Bytes that count as progress: after as many the resumptions are counted anew.
+    pub resume_progress: u64,
+    /// The pause before the first resumption without progress; it doubles each time, to 10 s at most.
     pub resume_pause: Duration,
     /// How long upstream's 404 to a file that its index names is remembered.
     pub absent_max_age: Duration,
@@ -44,7 +46,8 @@ impl Default for RelaySettings {
     /// 128 KiB for those who are first; windows of 2 MiB, less than which a socket takes at once; batches of 256 KiB
     /// (a hop to a blocking thread costs about as much as hashing 20 KB); 32 transfers, 64 straight through, 1,024
     /// flights; files under 100 MB, or half here, are always finished: they are seconds away, and the next client
-    /// comes; 3 resumptions from 200 ms on; 404s remembered for a minute, as the index's are, and 410s for a day;
+    /// comes; 5 resumptions from 200 ms on, together 6 s and so within the 15 s that pip waits for a byte, and 64 KiB as
+    /// progress, some 40,000 resumptions for the largest wheels; 404s remembered for a minute, as the index's are, and 410s for a day;
     /// 8 GiB, a multiple of the largest known.
     fn default() -> Self {
         Self {
@@ -59,7 +62,8 @@ impl Default for RelaySettings {
             flights: 1024,
             finish_below: 100_000_000,
             finish_percent: 50,
-            resumes: 3,
+            resumes: 5,
+            resume_progress: 64 << 10,
             resume_pause: Duration::from_millis(200),
             absent_max_age: Duration::from_mins(1),
             gone_max_age: Duration::from_hours(24),

@@ -32,7 +32,8 @@ pub(super) struct Spill {
     pub(super) size: Option<u64>,
     /// Over the bytes written.
     pub(super) hasher: sha2::Sha256,
-    pub(super) etag: Option<String>,
+    /// What `If-Range` may have.
+    pub(super) validator: Option<String>,
 }
 
 /// A follower's view of a flight.
@@ -62,6 +63,18 @@ impl Flight {
         }
     }
 
+    /// Waits until nothing more comes, and says how large the file is then.
+    pub(super) async fn end(&mut self) -> Result<Option<u64>, FetchError> {
+        let over = |stage: &Stage| !matches!(stage, Stage::Asking | Stage::Flowing { .. });
+        drop(self.0.wait_for(over).await.map_err(|_| FetchError::Lost)?);
+        self.size().await
+    }
+
+    /// It could not keep a single byte: each follower has to ask upstream itself.
+    pub(super) fn left_nothing(&self) -> bool {
+        matches!(&*self.0.borrow(), Stage::Spilled(spill) if spill.reader.is_none())
+    }
+
     /// It has landed: a follower that comes now waits for nothing.
     pub(super) fn is_whole(&self) -> bool {
         matches!(*self.0.borrow(), Stage::Whole(_))
@@ -70,14 +83,16 @@ impl Flight {
 
 impl Spill {
     /// Nothing was written.
-    pub(super) fn nothing(size: Option<u64>) -> Self {
+    pub(super) fn nothing() -> Self {
         let hasher = <sha2::Sha256 as sha2::Digest>::new();
-        Self { reader: None, written: 0, released: 0, size, hasher, etag: None }
+        Self { reader: None, written: 0, released: 0, size: None, hasher, validator: None }
     }
 }
 
-/// How many of `arrived` bytes may leave. The last ones may not, nor as many as could be the last.
+/// How many of `arrived` bytes may leave. The last ones may not, nor as many as could be the last; at least one is held
+/// back, else the file would have left before it is checked.
 pub(super) fn released(arrived: u64, size: Option<u64>, holdback: u64) -> u64 {
+    let holdback = holdback.max(1);
     match size {
         Some(size) => arrived.min(size.saturating_sub(holdback)),
         None => arrived.saturating_sub(holdback),
@@ -96,5 +111,6 @@ mod tests {
         assert_eq!(released(50, Some(60), 100), 0);
         assert_eq!(released(1000, None, 100), 900);
         assert_eq!(released(50, None, 100), 0);
+        assert_eq!(released(1000, Some(1000), 0), 999);
     }
 }

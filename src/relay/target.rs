@@ -32,9 +32,9 @@ impl Target {
         Ok(self.url.parse().map_err(no_address)?)
     }
 
-    /// What it is kept under; a file whose digest nobody states is not kept.
+    /// What it is kept under; a file whose digest nobody states is not kept. Its stated size may be wrong.
     pub(super) fn key(&self) -> Option<Key> {
-        self.sha256.map(|sha256| Key { sha256, size: self.size })
+        self.sha256.map(|sha256| Key { sha256, size: None })
     }
 
     /// Logs and counts the end of a fetch, once a fetch.

@@ -1,6 +1,6 @@
 //! The index that a sandbox serves, whatever it is made from.
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::model::{Event, FilePath, ProjectName, Serial};
 
@@ -98,10 +98,38 @@ impl Catalogue {
         }
     }
 
+    /// Keeps the whole index as it is now, to go back to.
+    pub(super) fn back_up(&self) -> Result<(), SandboxError> {
+        match self {
+            Self::Fixtures(shop) => {
+                write(shop).back_up();
+                Ok(())
+            }
+            Self::Scale(_) => Err(SandboxError::Unchangeable),
+        }
+    }
+
+    /// Goes back to what was kept. The serial of its last event.
+    pub(super) fn restore(&self) -> Result<Serial, SandboxError> {
+        match self {
+            Self::Fixtures(shop) if write(shop).restore() => Ok(self.last_serial()),
+            Self::Fixtures(_) => Err(SandboxError::NoBackup),
+            Self::Scale(_) => Err(SandboxError::Unchangeable),
+        }
+    }
+
+    /// How often it went back.
+    pub(super) fn restored(&self) -> u64 {
+        match self {
+            Self::Fixtures(shop) => read(shop).restored(),
+            Self::Scale(_) => 0,
+        }
+    }
+
     /// Makes something happen. The serial of its last event.
     pub(super) fn change(&self, change: Change) -> Result<Serial, SandboxError> {
         match self {
-            Self::Fixtures(shop) => shop.write().unwrap_or_else(PoisonError::into_inner).change(change),
+            Self::Fixtures(shop) => write(shop).change(change),
             Self::Scale(_) => Err(SandboxError::Unchangeable),
         }
     }
@@ -109,4 +137,8 @@ impl Catalogue {
 
 fn read(shop: &RwLock<Shop>) -> RwLockReadGuard<'_, Shop> {
     shop.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write(shop: &RwLock<Shop>) -> RwLockWriteGuard<'_, Shop> {
+    shop.write().unwrap_or_else(PoisonError::into_inner)
 }

@@ -40,6 +40,14 @@ pub(super) async fn answer(shared: &Arc<Shared>, method: &Method, path: &str, bo
             Ok(reply(&json!({})))
         }
         ("POST", "/_sandbox/publish") => publish(shared, body).await,
+        ("POST", "/_sandbox/backup") => Ok(shared.catalogue.back_up().map_or_else(
+            |error| refusal(&error),
+            |()| reply(&json!({ "serial": shared.catalogue.last_serial() })),
+        )),
+        ("POST", "/_sandbox/restore") => Ok(shared
+            .catalogue
+            .restore()
+            .map_or_else(|error| refusal(&error), |serial| reply(&json!({ "serial": serial })))),
         ("POST", "/_sandbox/pause") => pause(shared, body),
         ("POST", "/_sandbox/xmlrpc") => read(body).map(|mode: XmlRpc| {
             *shared.xmlrpc.write().unwrap_or_else(PoisonError::into_inner) = mode;
@@ -47,7 +55,7 @@ pub(super) async fn answer(shared: &Arc<Shared>, method: &Method, path: &str, bo
         }),
         _ => Ok(text(
             StatusCode::NOT_FOUND,
-            "here are faults (GET, POST, DELETE), requests (GET, DELETE), publish, pause and xmlrpc (POST)",
+            "here are faults (GET, POST, DELETE), requests (GET, DELETE), publish, backup, restore, pause and xmlrpc (POST)",
         )),
     };
     answered.unwrap_or_else(|reason| text(StatusCode::BAD_REQUEST, &reason))
@@ -79,7 +87,9 @@ fn refusal(error: &SandboxError) -> Response<Body> {
     let status = match error {
         SandboxError::Absent(_) => StatusCode::NOT_FOUND,
         SandboxError::Pack { .. } => StatusCode::BAD_REQUEST,
-        SandboxError::FileExists(_) | SandboxError::Unchangeable => StatusCode::CONFLICT,
+        SandboxError::FileExists(_) | SandboxError::NoBackup | SandboxError::Unchangeable => {
+            StatusCode::CONFLICT
+        }
         // Of the start; none comes from a change.
         SandboxError::Listen { .. }
         | SandboxError::Fixture { .. }

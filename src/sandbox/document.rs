@@ -14,12 +14,14 @@ pub(super) fn json(
     project: &Project,
     release: &Release,
     whole: bool,
-    serial: Serial,
+    serial: Option<Serial>,
     origins: &Origins,
 ) -> Value {
     let mut document = Map::new();
     document.insert("info".to_owned(), info(project, release, origins));
-    document.insert("last_serial".to_owned(), json!(serial));
+    if let Some(serial) = serial {
+        document.insert("last_serial".to_owned(), json!(serial));
+    }
     let ownership = json!({ "organization": project.organization, "roles": project.roles });
     document.insert("ownership".to_owned(), ownership);
     if whole {
@@ -76,6 +78,7 @@ fn files(release: &Release, origins: &Origins) -> Value {
         let stamp = Stamp::from_unix(*time);
         json!({
             "comment_text": file.comment,
+            "core-metadata": super::page::core_metadata(file),
             "digests": {
                 "blake2b_256": file.digests.blake2b_256,
                 "md5": file.digests.md5,

@@ -46,6 +46,9 @@ pub enum SandboxError {
     /// More events than serials.
     #[error("{0} events; at most {most} keep serials below 2^31", most = ScaleSettings::MOST_EVENTS)]
     TooManyEvents(u64),
+    /// There is nothing to go back to.
+    #[error("nothing was backed up")]
+    NoBackup,
     /// Nothing happens in a large index.
     #[error("an index made with --projects cannot be changed")]
     Unchangeable,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::Route;
+use super::{Odd, Route, Serials};
 
 /// As many faults at once; a script that adds them in a loop would slow every request.
 const ARMED: usize = 1_000;
@@ -79,6 +79,19 @@ pub enum Effect {
     Stale {
         /// Serials.
         behind: i64,
+    },
+    /// Other serials than the true ones.
+    Serials {
+        /// Which.
+        state: Serials,
+    },
+    /// An odd answer.
+    Odd {
+        /// What is odd about it.
+        what: Odd,
+        /// Only in those files, projects or rows that contain this text.
+        #[serde(default)]
+        only: Option<String>,
     },
     /// The connection closes before any answer.
     Reset,

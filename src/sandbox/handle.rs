@@ -17,10 +17,12 @@ use super::body::{Body, whole};
 use super::catalogue::{Catalogue, Listed};
 use super::fault::Faults;
 use super::limit::{Limiter, Verdict};
+use super::odd;
 use super::page::{self, Origins};
 use super::plan::Plan;
 use super::requests::{Requests, Seen};
 use super::respond::{self, Asked, Manner, document, moved, set, streamed, text};
+use super::serials::Stated;
 use super::wire::Flushes;
 use super::{Route, SandboxSettings, XmlRpc, control, rpc};
 
@@ -54,7 +56,7 @@ pub(super) async fn answer(
     flushes: Flushes,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Reset> {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     let path = head.uri.path().to_owned();
     let route = Route::of(&path, head.method == Method::POST);
     let body = match Limited::new(body, MAX_BODY).collect().await {
@@ -64,7 +66,6 @@ pub(super) async fn answer(
     if route == Route::Control {
         return Ok(control::answer(&shared, &head.method, &path, &body).await);
     }
-    let asked = Asked { method: &head.method, headers: &head.headers };
     let call = (route == Route::Rpc).then(|| decode_call(&body, Limits { depth: DEPTH }));
     let label = match &call {
         Some(Ok(call)) => format!("/pypi {}", call.method),
@@ -78,17 +79,28 @@ pub(super) async fn answer(
     if plan.reset {
         return Err(Reset);
     }
+    let conditions = head.headers.clone();
+    if !plan.odd.is_empty() {
+        // Only the odd answer's own validator counts.
+        head.headers.remove(header::IF_NONE_MATCH);
+    }
+    let conditional = Asked { method: &head.method, headers: &conditions };
+    let asked = Asked { method: &head.method, headers: &head.headers };
     let agent = head.headers.get(header::USER_AGENT).is_some_and(|agent| !agent.is_empty());
     let response = match (plan.answer.take(), call) {
         (Some(answer), _) => answer,
         _ if shared.settings.refuse_anonymous && !agent => {
             text(StatusCode::NOT_ACCEPTABLE, "name your program and a contact in User-Agent")
         }
-        (None, Some(call)) => shared.call(call.map_err(|_| RpcFault::parse_error())).await,
+        (None, Some(call)) => shared.call(call.map_err(|_| RpcFault::parse_error()), &plan.stated).await,
         (None, None) if head.method != Method::GET && head.method != Method::HEAD => {
             text(StatusCode::METHOD_NOT_ALLOWED, "GET and HEAD only")
         }
-        (None, None) => shared.get(route, &asked, &path, plan.behind),
+        (None, None) => shared.get(route, &asked, &path, &plan),
+    };
+    let response = match std::mem::take(&mut plan.odd) {
+        oddities if oddities.is_empty() => response,
+        oddities => odd::apply(oddities, &conditional, response).await,
     };
     Ok(plan.finish(response, flushes))
 }
@@ -112,7 +124,7 @@ fn seen(method: &Method, path: &str, headers: &HeaderMap) -> Seen {
 }
 
 impl Shared {
-    async fn call(&self, call: Result<crate::xmlrpc::Call, RpcFault>) -> Response<Body> {
+    async fn call(&self, call: Result<crate::xmlrpc::Call, RpcFault>, stated: &Stated) -> Response<Body> {
         let verdict = self.limiter.as_ref().map(Limiter::call);
         let mode = self.xmlrpc.read().unwrap_or_else(PoisonError::into_inner).clone();
         let result = match (mode, verdict, call) {
@@ -131,7 +143,7 @@ impl Shared {
             (XmlRpc::Live, _, Ok(call)) => {
                 let delays = self.settings.delays.iter().filter(|(method, _)| *method == call.method);
                 pause(delays.map(|(_, delay)| *delay).sum()).await;
-                rpc::answer(&self.catalogue, &call, self.settings.changelog_rows)
+                rpc::answer(&self.catalogue, &call, self.settings.changelog_rows, stated)
             }
         };
         let body = result.unwrap_or_else(|fault| whole(encode_fault(&fault)));
@@ -144,18 +156,21 @@ impl Shared {
         response
     }
 
-    fn get(&self, route: Route, asked: &Asked<'_>, path: &str, behind: i64) -> Response<Body> {
-        let at = Serial(self.catalogue.last_serial().0.saturating_sub(behind));
+    fn get(&self, route: Route, asked: &Asked<'_>, path: &str, plan: &Plan) -> Response<Body> {
+        let at = Serial(self.catalogue.last_serial().0.saturating_sub(plan.behind));
+        let stated = &plan.stated;
         let Ok(path) = percent_decode_str(path).decode_utf8() else {
             return text(StatusCode::BAD_REQUEST, "not UTF-8");
         };
         let parts: Vec<&str> = path.split('/').skip(1).collect();
         let found = match (route, parts.as_slice()) {
-            (Route::Listing, _) => Some(self.listing(asked, at)),
-            (Route::Page, ["simple", name, ""]) => self.page(asked, name, at),
+            (Route::Listing, _) => Some(self.listing(asked, at, stated)),
+            (Route::Page, ["simple", name, ""]) => self.page(asked, name, at, stated),
             (Route::Page, ["simple", name]) => Some(moved(&format!("/simple/{}/", page::normal(name)))),
-            (Route::Json, ["pypi", name, "json", ..]) => self.json(asked, name, None, at),
-            (Route::Json, ["pypi", name, version, "json", ..]) => self.json(asked, name, Some(version), at),
+            (Route::Json, ["pypi", name, "json", ..]) => self.json(asked, name, None, at, stated),
+            (Route::Json, ["pypi", name, version, "json", ..]) => {
+                self.json(asked, name, Some(version), at, stated)
+            }
             (Route::File, ["packages", rest @ ..]) => {
                 self.file(&rest.join("/")).map(|file| respond::file(asked, &file, self.settings.file_etags))
             }
@@ -170,39 +185,44 @@ impl Shared {
         found.unwrap_or_else(|| text(StatusCode::NOT_FOUND, "404 Not Found"))
     }
 
-    fn listing(&self, asked: &Asked<'_>, at: Serial) -> Response<Body> {
+    fn listing(&self, asked: &Asked<'_>, at: Serial, stated: &Stated) -> Response<Body> {
         let (html, content_type) = self.form(asked);
+        let own = stated.own(at);
         let manner = Manner {
             content_type,
             // JSON is up to 30 minutes old upstream, HTML up to a day.
             cache_control: if html { "max-age=86400, public" } else { "max-age=1800, public" },
-            serial: Some(at),
+            serial: own,
             vary: true,
         };
         let mut rows = self.catalogue.listing(at, Listed::Installable).peekable();
-        streamed(asked, &format!("\"listing-{html}-{at}\""), &manner, || {
+        let content = format!("{html} {} {at} {stated:?}", self.catalogue.restored());
+        let etag = respond::etag_of(content.as_bytes());
+        let stated = stated.clone();
+        streamed(asked, &etag, &manner, move || {
             let mut first = true;
-            let start = std::iter::once(page::listing_start(html, at));
+            let start = std::iter::once(page::listing_start(html, own));
             let middle = std::iter::from_fn(move || {
                 rows.peek()?;
                 let mut piece = String::new();
                 for (name, serial) in rows.by_ref().take(ROWS) {
+                    let serial = stated.listed(&name, serial);
                     page::listing_row(html, &name, serial, std::mem::take(&mut first), &mut piece);
                 }
                 Some(piece)
             });
-            let end = std::iter::once(page::listing_end(html, at));
+            let end = std::iter::once(page::listing_end(html, own));
             super::body::pieces(start.chain(middle).chain(end).map(Bytes::from))
         })
     }
 
-    fn page(&self, asked: &Asked<'_>, name: &str, at: Serial) -> Option<Response<Body>> {
+    fn page(&self, asked: &Asked<'_>, name: &str, at: Serial, stated: &Stated) -> Option<Response<Body>> {
         let normal = ProjectName::parse(name).ok()?;
         if normal.as_str() != name {
             return Some(moved(&format!("/simple/{normal}/")));
         }
         let project = self.catalogue.project(&normal, at)?;
-        let serial = project.last_serial.min(at);
+        let serial = stated.own(project.last_serial.min(at));
         let (html, content_type) = self.form(asked);
         let body = if html {
             page::html(&project, serial, &self.origins)
@@ -210,7 +230,7 @@ impl Shared {
             page::json(&project, serial, &self.origins).to_string()
         };
         let cache_control = "max-age=600, public";
-        let manner = Manner { content_type, cache_control, serial: Some(serial), vary: true };
+        let manner = Manner { content_type, cache_control, serial, vary: true };
         Some(document(asked, body, &manner))
     }
 
@@ -220,6 +240,7 @@ impl Shared {
         name: &str,
         version: Option<&str>,
         at: Serial,
+        stated: &Stated,
     ) -> Option<Response<Body>> {
         let normal = ProjectName::parse(name).ok()?;
         if normal.as_str() != name {
@@ -228,12 +249,12 @@ impl Shared {
         }
         let project = self.catalogue.project(&normal, at)?;
         let release = version.map_or_else(|| project.latest(), |version| project.release(version))?;
-        let serial = project.last_serial.min(at);
+        let serial = stated.own(project.last_serial.min(at));
         let body = super::document::json(&project, release, version.is_none(), serial, &self.origins);
         let manner = Manner {
             content_type: "application/json",
             cache_control: "max-age=900, public, stale-while-revalidate=300, stale-if-error=86400",
-            serial: Some(serial),
+            serial,
             vary: false,
         };
         Some(document(asked, body.to_string(), &manner))

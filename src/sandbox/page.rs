@@ -41,7 +41,7 @@ pub(super) fn normal(name: &str) -> String {
 }
 
 /// A project page as HTML.
-pub(super) fn html(project: &Project, serial: Serial, origins: &Origins) -> String {
+pub(super) fn html(project: &Project, serial: Option<Serial>, origins: &Origins) -> String {
     let name = normal(&project.name);
     let mut page = format!(
         "<!DOCTYPE html>\n<html>\n  <head>\n    <meta name=\"pypi:repository-version\" content=\"1.4\">\n    \
@@ -73,16 +73,17 @@ pub(super) fn html(project: &Project, serial: Serial, origins: &Origins) -> Stri
         }
         let _ = writeln!(page, " >{}</a><br />", escape(&file.filename));
     }
-    let _ = write!(page, "</body>\n</html>\n<!--SERIAL {serial}-->");
+    page.push_str("</body>\n</html>\n");
+    page.push_str(&serial_comment(serial));
     page
 }
 
 /// A project page as JSON.
-pub(super) fn json(project: &Project, serial: Serial, origins: &Origins) -> Value {
+pub(super) fn json(project: &Project, serial: Option<Serial>, origins: &Origins) -> Value {
     let files: Vec<Value> = project
         .files()
         .map(|(release, Upload { time, file })| {
-            let metadata = file.metadata_sha256().map_or(json!(false), |digest| json!({ "sha256": digest }));
+            let metadata = core_metadata(file);
             json!({
                 "core-metadata": metadata,
                 "data-dist-info-metadata": metadata,
@@ -102,14 +103,22 @@ pub(super) fn json(project: &Project, serial: Serial, origins: &Origins) -> Valu
     if let Some(reason) = &project.status_reason {
         status["reason"] = json!(reason);
     }
+    let mut meta = json!({ "api-version": "1.4" });
+    if let Some(serial) = serial {
+        meta["_last-serial"] = json!(serial);
+    }
     json!({
-        "alternate-locations": [],
         "files": files,
-        "meta": { "_last-serial": serial, "api-version": "1.4" },
+        "meta": meta,
         "name": normal(&project.name),
         "project-status": status,
         "versions": versions,
     })
+}
+
+/// PEP 714: the digest of the file's metadata, or that there is none to fetch. In the JSON API since 2026-07.
+pub(super) fn core_metadata(file: &File) -> Value {
+    file.metadata_sha256().map_or(json!(false), |digest| json!({ "sha256": digest }))
 }
 
 /// PEP 691: the reason if there is one, else whether.
@@ -122,30 +131,39 @@ fn yanked(release: &Release) -> Value {
 }
 
 /// The listing's start, rows and end, as HTML or JSON.
-pub(super) fn listing_start(html: bool, serial: Serial) -> String {
+pub(super) fn listing_start(html: bool, serial: Option<Serial>) -> String {
     if html {
         "<!DOCTYPE html>\n<html>\n  <head>\n    <meta name=\"pypi:repository-version\" content=\"1.4\">\n    \
          <title>Simple index</title>\n  </head>\n  <body>\n"
             .to_owned()
     } else {
-        format!("{{\"meta\":{{\"_last-serial\":{serial},\"api-version\":\"1.4\"}},\"projects\":[")
+        let serial = serial_member(serial);
+        format!("{{\"meta\":{{{serial}\"api-version\":\"1.4\"}},\"projects\":[")
     }
 }
 
 /// One project of the listing. `first`: nothing stands before it.
-pub(super) fn listing_row(html: bool, name: &str, serial: Serial, first: bool, out: &mut String) {
+pub(super) fn listing_row(html: bool, name: &str, serial: Option<Serial>, first: bool, out: &mut String) {
     // Names are plain ASCII words: nothing in them needs an escape in either form.
     let _ = if html {
         writeln!(out, "    <a href=\"/simple/{}/\">{name}</a>", normal(name))
     } else {
         let comma = if first { "" } else { "," };
-        write!(out, "{comma}{{\"_last-serial\":{serial},\"name\":\"{name}\"}}")
+        write!(out, "{comma}{{{}\"name\":\"{name}\"}}", serial_member(serial))
     };
 }
 
 /// The end of the listing.
-pub(super) fn listing_end(html: bool, serial: Serial) -> String {
-    if html { format!("  </body>\n</html>\n<!--SERIAL {serial}-->") } else { "]}".to_owned() }
+pub(super) fn listing_end(html: bool, serial: Option<Serial>) -> String {
+    if html { format!("  </body>\n</html>\n{}", serial_comment(serial)) } else { "]}".to_owned() }
+}
+
+fn serial_member(serial: Option<Serial>) -> String {
+    serial.map_or_else(String::new, |serial| format!("\"_last-serial\":{serial},"))
+}
+
+fn serial_comment(serial: Option<Serial>) -> String {
+    serial.map_or_else(String::new, |serial| format!("<!--SERIAL {serial}-->"))
 }
 
 fn escape(text: &str) -> String {

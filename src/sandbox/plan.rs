@@ -6,7 +6,9 @@ use hyper::{Response, header};
 
 use super::body::{Body, Spoil, whole};
 use super::fault::Effect;
+use super::odd::Oddity;
 use super::respond::{self, set, text};
+use super::serials::Stated;
 use super::wire::Flushes;
 
 /// What the faults make of a request.
@@ -17,6 +19,8 @@ pub(super) struct Plan {
     pub(super) reset: bool,
     /// Pages are as old as the journal was so many serials ago.
     pub(super) behind: i64,
+    pub(super) stated: Stated,
+    pub(super) odd: Vec<Oddity>,
     shorter: u64,
     spoil: Spoil,
 }
@@ -46,6 +50,8 @@ impl Plan {
                     plan.spoil.drip = Some((bytes, Duration::from_millis(every_millis)));
                 }
                 Effect::Stale { behind } => plan.behind = behind.max(0),
+                Effect::Serials { state } => plan.stated = Stated(Some(state)),
+                Effect::Odd { what, only } => plan.odd.push(Oddity { what, only }),
                 Effect::Reset => plan.reset = true,
                 Effect::Longer { by } => plan.spoil.longer = plan.spoil.longer.saturating_add(by),
                 Effect::Shorter { by } => plan.shorter = plan.shorter.saturating_add(by),

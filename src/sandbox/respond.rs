@@ -30,7 +30,7 @@ impl Asked<'_> {
     }
 
     /// Whether `If-None-Match` names the tag; a weak spelling of it counts.
-    fn has(&self, etag: &str) -> bool {
+    pub(super) fn has(&self, etag: &str) -> bool {
         self.header(header::IF_NONE_MATCH).is_some_and(|tags| {
             tags.split(',')
                 .map(|tag| tag.trim().trim_start_matches("W/"))
@@ -62,10 +62,23 @@ pub(super) fn moved(location: &str) -> Response<Body> {
     response
 }
 
+/// The strong validator of a body, with its quotes.
+pub(super) fn etag_of(body: &[u8]) -> String {
+    format!("\"{}\"", hex::encode(Md5::digest(body)))
+}
+
+/// 304 in place of an answer whose validator the client has.
+pub(super) fn not_modified(mut response: Response<Body>) -> Response<Body> {
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    response.headers_mut().remove(header::CONTENT_TYPE);
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    response.map(|_| whole(""))
+}
+
 /// A document that is in memory.
 pub(super) fn document(asked: &Asked<'_>, body: impl Into<Bytes>, manner: &Manner) -> Response<Body> {
     let body = body.into();
-    let etag = format!("\"{}\"", hex::encode(Md5::digest(&body)));
+    let etag = etag_of(&body);
     let len = body.len();
     tagged(asked, &etag, Some(len), manner, || whole(body))
 }
@@ -99,8 +112,7 @@ fn tagged(
         set(&mut response, X_PYPI_LAST_SERIAL, &serial.to_string());
     }
     if fresh {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        return response;
+        return not_modified(response);
     }
     set(&mut response, header::CONTENT_TYPE, manner.content_type);
     if let Some(len) = len {

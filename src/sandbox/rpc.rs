@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::model::{ProjectName, Serial};
+use crate::model::{Event, ProjectName, Serial};
 use crate::xmlrpc::{Call, Encoder, Fault, TooWide, Value, encode_response};
 
 use super::body::{Body, Cut, try_pieces, whole};
 use super::catalogue::{Catalogue, Listed};
 use super::project::Project;
+use super::serials::Stated;
 
 /// Rows that are made at once: small enough that the first bytes leave early.
 const ROWS: usize = 1_000;
@@ -56,20 +57,26 @@ const JSON: &str = "This index no longer supports this XMLRPC method. Use the JS
 const GONE: &str = "This API has been removed.";
 
 /// What a method gives, or refuses with.
-pub(super) fn answer(catalogue: &Catalogue, call: &Call, rows: usize) -> Result<Body, Fault> {
+pub(super) fn answer(
+    catalogue: &Catalogue,
+    call: &Call,
+    rows: usize,
+    stated: &Stated,
+) -> Result<Body, Fault> {
     match call.method.as_str() {
         "changelog_last_serial" => {
             arguments(call, [])?;
-            small(&Value::Int(catalogue.last_serial().0), call.wide)
+            let last = catalogue.last_serial();
+            small(&Value::Int(stated.own(last).unwrap_or(last).0), call.wide)
         }
         "changelog_since_serial" => {
             let [serial] = arguments(call, ["serial"])?;
             let serial = serial.as_int().ok_or_else(|| wrong("serial", "integer"))?;
-            Ok(changelog(catalogue.clone(), Serial(serial), rows, call.wide))
+            Ok(changelog(catalogue.clone(), Serial(serial), rows, stated.clone(), call.wide))
         }
         "list_packages_with_serial" => {
             arguments(call, [])?;
-            Ok(listing(catalogue, call.wide))
+            Ok(listing(catalogue, stated.clone(), call.wide))
         }
         "package_roles" => {
             let [name] = arguments(call, ["package_name"])?;
@@ -122,11 +129,17 @@ fn small(value: &Value, wide: bool) -> Result<Body, Fault> {
     Ok(whole(encode_response(value, wide)?))
 }
 
-fn changelog(catalogue: Catalogue, since: Serial, rows: usize, wide: bool) -> Body {
+fn changelog(catalogue: Catalogue, since: Serial, rows: usize, stated: Stated, wide: bool) -> Body {
     let (mut after, mut left) = (since, rows);
+    let mut further = stated.further_row();
     streamed(wide, Encoder::open_array, Encoder::close_array, move |encoder| {
-        let events = catalogue.events_after(after, left.min(ROWS));
+        let mut events = catalogue.events_after(after, left.min(ROWS));
         left -= events.len();
+        if events.is_empty()
+            && let Some(serial) = further.take()
+        {
+            events.push(no_event(&catalogue, serial));
+        }
         for event in &events {
             after = event.serial;
             encoder.open_array();
@@ -137,25 +150,32 @@ fn changelog(catalogue: Catalogue, since: Serial, rows: usize, wide: bool) -> Bo
             }
             encoder.int(event.time)?;
             encoder.string(&event.action);
-            encoder.int(event.serial.0)?;
+            encoder.int(stated.row(event.serial).0)?;
             encoder.close_array();
         }
         Ok(!events.is_empty())
     })
 }
 
-fn listing(catalogue: &Catalogue, wide: bool) -> Body {
+fn listing(catalogue: &Catalogue, stated: Stated, wide: bool) -> Body {
     let mut rows = catalogue.listing(Serial(i64::MAX), Listed::Registered);
     streamed(wide, Encoder::open_struct, Encoder::close_struct, move |encoder| {
         let mut any = false;
         for (name, serial) in rows.by_ref().take(ROWS) {
             any = true;
             encoder.open_member(&name);
-            encoder.int(serial.0)?;
+            encoder.int(stated.listed(&name, serial).unwrap_or(serial).0)?;
             encoder.close_member();
         }
         Ok(any)
     })
+}
+
+/// A row that upstream should not have: of a project that was never there, as of the last event.
+fn no_event(catalogue: &Catalogue, serial: Serial) -> Event {
+    let last = catalogue.events_after(Serial(catalogue.last_serial().0 - 1), 1);
+    let time = last.first().map_or(0, |event| event.time);
+    Event { serial, name: "no-such-project".to_owned(), version: None, time, action: "docupdate".to_owned() }
 }
 
 /// An answer written piece by piece; `more` writes the next rows and says whether there were any.

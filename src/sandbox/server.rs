@@ -166,6 +166,17 @@ impl Sandbox {
         change_catalogue(self.shared.clone(), change).await
     }
 
+    /// Keeps the whole index as it is now, in place of what was kept before.
+    pub fn back_up(&self) -> Result<(), SandboxError> {
+        self.shared.catalogue.back_up()
+    }
+
+    /// Goes back to what was kept, as an index that was restored from a backup: its last serial, which this gives, is
+    /// that of then, and what happens next has serials that were others' before.
+    pub fn restore(&self) -> Result<Serial, SandboxError> {
+        self.shared.catalogue.restore()
+    }
+
     /// Switches XML-RPC.
     pub fn set_xmlrpc(&self, mode: XmlRpc) {
         *self.shared.xmlrpc.write().unwrap_or_else(PoisonError::into_inner) = mode;

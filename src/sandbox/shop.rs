@@ -19,6 +19,10 @@ pub(super) struct Shop {
     journal: Vec<Event>,
     /// The last serial before anything happened at run time.
     built: Serial,
+    /// Another state of all this, to go back to.
+    backup: Option<Arc<Shop>>,
+    /// How often it went back.
+    restored: u64,
 }
 
 impl Shop {
@@ -31,6 +35,28 @@ impl Shop {
     pub(super) fn built(mut self) -> Self {
         self.built = self.last_event().map_or(Serial(0), |event| event.serial);
         self
+    }
+
+    /// Keeps all as it is now, in place of what was kept before.
+    pub(super) fn back_up(&mut self) {
+        self.backup = None;
+        self.backup = Some(Arc::new(self.clone()));
+    }
+
+    /// Goes back to what was kept; it stays kept. Tells whether there was any.
+    pub(super) fn restore(&mut self) -> bool {
+        let Some(backup) = self.backup.take() else { return false };
+        *self = Self {
+            restored: self.restored + 1,
+            backup: Some(backup.clone()),
+            ..Arc::unwrap_or_clone(backup)
+        };
+        true
+    }
+
+    /// How often it went back to a backup: the same serials stand for something else each time.
+    pub(super) fn restored(&self) -> u64 {
+        self.restored
     }
 
     /// The last event.

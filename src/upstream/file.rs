@@ -19,8 +19,8 @@ use super::{Upstream, UpstreamError};
 pub struct Resume {
     /// Bytes already there.
     pub from: u64,
-    /// The strong `ETag` of the first answer.
-    pub if_range: String,
+    /// [`FileResponse::validator`] of the first answer; without one the range is asked for unconditionally.
+    pub if_range: Option<String>,
 }
 
 /// A file that is on its way.
@@ -29,16 +29,30 @@ pub struct FileResponse {
     pub size: Option<u64>,
     /// Where the body starts: what was asked for, or 0 if upstream sends it all again.
     pub start: u64,
-    /// What a [`Resume`] may refer to.
-    pub etag: Option<String>,
+    /// What `If-Range` of a [`Resume`] may have (RFC 9110 section 13.1.5): a strong `ETag`.
+    pub validator: Option<String>,
+    /// What speaks against the body being the file's own bytes. Only a digest can tell: some file servers type a wheel
+    /// `text/html`, and name the coding of a `.tar.gz` by its ending.
+    pub oddity: Option<UpstreamError>,
+    /// The content coding that upstream says the body has.
+    pub coding: Option<Coding>,
     /// The bytes from `start` on. It ends without an error only after as many as upstream announced.
     pub body: Pin<Box<dyn Stream<Item = Result<Bytes, UpstreamError>> + Send>>,
 }
 
+/// Content codings that can be undone (RFC 9110 section 8.4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coding {
+    /// `gzip`, `x-gzip`.
+    Gzip,
+    /// `deflate`: the zlib format.
+    Deflate,
+}
+
 impl fmt::Debug for FileResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { size, start, etag, body: _ } = self;
-        write!(f, "FileResponse({start} of {size:?}, {etag:?})")
+        let Self { size, start, validator, oddity, coding, body: _ } = self;
+        write!(f, "FileResponse({start} of {size:?}, {validator:?}, {oddity:?}, {coding:?})")
     }
 }
 
@@ -61,48 +75,68 @@ impl Upstream {
         let mut request = self.transport.get(Kind::File, url).header(ACCEPT_ENCODING, "identity");
         if let Some(resume) = resume {
             request = request.header(RANGE, format!("bytes={}-", resume.from));
-            request = request.header(IF_RANGE, &resume.if_range);
+            if let Some(validator) = &resume.if_range {
+                request = request.header(IF_RANGE, validator);
+            }
         }
         let response = self.transport.fetch(request).await?;
-        let (start, size) = extent(&response, resume)?;
-        let etag = header(response.headers(), ETAG.as_str()).map(str::to_owned);
-        let left = size.map(|size| size - start);
+        let Extent { start, end, size } = extent(&response, resume)?;
+        let headers = response.headers();
+        let etag = header(headers, ETAG.as_str()).filter(|etag| etag.starts_with('"'));
+        let validator = etag.map(str::to_owned);
+        let (oddity, coding) = oddity(headers);
         let chunks = response.bytes_stream().map(|chunk| chunk.map_err(UpstreamError::from_transport));
-        Ok(FileResponse { size, start, etag, body: measured(chunks, left).boxed() })
+        let body = measured(chunks, end.map(|end| end - start)).boxed();
+        Ok(FileResponse { size, start, validator, oddity, coding, body })
     }
 }
 
-/// Which part of how large a file the answer carries; an error if it cannot be the file's own bytes.
-fn extent(response: &Response, resume: Option<&Resume>) -> Result<(u64, Option<u64>), UpstreamError> {
+/// Which part of how large a file an answer carries.
+#[derive(Debug, PartialEq, Eq)]
+struct Extent {
+    start: u64,
+    /// The byte behind the last one that is sent.
+    end: Option<u64>,
+    size: Option<u64>,
+}
+
+fn extent(response: &Response, resume: Option<&Resume>) -> Result<Extent, UpstreamError> {
     let headers = response.headers();
-    let media_type = media_type(headers);
-    if media_type == "text/html" {
-        return Err(UpstreamError::Unexpected(format!("{} where a file belongs", named(&media_type))));
-    }
-    if header(headers, CONTENT_ENCODING.as_str())
-        .is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"))
-    {
-        return Err(UpstreamError::Unexpected("a coded file".to_owned()));
-    }
     match (response.status(), resume) {
         (StatusCode::OK, _) => {
-            let length = header(headers, CONTENT_LENGTH.as_str()).and_then(|text| text.parse().ok());
-            Ok((0, length))
+            let size = header(headers, CONTENT_LENGTH.as_str()).and_then(|text| text.parse().ok());
+            Ok(Extent { start: 0, end: size, size })
         }
         (StatusCode::PARTIAL_CONTENT, Some(resume)) => match content_range(headers) {
-            Some((start, size)) if start == resume.from && size > start => Ok((start, Some(size))),
+            Some(extent) if extent.start == resume.from => Ok(extent),
             _ => Err(UpstreamError::Unexpected("another range than asked for".to_owned())),
         },
         (status, _) => Err(UpstreamError::Unexpected(format!("{} where a file belongs", status.as_u16()))),
     }
 }
 
-/// First byte and size of `bytes FIRST-LAST/SIZE`, if the range goes to the end.
-fn content_range(headers: &HeaderMap) -> Option<(u64, u64)> {
+/// `bytes FIRST-LAST/SIZE`. The range may end before the file does: some servers send no more at once.
+fn content_range(headers: &HeaderMap) -> Option<Extent> {
     let (range, size) = header(headers, CONTENT_RANGE.as_str())?.strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;
-    let (first, last, size): (u64, u64, u64) = (first.parse().ok()?, last.parse().ok()?, size.parse().ok()?);
-    (last.checked_add(1)? == size).then_some((first, size))
+    let (start, last, size): (u64, u64, u64) = (first.parse().ok()?, last.parse().ok()?, size.parse().ok()?);
+    (start <= last && last < size).then(|| Extent { start, end: Some(last + 1), size: Some(size) })
+}
+
+fn oddity(headers: &HeaderMap) -> (Option<UpstreamError>, Option<Coding>) {
+    let codings = header(headers, CONTENT_ENCODING.as_str()).unwrap_or("identity");
+    let coding = match codings.trim().to_ascii_lowercase().as_str() {
+        "gzip" | "x-gzip" => Some(Coding::Gzip),
+        "deflate" => Some(Coding::Deflate),
+        "identity" | "" => {
+            let media_type = media_type(headers);
+            let html = (media_type == "text/html")
+                .then(|| UpstreamError::Unexpected(format!("{} where a file belongs", named(&media_type))));
+            return (html, None);
+        }
+        _ => None,
+    };
+    (Some(UpstreamError::Unexpected("a coded file".to_owned())), coding)
 }
 
 /// Counts the bytes; fails at the one too many, and where the stream ends before the announced last one.
@@ -153,17 +187,41 @@ mod tests {
     }
 
     #[test]
-    fn a_range_must_go_to_the_end() {
+    fn a_range_is_inside_a_file_of_known_size() {
         let parse = |text: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_RANGE, text.parse().unwrap());
             content_range(&headers)
         };
-        assert_eq!(parse("bytes 5-9/10"), Some((5, 10)));
-        for bad in
-            ["bytes 5-8/10", "bytes 5-9/*", "bytes */10", "lines 5-9/10", "bytes 0-18446744073709551615/0"]
-        {
+        assert_eq!(parse("bytes 5-9/10"), Some(Extent { start: 5, end: Some(10), size: Some(10) }));
+        assert_eq!(parse("bytes 5-7/10"), Some(Extent { start: 5, end: Some(8), size: Some(10) }));
+        for bad in [
+            "bytes 5-9/*",
+            "bytes */10",
+            "lines 5-9/10",
+            "bytes 9-5/10",
+            "bytes 5-10/10",
+            "bytes 0-18446744073709551615/0",
+        ] {
             assert_eq!(parse(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_coding_and_a_web_page_are_oddities_and_a_stated_identity_is_none() {
+        let odd = |name: reqwest::header::HeaderName, value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, value.parse().unwrap());
+            let (oddity, coding) = oddity(&headers);
+            (oddity.is_some(), coding)
+        };
+        assert_eq!(odd(CONTENT_ENCODING, "X-GZIP"), (true, Some(Coding::Gzip)));
+        assert_eq!(odd(CONTENT_ENCODING, "deflate"), (true, Some(Coding::Deflate)));
+        assert_eq!(odd(CONTENT_ENCODING, "br"), (true, None));
+        assert_eq!(odd(CONTENT_ENCODING, "gzip, br"), (true, None));
+        assert_eq!(odd(CONTENT_ENCODING, "Identity"), (false, None));
+        let content_type = reqwest::header::CONTENT_TYPE;
+        assert_eq!(odd(content_type.clone(), "Text/HTML; charset=utf-8"), (true, None));
+        assert_eq!(odd(content_type, "application/octet-stream"), (false, None));
     }
 }

@@ -23,7 +23,7 @@ mod transport;
 pub use changelog::Slice;
 pub use client::{Document, Fetched, Upstream};
 pub use error::UpstreamError;
-pub use file::{FileResponse, Resume};
+pub use file::{Coding, FileResponse, Resume};
 pub use html::{Anchor, HtmlElement, elements};
 pub use listing::{ListedProject, Listing};
 pub use page::{CoreMetadata, PageFile, ProjectPage, ProjectStatus, Yanked, metadata_path};

@@ -1,6 +1,8 @@
 //! Files through the whole of the relay below the index, against a scripted upstream.
 
+mod broken;
 mod leaving;
+mod odd;
 mod script;
 mod uses;
 
@@ -100,8 +102,9 @@ impl Bench {
         let joined: Vec<_> = (0..clients).map(join).collect();
         assert!(joined[1..].iter().all(|(source, _)| *source == Source::Joined));
         let whole = 0..target.size.unwrap();
-        let pump =
-            |(source, flight)| Pump::new(delivery, target, source, Origin::Flight(flight), whole.clone());
+        let pump = |(source, flight)| {
+            Pump::new(delivery, target, source, Origin::Flight(flight), whole.clone(), target.size)
+        };
         joined.into_iter().map(pump).collect()
     }
 
@@ -294,7 +297,8 @@ async fn a_broken_transfer_is_resumed_unseen() {
         let ranges = bench.script.requests.lock().unwrap().clone();
         assert_eq!(ranges.len(), 2);
         let resumed = ranges[1].as_deref().is_some_and(|range| range.starts_with("bytes="));
-        assert_eq!(resumed, etag == Some("\"v1\""), "{ranges:?}");
+        // Without a strong validator the digest tells whether it is the same file's rest.
+        assert!(resumed, "{ranges:?}");
     }
 }
 
@@ -311,7 +315,7 @@ async fn a_transfer_that_breaks_at_every_tenth_is_whole_or_cut() {
             }
             Err(error) => assert!(tenth == 0, "{error}"),
         }
-        assert_eq!(bench.script.count(), 4, "one transfer and three resumptions");
+        assert_eq!(bench.script.count(), 6, "one transfer and five resumptions");
         bench.quiet().await;
         assert!(bench.kept().is_empty());
     }
@@ -458,9 +462,11 @@ async fn head_and_conditions_are_answered_without_a_fetch() {
     let etag = format!("\"{}\"", digest(&file()));
     let has = bench.serve(Want { if_none_match: Some(etag), ..Want::default() }).await.unwrap();
     assert!(matches!(has.answer, Answer::NotModified));
+    assert_eq!(bench.script.count(), 0);
+    // The stated size may be wrong: what the file does not have only upstream can tell.
     let beyond = bench.range("bytes=1200000-").await.unwrap();
     assert!(matches!(beyond.answer, Answer::Unsatisfiable));
-    assert_eq!(bench.script.count(), 0);
+    assert_eq!(bench.script.count(), 1);
 }
 
 #[tokio::test]

@@ -20,12 +20,31 @@ pub(super) struct Reply {
     /// Waits for the permit before this byte.
     pub(super) pause: Option<(usize, Arc<Semaphore>)>,
     pub(super) etag: Option<&'static str>,
+    /// Further header lines, each with its line end.
+    pub(super) fields: &'static str,
+    /// The connection breaks after so many bytes of each answer, wherever that begins.
+    pub(super) cut_after: Option<usize>,
+    /// A range has no more bytes than these.
+    pub(super) longest_range: Option<usize>,
+    /// `Range` is heeded.
+    pub(super) ranges: bool,
 }
 
 impl Reply {
     pub(super) fn good(body: &Bytes) -> Self {
         let (length, etag) = (Some(body.len()), Some("\"v1\""));
-        Self { status: 200, body: body.clone(), length, cut: None, pause: None, etag }
+        Self {
+            status: 200,
+            body: body.clone(),
+            length,
+            cut: None,
+            pause: None,
+            etag,
+            fields: "Content-Type: application/octet-stream\r\n",
+            cut_after: None,
+            longest_range: None,
+            ranges: true,
+        }
     }
 
     pub(super) fn status(status: u16) -> Self {
@@ -40,6 +59,14 @@ impl Reply {
 
     pub(super) fn cut(body: &Bytes, at: usize) -> Self {
         Self { cut: Some(at), ..Self::good(body) }
+    }
+
+    pub(super) fn cut_after(body: &Bytes, bytes: usize) -> Self {
+        Self { cut_after: Some(bytes), ..Self::good(body) }
+    }
+
+    pub(super) fn with(body: &Bytes, fields: &'static str) -> Self {
+        Self { fields, ..Self::good(body) }
     }
 
     /// Pauses before a byte; a permit lets it go on.
@@ -99,11 +126,15 @@ async fn answer(
     };
     let from: Option<usize> =
         range.and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
-    let from = from.filter(|_| reply.status == 200 && reply.etag.is_some());
+    let from = from.filter(|_| reply.status == 200 && reply.ranges);
     let start = from.unwrap_or(0);
+    let mut end = reply.body.len();
+    if let (Some(_), Some(longest)) = (from, reply.longest_range) {
+        end = end.min(start + longest);
+    }
     let mut head = match from {
         Some(from) => {
-            let (last, size) = (reply.body.len() - 1, reply.body.len());
+            let (last, size) = (end - 1, reply.body.len());
             format!("HTTP/1.1 206 Partial\r\nContent-Range: bytes {from}-{last}/{size}\r\n")
         }
         None => format!("HTTP/1.1 {} X\r\n", reply.status),
@@ -112,11 +143,15 @@ async fn answer(
         head.extend(["ETag: ", etag, "\r\n"]);
     }
     if let Some(length) = reply.length {
-        head.extend(["Content-Length: ", &(length - start).to_string(), "\r\n"]);
+        let length = length - start - (reply.body.len() - end);
+        head.extend(["Content-Length: ", &length.to_string(), "\r\n"]);
     }
-    head += "Content-Type: application/octet-stream\r\nConnection: close\r\n\r\n";
+    head.extend([reply.fields, "Connection: close\r\n\r\n"]);
     stream.write_all(head.as_bytes()).await.ok()?;
-    let end = reply.cut.unwrap_or(reply.body.len());
+    end = reply.cut.unwrap_or(end);
+    if let Some(bytes) = reply.cut_after {
+        end = end.min(start + bytes);
+    }
     let pause = reply.pause.as_ref().map_or(start, |(at, _)| (*at).max(start));
     stream.write_all(&reply.body[start..pause.min(end)]).await.ok()?;
     stream.flush().await.ok()?;
