@@ -1,7 +1,9 @@
 //! Questions about the changelog as clients ask them, through a whole relay.
 
 mod loops;
+mod moments;
 mod odd;
+mod runs;
 mod story;
 
 use cheesewire::model::{Event, Serial};

@@ -31,8 +31,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from common import ANSWERS, ASKS, PATIENCE, Process, built, serve
 
 PAGE = 50_000
-# More than the list of all names and serials has.
-LARGEST = 256 << 20
+# Nearly as many as an answer without a limit may have.
+UNCUT = 900_000
+# More than the list of all names and serials has, and a million events.
+LARGEST = 512 << 20
 
 
 class Client:
@@ -149,6 +151,10 @@ def measure(arguments, folder):
         events = arguments.events
         with sqlite3.connect(f"file:{data}/journal.sqlite3?mode=ro", uri=True) as database:
             kept = database.execute("SELECT COUNT(*) FROM events").fetchone()[0]
+            # Times with about so many events after them.
+            newest = "SELECT time FROM events ORDER BY time DESC LIMIT 1 OFFSET ?"
+            sizes = [min(rows, kept // 2) for rows in [PAGE, UNCUT]]
+            moments = [database.execute(newest, [rows]).fetchone()[0] for rows in sizes]
         if kept != events:
             sys.exit(f"the journal has {kept} events of {events}")
         how = "by itself" if backfills else "asked for page by page"
@@ -164,28 +170,30 @@ def measure(arguments, folder):
                 Client(url).value("changelog_last_serial")
                 starts.append(time.perf_counter() - relay.begun)
         figure("start-up to first answer", f"{median(starts):.0f} ms", "200 ms")
-        relay, url = serve(binary, upstream, data, [])
+        # Or a question by time would wait for a poll, and for its turn.
+        unpolled = ["rpc.poll_age=1h"] if re.search(r"^#? ?poll_age = ", settings, re.MULTILINE) else []
+        relay, url = serve(binary, upstream, data, unpolled)
         with relay:
             client = Client(url)
-            answers(arguments, folder, client, figure)
+            answers(arguments, folder, client, figure, moments)
             figure("peak memory meanwhile", f"{relay.peak():.0f} MB", "200 MB")
     return figures
 
 
-def answers(arguments, folder, client, figure):
+def answers(arguments, folder, client, figure, moments):
     """The same questions, uncached and repeated, and to Python's server."""
     last, repeats = client.value("changelog_last_serial"), arguments.repeat
     span = max(last - 3 * PAGE * 2, 1)
     starts = [1 + span * n // repeats for n in range(repeats)]
 
-    def pages(method, argument, limit):
+    def pages(method, argument, limit, *more):
         uncached, sizes = [], []
         for start in starts:
-            _, took, page = client.call(method, argument(start))
+            _, took, page = client.call(method, argument(start), *more)
             uncached.append(took)
             sizes.append(len(page))
-        again = [client.call(method, argument(starts[0]))[1] for _ in range(repeats + 1)]
-        rows = len(client.value(method, argument(starts[0])))
+        again = [client.call(method, argument(starts[0]), *more)[1] for _ in range(repeats + 1)]
+        rows = len(client.value(method, argument(starts[0]), *more))
         size = f"{rows:,} events, {statistics.median(sizes) / 1e6:.1f} MB"
         figure(f"{method}, uncached", f"{median(uncached):.0f} ms", limit, f"{size}; worst {max(uncached) * 1000:.0f} ms")
         figure(f"{method}, repeated", f"{median(again[1:]):.1f} ms", "10 ms")
@@ -194,7 +202,9 @@ def answers(arguments, folder, client, figure):
     uncached, again = pages("changelog_since_serial", lambda start: start, "100 ms")
     if "changelog" in client.value("system.listMethods"):
         times = {start: client.value("changelog_since_serial", start, 1)[0][2] for start in starts}
-        pages("changelog", times.get, "100 ms")
+        pages("changelog", times.get, "100 ms", False, PAGE)
+        for since in moments:
+            uncut(client, figure, since, repeats)
     client.call("list_packages_with_serial")
     listed = [client.call("list_packages_with_serial")[:2] for _ in range(repeats)]
     figure("list_packages_with_serial, first byte", f"{median([first for first, _ in listed]):.1f} ms", "20 ms")
@@ -208,6 +218,15 @@ def answers(arguments, folder, client, figure):
     figure("Python's xmlrpc.server, the same page from memory", f"{whole:.0f} ms", "", "the peer")
     figure("times as fast as it, uncached", f"{whole / median(uncached):.1f}")
     figure("times as fast as it, repeated", f"{whole / median(again):.1f}")
+
+
+def uncut(client, figure, since, repeats):
+    """All events since a time, in one answer. It is kept nowhere, so each is uncached."""
+    asked = [client.call("changelog", since) for _ in range(repeats)]
+    answer = asked[0][2]
+    note = f"{answer.count(b'<data>') - 1:,} events, {len(answer) / 1e6:.1f} MB; first byte after "
+    note += f"{median([first for first, _, _ in asked]):.0f} ms"
+    figure("changelog without a limit", f"{median([whole for _, whole, _ in asked]):.0f} ms", "", note)
 
 
 def table(arguments, figures):

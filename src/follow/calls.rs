@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::follower::Follower;
 use super::{FollowError, Source};
-use crate::journal::Upkeep;
+use crate::journal::{News, Upkeep};
 use crate::upstream::UpstreamError;
 
 /// What is known of upstream's XML-RPC.
@@ -95,6 +95,7 @@ impl Follower {
 
     fn keep_up(&self, listings: bool) {
         let settings = &self.settings;
+        self.journal.polls().come_by(if listings { News::Listings } else { News::Changelog });
         self.journal.set_upkeep(if !settings.follow {
             Upkeep::OnDemand { head: settings.interval, projects: settings.listing_lifetime }
         } else if listings {

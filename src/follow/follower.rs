@@ -80,6 +80,8 @@ pub async fn run(
         let polls = async {
             if follower.settings.follow {
                 follower.poll_for_ever().await;
+            } else {
+                follower.hear_for_ever().await;
             }
         };
         let history = async {
@@ -114,6 +116,8 @@ impl Follower {
             (None, Err(FollowError::NoCalls { .. })) => return Err(FollowError::NoSerials),
             (None, named) => listing.last_serial.or(named?).ok_or(FollowError::NoSerials)?,
         };
+        // A serial that was named after the listing says nothing of its time.
+        let stated = newest.or(listing.last_serial).is_some();
         if let Some(at) = self.journal.position()
             && self.no_calls().is_some()
         {
@@ -129,6 +133,9 @@ impl Follower {
         let projects = listing.projects.into_iter().map(|project| (project.name, project.serial)).collect();
         self.journal.seed(projects, last_serial).await?;
         self.journal.note_listed_at(listing.taken).await?;
+        if stated {
+            self.journal.note_first_listing(last_serial, listing.taken).await?;
+        }
         *self.listed.lock().await = listing.etag;
         tracing::info!(%last_serial, "the projects were filled from upstream's listing");
         Ok(last_serial)

@@ -25,6 +25,7 @@ mod error;
 mod follower;
 mod heard;
 mod history;
+mod news;
 mod poll;
 mod serve;
 mod settings;

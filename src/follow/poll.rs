@@ -8,6 +8,7 @@ use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::{Instant, sleep};
 
 use super::follower::Follower;
+use super::news::Budget;
 use super::{FollowError, FollowSettings};
 use crate::journal::{Asked, Position};
 use crate::model::Serial;
@@ -28,8 +29,16 @@ impl Follower {
         let mut waits = waits(&self.settings);
         let mut current_at = Instant::now();
         let (mut named, mut compared) = (None, false);
+        let mut budget = Budget::new(self.upstream.pace());
+        let mut running = None;
         loop {
+            // Until there is nothing more it is one poll, for who waits for it.
+            let poll = running.take().unwrap_or_else(|| self.journal.polls().begin());
+            let before = self.journal.last_serial();
             let polled = self.poll(&mut named, &mut compared).await;
+            // Upstream names its last serial; if that is another one, it is asked for what came.
+            let more = !matches!(polled, Ok(Polled::Current)) || self.journal.last_serial() != before;
+            budget.spend(if more { 2 } else { 1 });
             let outcome = match &polled {
                 Ok(Polled::Current) => "current",
                 Ok(Polled::More) => "more",
@@ -42,18 +51,26 @@ impl Follower {
             metrics::gauge!("cheesewire_follow_lag_seconds").set(current_at.elapsed().as_secs_f64());
             match polled {
                 Ok(more) => {
+                    match more {
+                        Polled::Current => poll.ended(None),
+                        Polled::More => running = Some(poll),
+                    }
                     self.status.send_modify(|status| {
                         status.succeeded();
                         status.current = more == Polled::Current;
                     });
                     waits = self::waits(&self.settings);
                     if more == Polled::Current {
-                        let (polls, comparisons) = (self.settings.interval, self.settings.listing_interval);
-                        sleep(if compared { comparisons } else { polls }).await;
+                        if compared {
+                            sleep(self.settings.listing_interval).await;
+                        } else {
+                            budget.pause(self.settings.interval, self.journal.polls()).await;
+                        }
                     }
                 }
                 Err(error) => {
                     let wait = wait_after(&error, &mut waits, self.settings.longest_wait);
+                    poll.ended(Some(wait));
                     if error.needs_a_hand() {
                         tracing::error!(%error, wait_seconds = wait.as_secs_f64(), "the journal cannot be kept");
                     } else {
@@ -90,7 +107,7 @@ impl Follower {
     }
 
     pub(super) async fn compare(&self, position: Position) -> Result<Polled, FollowError> {
-        let asked = Asked::now();
+        let asked = Asked::now(self.journal.clock());
         let settling = self.settling.load(Ordering::Relaxed);
         if settling {
             self.settle_lost().await?;
@@ -132,7 +149,7 @@ impl Follower {
     ) -> Result<Polled, FollowError> {
         let since = position.theirs;
         let on_the_way = named.take().filter(|&upto| upto > since);
-        let asked = Asked::now();
+        let asked = Asked::now(self.journal.clock());
         let (upto, doubt) = match on_the_way {
             Some(upto) => (upto, None),
             None => match self.named_last_serial().await {

@@ -102,7 +102,7 @@ impl Follower {
                 // Nobody polls any more who would compare.
                 return self.compare(position).await.map(|_| ());
             }
-            let asked = Asked::now();
+            let asked = Asked::now(self.journal.clock());
             let last = self.hear().await?;
             // Upstream's number for it, where ours is another. One beyond our head is nobody's.
             if let Some(position) = self.journal.position().filter(|position| position.is_ahead()) {
@@ -150,7 +150,7 @@ impl Follower {
         if self.settings.follow {
             return self.named_last_serial().await;
         }
-        let asked = Asked::now();
+        let asked = Asked::now(self.journal.clock());
         let named = match self.no_calls() {
             Some(error) => Err(error),
             None => self.named_last_serial().await,

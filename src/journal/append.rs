@@ -66,6 +66,7 @@ impl Journal {
             known.appended(*reached, *heard);
         };
         let (appended, ..) = self.write_then(work, after).await?;
+        self.note_head().await;
         let counted = [
             ("added", appended.added),
             ("repeated", appended.repeated),

@@ -1,80 +1,37 @@
-//! What changed after a moment, newest first.
+//! What events changed, newest first.
 
 use std::collections::HashSet;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::Connection;
 
 use super::project::Chunks;
-use super::since_time::TimeRules;
-use super::want::{Want, Wanted};
-use super::{Journal, JournalError};
+use super::{Bounds, Journal, JournalError, Place};
+use crate::model::Serial;
 
 /// Rows that are looked through at a time: some 5 ms.
-const CHUNK: usize = 5_000;
-
-/// The answer to "what changed after this moment".
-pub enum Changed {
-    /// Each once: names, or names with versions. No piece at all means that nothing changed.
-    Rows(Chunks<(String, Option<String>)>),
-    /// More events than are looked through for one answer.
-    TooMany,
-    /// We don't know, and upstream is asked.
-    NotCovered(Wanted),
-}
+const CHUNK: u32 = 5_000;
 
 /// What is being looked through.
 struct Search {
     journal: Journal,
-    since: i64,
+    events: Bounds,
     releases: bool,
-    /// Time and serial of the last row looked at.
-    at: (i64, i64),
+    /// The last row looked at.
+    at: Place,
     /// By name's id.
     seen: HashSet<(i64, Option<String>)>,
 }
 
 impl Journal {
-    /// Names with an event after `time`, the last changed first; with `releases` the name and version of each
-    /// `new release` instead. `most` events are looked through, which bounds time and memory.
-    pub async fn changed_since(
-        &self,
-        time: i64,
-        releases: bool,
-        most: usize,
-        rules: TimeRules,
-    ) -> Result<Changed, JournalError> {
-        let Some(head) = self.known_ref().current() else {
-            return Ok(Changed::NotCovered(self.want(Want::LastSerial)));
-        };
-        let missing =
-            self.read(move |connection| super::since_time::missing(connection, time, rules, head)).await?;
-        if let Some(want) = missing {
-            return Ok(Changed::NotCovered(self.want(want)));
-        }
-        let (any, too_many) = self.read(move |connection| counted(connection, time, most)).await?;
-        if too_many {
-            return Ok(Changed::TooMany);
-        }
-        if !any && !head.current {
-            return Ok(Changed::NotCovered(self.want(Want::Since(head.serial))));
-        }
-        let at = (i64::MAX, i64::MAX);
-        let search = Search { journal: self.clone(), since: time, releases, at, seen: HashSet::new() };
-        Ok(Changed::Rows(stream::unfold(Some(search), Search::next).boxed()))
+    /// Names of the events, the last changed first; with `releases` the name and version of each `new release` instead.
+    /// Each once.
+    pub fn changed(&self, events: Bounds, releases: bool) -> Chunks<(String, Option<String>)> {
+        let at = Bounds::end();
+        let search = Search { journal: self.clone(), events, releases, at, seen: HashSet::new() };
+        stream::unfold(Some(search), Search::next).boxed()
     }
-}
-
-/// Whether there is an event after `time`, and whether there are more than `most`.
-fn counted(connection: &Connection, time: i64, most: usize) -> rusqlite::Result<(bool, bool)> {
-    let sql = "SELECT 1 FROM events WHERE time > ?1 ORDER BY time LIMIT 1 OFFSET ?2";
-    let mut found = connection.prepare_cached(sql)?;
-    let mut beyond = |skipped: usize| {
-        let skipped = i64::try_from(skipped).unwrap_or(i64::MAX);
-        found.query_row([time, skipped], |_| Ok(())).optional().map(|row| row.is_some())
-    };
-    Ok((beyond(0)?, beyond(most)?))
 }
 
 /// A name, and with releases a version.
@@ -103,17 +60,18 @@ impl Search {
 
     /// The next rows that were not seen yet; `None` at the end.
     fn look(&mut self, connection: &Connection) -> rusqlite::Result<Option<Vec<Row>>> {
-        let sql = "SELECT time, serial, name, version, names.spelling, verbs.text FROM events \
-                   CROSS JOIN names ON names.id = events.name CROSS JOIN verbs ON verbs.id = events.verb \
-                   WHERE time > ?1 AND time <= ?2 AND (time < ?2 OR serial < ?3) \
-                   ORDER BY time DESC, serial DESC LIMIT ?4";
-        let mut statement = connection.prepare_cached(sql)?;
-        let chunk = i64::try_from(CHUNK).unwrap_or(i64::MAX);
-        let mut found = statement.query(params![self.since, self.at.0, self.at.1, chunk])?;
+        let (sql, then) = self.events.backward(self.at);
+        let sql = format!(
+            "SELECT events.time, events.serial, events.name, version, names.spelling, verbs.text FROM ({sql}) AS events \
+             CROSS JOIN names ON names.id = events.name CROSS JOIN verbs ON verbs.id = events.verb \
+             ORDER BY events.time DESC, events.serial DESC"
+        );
+        let mut statement = connection.prepare_cached(&sql)?;
+        let mut found = statement.query(self.events.parameters(self.at, CHUNK))?;
         let (mut rows, mut any) = (Vec::new(), false);
         while let Some(row) = found.next()? {
             any = true;
-            self.at = (row.get(0)?, row.get(1)?);
+            self.at = Place { time: row.get(0)?, serial: Serial(row.get(1)?) };
             if self.releases && row.get_ref(5)?.as_str()? != "new release" {
                 continue;
             }
@@ -122,6 +80,11 @@ impl Search {
                 rows.push((row.get(4)?, version));
             }
         }
-        Ok(any.then_some(rows))
+        match then {
+            Some(then) if !any => self.at = then,
+            Some(_) | None if !any => return Ok(None),
+            Some(_) | None => {}
+        }
+        Ok(Some(rows))
     }
 }

@@ -53,33 +53,35 @@ impl Journal {
         let packed = packed.await.map_err(|_| JournalError::Closed)?;
         let (derived, packed) = packed.map_err(JournalError::system)?;
         let upto = derived.upto;
-        self.write_then(
-            move |connection| {
-                let Some(at) = position::get(connection)?.filter(|at| at.ours == derived.since) else {
-                    return Ok(None);
-                };
-                let (reached, changes) = put(connection, at, &derived, &packed)?;
-                let carry = |event| tombstone::carry(connection, event);
-                let carried: Vec<bool> = derived.events.iter().map(carry).collect::<Result<_, _>>()?;
-                let removed = carried.contains(&true);
-                if removed {
-                    tombstone::bound(connection, most)?;
-                }
-                let heard = facts::raise(connection, facts::HEARD_SERIAL, upto.0)?;
-                Ok(Some((reached, heard, changes, removed)))
-            },
-            move |kept| {
-                if let Some((reached, heard, changes, removed)) = kept {
-                    names.apply(changes);
-                    if *removed {
-                        removals.send_modify(|version| *version += 1);
+        let kept = self
+            .write_then(
+                move |connection| {
+                    let Some(at) = position::get(connection)?.filter(|at| at.ours == derived.since) else {
+                        return Ok(None);
+                    };
+                    let (reached, changes) = put(connection, at, &derived, &packed)?;
+                    let carry = |event| tombstone::carry(connection, event);
+                    let carried: Vec<bool> = derived.events.iter().map(carry).collect::<Result<_, _>>()?;
+                    let removed = carried.contains(&true);
+                    if removed {
+                        tombstone::bound(connection, most)?;
                     }
-                    known.appended(Some(*reached), Serial(*heard));
-                }
-            },
-        )
-        .await
-        .map(|kept| kept.is_some())
+                    let heard = facts::raise(connection, facts::HEARD_SERIAL, upto.0)?;
+                    Ok(Some((reached, heard, changes, removed)))
+                },
+                move |kept| {
+                    if let Some((reached, heard, changes, removed)) = kept {
+                        names.apply(changes);
+                        if *removed {
+                            removals.send_modify(|version| *version += 1);
+                        }
+                        known.appended(Some(*reached), Serial(*heard));
+                    }
+                },
+            )
+            .await?;
+        self.note_head().await;
+        Ok(kept.is_some())
     }
 
     /// How a project's page looked when its events were last derived.

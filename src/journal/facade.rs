@@ -17,7 +17,7 @@ use super::readers::Readers;
 use super::search::HeldNames;
 use super::want::Wants;
 use super::writer::Writer;
-use super::{Identity, JournalError, JournalSettings, facts, position, schema, upstream};
+use super::{Identity, JournalError, JournalSettings, Polls, facts, known_since, position, schema, upstream};
 use crate::model::{Clock, Serial};
 
 /// The database's name in the data folder.
@@ -49,6 +49,7 @@ struct Inner {
     readers: Arc<Readers>,
     known: Arc<Known>,
     wants: Arc<Wants>,
+    polls: Polls,
     names: Arc<HeldNames>,
     interned: Arc<EventTexts>,
     identity: Identity,
@@ -146,6 +147,11 @@ impl Journal {
         &self.inner.interned
     }
 
+    /// What the one who follows upstream and those who ask by time tell each other.
+    pub fn polls(&self) -> &Polls {
+        &self.inner.polls
+    }
+
     pub(super) fn wants(&self) -> &Arc<Wants> {
         &self.inner.wants
     }
@@ -165,6 +171,10 @@ impl Inner {
         let heard = facts::get(&connection, facts::HEARD_SERIAL).map_err(wrong)?.map(Serial);
         let pace = Pace::get(&connection).map_err(wrong)?;
         let known = Known::new(position, heard, pace);
+        // The process before may have died before it was noted.
+        if let Some(at) = position {
+            known_since::note(&connection, settings.clock.unix_millis(), at.ours.0).map_err(wrong)?;
+        }
         let identity = Identity::of(&connection).map_err(wrong)?;
         let readers = Arc::new(Readers::new(path.clone(), settings.readers));
         let writer = Writer::start(connection, lock, path, settings.queue)?;
@@ -173,7 +183,8 @@ impl Inner {
         let interned =
             EventTexts { names: Interned::names(settings.names_bytes), verbs: Interned::verbs(VERBS_BYTES) };
         let interned = Arc::new(interned);
-        Ok(Self { settings, writer, readers, known, wants, names, interned, identity, removals })
+        let polls = Polls::new();
+        Ok(Self { settings, writer, readers, known, wants, polls, names, interned, identity, removals })
     }
 }
 

@@ -32,6 +32,14 @@ pub(super) const RELISTING_OWED: &str = "relisting_owed";
 pub(super) const LISTED_AT: &str = "listed_at";
 /// 1 as long as listings have to be compared before the changelog may be followed: see [`super::Derived`].
 pub(super) const COMPARISON_OWED: &str = "comparison_owed";
+/// Unix seconds by upstream's clock: the listing that the first row of `known_since` stands for.
+pub(super) const FIRST_LISTED_AT: &str = "first_listed_at";
+/// Of a journal that is older than its first row of `known_since`: the last serial that counts by its time alone.
+pub(super) const KNOWN_FROM: &str = "known_from";
+/// From this serial on, rows of `known_since` were not thinned to one a minute yet.
+pub(super) const KNOWN_BY_MINUTES: &str = "known_by_minutes";
+/// The same to one a day.
+pub(super) const KNOWN_BY_DAYS: &str = "known_by_days";
 /// Set once upstream has answered a call for its changelog.
 pub(super) const CALLS_ANSWERED: &str = "calls_answered";
 /// Up to here the changelog was looked through for files to be fetched in advance.

@@ -1,7 +1,7 @@
 //! How far we know upstream, in memory: the last serial, and how old that knowledge is.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use super::pace::Pace;
 use super::position::{self, Position};
 use super::want::{Want, Wanted};
-use super::{Journal, JournalError, facts};
-use crate::model::Serial;
+use super::{Journal, JournalError, facts, known_since};
+use crate::model::{Clock, Serial};
 
 /// Who keeps the journal current.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,18 +62,14 @@ struct Inside {
     heard_at: Option<Instant>,
     caught_up: Option<Asked>,
     pace: Option<Pace>,
+    /// The head of which it is noted since when it is known.
+    noted: Option<Serial>,
 }
 
 impl Asked {
     /// Upstream is asked now.
-    pub fn now() -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { at: Instant::now(), unix: i64::try_from(since.as_secs()).unwrap_or(i64::MAX) }
-    }
-
-    /// In Unix seconds.
-    pub fn unix(self) -> i64 {
-        self.unix
+    pub fn now(clock: &Clock) -> Self {
+        Self { at: Instant::now(), unix: clock.unix() }
     }
 }
 
@@ -82,7 +78,7 @@ impl Known {
         // Until somebody says that he keeps us current, nothing from an earlier run is believed.
         let upkeep = Upkeep::OnDemand { head: Duration::ZERO, projects: Duration::ZERO };
         let (listed_at, heard_at, caught_up) = (None, None, None);
-        let inside = Inside { upkeep, position, listed_at, heard, heard_at, caught_up, pace };
+        let inside = Inside { upkeep, position, listed_at, heard, heard_at, caught_up, pace, noted: None };
         let published = watch::Sender::new(inside.head());
         Self { published, inside: Mutex::new(inside) }
     }
@@ -136,6 +132,18 @@ impl Known {
         };
         let (current, as_of) = (young(at, lifetime), inside.caught_up.map(|asked| asked.unix));
         inside.head().map(|serial| Head { serial, current, as_of })
+    }
+
+    /// The head, if it is not noted yet since when it is known.
+    pub(super) fn unnoted(&self) -> Option<Serial> {
+        let inside = self.lock();
+        inside.head().filter(|head| inside.noted.is_none_or(|noted| noted < *head))
+    }
+
+    /// It is noted since when a head is known.
+    pub(super) fn noted(&self, head: Serial) {
+        let mut inside = self.lock();
+        inside.noted = inside.noted.max(Some(head));
     }
 
     fn update(&self, change: impl FnOnce(&mut Inside)) {
@@ -234,14 +242,21 @@ impl Journal {
         self.known_ref().update(|inside| (inside.caught_up, inside.heard_at) = (None, None));
     }
 
+    /// Whether upstream is asked only what callers need.
+    pub(super) fn is_on_demand(&self) -> bool {
+        matches!(self.known_ref().lock().upkeep, Upkeep::OnDemand { .. })
+    }
+
     /// Notes that upstream just gave this as its last serial. A lower one than before changes nothing but the age
     /// of what we know; nor does one where our numbers are ahead: which number its event will have here, its rows tell.
     pub async fn heard_last_serial(&self, serial: Serial) -> Result<(), JournalError> {
-        let known = self.known();
+        let (known, moment) = (self.known(), self.clock().unix_millis());
         self.write_then(
             move |connection| {
                 let ours = position::get(connection)?.filter(|at| at.is_ahead()).map(|at| at.ours);
-                facts::raise(connection, facts::HEARD_SERIAL, ours.unwrap_or(serial).0).map(Serial)
+                let heard = facts::raise(connection, facts::HEARD_SERIAL, ours.unwrap_or(serial).0)?;
+                known_since::begin(connection, moment, heard)?;
+                Ok(Serial(heard))
             },
             move |&heard| {
                 known.update(|inside| {
@@ -250,7 +265,8 @@ impl Journal {
                 });
             },
         )
-        .await
-        .map(|_| ())
+        .await?;
+        self.note_head().await;
+        Ok(())
     }
 }

@@ -7,7 +7,7 @@ use futures_util::stream::{self, BoxStream};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::position::{self, Position};
-use super::{Journal, JournalError, facts, lead, search};
+use super::{Journal, JournalError, facts, known_since, lead, search};
 use crate::model::{Action, Event, ProjectName, Serial};
 
 /// Rows that are read at a time. A read is short then (about a millisecond) and holds no lock while the rows
@@ -94,7 +94,7 @@ impl Journal {
         listing: Vec<(String, Option<Serial>)>,
         last_serial: Serial,
     ) -> Result<(), JournalError> {
-        let (known, names) = (self.known(), Arc::clone(self.names()));
+        let (known, names, moment) = (self.known(), Arc::clone(self.names()), self.clock().unix_millis());
         self.write_then(
             move |connection| {
                 let table = position::get(connection)?;
@@ -111,6 +111,7 @@ impl Journal {
                     position::set(connection, reached)?;
                 }
                 let heard = facts::raise(connection, facts::HEARD_SERIAL, reached.ours.0)?;
+                known_since::begin(connection, moment, reached.ours.0)?;
                 Ok((reached, Serial(heard)))
             },
             move |&(reached, heard)| {
@@ -118,8 +119,9 @@ impl Journal {
                 known.listed(reached, heard);
             },
         )
-        .await
-        .map(|_| ())
+        .await?;
+        self.note_head().await;
+        Ok(())
     }
 }
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use rusqlite::{Connection, params};
 
 use super::facade::EventTexts;
+use super::uncut::Bounds;
 use super::{Journal, JournalError};
 use crate::model::Serial;
 
-/// A set of events that is known to be complete, in the order of the question that it answers. What is in it does
-/// not change any more, so an answer made of it can be kept.
+/// A set of events that is known to be complete, in the order of the question that it answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Slice {
     /// By serial: those in `(after, upto]`.
@@ -27,12 +27,14 @@ pub enum Slice {
         /// The last second.
         upto: i64,
     },
+    /// By time, then serial: those of a question without a limit.
+    Uncut(Bounds),
 }
 
 /// Where the reading of a slice stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
-    time: i64,
+    pub(super) time: i64,
     /// Of the last row read.
     pub serial: Serial,
 }
@@ -74,6 +76,7 @@ impl Slice {
             Self::Serials { after, .. } => Place { time: i64::MIN, serial: after },
             // No serial is higher: rows of this very second come before the slice.
             Self::Times { after, .. } => Place { time: after, serial: Serial(i64::MAX) },
+            Self::Uncut(bounds) => bounds.start(),
         }
     }
 }
@@ -124,21 +127,25 @@ fn rows<S>(
     mut sink: S,
     mut each: impl FnMut(&mut S, &EventRow<'_>) -> ControlFlow<()>,
 ) -> rusqlite::Result<Read<S>> {
-    let mut statement;
+    let (mut statement, mut then) = (None, None);
     let mut found = match slice {
         Slice::Serials { upto, .. } => {
             let sql = "SELECT serial, name, version, time, verb, object FROM events \
                        WHERE serial > ?1 AND serial <= ?2 ORDER BY serial LIMIT ?3";
-            statement = connection.prepare_cached(sql)?;
-            statement.query(params![from.serial.0, upto.0, most])?
+            statement.insert(connection.prepare_cached(sql)?).query(params![from.serial.0, upto.0, most])?
         }
         Slice::Times { upto, .. } => {
             // The index on time has the serial too, so the rows of a second that were read are skipped in it.
             let sql = "SELECT serial, name, version, time, verb, object FROM events \
                        WHERE time >= ?1 AND time <= ?2 AND (time > ?1 OR serial > ?3) \
                        ORDER BY time, serial LIMIT ?4";
-            statement = connection.prepare_cached(sql)?;
+            let statement = statement.insert(connection.prepare_cached(sql)?);
             statement.query(params![from.time, upto, from.serial.0, most])?
+        }
+        Slice::Uncut(bounds) => {
+            let sql;
+            (sql, then) = bounds.forward(from);
+            statement.insert(connection.prepare_cached(sql)?).query(bounds.parameters(from, most))?
         }
     };
     let (names, verbs) = (texts.names.texts(), texts.verbs.texts());
@@ -160,6 +167,6 @@ fn rows<S>(
             return Ok(Read { sink, next, rows: count });
         }
     }
-    let next = next.filter(|_| count == most as usize);
+    let next = next.filter(|_| count == most as usize).or(then);
     Ok(Read { sink, next, rows: count })
 }

@@ -1,4 +1,10 @@
 //! Questions about the changelog, answered from the journal (WIRE.md section 6).
+//!
+//! `changelog` with a limit is for those who loop on the last time: the comparison is strict, and an answer is cut where
+//! the time changes. Without one it is for those who ask once a run, with the moment of their last question, as are
+//! `changed_packages` and `updated_releases`: they get everything since, in one piece.
+
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 
@@ -6,9 +12,12 @@ use super::answer::{self, Pieces, StreamError, written};
 use super::arguments::Arguments;
 use super::rendered::{Key, Subject};
 use super::{Answer, Ask, Rpc, rows};
-use crate::journal::{Changed, Found, SinceTime, Slice, Unsure, Want};
+use crate::journal::{Bounds, Found, SinceTime, Slice, Uncut, Unsure, Want};
 use crate::model::Serial;
 use crate::xmlrpc::{Fault, Value};
+
+/// What a question by time leaves of its deadline for the answer when it waits for upstream.
+const TO_ANSWER: Duration = Duration::from_secs(1);
 
 impl Rpc {
     pub(super) async fn changelog_last_serial(&self) -> Result<Value, Fault> {
@@ -40,7 +49,14 @@ impl Rpc {
     pub(super) async fn changelog(&self, arguments: &Arguments, ask: Ask<'_>) -> Result<Answer, Fault> {
         let since = arguments.int(0).unwrap_or(0);
         let serials = arguments.flag(1);
-        let limit = self.limit(arguments.int(2))?;
+        let Some(limit) = arguments.int(2) else {
+            let slice = self.uncut(since, ("rpc.uncut_rows", self.0.settings.uncut_rows), ask).await?;
+            let Some(slice) = slice else { return Answer::value(&Value::Array(vec![]), ask.wide) };
+            // Not kept: hardly two clients ask with the same second, and it may have 270 MB.
+            return Answer::streamed(rows::events(&self.0.journal, Slice::Uncut(slice), serials, ask.wide))
+                .await;
+        };
+        let limit = self.limit(Some(limit))?;
         loop {
             match self.0.journal.slice_since(since, limit, self.0.settings.times).await? {
                 SinceTime::Slice(slice) => return self.slice(slice, serials, ask).await,
@@ -74,35 +90,75 @@ impl Rpc {
         // By serial a slice is the same for ever; by time an event that upstream adds late may join it.
         let head = match slice {
             Slice::Serials { .. } => None,
-            Slice::Times { .. } => journal.last_serial(),
+            Slice::Times { .. } | Slice::Uncut(_) => journal.last_serial(),
         };
         let key = Key { subject: Subject::Slice { slice, serials }, head, wide };
         let make = move || rows::events(&journal, slice, serials, wide);
         self.0.renderings.answer(key, ask.coder, make).await
     }
 
-    pub(super) async fn changed_packages(&self, arguments: &Arguments) -> Result<Answer, Fault> {
-        self.changed(arguments, false).await
+    pub(super) async fn changed_packages(
+        &self,
+        arguments: &Arguments,
+        ask: Ask<'_>,
+    ) -> Result<Answer, Fault> {
+        self.changed(arguments, false, ask).await
     }
 
-    pub(super) async fn updated_releases(&self, arguments: &Arguments) -> Result<Answer, Fault> {
-        self.changed(arguments, true).await
+    pub(super) async fn updated_releases(
+        &self,
+        arguments: &Arguments,
+        ask: Ask<'_>,
+    ) -> Result<Answer, Fault> {
+        self.changed(arguments, true, ask).await
     }
 
-    async fn changed(&self, arguments: &Arguments, releases: bool) -> Result<Answer, Fault> {
+    async fn changed(&self, arguments: &Arguments, releases: bool, ask: Ask<'_>) -> Result<Answer, Fault> {
         let since = arguments.int(0).unwrap_or(0);
-        let (most, times) = (self.0.settings.changed_rows, self.0.settings.times);
+        let most = ("rpc.changed_rows", self.0.settings.changed_rows);
+        let slice = self.uncut(since, most, ask).await?;
+        let Some(slice) = slice else { return Answer::value(&Value::Array(vec![]), ask.wide) };
+        Answer::streamed(changes(self.0.journal.changed(slice, releases), releases)).await
+    }
+
+    /// All events of a question by time without a limit, at most as many as a setting says; `None` if nothing happened.
+    async fn uncut(
+        &self,
+        since: i64,
+        (setting, most): (&str, usize),
+        ask: Ask<'_>,
+    ) -> Result<Option<Bounds>, Fault> {
+        self.have_polled(ask).await;
         loop {
-            match self.0.journal.changed_since(since, releases, most, times).await? {
-                Changed::Rows(chunks) => return Answer::streamed(changes(chunks, releases)).await,
-                Changed::TooMany => {
+            match self.0.journal.uncut(since, most, self.0.settings.times).await? {
+                Uncut::Events(events) => return Ok(Some(events)),
+                Uncut::Nothing => return Ok(None),
+                Uncut::TooMany => {
                     let message = format!(
-                        "more than {most} events happened since; ask for less, or use changelog_page"
+                        "more than {most} events happened since, which {setting} allows; ask for a later time, or use \
+                         changelog_page"
                     );
                     return Err(Fault::raised("ValueError", &message));
                 }
-                Changed::NotCovered(wanted) => wanted.done().await?,
+                Uncut::NotHeard(retry) => {
+                    let retry = retry.unwrap_or(self.0.settings.deadline).max(self.0.upstream.silence());
+                    return Err(Fault::unavailable(retry));
+                }
+                Uncut::NotCovered(wanted) => wanted.done().await?,
             }
+        }
+    }
+
+    /// Waits until upstream was polled just now, or until there is only so much time left as an answer takes; not at all
+    /// while upstream wants silence.
+    async fn have_polled(&self, ask: Ask<'_>) {
+        let Rpc(inner) = self;
+        let polled = inner.journal.polls().recent(inner.settings.poll_age);
+        let polled = tokio::time::timeout(ask.deadline.saturating_sub(TO_ANSWER), polled);
+        tokio::select! {
+            biased;
+            () = inner.upstream.silenced() => {}
+            _ = polled => {}
         }
     }
 

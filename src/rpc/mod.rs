@@ -62,7 +62,7 @@ struct Ask<'a> {
     origin: &'a (dyn Fn() -> String + Sync),
     coder: Option<Coder>,
     wide: bool,
-    /// The time for the whole call.
+    /// The time that is left for it.
     deadline: Duration,
 }
 
@@ -165,8 +165,8 @@ impl Rpc {
             Verb::Changelog => return self.changelog(arguments, ask).await,
             Verb::ChangelogPage => return self.changelog_page(arguments, ask).await,
             Verb::ChangelogSinceSerial => return self.changelog_since_serial(arguments, ask).await,
-            Verb::ChangedPackages => return self.changed_packages(arguments).await,
-            Verb::UpdatedReleases => return self.updated_releases(arguments).await,
+            Verb::ChangedPackages => return self.changed_packages(arguments, ask).await,
+            Verb::UpdatedReleases => return self.updated_releases(arguments, ask).await,
             Verb::ListPackages => return self.list_packages(false, ask).await,
             Verb::ListPackagesPage => return self.list_packages_page(arguments, ask).await,
             Verb::ListPackagesWithSerial => return self.list_packages(true, ask).await,

@@ -31,10 +31,10 @@ impl Rpc {
         }
         let clock = Clock::start(ask.deadline);
         let (rpc, origin, its) = (self.clone(), Arc::<str>::from((ask.origin)()), clock.clone());
-        let (wide, deadline) = (ask.wide, ask.deadline);
+        let wide = ask.wide;
         let elements = stream::iter(calls.into_iter().enumerate())
             .map(move |(at, call)| {
-                rpc.element(at, call, Setting { origin: origin.clone(), wide, deadline, clock: its.clone() })
+                rpc.element(at, call, Setting { origin: origin.clone(), wide, clock: its.clone() })
             })
             .buffered(self.0.settings.multicall_at_once)
             .boxed();
@@ -61,9 +61,9 @@ impl Rpc {
         }
         let arguments = Arguments::check(method, &call.params)?;
         // Coded as a whole, if at all.
-        let Setting { origin, wide, deadline, clock } = setting;
+        let Setting { origin, wide, clock } = setting;
         let address = || origin.to_string();
-        let ask = Ask { origin: &address, coder: None, wide: *wide, deadline: *deadline };
+        let ask = Ask { origin: &address, coder: None, wide: *wide, deadline: clock.left() };
         let done = clock.within(self.verb(method.verb, &arguments, ask)).await;
         done.unwrap_or_else(|| Err(self.too_late(method)))
     }
@@ -73,7 +73,6 @@ impl Rpc {
 struct Setting {
     origin: Arc<str>,
     wide: bool,
-    deadline: Duration,
     clock: Clock,
 }
 
@@ -194,6 +193,12 @@ impl Clock {
     fn hands(&self) -> MutexGuard<'_, Hands> {
         // Two moments, each whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is left of it, if it runs on.
+    fn left(&self) -> Duration {
+        let hands = self.hands();
+        hands.until.saturating_duration_since(hands.paused.unwrap_or_else(Instant::now))
     }
 
     /// The same pieces; the clock runs only while one is asked for.

@@ -4,7 +4,7 @@ use super::arguments::Arguments;
 use super::rendered::{Key, Subject};
 use super::scan::{Page, Scan, page};
 use super::{Answer, Ask, Rpc, cursor};
-use crate::journal::{Asked, Found};
+use crate::journal::Found;
 use crate::model::{ProjectName, Serial};
 use crate::xmlrpc::{Fault, Value};
 
@@ -27,7 +27,7 @@ impl Rpc {
             let Some(last) = journal.last_serial() else { return Err(Fault::internal()) };
             let step = i64::try_from(self.0.settings.times.step_back.as_secs()).unwrap_or(i64::MAX);
             // One dated in the future tells nothing of those that follow.
-            let not_yet = Asked::now().unix().saturating_add(step);
+            let not_yet = journal.clock().unix().saturating_add(step);
             let end = scan.until.map(|until| until.saturating_add(step).saturating_add(1)..not_yet);
             let wanted = Page { scan: scan.clone(), slice, limit, last, end };
             let key = Key { subject: Subject::Page { scan, limit }, head: Some(last), wide: ask.wide };

@@ -15,8 +15,15 @@ pub struct RpcSettings {
     pub longest_deadline: Duration,
     /// The deepest nesting of a call's elements. Default 64.
     pub depth: usize,
-    /// The most rows in one answer, and the most that a limit may ask for. Default 50,000, as upstream's.
+    /// The most rows in an answer by serial or with a limit, and the most that a limit may ask for. Default 50,000, as
+    /// upstream's.
     pub changelog_rows: usize,
+    /// The most rows in an answer of `changelog` without a limit, which is never cut. Default 1,000,000, two months of
+    /// upstream's: it bounds the time to count them (some 0.2 s) and to write them, not memory.
+    pub uncut_rows: usize,
+    /// A question by time without a limit first has upstream polled if the last poll began longer ago. Default 1 s: that is
+    /// how often upstream may be called.
+    pub poll_age: Duration,
     /// The most events that a page with a filter looks through. Default 250,000, some 0.4 s; a page may be empty then,
     /// and its cursor goes on.
     pub page_rows: usize,
@@ -26,7 +33,7 @@ pub struct RpcSettings {
     /// What is assumed of events' times. Defaults: they step back by a day at most, which costs up to a page of history
     /// more (minutes are seen in upstream's, where a serial is taken before a commit; hours in the oldest, from its
     /// clocks); a second is closed after 2 s (commits take less); 100,000 events of one second (some 27 MB) go out at
-    /// once.
+    /// once; callers' clocks differ by 5 s (those that are set over the network do by less).
     pub times: TimeRules,
     /// The most bytes of bulk answers that are kept in memory; half of it again may be on its way. Default 48 MiB: the
     /// list of all names (12 MB, coded) and some thirty pages, coded.
@@ -74,12 +81,15 @@ impl Default for RpcSettings {
             longest_deadline: Duration::from_mins(1),
             depth: 64,
             changelog_rows: 50_000,
+            uncut_rows: 1_000_000,
+            poll_age: Duration::from_secs(1),
             page_rows: 250_000,
             changed_rows: 1_000_000,
             times: TimeRules {
                 step_back: Duration::from_hours(24),
                 settle: Duration::from_secs(2),
                 second_rows: 100_000,
+                slack: Duration::from_secs(5),
             },
             memo_bytes: 48 << 20,
             memo_entry: 24 << 20,

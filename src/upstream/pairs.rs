@@ -23,6 +23,16 @@ impl Upstream {
         self.send_call(call, read).await?
     }
 
+    /// Waits until upstream asks us to send no calls; not at all if it has.
+    pub async fn silenced(&self) {
+        self.transport.throttle.hushed().await;
+    }
+
+    /// The time that a call takes of what upstream may be asked.
+    pub fn pace(&self) -> std::time::Duration {
+        std::time::Duration::from_secs_f64(1.0 / self.transport.settings.calls_per_second)
+    }
+
     /// For how long upstream has asked us to send no calls; zero if it has not.
     pub fn silence(&self) -> std::time::Duration {
         self.transport.throttle.silence()

@@ -116,6 +116,12 @@ impl Throttle {
         });
     }
 
+    /// Waits until upstream asks for silence, if it does not already.
+    pub(super) async fn hushed(&self) {
+        // Its sender is ours.
+        let _ = self.silent_until.subscribe().wait_for(|until| *until > Instant::now()).await;
+    }
+
     /// How long it is until upstream may be called again, as far as upstream said.
     pub(super) fn silence(&self) -> Duration {
         self.silent_until.borrow().saturating_duration_since(Instant::now())

@@ -161,12 +161,10 @@ async fn a_recent_time_does_not_fetch_all_of_history() {
     let all = after(&sandbox, 0);
     let since = all[all.len() - 150].time;
     let rows = call(&relay.url, "changelog", &[Value::Int(since), Value::Bool(true)]).await.unwrap();
-    let mut expected: Vec<_> = all.into_iter().filter(|event| event.time > since).collect();
+    let mut expected: Vec<_> = all.into_iter().filter(|event| event.time >= since).collect();
     expected.sort_by_key(|event| (event.time, event.serial));
-    let got = rows.as_array().unwrap();
-    let prefix: Vec<Value> = expected.iter().take(got.len()).map(|event| row(event, true)).collect();
-    assert!(!got.is_empty());
-    assert_eq!(got, prefix);
+    let expected: Vec<Value> = expected.iter().map(|event| row(event, true)).collect();
+    assert_eq!(rows, Value::Array(expected));
     assert!(sandbox.requests().method("changelog_since_serial") < 60);
 }
 
@@ -205,7 +203,7 @@ async fn what_changed_comes_newest_first_and_once() {
     let relay = Relay::start(&sandbox.url(), &[]).await;
     let mut events = after(&sandbox, 0);
     let since = events[events.len() / 2].time;
-    events.retain(|event| event.time > since);
+    events.retain(|event| event.time >= since);
     events.sort_by_key(|event| std::cmp::Reverse((event.time, event.serial)));
     let mut names: Vec<&str> = Vec::new();
     let mut releases: Vec<[&str; 2]> = Vec::new();

@@ -21,7 +21,22 @@ pub(super) fn rpc(reader: &mut Reader) -> RpcSettings {
     reader.count(
         "rpc.changelog_rows",
         &mut rpc.changelog_rows,
-        "Most events in one answer. PyPI gives 50,000.",
+        "Most events in one answer by serial or with a limit. PyPI gives 50,000.",
+    );
+    reader.count(
+        "rpc.uncut_rows",
+        &mut rpc.uncut_rows,
+        "Most events in one answer of changelog(since) without a limit, which is not cut; beyond it is a fault.",
+    );
+    reader.set(
+        "rpc.poll_age",
+        &mut rpc.poll_age,
+        "A question by time without a limit first has upstream polled if the last poll began longer ago.",
+    );
+    reader.set(
+        "rpc.clock_slack",
+        &mut rpc.times.slack,
+        "By how much callers' clocks may differ: a question by time also gets what became known so long before.",
     );
     reader.set(
         "rpc.page_rows",
@@ -41,13 +56,13 @@ pub(super) fn rpc(reader: &mut Reader) -> RpcSettings {
     reader.set(
         "rpc.settle",
         &mut rpc.times.settle,
-        "How long after a second changelog(since) still waits for events of that second. A longer time also catches \
-         events that upstream adds late.",
+        "How long after a second changelog with a limit still waits for events of that second. A longer time also \
+         catches events that upstream adds late.",
     );
     reader.set(
         "rpc.second_rows",
         &mut rpc.times.second_rows,
-        "Most events of one second, which changelog(since) cannot cut.",
+        "Most events of one second, which changelog with a limit cannot cut.",
     );
     reader.count("rpc.multicall_calls", &mut rpc.multicall_calls, "Most calls of one system.multicall.");
     reader.count(
