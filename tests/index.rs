@@ -5,6 +5,7 @@ mod files;
 mod forms;
 mod freshness;
 mod root;
+mod serials;
 mod trouble;
 
 use std::time::Duration;

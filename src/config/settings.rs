@@ -280,6 +280,11 @@ fn index(reader: &mut Reader) -> IndexSettings {
         "How long a page is believed that upstream serves older than its own changelog says.",
     );
     reader.set(
+        "index.older_after",
+        &mut index.older_after,
+        "How long after a page upstream must go on giving one with a lower serial until that is believed.",
+    );
+    reader.set(
         "index.absent_max_age",
         &mut index.absent_max_age,
         "How long upstream's \"no such project\" is remembered; its 404s count towards its rate limit.",

@@ -68,6 +68,8 @@ pub(super) struct Inner {
     pub(super) lines: moka::sync::Cache<FilePath, Line>,
     /// The highest serial that a page or document here has; -1 before there is one.
     pub(super) seen: AtomicI64,
+    /// When upstream stated it, in Unix seconds.
+    pub(super) seen_at: AtomicI64,
     /// Pages and documents that were current. Looked up once: it is on the way of every file.
     pub(super) hits: metrics::Counter,
 }
@@ -98,6 +100,7 @@ impl Index {
             waiting: Mutex::new(Some(waiting)),
             lines: moka::sync::Cache::new(LINES),
             seen: AtomicI64::new(-1),
+            seen_at: AtomicI64::new(0),
             hits: super::renew::counter("hit"),
             settings,
         };
@@ -105,10 +108,19 @@ impl Index {
     }
 
     /// What all that goes out is as new as: the highest serial that is known here, for answers that have none of their
-    /// own (WIRE.md section 7). It never falls.
+    /// own (WIRE.md section 7). It falls only where a page's serial turns out to have been wrong.
     pub fn last_serial(&self) -> Option<Serial> {
-        let seen = Some(Serial(self.inner.seen.load(Ordering::Relaxed))).filter(|serial| serial.0 >= 0);
-        self.inner.journal.last_serial().max(seen)
+        let head = self.inner.journal.last_serial();
+        let seen = Serial(self.inner.seen.load(Ordering::Relaxed));
+        if seen.0 < 0 || Some(seen) <= head {
+            return head;
+        }
+        if self.inner.journal.disproves(seen, self.inner.seen_at.load(Ordering::Relaxed)) {
+            // Unless a higher one has come meanwhile.
+            let _ = self.inner.seen.compare_exchange(seen.0, -1, Ordering::Relaxed, Ordering::Relaxed);
+            return head;
+        }
+        Some(seen)
     }
 
     /// A project's page.

@@ -35,7 +35,9 @@ impl Inner {
             return Ok(true);
         }
         let standing = self.standing(key.project(), held.last_serial).await?;
-        if young && held.agrees(standing) {
+        // A serial that turned out to be wrong agrees with nothing.
+        let wrong = held.last_serial.is_some_and(|serial| self.journal.disproves(serial, held.checked));
+        if young && held.agrees(standing) && (!wrong || standing == Standing::Unknown) {
             held.note_agreement(at);
             return Ok(true);
         }

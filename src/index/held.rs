@@ -56,7 +56,11 @@ impl<T: Content> Held<T> {
         static STAMPS: AtomicU64 = AtomicU64::new(0);
         let content = T::read(project, document)?;
         Ok(Self {
-            last_serial: document.last_serial.max(content.last_serial()),
+            // Journals of before kept whatever upstream stated.
+            last_serial: document
+                .last_serial
+                .max(content.last_serial())
+                .and_then(|serial| Serial::stated(serial.0)),
             content: Arc::new(content),
             stamp: STAMPS.fetch_add(1, Ordering::Relaxed),
             bytes: document.body.len(),

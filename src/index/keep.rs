@@ -10,7 +10,7 @@ use super::IndexError;
 use super::content::Content;
 use super::facade::Inner;
 use super::held::Held;
-use crate::journal::{DocumentKey, KeptDocument, KnownFile, Lead};
+use crate::journal::{DocumentKey, KeptDocument, KnownFile, Numbering};
 use crate::model::Serial;
 use crate::upstream::{Document, ProjectPage, UpstreamError};
 
@@ -20,7 +20,7 @@ impl Inner {
         let Some(document) = self.journal.document(key).await? else { return Ok(None) };
         match read(key, document).await? {
             Ok((held, _)) => {
-                self.saw(held.last_serial);
+                self.saw(held.last_serial, held.checked);
                 Ok(Some(held))
             }
             Err(complaint) => {
@@ -30,15 +30,15 @@ impl Inner {
         }
     }
 
-    /// Reads what upstream sent. `serial`: what the journal knows, for an upstream that states none; `lead`: what it
-    /// states for an upstream whose numbers its own have passed.
+    /// Reads what upstream sent. `serial`: what the journal knows, for an upstream that states none, or one that cannot
+    /// be; `numbering`: what makes our number of what it states. Tells besides whether it stated one.
     pub(super) async fn receive<T: Content>(
         &self,
         key: &DocumentKey,
         document: Document,
         serial: Option<Serial>,
-        lead: Option<Lead>,
-    ) -> Result<(Held<T>, KeptDocument), IndexError> {
+        numbering: Option<Numbering>,
+    ) -> Result<(Held<T>, KeptDocument, bool), IndexError> {
         let document = KeptDocument {
             body: document.body,
             content_type: document.content_type,
@@ -49,16 +49,23 @@ impl Inner {
         };
         let read = read::<T>(key, document).await?;
         let (mut held, mut document) = read.map_err(UpstreamError::Unexpected)?;
-        let stated = held.last_serial.map(|stated| lead.map_or(stated, |lead| lead.of_copy(stated)));
+        let said = held.last_serial;
+        let stated = said.and_then(|said| numbering.map_or(Some(said), |numbering| numbering.of_copy(said)));
+        if let (Some(said), None) = (said, stated) {
+            tracing::warn!(project = %key.project(), %said, "upstream states a serial that cannot be; not believed");
+            metrics::counter!("cheesewire_follow_unbelieved_total", "what" => "document").increment(1);
+        }
         held.last_serial = stated.or(serial);
         document.last_serial = held.last_serial;
-        self.saw(held.last_serial);
-        Ok((held, document))
+        self.saw(held.last_serial, held.checked);
+        Ok((held, document, stated.is_some()))
     }
 
-    fn saw(&self, serial: Option<Serial>) {
-        if let Some(serial) = serial {
-            self.seen.fetch_max(serial.0, Ordering::Relaxed);
+    fn saw(&self, serial: Option<Serial>, at: i64) {
+        if let Some(serial) = serial
+            && self.seen.fetch_max(serial.0, Ordering::Relaxed) < serial.0
+        {
+            self.seen_at.store(at, Ordering::Relaxed);
         }
     }
 

@@ -173,7 +173,7 @@ impl Inner {
             Ok(Fetched::NotModified) => return Ok(()),
             Err(error) => return self.unread(project, error, outcome).await,
         };
-        let lead = self.journal.lead(&project).await.map_err(|error| {
+        let numbering = self.journal.numbering(&project).await.map_err(|error| {
             tracing::error!(%project, %error, "search cannot learn what upstream states of a project");
             None
         })?;
@@ -182,7 +182,7 @@ impl Inner {
             let serial = document.last_serial;
             let document = JsonDocument::parse(&document.body, document.url)?;
             let serial = document.last_serial.max(serial);
-            let serial = serial.map(|stated| lead.map_or(stated, |lead| lead.of_copy(stated)));
+            let serial = serial.and_then(|stated| numbering.of_copy(stated));
             Ok::<_, String>(learned(&name, &document, serial, &settings))
         });
         match read.await {

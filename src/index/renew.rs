@@ -149,8 +149,8 @@ impl Inner {
         standing: Standing,
     ) -> Result<Answer<T>, IndexError> {
         // What upstream states of its copy, which a 304 need not tell, decides whether that is the one that we lead.
-        let lead = self.journal.lead(key.project()).await?;
-        let validator = held.filter(|_| lead.is_none()).and_then(|held| held.etag.as_deref());
+        let numbering = self.journal.numbering(key.project()).await?;
+        let validator = held.filter(|_| numbering.lead.is_none()).and_then(|held| held.etag.as_deref());
         let fetched = match key {
             DocumentKey::Page(project) => self.upstream.project_page(project, validator).await,
             DocumentKey::Json(project, version) => {
@@ -167,12 +167,21 @@ impl Inner {
             (Fetched::NotModified, None) => return Err(IndexError::Lost),
             (Fetched::Fresh(document), _) => document,
         };
-        let (answer, document) = self.receive(key, document, serial_of(standing), lead).await?;
-        if held.is_some_and(|held| held.last_serial > answer.last_serial) {
+        let (answer, document, stated) =
+            self.receive(key, document, serial_of(standing), Some(numbering)).await?;
+        if held.is_some_and(|held| stated && self.is_older(&answer, held)) {
             return Ok(Answer::Older);
         }
         self.keep(key, &answer, &document).await;
         Ok(Answer::Current(answer))
+    }
+
+    /// Whether a copy is one from before what is held. That is so as long as a cache of upstream's can have it: what
+    /// upstream goes on giving is no older copy, and then the serial of what is held was wrong. So it was if upstream's
+    /// last serial turned out to be lower.
+    fn is_older<T>(&self, answer: &Held<T>, held: &Held<T>) -> bool {
+        let believed = held.last_serial.filter(|&serial| !self.journal.disproves(serial, held.checked));
+        believed > answer.last_serial && held.is_young(self.now(), self.settings.older_after)
     }
 
     /// Takes a document for what upstream would have sent.
@@ -182,7 +191,7 @@ impl Inner {
         document: Document,
         standing: Standing,
     ) -> Result<Held<T>, IndexError> {
-        let (held, document) = self.receive(key, document, serial_of(standing), None).await?;
+        let (held, document, _) = self.receive(key, document, serial_of(standing), None).await?;
         self.keep(key, &held, &document).await;
         Ok(held)
     }

@@ -29,6 +29,9 @@ pub struct IndexSettings {
     pub behind_pauses: Vec<Duration>,
     /// A page that stayed behind the journal all the same is believed for so long. 60 s.
     pub behind_pause: Duration,
+    /// How long after a page upstream must go on giving a copy with a lower serial until that is no older one from a cache.
+    /// 30 min: upstream's caches keep a copy for 15 and 5 more (WIRE.md section 8).
+    pub older_after: Duration,
     /// How long upstream's "no such project" is remembered. 60 s: 404s count towards its rate limit.
     pub absent_max_age: Duration,
     /// How many absences are remembered. 10,000, some 200 bytes each.
@@ -52,6 +55,7 @@ impl Default for IndexSettings {
             failure_pause: Duration::from_secs(10),
             behind_pauses: vec![Duration::from_millis(500), Duration::from_secs(1)],
             behind_pause: Duration::from_mins(1),
+            older_after: Duration::from_mins(30),
             absent_max_age: Duration::from_mins(1),
             absent_entries: 10_000,
             parsed_bytes: 64 << 20,

@@ -236,6 +236,12 @@ impl Journal {
         self.known_ref().update(|inside| inside.caught_up = Some(asked));
     }
 
+    /// Whether upstream said after `seen`, in Unix seconds, that its last serial is below this one: then that was wrong.
+    pub fn disproves(&self, serial: Serial, seen: i64) -> bool {
+        let head = self.known_ref().current();
+        head.is_some_and(|head| serial > head.serial && head.as_of.is_some_and(|as_of| as_of > seen))
+    }
+
     /// Notes that something happened that is not told yet: "nothing happened" may not be said until upstream is heard
     /// again.
     pub fn not_caught_up(&self) {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{Journal, JournalError};
+use super::{Journal, JournalError, Position};
 use crate::model::{ProjectName, Serial};
 
 /// Two numbers for one state of a project.
@@ -26,7 +26,36 @@ impl Lead {
     }
 }
 
+/// What makes a number of ours of a serial that upstream states of a project.
+#[derive(Debug, Clone, Copy)]
+pub struct Numbering {
+    /// The project's lead, if it has one.
+    pub lead: Option<Lead>,
+    position: Option<Position>,
+    most: Serial,
+}
+
+impl Numbering {
+    /// Our number for a copy of which upstream states `serial`; `None` if that cannot be.
+    pub fn of_copy(self, serial: Serial) -> Option<Serial> {
+        if serial > self.most {
+            return None;
+        }
+        // What is not told yet gets one after all that is.
+        let next =
+            self.position.filter(|at| at.is_ahead() && serial > at.theirs).map(|at| Serial(at.ours.0 + 1));
+        let ours = self.lead.map_or(serial, |lead| lead.of_copy(serial));
+        Some(next.map_or(ours, |next| ours.max(next)))
+    }
+}
+
 impl Journal {
+    /// What makes numbers of ours of what upstream states of a project now.
+    pub async fn numbering(&self, name: &ProjectName) -> Result<Numbering, JournalError> {
+        let (position, most) = (self.position(), self.most_plausible());
+        Ok(Numbering { lead: self.lead(name).await?, position, most })
+    }
+
     /// A project's, if it has one.
     pub async fn lead(&self, name: &ProjectName) -> Result<Option<Lead>, JournalError> {
         let name = name.clone();

@@ -58,7 +58,7 @@ pub use gap::Gap;
 pub use identity::Identity;
 pub use known::{Asked, Upkeep};
 pub use known_file::KnownFile;
-pub use lead::Lead;
+pub use lead::{Lead, Numbering};
 pub use polls::{News, Poll, Polls};
 pub use position::Position;
 pub use prefetch::{Announced, PrefetchQueue, Queued};

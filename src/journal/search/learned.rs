@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::held;
 use super::phrase::TextField;
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Journal, JournalError, facts};
 use crate::model::{Action, Event, ProjectName, Serial, latest, words};
 
 /// The versions that are kept of a project. 10,000, some 100 KB: three times what the largest known has.
@@ -96,7 +96,9 @@ fn learn(connection: &Connection, learned: &Learned, columns: &[String]) -> rusq
     let mut version = learned.version.clone();
     let mut versions = learned.versions.clone();
     if let Some(known) = load(connection, project)? {
-        if known.told.is_some_and(|told| told > serial) {
+        // One beyond all that is known was wrong, or will be told: then this one is as good.
+        let head = facts::get(connection, facts::HEARD_SERIAL)?.unwrap_or(i64::MAX);
+        if known.told.is_some_and(|told| told > serial && told <= head) {
             return Ok(());
         }
         // A copy from before the last event: what events told meanwhile still counts.

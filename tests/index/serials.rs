@@ -1,0 +1,72 @@
+//! Serials that a page or document states wrongly, once or from then on.
+
+use std::time::Duration;
+
+use cheesewire::index::IndexSettings;
+use cheesewire::model::Serial;
+use cheesewire::sandbox::{Effect, Fault, Route, Sandbox, Serials};
+
+use super::{happen, name, publish, quick};
+use crate::support::{IndexRelay, sandbox};
+
+/// Every question goes upstream, which has nothing older than what it gives.
+fn asking() -> IndexSettings {
+    let (page_max_age, json_max_age) = (Duration::ZERO, Duration::ZERO);
+    IndexSettings { page_max_age, json_max_age, older_after: Duration::ZERO, ..quick() }
+}
+
+/// Pages and documents state these from now on.
+fn state(sandbox: &Sandbox, state: &Serials) {
+    for route in [Route::Page, Route::Json] {
+        sandbox.faults().add(Fault::on(route, Effect::Serials { state: state.clone() })).unwrap();
+    }
+}
+
+async fn files(relay: &IndexRelay) -> (usize, usize) {
+    let page = relay.index.page(&name("wire-top")).await.unwrap().files.len();
+    let document = relay.index.json(&name("wire-top"), None).await.unwrap();
+    (page, document.value["releases"].as_object().unwrap().len())
+}
+
+#[tokio::test]
+async fn a_serial_that_was_wrong_once_freezes_no_page_no_document_and_no_header() {
+    let settings = IndexSettings { older_after: Duration::from_hours(1), ..asking() };
+    // Beyond what can be told at all, and beyond what is plausible.
+    for wrong in [1 << 53, 2_000_000_000] {
+        let sandbox = sandbox().await;
+        let relay = IndexRelay::start(&sandbox.url(), settings.clone()).await;
+        relay.seed().await;
+        relay.journal.note_pace(sandbox.last_serial()).await.unwrap();
+        state(&sandbox, &Serials::One(wrong));
+        let before = files(&relay).await;
+        assert_eq!(relay.index.last_serial(), Some(sandbox.last_serial()), "{wrong}");
+        sandbox.faults().clear();
+        happen(&sandbox, &relay, publish("wire-top", "77.0")).await;
+        assert_eq!(files(&relay).await, (before.0 + 2, before.1 + 1), "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn a_plausible_serial_that_was_wrong_holds_as_long_as_a_cache_could_give_an_older_copy() {
+    let sandbox = sandbox().await;
+    let relay = IndexRelay::start(&sandbox.url(), asking()).await;
+    relay.seed().await;
+    relay.journal.note_pace(sandbox.last_serial()).await.unwrap();
+    state(&sandbox, &Serials::One(sandbox.last_serial().0 + 50_000));
+    let before = files(&relay).await;
+    sandbox.faults().clear();
+    happen(&sandbox, &relay, publish("wire-top", "77.0")).await;
+    assert_eq!(files(&relay).await, (before.0 + 2, before.1 + 1));
+}
+
+#[tokio::test]
+async fn a_page_whose_serial_vanishes_is_no_older_one() {
+    let sandbox = sandbox().await;
+    let settings = IndexSettings { older_after: Duration::from_hours(1), ..asking() };
+    let relay = IndexRelay::start(&sandbox.url(), settings).await;
+    let before = files(&relay).await;
+    state(&sandbox, &Serials::None);
+    sandbox.change(publish("wire-top", "77.0")).await.unwrap();
+    assert_eq!(files(&relay).await, (before.0 + 2, before.1 + 1));
+    assert!(relay.index.last_serial() >= Some(Serial(1)));
+}
