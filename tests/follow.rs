@@ -1,5 +1,6 @@
 //! Following an index: what the journal knows when, and what upstream is asked for it.
 
+mod absent;
 mod budget;
 mod demand;
 mod history;

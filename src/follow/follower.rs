@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::behind::Doubt;
 use super::calls::Calls;
+use super::derive::Issue;
 use super::heard::Leap;
 use super::{FollowError, FollowSettings, FollowStatus, History, Source};
 use crate::journal::Journal;
@@ -22,8 +23,8 @@ pub(super) struct Follower {
     pub(super) settings: FollowSettings,
     pub(super) status: watch::Sender<FollowStatus>,
     pub(super) calls: Calls,
-    /// The validator of the last listing whose changes are all kept.
-    pub(super) listed: Mutex<Option<String>>,
+    /// The last listing whose changes are all kept.
+    pub(super) listed: Mutex<Option<Issue>>,
     /// The pages of a small index were looked at for what they are before anything changes.
     pub(super) sighted: AtomicBool,
     /// The last serials between which upstream told of nothing, and since when it does.
@@ -136,7 +137,8 @@ impl Follower {
         if stated {
             self.journal.note_first_listing(last_serial, listing.taken).await?;
         }
-        *self.listed.lock().await = listing.etag;
+        let issue = Issue { head: last_serial, taken: listing.taken, etag: listing.etag, confirmed: false };
+        *self.listed.lock().await = Some(issue);
         tracing::info!(%last_serial, "the projects were filled from upstream's listing");
         Ok(last_serial)
     }

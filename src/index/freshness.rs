@@ -50,10 +50,14 @@ impl Inner {
         project: &ProjectName,
         serial: Option<Serial>,
     ) -> Result<Standing, IndexError> {
-        Ok(match self.journal.project(project).await? {
+        Ok(match self.journal.registered(project).await? {
             Some(row) => row.serial.map_or(Standing::Unknown, Standing::At),
-            // It was there at a serial that the table covers, and is not in the table.
-            None if serial.is_some() && self.journal.projects_serial() >= serial => Standing::Gone,
+            // It was there at a serial that the table covers, and is not in the table. A project that upstream never
+            // listed has a page all the same.
+            None if serial.is_some() && self.journal.projects_serial() >= serial => {
+                let removed = self.journal.removed_after(project, serial).await?;
+                if removed { Standing::Gone } else { Standing::Unlisted }
+            }
             None => Standing::Unknown,
         })
     }

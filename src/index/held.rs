@@ -18,6 +18,8 @@ pub(super) enum Standing {
     Unknown,
     /// Its last event.
     At(Serial),
+    /// It is not listed, and nothing says that it was removed: only upstream's own word on its page counts.
+    Unlisted,
     /// Upstream has removed it.
     Gone,
 }
@@ -130,6 +132,16 @@ impl<T> Held<T> {
         match standing {
             Standing::Unknown => true,
             Standing::At(serial) => self.last_serial >= Some(serial),
+            Standing::Unlisted | Standing::Gone => false,
+        }
+    }
+
+    /// It may go out without upstream's word. Of a project that is not listed any more nobody knows why, unless upstream
+    /// had its page all the same.
+    pub(super) fn may_outlast(&self, standing: Standing) -> bool {
+        match standing {
+            Standing::Unknown | Standing::At(_) => true,
+            Standing::Unlisted => self.settled.is_some_and(|settled| settled.standing == standing),
             Standing::Gone => false,
         }
     }

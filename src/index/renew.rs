@@ -58,7 +58,7 @@ impl Inner {
             && held.is_usable(self.now(), self.settings.stale_if_error)
         {
             let standing = self.standing(key.project(), held.last_serial).await?;
-            if standing != Standing::Gone && !self.removed_since(key, &held, standing).await? {
+            if held.may_outlast(standing) && !self.removed_since(key, &held, standing).await? {
                 counter("slow").increment(1);
                 let settled = Arc::new(held.settled(self.now(), self.settings.failure_pause, standing, true));
                 // The next clients need not wait to learn the same; the renewal's end replaces it.
@@ -110,7 +110,12 @@ impl Inner {
             let standing = self.standing(key.project(), serial).await?;
             match self.ask(&key, held.as_deref(), standing).await {
                 Ok(Answer::Current(answer)) if self.may_go_out(&key, &answer, standing).await? => {
-                    return Ok(Arc::new(answer));
+                    return Ok(Arc::new(match standing {
+                        Standing::Unlisted => {
+                            answer.settled(self.now(), self.settings.behind_pause, standing, false)
+                        }
+                        Standing::Unknown | Standing::At(_) | Standing::Gone => answer,
+                    }));
                 }
                 Ok(Answer::Current(answer)) => held = Some(Arc::new(answer)),
                 Ok(Answer::Older) => {}
@@ -139,7 +144,8 @@ impl Inner {
         standing: Standing,
     ) -> Result<bool, IndexError> {
         let unknown = standing == Standing::Unknown && answer.last_serial.is_some();
-        Ok(answer.agrees(standing) && !(unknown && self.removed_since(key, answer, standing).await?))
+        let agrees = answer.agrees(standing) || standing == Standing::Unlisted;
+        Ok(agrees && !(unknown && self.removed_since(key, answer, standing).await?))
     }
 
     async fn ask<T: Content>(
@@ -199,7 +205,7 @@ impl Inner {
     /// Upstream says 404 or 410: that is remembered for a moment, and what was kept is gone.
     async fn absent<T>(&self, key: &DocumentKey) -> Result<T, IndexError> {
         self.forget(key).await;
-        let row = self.journal.project(key.project()).await?;
+        let row = self.journal.registered(key.project()).await?;
         let serial = row.and_then(|row| row.serial);
         self.absent.insert(key.clone(), Absence { since: self.now(), serial });
         Err(IndexError::NoSuchProject)
@@ -209,7 +215,7 @@ impl Inner {
     async fn check_absent(&self, key: &DocumentKey) -> Result<(), IndexError> {
         let Some(absence) = self.absent.get(key) else { return Ok(()) };
         if is_younger(absence.since, self.now(), self.settings.absent_max_age) {
-            let row = self.journal.project(key.project()).await?;
+            let row = self.journal.registered(key.project()).await?;
             if row.and_then(|row| row.serial) == absence.serial {
                 return Err(IndexError::NoSuchProject);
             }
@@ -234,8 +240,11 @@ impl Inner {
                 }
                 Ok(Arc::new(held.settled(self.now(), self.settings.behind_pause, standing, false)))
             }
+            (Some(held), Standing::Unlisted) if held.may_outlast(standing) => {
+                Ok(Arc::new(held.settled(self.now(), self.settings.behind_pause, standing, false)))
+            }
             // The journal has seen it removed: a copy from before must not go out (promise 10).
-            (_, Standing::Gone) => self.absent(key).await,
+            (_, Standing::Gone | Standing::Unlisted) => self.absent(key).await,
             // Not reached: what stays behind is held.
             (None, Standing::At(_) | Standing::Unknown) => Err(IndexError::Lost),
         }
@@ -251,7 +260,7 @@ impl Inner {
     ) -> Result<Arc<Held<T>>, IndexError> {
         let now = self.now();
         let usable = |held: &Arc<Held<T>>| held.is_usable(now, self.settings.stale_if_error);
-        match held.filter(|held| standing != Standing::Gone && usable(held)) {
+        match held.filter(|held| held.may_outlast(standing) && usable(held)) {
             Some(held) if !self.removed_since(key, &held, standing).await? => {
                 tracing::warn!(project = %key.project(), %error, age = now.saturating_sub(held.checked), "upstream fails: a kept page goes out");
                 metrics::counter!("cheesewire_index_stale_total").increment(1);
@@ -266,6 +275,6 @@ impl Inner {
 fn serial_of(standing: Standing) -> Option<Serial> {
     match standing {
         Standing::At(serial) => Some(serial),
-        Standing::Unknown | Standing::Gone => None,
+        Standing::Unknown | Standing::Unlisted | Standing::Gone => None,
     }
 }

@@ -9,7 +9,7 @@ use super::append::{Appended, keep};
 use super::lead::{self, Lead};
 use super::position::{self, Position};
 use super::search::{self, Change};
-use super::{Journal, JournalError, compress, coverage, facts, restore, tombstone};
+use super::{Journal, JournalError, absence, compress, coverage, facts, quarantine, restore, tombstone};
 use crate::model::{Event, ProjectName, Serial};
 
 /// What a part of a comparison found.
@@ -23,6 +23,8 @@ pub struct Derived {
     pub events: Vec<Event>,
     /// Projects with their spelling and serial as listed.
     pub listed: Vec<(ProjectName, String, Serial)>,
+    /// Projects in quarantine, with their spelling and the serial that upstream states, if it does.
+    pub quarantined: Vec<(ProjectName, String, Option<Serial>)>,
     /// Projects that are no more.
     pub gone: Vec<ProjectName>,
     /// How pages looked, for the next comparison.
@@ -134,7 +136,9 @@ impl Journal {
     pub async fn last_event_time(&self, name: &ProjectName) -> Result<Option<i64>, JournalError> {
         let name = name.clone();
         self.read(move |connection| {
-            let sql = "SELECT time FROM events WHERE serial = (SELECT serial FROM projects WHERE name = ?1)";
+            let sql = "SELECT time FROM events WHERE serial = (SELECT max(serial) FROM \
+                       (SELECT serial FROM projects WHERE name = ?1 UNION ALL \
+                       SELECT serial FROM quarantined WHERE project = ?1))";
             connection.prepare_cached(sql)?.query_row([name.as_str()], |row| row.get(0)).optional()
         })
         .await
@@ -163,18 +167,35 @@ fn put(
     };
     let reached = Position { ours: derived.upto, theirs: listed.min(derived.upto) };
     position::set(connection, reached)?;
-    let mut listed = connection.prepare_cached(
-        "INSERT INTO projects (name, spelling, serial) VALUES (?1, ?2, ?3) \
-         ON CONFLICT DO UPDATE SET spelling = excluded.spelling, serial = excluded.serial",
-    )?;
+    let sql = "INSERT INTO projects (name, spelling, serial) VALUES (?1, ?2, ?3) \
+               ON CONFLICT DO UPDATE SET spelling = excluded.spelling, serial = excluded.serial";
+    let mut listed = connection.prepare_cached(sql)?;
     let mut last = HashMap::new();
     for event in &derived.events {
         last.insert(event.name.as_str(), event.serial);
     }
+    // A project's number never goes back.
+    let sql = "SELECT max(serial) FROM (SELECT serial FROM projects WHERE name = ?1 UNION ALL \
+               SELECT serial FROM quarantined WHERE project = ?1)";
+    let mut before = connection.prepare_cached(sql)?;
+    let mut told = |name: &ProjectName, spelling: &String, stated: Option<Serial>| -> rusqlite::Result<_> {
+        let before = before.query_row([name.as_str()], |row| row.get::<_, Option<i64>>(0))?.map(Serial);
+        let told = stated.max(last.get(spelling.as_str()).copied()).max(before);
+        if let (Some(stated), Some(told)) = (stated, told) {
+            lead::note(connection, name.as_str(), Lead { stated, told })?;
+        }
+        Ok(told)
+    };
     for (name, spelling, stated) in &derived.listed {
-        let told = last.get(spelling.as_str()).map_or(*stated, |last| *stated.max(last));
-        listed.execute(params![name.as_str(), spelling, told.0])?;
-        lead::note(connection, name.as_str(), Lead { stated: *stated, told })?;
+        let told = told(name, spelling, Some(*stated))?;
+        listed.execute(params![name.as_str(), spelling, told.map(|told| told.0)])?;
+        quarantine::leave(connection, name.as_str())?;
+        absence::forget(connection, name.as_str())?;
+    }
+    for (name, spelling, stated) in &derived.quarantined {
+        let told = told(name, spelling, *stated)?;
+        quarantine::enter(connection, name.as_str(), Some(spelling), told)?;
+        absence::forget(connection, name.as_str())?;
     }
     let mut seen = connection.prepare_cached("INSERT OR REPLACE INTO sightings VALUES (?1, ?2, ?3)")?;
     for (name, size, body) in packed {
@@ -184,7 +205,9 @@ fn put(
         connection.prepare_cached("DELETE FROM projects WHERE name = ?1")?.execute([name.as_str()])?;
         connection.prepare_cached("DELETE FROM sightings WHERE project = ?1")?.execute([name.as_str()])?;
         lead::forget(connection, name.as_str())?;
-        search::forget(connection, name.as_str())?;
+        quarantine::leave(connection, name.as_str())?;
+        absence::forget(connection, name.as_str())?;
+        search::unlearn(connection, name.as_str())?;
     }
     for event in &derived.events {
         search::heed(connection, event)?;
@@ -202,6 +225,8 @@ fn put(
         facts::unset(connection, facts::RELISTING_OWED)?;
     }
     let listed = derived.listed.iter().map(|(name, ..)| name);
-    let touched = listed.chain(&derived.gone).map(|name| name.as_str().to_owned()).collect();
+    let quarantined = derived.quarantined.iter().map(|(name, ..)| name);
+    let touched =
+        listed.chain(quarantined).chain(&derived.gone).map(|name| name.as_str().to_owned()).collect();
     Ok((reached, search::changes(connection, touched)?))
 }

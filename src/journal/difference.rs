@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::{Journal, JournalError, lead};
+use super::{Journal, JournalError, lead, quarantine};
 use crate::model::{ProjectName, Serial};
 
 /// Which serials of a listing make a difference.
@@ -31,8 +31,17 @@ pub struct Difference {
     pub listed: bool,
     /// The serial that the listing gives it, if it gives one.
     pub serial: Option<Serial>,
-    /// The table knows it.
+    /// The table knows it, or it is in quarantine.
     pub known: bool,
+    /// It is in quarantine, as far as is known: see [`Journal::registered`].
+    pub quarantined: bool,
+}
+
+impl Difference {
+    /// A known project that the listing lacks.
+    pub(super) fn absent(name: ProjectName, spelling: String) -> Self {
+        Self { name, spelling, listed: false, serial: None, known: true, quarantined: false }
+    }
 }
 
 /// All of them.
@@ -45,8 +54,8 @@ pub struct Differences {
     pub untold: Vec<Difference>,
     /// How many of those there are.
     pub untold_in_all: usize,
-    /// Projects that the listing lacks, by name.
-    pub gone: Vec<Difference>,
+    /// Projects that the listing lacks, by name, with the serials that upstream last stated of them.
+    pub gone: Vec<(ProjectName, Option<Serial>)>,
 }
 
 impl Journal {
@@ -88,38 +97,51 @@ fn compare(
     listed.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     listed.dedup_by(|a, b| a.0 == b.0);
     let mut found = Differences::default();
-    let new = |(name, spelling, serial)| Difference { name, spelling, listed: true, serial, known: false };
-    let mut listed = listed.into_iter().peekable();
-    let mut statement =
-        connection.prepare_cached("SELECT name, spelling, serial FROM projects ORDER BY name")?;
+    let quarantined = quarantine::serials(connection)?;
     let leads = lead::stated(connection)?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let name = row.get_ref(0)?.as_str()?;
-        while let Some(before) = listed.next_if(|next| next.0.as_str() < name) {
-            found.changed.push(new(before));
-        }
-        let Some((parsed, spelling, serial)) = listed.next_if(|next| next.0.as_str() == name) else {
-            if let Ok(name) = ProjectName::parse(name) {
-                let spelling = row.get(1)?;
-                found.gone.push(Difference { name, spelling, listed: false, serial: None, known: true });
-            }
-            continue;
+    let mut sort = |(name, spelling, serial): (ProjectName, String, Option<Serial>),
+                    known: Option<Option<i64>>| {
+        let held = quarantined.get(name.as_str()).copied().filter(|_| known.is_none());
+        let known = known.or(held).map(|known| leads.get(name.as_str()).copied().map_or(known, Some));
+        let difference = Difference {
+            name,
+            spelling,
+            listed: true,
+            serial,
+            known: known.is_some(),
+            quarantined: held.is_some(),
         };
-        let known = leads.get(name).copied().map_or_else(|| row.get(2), |stated| Ok(Some(stated)))?;
-        let difference = Difference { name: parsed, spelling, listed: true, serial, known: true };
-        match rule.changed(serial, known) {
-            Some(true) => found.changed.push(difference),
-            Some(false) => {}
-            None => {
+        match known.map(|known| rule.changed(serial, known)) {
+            None | Some(Some(true)) => found.changed.push(difference),
+            Some(Some(false)) => {}
+            Some(None) => {
                 found.untold_in_all += 1;
                 if found.untold.len() < most_untold {
                     found.untold.push(difference);
                 }
             }
         }
+    };
+    let mut gone = Vec::new();
+    let mut listed = listed.into_iter().peekable();
+    let mut statement = connection.prepare_cached("SELECT name, serial FROM projects ORDER BY name")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let name = row.get_ref(0)?.as_str()?;
+        while let Some(before) = listed.next_if(|next| next.0.as_str() < name) {
+            sort(before, None);
+        }
+        if let Some(same) = listed.next_if(|next| next.0.as_str() == name) {
+            sort(same, Some(row.get(1)?));
+        } else if let Ok(parsed) = ProjectName::parse(name) {
+            let stated = leads.get(name).copied().map_or_else(|| row.get(1), |stated| Ok(Some(stated)))?;
+            gone.push((parsed, stated.map(Serial)));
+        }
     }
-    found.changed.extend(listed.map(new));
+    for new in listed {
+        sort(new, None);
+    }
+    found.gone = gone;
     found.changed.sort_by_key(|difference| difference.serial);
     Ok(found)
 }
@@ -131,7 +153,11 @@ mod tests {
     fn table() -> Connection {
         let table = Connection::open_in_memory().unwrap();
         table.execute_batch(include_str!("schema/1.sql")).unwrap();
-        table.execute_batch(include_str!("schema/7.sql")).unwrap();
+        for schema in
+            [include_str!("schema/4.sql"), include_str!("schema/7.sql"), include_str!("schema/10.sql")]
+        {
+            table.execute_batch(schema).unwrap();
+        }
         let rows =
             "INSERT INTO projects VALUES ('b', 'B', 5), ('d', 'd', 5), ('e', 'E', 5), ('f', 'f', NULL)";
         table.execute_batch(rows).unwrap();
@@ -168,7 +194,7 @@ mod tests {
             ("D", Some(9), true),
         ];
         assert_eq!(changed, expected);
-        assert_eq!(names(&found.gone), ["B"]);
+        assert_eq!(found.gone, [(ProjectName::parse("b").unwrap(), Some(Serial(5)))]);
         assert_eq!((found.untold.len(), found.untold_in_all), (0, 0));
     }
 
@@ -193,5 +219,25 @@ mod tests {
         assert_eq!(names(&found.changed), ["n"]);
         let found = compare(&table(), listing(), SerialRule::Higher, 2).unwrap();
         assert_eq!((names(&found.untold), found.untold_in_all), (vec!["b"], 1));
+    }
+
+    #[test]
+    fn what_is_in_quarantine_and_listed_counts_by_its_serial_and_is_not_gone() {
+        let table = table();
+        table.execute("INSERT INTO quarantined (project, serial) VALUES ('q', 7), ('r', 7)", []).unwrap();
+        let listing =
+            |serial| ["b", "d", "e", "f"].into_iter().map(|name| row(name, 5)).chain([row("Q", serial)]);
+        let changed = |serial, rule| {
+            let found = compare(&table, listing(serial).collect(), rule, 9).unwrap();
+            assert!(found.gone.is_empty(), "{:?}", found.gone);
+            found.changed.into_iter().map(|d| (d.spelling, d.known, d.quarantined)).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            changed(8, SerialRule::Higher),
+            [("f".to_owned(), true, false), ("Q".to_owned(), true, true)]
+        );
+        assert_eq!(changed(7, SerialRule::Higher), [("f".to_owned(), true, false)]);
+        let found = compare(&table, listing(7).collect(), SerialRule::Ignored, 9).unwrap();
+        assert_eq!(names(&found.untold), ["b", "d", "e", "f", "Q"]);
     }
 }

@@ -93,7 +93,8 @@ pub(super) fn stated(connection: &Connection) -> rusqlite::Result<HashMap<String
 /// until upstream's own is above it.
 pub(super) fn carry(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(
-        "DELETE FROM leads WHERE project NOT IN (SELECT name FROM projects); \
+        "DELETE FROM leads WHERE project NOT IN (SELECT name FROM projects) \
+         AND project NOT IN (SELECT project FROM quarantined); \
          UPDATE leads SET stated = max(stated, ifnull(projects.serial, stated)) FROM projects \
          WHERE projects.name = leads.project; \
          UPDATE projects SET serial = max(leads.told, ifnull(projects.serial, leads.told)) FROM leads \

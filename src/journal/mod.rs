@@ -1,6 +1,7 @@
 //! What upstream has told us, kept on disk: documents, the files that they name, projects, events, and which
 //! serials are known to be complete. The only code that knows SQL.
 
+mod absence;
 mod answer;
 mod append;
 mod beside;
@@ -28,6 +29,7 @@ mod polls;
 mod position;
 mod prefetch;
 mod project;
+mod quarantine;
 mod readers;
 mod removal;
 mod restore;
@@ -44,6 +46,7 @@ mod want;
 mod wording;
 mod writer;
 
+pub use absence::{AbsenceRules, Absences};
 pub use answer::{AnswerKey, KeptAnswer};
 pub use append::Appended;
 pub use beside::Beside;

@@ -7,7 +7,7 @@ use futures_util::stream::{self, BoxStream};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::position::{self, Position};
-use super::{Journal, JournalError, facts, known_since, lead, search};
+use super::{Journal, JournalError, facts, known_since, lead, quarantine, search};
 use crate::model::{Action, Event, ProjectName, Serial};
 
 /// Rows that are read at a time. A read is short then (about a millisecond) and holds no lock while the rows
@@ -106,6 +106,7 @@ impl Journal {
                 };
                 if table.is_none_or(|at| at.theirs <= last_serial) {
                     fill(connection, &listing)?;
+                    quarantine::after_listing(connection)?;
                     lead::carry(connection)?;
                     search::forget_missing(connection)?;
                     position::set(connection, reached)?;
@@ -146,34 +147,47 @@ fn fill(connection: &Connection, listing: &[(String, Option<Serial>)]) -> rusqli
     Ok(())
 }
 
-/// Carries the table over one event; events come in the order of their serials.
+/// Carries the table, and what is in quarantine, over one event; events come in the order of their serials.
 pub(super) fn apply(connection: &Connection, event: &Event) -> rusqlite::Result<()> {
     let Ok(name) = ProjectName::parse(&event.name) else { return Ok(()) };
+    let (project, serial) = (name.as_str(), event.serial);
     let update = |sql: &str| {
-        connection
-            .prepare_cached(sql)?
-            .execute(params![name.as_str(), event.name, event.serial.0])
-            .map(|_| ())
+        connection.prepare_cached(sql)?.execute(params![project, event.name, serial.0]).map(|_| ())
     };
+    let insert = "INSERT INTO projects (name, spelling, serial) VALUES (?1, ?2, ?3) \
+                  ON CONFLICT DO UPDATE SET spelling = excluded.spelling, \
+                  serial = max(excluded.serial, ifnull(serial, excluded.serial))";
     match Action::parse(&event.action, event.version.is_some()) {
-        Action::RemoveProject => connection
-            .prepare_cached("DELETE FROM projects WHERE name = ?1")?
-            .execute([name.as_str()])
-            .map(|_| ()),
-        // Upstream's listing lacks a project in quarantine, so it may never have been in the table.
-        Action::Create | Action::NewRelease | Action::AddFile { .. } | Action::ProjectQuarantineCleared => {
-            update(
-                "INSERT INTO projects (name, spelling, serial) VALUES (?1, ?2, ?3) \
-             ON CONFLICT DO UPDATE SET spelling = excluded.spelling, \
-             serial = max(excluded.serial, ifnull(serial, excluded.serial))",
-            )
+        Action::RemoveProject => {
+            quarantine::leave(connection, project)?;
+            connection.prepare_cached("DELETE FROM projects WHERE name = ?1")?.execute([project]).map(|_| ())
         }
+        Action::ProjectQuarantined => quarantine::enter(connection, project, Some(&event.name), Some(serial)),
+        // Upstream's listing lacks a project in quarantine, so it may never have been in the table.
+        Action::ProjectQuarantineCleared | Action::Create => {
+            quarantine::leave(connection, project)?;
+            update(insert)
+        }
+        // Whatever else happens to one in quarantine does not list it, but that it is registered anew.
+        Action::NewRelease
+        | Action::AddFile { .. }
+        | Action::RemoveFile { .. }
+        | Action::RemoveRelease
+        | Action::YankRelease
+        | Action::UnyankRelease
+        | Action::ReleaseQuarantined
+        | Action::ReleaseQuarantineCleared
+        | Action::Other(_)
+            if quarantine::heed(connection, project, &event.name, serial)? =>
+        {
+            Ok(())
+        }
+        Action::NewRelease | Action::AddFile { .. } => update(insert),
         // None of these makes a project: a role that is revoked after a removal must not bring it back.
         Action::RemoveFile { .. }
         | Action::RemoveRelease
         | Action::YankRelease
         | Action::UnyankRelease
-        | Action::ProjectQuarantined
         | Action::ReleaseQuarantined
         | Action::ReleaseQuarantineCleared
         | Action::Other(_) => {

@@ -152,8 +152,9 @@ impl Journal {
     pub async fn lost(&self, most: usize) -> Result<Vec<Lost>, JournalError> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         self.read(move |connection| {
-            let sql = "SELECT project, spelling, project IN (SELECT name FROM projects), \
-                       project IN (SELECT project FROM hidden) FROM lost ORDER BY project LIMIT ?1";
+            let sql = "SELECT project, spelling, project IN \
+                       (SELECT name FROM projects UNION ALL SELECT project FROM quarantined), \
+                       project IN (SELECT project FROM quarantined) FROM lost ORDER BY project LIMIT ?1";
             let mut statement = connection.prepare_cached(sql)?;
             let mut rows = statement.query([most])?;
             let mut found = Vec::new();
@@ -216,7 +217,8 @@ fn common(connection: &Connection, rows: &[Event]) -> rusqlite::Result<Common> {
 /// Gives up what upstream has lost beyond `after`, by our numbers.
 fn lose(connection: &Connection, after: Serial, head: Serial) -> rusqlite::Result<()> {
     coverage::insert(connection, after.0, head.0)?;
-    let sql = "INSERT OR IGNORE INTO lost SELECT name, spelling FROM projects WHERE serial > ?1";
+    let sql = "INSERT OR IGNORE INTO lost SELECT name, spelling FROM projects WHERE serial > ?1 UNION ALL \
+               SELECT project, ifnull(spelling, project) FROM quarantined WHERE serial > ?1";
     connection.prepare_cached(sql)?.execute([after.0])?;
     let sql = "INSERT OR IGNORE INTO lost SELECT normal, spelling FROM events JOIN names ON names.id = events.name \
                WHERE serial > ?1 AND normal IS NOT NULL ORDER BY serial DESC";

@@ -32,6 +32,18 @@ pub struct Listing {
     pub taken: i64,
 }
 
+/// What a conditional question for the listing brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listed {
+    /// 304: it is still the one that the validator stands for.
+    Same {
+        /// When upstream had it so, as [`Listing::taken`].
+        taken: i64,
+    },
+    /// A new one.
+    New(Listing),
+}
+
 /// One line of the listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedProject {
@@ -45,33 +57,35 @@ impl Upstream {
     /// The listing of all projects. Extra memory is bounded: the body is parsed while it is read.
     pub async fn listing(&self) -> Result<Listing, UpstreamError> {
         let unasked = || UpstreamError::Unexpected("304 to a question without validator".to_owned());
-        self.listing_unless(None).await?.ok_or_else(unasked)
+        match self.listing_unless(None).await? {
+            Listed::New(listing) => Ok(listing),
+            Listed::Same { .. } => Err(unasked()),
+        }
     }
 
     /// The same, unless it is still the one that `validator` stands for.
-    pub async fn listing_unless(&self, validator: Option<&str>) -> Result<Option<Listing>, UpstreamError> {
-        let outcome = |listing: &Option<Listing>| if listing.is_some() { "fresh" } else { "not_modified" };
+    pub async fn listing_unless(&self, validator: Option<&str>) -> Result<Listed, UpstreamError> {
+        let outcome = |listed: &Listed| match listed {
+            Listed::New(_) => "fresh",
+            Listed::Same { .. } => "not_modified",
+        };
         let url = self.transport.addresses.simple();
         let once = || self.transport.timed(Kind::Listing, &url, self.fetch_listing(&url, validator), outcome);
         self.transport.repeated(once).await
     }
 
-    async fn fetch_listing(
-        &self,
-        url: &Url,
-        validator: Option<&str>,
-    ) -> Result<Option<Listing>, UpstreamError> {
+    async fn fetch_listing(&self, url: &Url, validator: Option<&str>) -> Result<Listed, UpstreamError> {
         let mut request = self.transport.get(Kind::Listing, url).header(ACCEPT, ACCEPT_SIMPLE);
         if let Some(validator) = validator {
             request = request.header(IF_NONE_MATCH, validator);
         }
         let mut response = self.transport.fetch(request).await?;
+        let taken = taken(response.headers(), self.transport.settings.clock.unix());
         if response.status() == StatusCode::NOT_MODIFIED && validator.is_some() {
-            return Ok(None);
+            return Ok(Listed::Same { taken });
         }
         whole(&response)?;
         let etag = header(response.headers(), ETAG.as_str()).map(str::to_owned);
-        let taken = taken(response.headers(), self.transport.settings.clock.unix());
         let media_type = media_type(response.headers());
         if !SIMPLE_TYPES.contains(&media_type.as_str()) {
             return Err(UpstreamError::Unexpected(format!("{} where a listing belongs", named(&media_type))));
@@ -114,7 +128,7 @@ impl Upstream {
         let mut listing = parsed??;
         listing.last_serial = listing.last_serial.max(last_serial);
         (listing.etag, listing.taken) = (etag, taken);
-        Ok(Some(listing))
+        Ok(Listed::New(listing))
     }
 }
 

@@ -25,7 +25,7 @@ pub use client::{Document, Fetched, Upstream};
 pub use error::UpstreamError;
 pub use file::{Coding, FileResponse, Resume};
 pub use html::{Anchor, HtmlElement, elements};
-pub use listing::{ListedProject, Listing};
+pub use listing::{Listed, ListedProject, Listing};
 pub use page::{CoreMetadata, PageFile, ProjectPage, ProjectStatus, Yanked, metadata_path};
 pub use probe::{Probed, Target};
 pub use settings::UpstreamSettings;

@@ -16,11 +16,11 @@ use crate::support::{sandbox, until};
 
 const CHANGELOG: &str = "changelog_since_serial";
 
-fn comparing() -> FollowSettings {
+pub(super) fn comparing() -> FollowSettings {
     FollowSettings { listing_interval: Duration::from_millis(5), ..polling() }
 }
 
-async fn without_calls(mode: XmlRpc) -> Sandbox {
+pub(super) async fn without_calls(mode: XmlRpc) -> Sandbox {
     let sandbox = sandbox().await;
     sandbox.set_xmlrpc(mode);
     sandbox
@@ -28,7 +28,7 @@ async fn without_calls(mode: XmlRpc) -> Sandbox {
 
 /// What has to agree with upstream's own events: all but the serials before a project's last and the times of what
 /// pages do not date.
-fn told(events: &[Event]) -> Vec<(String, Option<String>, String)> {
+pub(super) fn told(events: &[Event]) -> Vec<(String, Option<String>, String)> {
     events.iter().map(|event| (event.name.clone(), event.version.clone(), event.action.clone())).collect()
 }
 

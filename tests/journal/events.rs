@@ -201,6 +201,34 @@ async fn an_older_listing_changes_nothing_and_a_newer_one_replaces_all() {
 }
 
 #[tokio::test]
+async fn quarantine_takes_a_project_out_of_the_table_until_an_event_or_a_listing_with_a_higher_serial() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = seeded(&folder, 10).await;
+    let name = ProjectName::parse("a").unwrap();
+    let registered =
+        async || journal.registered(&name).await.unwrap().and_then(|row| row.serial).map(|s| s.0);
+    append(&journal, vec![event(11, "A", "project quarantined")], 10, 11).await;
+    assert!(projects(&journal).await.is_empty());
+    // What happens to it meanwhile does not list it.
+    append(&journal, vec![event(12, "a", "add py3 file a.whl"), event(13, "A", "add Owner x")], 11, 13).await;
+    assert_eq!((projects(&journal).await, registered().await), (vec![], Some(13)));
+    // An index may list it all the same: that is no news until its serial rises.
+    journal.seed(vec![("A".to_owned(), Some(Serial(13)))], Serial(13)).await.unwrap();
+    assert_eq!((projects(&journal).await, registered().await), (vec![], Some(13)));
+    journal.seed(vec![("A".to_owned(), Some(Serial(14)))], Serial(14)).await.unwrap();
+    assert_eq!(projects(&journal).await, [("A".to_owned(), Some(14))]);
+    append(&journal, vec![event(15, "A", "project quarantined")], 14, 15).await;
+    append(&journal, vec![event(16, "A", "project quarantine cleared")], 15, 16).await;
+    assert_eq!(projects(&journal).await, [("A".to_owned(), Some(16))]);
+    // One that was registered anew is not the one that was in quarantine.
+    append(&journal, vec![event(17, "A", "project quarantined"), event(18, "A", "create")], 16, 18).await;
+    assert_eq!(projects(&journal).await, [("A".to_owned(), Some(18))]);
+    append(&journal, vec![event(19, "A", "project quarantined"), event(20, "A", "remove project")], 18, 20)
+        .await;
+    assert_eq!((projects(&journal).await, registered().await), (vec![], None));
+}
+
+#[tokio::test]
 async fn projects_come_in_name_order_in_bounded_pieces() {
     let folder = tempfile::tempdir().unwrap();
     let journal = Journal::open(folder.path(), JournalSettings::default()).await.unwrap();

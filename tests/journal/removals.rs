@@ -107,6 +107,8 @@ async fn an_older_journal_learns_of_its_late_removals() {
     raw.execute_batch(
         "DROP TABLE removals; DROP TABLE leads; DROP TABLE lost; DROP TABLE upstream_identity; \
          DROP TABLE known_since; DROP INDEX prefetch_noted; ALTER TABLE prefetch DROP COLUMN noted; \
+         DROP TABLE quarantined; DROP TABLE absences; \
+         CREATE TABLE hidden (project TEXT PRIMARY KEY) STRICT, WITHOUT ROWID; \
          ALTER TABLE tombstones DROP COLUMN noted; PRAGMA user_version = 5",
     )
     .unwrap();

@@ -17,6 +17,8 @@ use crate::upstream::{Document, Fetched, ProjectPage, UpstreamError};
 /// What a project's page told.
 pub(super) struct Looked {
     pub(super) job: Difference,
+    /// The serial that upstream gives the last of the changes, if it tells.
+    pub(super) stated: Option<Serial>,
     pub(super) changes: Vec<Change>,
     pub(super) outcome: Outcome,
 }
@@ -24,7 +26,9 @@ pub(super) struct Looked {
 pub(super) enum Outcome {
     /// It was seen, and looked so.
     Seen(Vec<u8>),
-    /// It could not be seen.
+    /// The same, and it says that the project is in quarantine.
+    Quarantined(Option<Vec<u8>>),
+    /// It could not be seen, or tells nothing.
     Unseen,
     /// The project is no more.
     Gone,
@@ -41,53 +45,68 @@ impl Follower {
     /// What happened to a project, as of a listing made at `now`.
     pub(super) async fn look(&self, job: Difference, now: i64) -> Result<Looked, FollowError> {
         let page = self.page(&job.name, job.serial, None).await?;
-        let looked = |job, changes, outcome| Ok(Looked { job, changes, outcome });
-        let (mut after, listed) = match (page, job.serial) {
-            (Page::Sighting(after), Some(serial)) => (after, serial),
-            (Page::Absent, None) => return looked(job, vec![removed(now)], Outcome::Gone),
+        let stated = job.serial;
+        let looked = |job, stated, changes, outcome| Ok(Looked { job, stated, changes, outcome });
+        let mut after = match (page, job.listed) {
+            (Page::Sighting(after), true) => after,
+            (Page::Sighting(after), false) if after.quarantined => after,
+            (Page::Absent, false) => return looked(job, None, vec![removed(now)], Outcome::Gone),
             // Listed, but not to be seen: a row says that there is something to look at.
-            (Page::Absent | Page::Useless, Some(_)) => {
-                return looked(job, vec![unseen(now)], Outcome::Unseen);
+            (Page::Absent | Page::Useless, true) => {
+                return looked(job, stated, vec![unseen(now)], Outcome::Unseen);
             }
-            (Page::Sighting(after), None) if after.quarantined => {
-                return self.quarantined(job, after, now).await;
+            (Page::Sighting(_) | Page::Useless, false) => {
+                return looked(job, stated, vec![], Outcome::Unseen);
             }
-            (Page::Sighting(_) | Page::Useless, None) => return looked(job, vec![], Outcome::Unseen),
         };
-        if after.serial > Some(listed) && !after.quarantined {
+        if after.serial > stated && job.listed && !after.quarantined {
             // What was uploaded since the listing comes with the next one, and with the serials that upstream gave it.
             // Told now it would take those of others, or find no room and go above all of upstream's.
-            after = Sighting { serial: Some(listed), ..after.at(now) };
+            after = Sighting { serial: stated, ..after.at(now) };
         }
-        let before = if job.known { Some(self.before(&job.name, &after).await?) } else { None };
+        let seen = if job.known { self.seen(&job.name).await? } else { None };
+        let is_known = seen.is_some();
+        let before = match seen {
+            None if job.known => Some(self.guessed(&job.name, &after).await?),
+            seen => seen,
+        };
+        let before =
+            before.map(|before| Sighting { quarantined: before.quarantined || job.quarantined, ..before });
         let mut changes = changes(before.as_ref(), &after, now);
         if changes.is_empty() {
+            if !job.listed {
+                return looked(job, stated, vec![], Outcome::Unseen);
+            }
             changes.push(unseen(now));
         }
         if let Some(before) = before.filter(|_| after.quarantined) {
             (after.files, after.versions) = (before.files, before.versions);
         }
-        after.serial = after.serial.max(Some(listed));
+        let stated = stated.or(after.serial);
+        after.serial = after.serial.max(stated);
         // Texts and numbers are never refused.
-        let sighting = serde_json::to_vec(&after).map_or(Outcome::Unseen, Outcome::Seen);
-        looked(job, changes, sighting)
+        let outcome = match serde_json::to_vec(&after) {
+            // Of files that nobody saw before they vanish, upload times tell once they are back.
+            Ok(sighting) if after.quarantined => Outcome::Quarantined(is_known.then_some(sighting)),
+            Ok(sighting) => Outcome::Seen(sighting),
+            Err(_) => Outcome::Unseen,
+        };
+        looked(job, stated, changes, outcome)
     }
 
-    /// A project that the listing lacks because it is in quarantine, as its page says (WIRE.md section 8). The files of
-    /// the page before are kept for the comparison with the page after it.
-    async fn quarantined(&self, job: Difference, after: Sighting, now: i64) -> Result<Looked, FollowError> {
-        let before = self.before(&job.name, &after).await?;
-        let changes = changes(Some(&before), &after, now);
-        let sighting = Sighting { files: before.files, versions: before.versions, ..after };
-        let outcome = serde_json::to_vec(&sighting).map_or(Outcome::Unseen, Outcome::Seen);
-        Ok(Looked { job, changes, outcome })
-    }
-
-    /// How the page looked before its project changed.
+    /// How the page looked before its project changed, as far as is known.
     pub(super) async fn before(&self, name: &ProjectName, after: &Sighting) -> Result<Sighting, FollowError> {
+        match self.seen(name).await? {
+            Some(seen) => Ok(seen),
+            None => self.guessed(name, after).await,
+        }
+    }
+
+    /// How the page looked before its project changed, if anybody saw it.
+    async fn seen(&self, name: &ProjectName) -> Result<Option<Sighting>, FollowError> {
         let kept = self.journal.sighting(name).await?;
         if let Some(sighting) = kept.and_then(|kept| serde_json::from_slice::<Sighting>(&kept).ok()) {
-            return Ok(sighting);
+            return Ok(Some(sighting));
         }
         let serial = self.journal.project(name).await?.and_then(|project| project.serial);
         let kept = self.journal.document(&DocumentKey::Page(name.clone())).await?;
@@ -96,8 +115,13 @@ impl Follower {
         if let Some(kept) = kept
             && let Some(sighting) = read(name, kept.content_type, kept.body, &kept.url).await
         {
-            return Ok(sighting);
+            return Ok(Some(sighting));
         }
+        Ok(None)
+    }
+
+    /// How it must have looked, by the upload times on the page `after`.
+    async fn guessed(&self, name: &ProjectName, after: &Sighting) -> Result<Sighting, FollowError> {
         let moment = match self.journal.last_event_time(name).await? {
             Some(time) => Some(time),
             None => self.journal.listed_at().await?,

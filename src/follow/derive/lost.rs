@@ -44,7 +44,8 @@ impl Follower {
     ) -> Result<Looked, FollowError> {
         let Lost { name, spelling, known, quarantined } = lost;
         let page = self.page(&name, None, Some(at.theirs)).await?;
-        let mut job = Difference { name, spelling, listed: true, serial: Some(at.theirs), known };
+        let mut job =
+            Difference { name, spelling, listed: true, serial: Some(at.theirs), known, quarantined };
         let (changes, outcome) = match page {
             Page::Absent => {
                 job.serial = None;
@@ -70,10 +71,14 @@ impl Follower {
                     (after.files, after.versions) = (before.files, before.versions);
                 }
                 // Texts and numbers are never refused.
-                let sighting = serde_json::to_vec(&after).map_or(Outcome::Unseen, Outcome::Seen);
-                (found, sighting)
+                let outcome = match serde_json::to_vec(&after) {
+                    Ok(sighting) if after.quarantined => Outcome::Quarantined(Some(sighting)),
+                    Ok(sighting) => Outcome::Seen(sighting),
+                    Err(_) => Outcome::Unseen,
+                };
+                (found, outcome)
             }
         };
-        Ok(Looked { job, changes, outcome })
+        Ok(Looked { stated: job.serial, job, changes, outcome })
     }
 }

@@ -253,7 +253,7 @@ impl Finder<'_> {
         // Also what was found by an older state of the names: what the table lacks is not given out.
         let sql = "SELECT p.spelling, p.serial, l.told IS NOT NULL, l.version, l.summary, l.versions \
                    FROM projects p LEFT JOIN learned l ON l.project = p.name \
-                   WHERE p.name = ?1 AND p.name NOT IN (SELECT project FROM hidden)";
+                   WHERE p.name = ?1";
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query([&candidate.project])?;
         let Some(row) = rows.next()? else { return Ok(()) };

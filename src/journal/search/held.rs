@@ -90,7 +90,7 @@ pub(in crate::journal) fn changes(
     connection: &Connection,
     projects: BTreeSet<String>,
 ) -> rusqlite::Result<Vec<Change>> {
-    let sql = "SELECT serial FROM projects WHERE name = ?1 AND name NOT IN (SELECT project FROM hidden)";
+    let sql = "SELECT serial FROM projects WHERE name = ?1";
     let mut statement = connection.prepare_cached(sql)?;
     let change = |name: String| {
         let row = statement.query_row([&name], |row| row.get::<_, Option<i64>>(0)).optional()?;

@@ -1,11 +1,7 @@
 //! What documents and events tell of projects besides their names.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::held;
 use super::phrase::TextField;
 use crate::journal::{Journal, JournalError, facts};
 use crate::model::{Action, Event, ProjectName, Serial, latest, words};
@@ -35,8 +31,8 @@ pub struct Learned {
 }
 
 impl Journal {
-    /// Learns what documents told, in place of what was known of these projects. Of projects that are not in the table, or
-    /// quarantined, nothing is learned: they were removed since, or nobody may find them. What an older document tells
+    /// Learns what documents told, in place of what was known of these projects. Of projects that are not in the table
+    /// nothing is learned: they were removed since, or nobody may find them. What an older document tells
     /// than the one before changes nothing.
     pub async fn learn(&self, learned: Vec<Learned>) -> Result<(), JournalError> {
         let folded = tokio::task::spawn_blocking(move || {
@@ -56,28 +52,7 @@ impl Journal {
     /// Forgets what documents told of a project: upstream has no document any more.
     pub async fn unlearn(&self, project: &ProjectName) -> Result<(), JournalError> {
         let project = project.clone();
-        self.write(move |connection| delete(connection, project.as_str())).await
-    }
-
-    /// A page of that serial says that its project is quarantined: nobody finds it any more, as after the event, which may
-    /// be from before the first listing. Of a project with a later event that one has told.
-    pub async fn seen_quarantined(
-        &self,
-        project: &ProjectName,
-        serial: Option<Serial>,
-    ) -> Result<(), JournalError> {
-        let (project, names) = (project.clone(), Arc::clone(self.names()));
-        let work = move |connection: &Connection| {
-            let sql = "SELECT serial FROM projects WHERE name = ?1";
-            let row = connection.prepare_cached(sql)?.query_row([project.as_str()], |row| row.get(0));
-            let last_event = row.optional()?.flatten().map(Serial);
-            if last_event > serial {
-                return Ok(Vec::new());
-            }
-            hide(connection, project.as_str())?;
-            held::changes(connection, BTreeSet::from([project.as_str().to_owned()]))
-        };
-        self.write_then(work, move |changes| names.apply(changes)).await.map(|_| ())
+        self.write(move |connection| unlearn(connection, project.as_str())).await
     }
 }
 
@@ -89,7 +64,7 @@ fn columns(learned: &Learned) -> Vec<String> {
 
 fn learn(connection: &Connection, learned: &Learned, columns: &[String]) -> rusqlite::Result<()> {
     let project = learned.project.as_str();
-    let sql = "SELECT serial FROM projects WHERE name = ?1 AND name NOT IN (SELECT project FROM hidden)";
+    let sql = "SELECT serial FROM projects WHERE name = ?1";
     let row = connection.prepare_cached(sql)?.query_row([project], |row| row.get::<_, Option<i64>>(0));
     let Some(listed) = row.optional()? else { return Ok(()) };
     let serial = learned.serial.map_or(listed.unwrap_or(0), |serial| serial.0);
@@ -108,7 +83,7 @@ fn learn(connection: &Connection, learned: &Learned, columns: &[String]) -> rusq
             versions.extend(known.versions.into_iter().filter(|version| !learned.versions.contains(version)));
         }
     }
-    delete(connection, project)?;
+    unlearn(connection, project)?;
     let row = Row { id: next_id(connection, serial)?, told: Some(serial), version, versions };
     insert(connection, project, &row, &learned.summary)?;
     let sql = "INSERT INTO texts (rowid, summary, keywords, author, author_email, maintainer, maintainer_email, \
@@ -159,10 +134,6 @@ fn lines(versions: &[String]) -> String {
     lines.join("\n")
 }
 
-fn delete(connection: &Connection, project: &str) -> rusqlite::Result<()> {
-    connection.prepare_cached("DELETE FROM learned WHERE project = ?1")?.execute([project]).map(|_| ())
-}
-
 /// The next free id of a serial.
 fn next_id(connection: &Connection, serial: i64) -> rusqlite::Result<i64> {
     let first = serial.clamp(0, SERIALS) * SHARED;
@@ -181,11 +152,12 @@ pub(in crate::journal) fn heed(connection: &Connection, event: &Event) -> rusqli
         (Action::RemoveRelease | Action::ReleaseQuarantined, Some(version)) => {
             withdrawn(connection, project, version)
         }
-        (Action::RemoveProject, _) => forget(connection, project),
-        (Action::ProjectQuarantined, _) => hide(connection, project),
-        (Action::ProjectQuarantineCleared, _) => show(connection, project),
+        (Action::RemoveProject, _) => unlearn(connection, project),
+        // The table of projects has lost it, or has it again.
         (
-            Action::Create
+            Action::ProjectQuarantined
+            | Action::ProjectQuarantineCleared
+            | Action::Create
             | Action::NewRelease
             | Action::AddFile { .. }
             | Action::RemoveFile { .. }
@@ -202,8 +174,9 @@ pub(in crate::journal) fn heed(connection: &Connection, event: &Event) -> rusqli
 
 fn released(connection: &Connection, project: &str, version: &str, serial: Serial) -> rusqlite::Result<()> {
     let Some(mut row) = load(connection, project)? else {
-        let hidden = "SELECT EXISTS (SELECT 1 FROM hidden WHERE project = ?1)";
-        if connection.prepare_cached(hidden)?.query_row([project], |row| row.get(0))? {
+        // Of one in quarantine nothing is learned.
+        let listed = "SELECT EXISTS (SELECT 1 FROM projects WHERE name = ?1)";
+        if !connection.prepare_cached(listed)?.query_row([project], |row| row.get::<_, bool>(0))? {
             return Ok(());
         }
         let versions = vec![version.to_owned()];
@@ -233,26 +206,12 @@ fn update(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute(params![row.id, row.version, lines(&row.versions)]).map(|_| ())
 }
 
-/// A removed project: nothing is known of it, also not that it was quarantined.
-pub(in crate::journal) fn forget(connection: &Connection, project: &str) -> rusqlite::Result<()> {
-    delete(connection, project)?;
-    show(connection, project)
-}
-
-fn hide(connection: &Connection, project: &str) -> rusqlite::Result<()> {
-    delete(connection, project)?;
-    let sql = "INSERT OR IGNORE INTO hidden (project) VALUES (?1)";
-    connection.prepare_cached(sql)?.execute([project]).map(|_| ())
-}
-
-fn show(connection: &Connection, project: &str) -> rusqlite::Result<()> {
-    connection.prepare_cached("DELETE FROM hidden WHERE project = ?1")?.execute([project]).map(|_| ())
+/// Nothing is known any more of a project that was removed, or that nobody may find.
+pub(in crate::journal) fn unlearn(connection: &Connection, project: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM learned WHERE project = ?1")?.execute([project]).map(|_| ())
 }
 
 /// Forgets what is not in the table any more.
 pub(in crate::journal) fn forget_missing(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(
-        "DELETE FROM learned WHERE project NOT IN (SELECT name FROM projects); \
-         DELETE FROM hidden WHERE project NOT IN (SELECT name FROM projects);",
-    )
+    connection.execute_batch("DELETE FROM learned WHERE project NOT IN (SELECT name FROM projects)")
 }

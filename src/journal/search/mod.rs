@@ -21,6 +21,6 @@ mod untold;
 pub use find::{Hit, Search};
 pub(super) use held::{HeldNames, changes};
 pub use learned::Learned;
-pub(super) use learned::{forget, forget_missing, heed};
+pub(super) use learned::{forget_missing, heed, unlearn};
 pub(super) use names::Change;
 pub use phrase::TextField;

@@ -17,8 +17,7 @@ impl Journal {
     ) -> Result<(Vec<ProjectName>, Option<String>), JournalError> {
         let after = after.to_owned();
         self.read(move |connection| {
-            let sql = "SELECT p.name, p.name NOT IN (SELECT project FROM hidden) \
-                       AND (l.told IS NULL OR l.told < p.serial) \
+            let sql = "SELECT p.name, l.told IS NULL OR l.told < p.serial \
                        FROM projects p LEFT JOIN learned l ON l.project = p.name \
                        WHERE p.name > ?1 ORDER BY p.name LIMIT ?2";
             let mut statement = connection.prepare_cached(sql)?;

@@ -1,0 +1,98 @@
+//! Projects in quarantine. Upstream's listing lacks them while their pages say so (WIRE.md section 8): here they are not in
+//! the table of projects, and so in no list and found by nobody, until the quarantine is cleared or the project removed.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::{Journal, JournalError, Project, search};
+use crate::model::{ProjectName, Serial};
+
+impl Journal {
+    /// A page of that serial says that its project is in quarantine: that holds as after the event, which may be from
+    /// before the first listing. Of a project with a later event that one has told.
+    pub async fn seen_quarantined(
+        &self,
+        project: &ProjectName,
+        serial: Option<Serial>,
+    ) -> Result<(), JournalError> {
+        let (project, names) = (project.clone(), Arc::clone(self.names()));
+        let work = move |connection: &Connection| {
+            let sql = "SELECT serial FROM projects WHERE name = ?1";
+            let row = connection.prepare_cached(sql)?.query_row([project.as_str()], |row| row.get(0));
+            let last_event = row.optional()?.flatten().map(Serial);
+            if last_event > serial {
+                return Ok(Vec::new());
+            }
+            enter(connection, project.as_str(), None, serial)?;
+            search::changes(connection, BTreeSet::from([project.as_str().to_owned()]))
+        };
+        self.write_then(work, move |changes| names.apply(changes)).await.map(|_| ())
+    }
+
+    /// A project that is in the table or in quarantine.
+    pub async fn registered(&self, name: &ProjectName) -> Result<Option<Project>, JournalError> {
+        let name = name.clone();
+        self.read(move |connection| {
+            let sql = "SELECT spelling, serial FROM projects WHERE name = ?1 UNION ALL \
+                       SELECT ifnull(spelling, project), serial FROM quarantined WHERE project = ?1 LIMIT 1";
+            let mut statement = connection.prepare_cached(sql)?;
+            let project = |row: &rusqlite::Row<'_>| {
+                Ok(Project { spelling: row.get(0)?, serial: row.get::<_, Option<i64>>(1)?.map(Serial) })
+            };
+            statement.query_row([name.as_str()], project).optional()
+        })
+        .await
+    }
+}
+
+/// The project is in quarantine now. `spelling`, `serial`: of the event, if one tells it.
+pub(super) fn enter(
+    connection: &Connection,
+    project: &str,
+    spelling: Option<&str>,
+    serial: Option<Serial>,
+) -> rusqlite::Result<()> {
+    let sql = "INSERT OR IGNORE INTO quarantined (project, spelling, serial) \
+               SELECT name, spelling, serial FROM projects WHERE name = ?1";
+    connection.prepare_cached(sql)?.execute([project])?;
+    let sql = "INSERT INTO quarantined (project, spelling, serial) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET \
+               spelling = ifnull(excluded.spelling, spelling), \
+               serial = max(ifnull(serial, excluded.serial), ifnull(excluded.serial, serial))";
+    connection.prepare_cached(sql)?.execute(params![project, spelling, serial.map(|serial| serial.0)])?;
+    connection.prepare_cached("DELETE FROM projects WHERE name = ?1")?.execute([project])?;
+    search::unlearn(connection, project)
+}
+
+/// It is no more.
+pub(super) fn leave(connection: &Connection, project: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM quarantined WHERE project = ?1")?.execute([project]).map(|_| ())
+}
+
+/// Notes an event that leaves it as it is. Tells whether the project is in quarantine.
+pub(super) fn heed(
+    connection: &Connection,
+    project: &str,
+    spelling: &str,
+    serial: Serial,
+) -> rusqlite::Result<bool> {
+    let sql = "UPDATE quarantined SET spelling = ?2, serial = max(?3, ifnull(serial, ?3)) WHERE project = ?1";
+    Ok(connection.prepare_cached(sql)?.execute(params![project, spelling, serial.0])? > 0)
+}
+
+/// The table was filled from a listing. Of what that lists although it was in quarantine, the serial tells whether
+/// anything happened since; without serials the listing is believed.
+pub(super) fn after_listing(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(
+        "DELETE FROM quarantined WHERE EXISTS (SELECT 1 FROM projects WHERE name = project AND ifnull(projects.serial > \
+         ifnull((SELECT stated FROM leads WHERE leads.project = name), quarantined.serial), 1)); \
+         DELETE FROM projects WHERE name IN (SELECT project FROM quarantined);",
+    )
+}
+
+/// All of them with the serials of their last events.
+pub(super) fn serials(connection: &Connection) -> rusqlite::Result<HashMap<String, Option<i64>>> {
+    let mut statement = connection.prepare_cached("SELECT project, serial FROM quarantined")?;
+    statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
