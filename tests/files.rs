@@ -10,6 +10,7 @@ use sha2::Digest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::support::scripted::serve;
 use crate::support::{Answer, Files, Relay, call, client, get, get_with, sandbox};
 
 const BIG: std::ops::Range<u64> = 60_000_000..80_000_000;
@@ -410,4 +411,44 @@ async fn a_file_is_found_though_nobody_has_asked_for_its_page() {
     sandbox.pause().await.unwrap();
     let down = get(&format!("{}packages/ab/cd/many_versions-1.0.0.tar.gz", relay.url)).await;
     assert_eq!(down.status, 503, "nobody knows that it is not there");
+}
+
+/// A relay before an HTML index that states no sizes, and the address of its one file.
+async fn sizeless(file: axum::routing::MethodRouter) -> (Relay, String) {
+    let page = format!(
+        "<title>Links for a</title><a href='/packages/a-1-py3-none-any.whl#sha256={}'>a-1-py3-none-any.whl</a>",
+        digest(b"bytes")
+    );
+    let html = move || async move { ([("content-type", "text/html")], page) };
+    let router = axum::Router::new()
+        .route("/simple/a/", axum::routing::get(html))
+        .route("/packages/a-1-py3-none-any.whl", file);
+    let relay = Relay::start(serve(router).await.as_str(), &["follow.enabled=false"]).await;
+    let page = get(&format!("{}simple/a/", relay.url)).await;
+    let href = page.text().split("href=\"").nth(1).unwrap().split(['"', '#']).next().unwrap().to_owned();
+    let url = format!("{}{}", relay.url, href.trim_start_matches("../"));
+    (relay, url)
+}
+
+#[tokio::test]
+async fn head_on_a_miss_without_a_stated_size_has_upstreams_length_or_promises_no_ranges() {
+    let (_relay, url) = sizeless(axum::routing::get(|| async { "bytes" })).await;
+    let answer = get_with(Method::HEAD, &url, &[]).await.unwrap();
+    assert_eq!(
+        (answer.status, answer.header("content-length"), answer.header("accept-ranges")),
+        (200, "5", "bytes")
+    );
+    let part = get_with(Method::GET, &url, &[("range", "bytes=-2")]).await.unwrap();
+    assert_eq!((part.status, part.bytes()), (206, &b"es"[..]));
+
+    let chunked = || async {
+        axum::body::Body::from_stream(futures_util::stream::iter([Ok::<_, std::io::Error>("bytes")]))
+    };
+    let (_relay, url) = sizeless(axum::routing::get(chunked)).await;
+    let answer = get_with(Method::HEAD, &url, &[]).await.unwrap();
+    assert_eq!(
+        (answer.status, answer.header("content-length"), answer.header("accept-ranges")),
+        (200, "", "")
+    );
+    assert_eq!(get(&url).await.bytes(), b"bytes");
 }

@@ -127,7 +127,10 @@ fn respond(served: Served) -> Response {
     };
     let length = range.as_ref().map_or(size, |range| Some(range.end - range.start));
     let mut headers = HeaderMap::with_capacity(FIELDS);
-    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    // Who is promised ranges counts on a length: pip's fast-deps stops without one.
+    if size.is_some() {
+        headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(FOR_EVER));
     headers.insert(X_CACHE, HeaderValue::from_static(word(source, stale)));
     if let Some(age) = age {

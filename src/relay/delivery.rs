@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Semaphore;
@@ -18,10 +19,15 @@ use super::stage::Flight;
 use super::tally::Counters;
 use super::target::Target;
 use super::want::Want;
-use super::{RelayError, RelaySettings};
+use super::{FetchError, RelayError, RelaySettings};
 use crate::blob::{Blob, Key, Store};
 use crate::model::Sha256;
 use crate::upstream::Upstream;
+
+/// Files whose size is remembered, each with some 300 bytes.
+const SIZES: u64 = 10_000;
+/// For so long. It never changes; an upstream that could not say it may be able to later.
+const SIZES_LAST: Duration = Duration::from_mins(10);
 
 /// Everything that brings bytes.
 #[derive(Debug)]
@@ -38,6 +44,8 @@ pub(super) struct Delivery {
     pub(super) upstream: Upstream,
     flights: Flights,
     tasks: TaskTracker,
+    /// What upstream said of the sizes of files that are not here, by their address.
+    sizes: moka::future::Cache<Arc<str>, Option<u64>>,
 }
 
 impl Delivery {
@@ -46,7 +54,8 @@ impl Delivery {
         let directs = Arc::new(Semaphore::new(settings.directs));
         let (buffers, counters) = (Buffers::new(&settings), Counters::new());
         let flights = Flights::default();
-        Self { store, settings, transfers, directs, buffers, counters, upstream, flights, tasks }
+        let sizes = moka::future::Cache::builder().max_capacity(SIZES).time_to_live(SIZES_LAST).build();
+        Self { store, settings, transfers, directs, buffers, counters, upstream, flights, tasks, sizes }
     }
 
     /// Answers for a file. A body's first bytes are awaited, so that a fetch that fails before them has an
@@ -66,10 +75,10 @@ impl Delivery {
             return Ok(served(Source::Hit, target.size, Answer::NotModified));
         }
         if want.head {
-            let kept = self.kept(&target).await;
-            let (source, size) =
-                kept.as_ref().map_or((Source::Miss, target.size), |blob| (Source::Hit, Some(blob.size())));
-            return Ok(aged(source, size, kept.and_then(|blob| self.store.age(&blob)), Answer::Head));
+            return Ok(match self.kept(&target).await {
+                Some(blob) => aged(Source::Hit, Some(blob.size()), self.store.age(&blob), Answer::Head),
+                None => served(Source::Miss, self.stated_size(&target).await?, Answer::Head),
+            });
         }
         let (source, size, origin) = self.source(&target, want).await?;
         let age = match &origin {
@@ -99,6 +108,16 @@ impl Delivery {
     /// The file, if it is here whole.
     async fn kept(&self, target: &Target) -> Option<Blob> {
         self.store.get(&target.key()?).await
+    }
+
+    /// The size of a file that is not here: the index's word, else upstream's, which is asked once for all who want it.
+    async fn stated_size(&self, target: &Target) -> Result<Option<u64>, FetchError> {
+        if target.size.is_some() {
+            return Ok(target.size);
+        }
+        let ask = async { Ok::<_, FetchError>(self.upstream.file_size(&target.url()?).await?) };
+        let asked = self.sizes.try_get_with(Arc::clone(&target.url), ask).await;
+        asked.map_err(|error| (*error).clone())
     }
 
     /// A whole range that is in memory, if it is short enough to be one piece.

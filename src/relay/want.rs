@@ -7,7 +7,7 @@ use super::range::Asked;
 /// The request's own conditions, as field values.
 #[derive(Debug, Clone, Default)]
 pub struct Want {
-    /// HEAD: nothing is fetched for it.
+    /// HEAD: no file is fetched for it; upstream is asked for the size where the index does not state it.
     pub head: bool,
     /// `Range`.
     pub range: Option<String>,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap};
 use reqwest::header::{IF_RANGE, RANGE};
-use reqwest::{Response, StatusCode};
+use reqwest::{RequestBuilder, Response, StatusCode};
 use url::Url;
 
 use super::client::named;
@@ -71,6 +71,28 @@ impl Upstream {
         self.transport.repeated(once).await
     }
 
+    /// How many bytes a file has, without fetching it; `None` if upstream does not say, or not of the file's own bytes.
+    pub async fn file_size(&self, url: &Url) -> Result<Option<u64>, UpstreamError> {
+        let once = || self.transport.timed(Kind::File, url, self.ask_size(url), |_| "fresh");
+        self.transport.repeated(once).await
+    }
+
+    /// By HEAD. Some hosts do not answer that, or not as they answer GET: then by the first byte.
+    async fn ask_size(&self, url: &Url) -> Result<Option<u64>, UpstreamError> {
+        let asked = |request: RequestBuilder| request.header(ACCEPT_ENCODING, "identity");
+        match self.transport.fetch(asked(self.transport.head(url))).await {
+            Ok(response) => {
+                if let Some(size) = stated_size(&response) {
+                    return Ok(Some(size));
+                }
+            }
+            Err(UpstreamError::Absent(_) | UpstreamError::Status(_)) => {}
+            Err(error) => return Err(error),
+        }
+        let first = asked(self.transport.get(Kind::File, url)).header(RANGE, "bytes=0-0");
+        Ok(stated_size(&self.transport.fetch(first).await?))
+    }
+
     async fn open(&self, url: &Url, resume: Option<&Resume>) -> Result<FileResponse, UpstreamError> {
         let mut request = self.transport.get(Kind::File, url).header(ACCEPT_ENCODING, "identity");
         if let Some(resume) = resume {
@@ -121,6 +143,19 @@ fn content_range(headers: &HeaderMap) -> Option<Extent> {
     let (first, last) = range.split_once('-')?;
     let (start, last, size): (u64, u64, u64) = (first.parse().ok()?, last.parse().ok()?, size.parse().ok()?);
     (start <= last && last < size).then(|| Extent { start, end: Some(last + 1), size: Some(size) })
+}
+
+/// The whole size that an answer states, if it is about the file's own bytes.
+fn stated_size(response: &Response) -> Option<u64> {
+    let headers = response.headers();
+    if oddity(headers).0.is_some() {
+        return None;
+    }
+    match response.status() {
+        StatusCode::OK => header(headers, CONTENT_LENGTH.as_str())?.parse().ok(),
+        StatusCode::PARTIAL_CONTENT => content_range(headers)?.size,
+        _ => None,
+    }
 }
 
 fn oddity(headers: &HeaderMap) -> (Option<UpstreamError>, Option<Coding>) {

@@ -115,6 +115,11 @@ impl Transport {
         self.authorized(client.get(url.clone()), url)
     }
 
+    /// A question for what a GET of a file would say of it.
+    pub(super) fn head(&self, url: &Url) -> RequestBuilder {
+        self.authorized(self.files.head(url.clone()), url)
+    }
+
     pub(super) fn post(&self, url: &Url) -> RequestBuilder {
         self.authorized(self.calls.post(url.clone()), url)
     }

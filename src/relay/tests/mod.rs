@@ -4,6 +4,7 @@ mod broken;
 mod leaving;
 mod odd;
 mod script;
+mod sizes;
 mod uses;
 
 use std::io;

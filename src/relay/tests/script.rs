@@ -28,6 +28,8 @@ pub(super) struct Reply {
     pub(super) longest_range: Option<usize>,
     /// `Range` is heeded.
     pub(super) ranges: bool,
+    /// The status of an answer to HEAD, which else is that to GET without its body.
+    pub(super) head: Option<u16>,
 }
 
 impl Reply {
@@ -44,6 +46,7 @@ impl Reply {
             cut_after: None,
             longest_range: None,
             ranges: true,
+            head: None,
         }
     }
 
@@ -111,6 +114,9 @@ async fn answer(
     let mut stream = BufReader::new(stream);
     let mut range = None;
     let mut line = String::new();
+    stream.read_line(&mut line).await.ok()?;
+    let head_only = line.starts_with("HEAD ");
+    line.clear();
     while stream.read_line(&mut line).await.ok()? > 2 {
         if let Some((name, value)) = line.split_once(':')
             && name.eq_ignore_ascii_case("range")
@@ -124,20 +130,24 @@ async fn answer(
         let mut replies = replies.lock().unwrap();
         if replies.len() > 1 { replies.pop_front()? } else { replies.front()?.clone() }
     };
-    let from: Option<usize> =
-        range.and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+    let parsed = range.as_ref().and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
+    let from: Option<usize> = parsed.and_then(|(first, _)| first.parse().ok());
+    let last: Option<usize> = parsed.and_then(|(_, last)| last.parse().ok());
     let from = from.filter(|_| reply.status == 200 && reply.ranges);
     let start = from.unwrap_or(0);
     let mut end = reply.body.len();
     if let (Some(_), Some(longest)) = (from, reply.longest_range) {
         end = end.min(start + longest);
     }
-    let mut head = match from {
-        Some(from) => {
-            let (last, size) = (end - 1, reply.body.len());
-            format!("HTTP/1.1 206 Partial\r\nContent-Range: bytes {from}-{last}/{size}\r\n")
-        }
-        None => format!("HTTP/1.1 {} X\r\n", reply.status),
+    if let (Some(_), Some(last)) = (from, last) {
+        end = end.min(last + 1);
+    }
+    let mut head = if let Some(from) = from {
+        let (last, size) = (end - 1, reply.body.len());
+        format!("HTTP/1.1 206 Partial\r\nContent-Range: bytes {from}-{last}/{size}\r\n")
+    } else {
+        let status = reply.head.filter(|_| head_only).unwrap_or(reply.status);
+        format!("HTTP/1.1 {status} X\r\n")
     };
     if let Some(etag) = reply.etag {
         head.extend(["ETag: ", etag, "\r\n"]);
@@ -148,6 +158,9 @@ async fn answer(
     }
     head.extend([reply.fields, "Connection: close\r\n\r\n"]);
     stream.write_all(head.as_bytes()).await.ok()?;
+    if head_only {
+        return stream.shutdown().await.ok();
+    }
     end = reply.cut.unwrap_or(end);
     if let Some(bytes) = reply.cut_after {
         end = end.min(start + bytes);
