@@ -96,7 +96,7 @@ async fn a_wrong_setting_is_told_apart_from_a_failure_by_every_command() {
 async fn doctor_takes_no_other_page_for_an_index() {
     let page = "<!DOCTYPE html><title>Welcome</title><a href=\"https://else.test/\">Elsewhere</a>";
     for (page, relay) in [
-        (page, "this is no list of projects: nothing can be relayed."),
+        (page, "this is no list of projects: pages are served if they are there"),
         ("<a href=\"wire-top/\">wire-top</a>", "HTML is read; it has no serials"),
     ] {
         let sandbox = sandbox().await;

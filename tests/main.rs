@@ -28,6 +28,7 @@ mod one_upstream;
 mod prefetch;
 mod process;
 mod promises;
+mod reading;
 mod readme;
 mod relayed;
 mod removal;

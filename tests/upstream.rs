@@ -71,7 +71,7 @@ async fn html_where_json_belongs_and_an_empty_page_say_what_was_seen() {
         .route("/simple/a/", get(move || async move { empty }));
     let upstream = upstream(serve(router).await);
     let error = upstream.json_document(&name(), None, None).await.unwrap_err();
-    assert_eq!(error.to_string(), "upstream answered with HTML where application/json belongs");
+    assert_eq!(error.to_string(), "upstream answered with HTML where a JSON document belongs");
     let error = upstream.project_page(&name(), None).await.unwrap_err();
     assert_eq!(error.to_string(), "upstream answered with an empty body");
 }

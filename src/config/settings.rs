@@ -66,8 +66,8 @@ fn upstream(reader: &mut Reader) -> Result<(UpstreamSettings, bool), ConfigError
     reader.set(
         "upstream.url",
         &mut address,
-        "The index to stand before: its address or that of its /simple/, or pip for the index that the local pip is \
-         set to. User and password in it become Basic authentication.",
+        "The package index that this relay serves: its address, or that of its /simple/ or of whatever its projects lie \
+         directly below, or pip for the index that the local pip is set to. User and password in it become Basic authentication.",
     );
     // A bad address was given too: it has its complaint already.
     let given = address.is_some() || reader.complaints() > complaints;
@@ -79,6 +79,12 @@ fn upstream(reader: &mut Reader) -> Result<(UpstreamSettings, bool), ConfigError
     let base = Url::read(&text)
         .ok_or_else(|| ConfigError::one(format!("upstream.url = {text}: expected {}", Url::EXPECTED)))?;
     let mut upstream = UpstreamSettings::new(base);
+    reader.set(
+        "upstream.simple",
+        &mut upstream.simple,
+        "The simple index, where neither /simple/ below upstream.url nor that address itself is one; which of the two it \
+         is, the first answers tell.",
+    );
     reader.set(
         "upstream.contact",
         &mut upstream.contact,

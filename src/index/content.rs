@@ -11,7 +11,7 @@ use super::facade::Inner;
 use super::json::JsonDocument;
 use crate::journal::{DocumentKey, KeptDocument, KnownFile};
 use crate::model::{ProjectName, Serial};
-use crate::upstream::{Document, ProjectPage};
+use crate::upstream::{Document, ProjectPage, Skipped};
 
 /// A document's meaning.
 pub(super) trait Content: Sized + Send + Sync + 'static {
@@ -38,6 +38,9 @@ pub(super) trait Content: Sized + Send + Sync + 'static {
 
     /// It says that the project is quarantined (PEP 792).
     fn is_quarantined(&self) -> bool;
+
+    /// What of it could not be used.
+    fn skipped(&self) -> &Skipped;
 }
 
 impl Content for ProjectPage {
@@ -68,6 +71,10 @@ impl Content for ProjectPage {
 
     fn is_quarantined(&self) -> bool {
         Self::is_quarantined(self)
+    }
+
+    fn skipped(&self) -> &Skipped {
+        &self.skipped
     }
 }
 
@@ -106,6 +113,10 @@ impl Content for JsonDocument {
     /// Only pages say it.
     fn is_quarantined(&self) -> bool {
         false
+    }
+
+    fn skipped(&self) -> &Skipped {
+        &self.skipped
     }
 }
 

@@ -7,13 +7,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
 use sha2::Digest as _;
 use tokio::task::spawn_blocking;
 
 use super::facade::Inner;
-use super::{IndexError, core_metadata};
-use crate::journal::DocumentKey;
+use super::held::Held;
+use super::{IndexError, JsonDocument, core_metadata};
+use crate::journal::{DocumentKey, KeptDocument};
 use crate::model::{FileKind, ProjectName, latest, same_version, version_of, wheel_tag};
 use crate::upstream::{CoreMetadata, Document, PageFile, ProjectPage, UpstreamError, Yanked};
 
@@ -75,6 +78,47 @@ impl Inner {
         }))
     }
 
+    /// A document of upstream's with what it lacks added from the project's page: a project's `releases`, `urls`, and which
+    /// release it is about. `None` if it lacks nothing. Without the page it is not known what is missing: then the page's
+    /// failure is the document's, since a list that lacks releases would be taken for the whole.
+    pub(super) async fn completed(
+        self: &Arc<Self>,
+        key: &DocumentKey,
+        json: Option<&JsonDocument>,
+        document: &KeptDocument,
+    ) -> Result<Option<Document>, IndexError> {
+        let DocumentKey::Json(project, version) = key else { return Ok(None) };
+        let Some(json) = json.filter(|json| json.lacks(version.is_none())) else { return Ok(None) };
+        let page = match self.clone().page_of(project.clone()).await {
+            Ok(page) => Some(page.content.clone()),
+            Err(IndexError::NoSuchProject) => None,
+            Err(error) => return Err(error),
+        };
+        let (mut value, whole) = (json.value.clone(), version.is_none());
+        let base = json.base.clone();
+        let body = spawn_blocking(move || {
+            complete(&mut value, page.map(Outline::of).as_ref(), whole);
+            value.to_string().into()
+        });
+        tracing::debug!(%project, ?version, "a JSON document was completed from a page");
+        Ok(Some(Document {
+            body: body.await.map_err(|_| IndexError::Lost)?,
+            content_type: document.content_type.clone(),
+            // Its page changes without it.
+            etag: None,
+            last_serial: document.last_serial,
+            url: base,
+        }))
+    }
+
+    /// The project's page, for what is itself being made current.
+    fn page_of(
+        self: Arc<Self>,
+        project: ProjectName,
+    ) -> BoxFuture<'static, Result<Arc<Held<ProjectPage>>, IndexError>> {
+        async move { self.current(&self.pages, &DocumentKey::Page(project)).await }.boxed()
+    }
+
     /// What the release's metadata says, or else which release it is.
     async fn info(&self, spelling: &str, release: &Release<'_>) -> Result<Map<String, Value>, IndexError> {
         let mut info = Map::new();
@@ -120,6 +164,35 @@ impl Inner {
                 Ok(None)
             }
         }
+    }
+}
+
+/// Adds what a document lacks. `whole`: it is a project's.
+fn complete(document: &mut Value, outline: Option<&Outline>, whole: bool) {
+    if !document["info"]["version"].is_string()
+        && let Some(newest) = outline.and_then(Outline::newest)
+    {
+        document["info"]["version"] = newest.version.into();
+    }
+    let version = document["info"]["version"].as_str().map(str::to_owned);
+    if !document["urls"].is_array() {
+        let listed = version.as_deref().and_then(|version| document["releases"].get(version)).cloned();
+        let release = || {
+            let version = version.as_deref()?;
+            Some(outline?.all().find(|release| same_version(release.version, version))?.objects())
+        };
+        document["urls"] = listed.or_else(release).unwrap_or_else(|| json!([]));
+    }
+    if whole && !document["releases"].is_object() {
+        let named = outline.into_iter().flat_map(Outline::all);
+        let mut releases: Map<String, Value> =
+            named.map(|release| (release.version.to_owned(), release.objects())).collect();
+        // What the document itself says of its release is more.
+        if let Some(version) = version {
+            let spelled = releases.keys().find(|listed| same_version(listed, &version)).cloned();
+            releases.insert(spelled.unwrap_or(version), document["urls"].clone());
+        }
+        document["releases"] = Value::Object(releases);
     }
 }
 

@@ -4,10 +4,15 @@ use url::Url;
 
 use super::{Form, JsonDocument, ProjectPage, write_html, write_json};
 use crate::model::ProjectName;
+use crate::upstream::Format;
 
 /// Reads a project page that came from `url`. The error says what is wrong, and has none of the bytes.
 pub fn read_page(form: Form, name: &ProjectName, body: &[u8], url: &Url) -> Result<ProjectPage, String> {
-    ProjectPage::read(name, form.content_type(), body, url)
+    let format = match form {
+        Form::Json => Format::Json,
+        Form::Html => Format::Html,
+    };
+    ProjectPage::read_as(format, name, body, url)
 }
 
 /// Writes a project page for a client that knows us at `origin`.

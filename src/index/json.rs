@@ -3,9 +3,11 @@
 use serde_json::Value;
 use url::Url;
 
+use super::known::UNMATCHED;
 use super::location;
 use crate::journal::KnownFile;
-use crate::model::{FilePath, ProjectName, Serial, Sha256};
+use crate::model::{FilePath, ProjectName, Serial};
+use crate::upstream::{Skipped, Stated, lenient_json, serial_member, stated, whole_number};
 
 /// A document of `/pypi/NAME/json` or `/pypi/NAME/VERSION/json`.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,31 +17,36 @@ pub struct JsonDocument {
     /// Its `last_serial`.
     pub last_serial: Option<Serial>,
     /// Where it came from: mirrors may write their files' addresses relative to it.
-    base: Url,
+    pub(super) base: Url,
+    /// What of it could not be used.
+    pub(super) skipped: Skipped,
 }
 
 impl JsonDocument {
     pub(super) fn parse(body: &[u8], base: Url) -> Result<Self, String> {
-        let value: Value = serde_json::from_slice(body)
+        let mut skipped = Skipped::default();
+        let value = lenient_json(body, &mut skipped)
             .map_err(|error| format!("a JSON document that cannot be read: {error}"))?;
         if !value["info"].is_object() {
             return Err("a JSON document without `info`".to_owned());
         }
         // A serial that is none says as little as a missing one.
-        let last_serial = Serial::lenient(&value["last_serial"]).ok().flatten();
-        Ok(Self { value, last_serial, base })
+        let last_serial = serial_member(&value["last_serial"]);
+        Ok(Self { value, last_serial, base, skipped })
     }
 
     /// The files that it names. Those whose address is none are left out.
     pub(super) fn known(&self, project: &ProjectName) -> impl Iterator<Item = KnownFile> {
         self.file_objects().filter_map(|file| {
             let url = self.base.join(file["url"].as_str()?).ok()?;
-            let sha256 = file["digests"]["sha256"].as_str().and_then(|digits| digits.parse::<Sha256>().ok());
+            let Stated { hashes, unmatchable, .. } = stated(&file["digests"]);
+            let sha256 = hashes.get("sha256").and_then(|digits| digits.parse().ok());
+            let sha256 = if unmatchable { Some(UNMATCHED) } else { sha256 };
             Some(KnownFile {
                 path: location::path_of(&url)?,
                 url: url.as_str().into(),
                 sha256,
-                size: file["size"].as_u64().filter(|&size| size > 0),
+                size: whole_number(&file["size"]).filter(|&size| size > 0),
                 project: project.clone(),
             })
         })
@@ -48,6 +55,13 @@ impl JsonDocument {
     fn file_objects(&self) -> impl Iterator<Item = &Value> {
         let releases = self.value["releases"].as_object().into_iter().flat_map(serde_json::Map::values);
         releases.chain([&self.value["urls"]]).filter_map(Value::as_array).flatten()
+    }
+
+    /// It does not say which release it is about, or which files that has, or as a project's (`whole`) which releases there
+    /// are.
+    pub(super) fn lacks(&self, whole: bool) -> bool {
+        let releases = self.value["releases"].is_object();
+        self.version().is_none() || !self.value["urls"].is_array() || (whole && !releases)
     }
 
     /// The version that the document is about: the one asked for, or the project's latest.

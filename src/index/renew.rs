@@ -127,7 +127,22 @@ impl Inner {
                         Err(error) => Err(error),
                     };
                 }
-                Err(IndexError::Upstream(error)) => return self.stale(&key, held, standing, error).await,
+                // What servers of files say of what is not there.
+                Err(IndexError::Upstream(UpstreamError::Status(401 | 403)))
+                    if self.is_unlisted(&key).await? =>
+                {
+                    return self.absent(&key).await;
+                }
+                Err(IndexError::Upstream(error)) => {
+                    // An index that has no JSON API, but something else in its place, has its pages all the same.
+                    if held.is_none()
+                        && is_something_else(&error)
+                        && let Ok(Some(document)) = T::derived(&self, &key).await
+                    {
+                        return self.accept(&key, document, standing).await.map(Arc::new);
+                    }
+                    return self.stale(&key, held, standing, error).await;
+                }
                 Err(error) => return Err(error),
             }
             let Some(pause) = pauses.next() else { return self.behind(&key, held, standing).await };
@@ -149,7 +164,7 @@ impl Inner {
     }
 
     async fn ask<T: Content>(
-        &self,
+        self: &Arc<Self>,
         key: &DocumentKey,
         held: Option<&Held<T>>,
         standing: Standing,
@@ -173,8 +188,16 @@ impl Inner {
             (Fetched::NotModified, None) => return Err(IndexError::Lost),
             (Fetched::Fresh(document), _) => document,
         };
-        let (answer, document, stated) =
-            self.receive(key, document, serial_of(standing), Some(numbering)).await?;
+        let received = |document| self.receive::<T>(key, document, serial_of(standing), Some(numbering));
+        let (mut answer, mut document, mut stated) = received(document).await?;
+        if let Some(whole) = self.completed(key, answer.content.json(), &document).await? {
+            (answer, document, stated) = received(whole).await?;
+        }
+        // Told once of a page's version: the one before may have had the same.
+        let skipped = answer.content.skipped();
+        if held.is_none_or(|held| held.content.skipped() != skipped) {
+            skipped.report("file", key.project().as_str());
+        }
         if held.is_some_and(|held| stated && self.is_older(&answer, held)) {
             return Ok(Answer::Older);
         }
@@ -200,6 +223,12 @@ impl Inner {
         let (held, document, _) = self.receive(key, document, serial_of(standing), None).await?;
         self.keep(key, &held, &document).await;
         Ok(held)
+    }
+
+    /// Upstream's listing is known, and lacks the project.
+    async fn is_unlisted(&self, key: &DocumentKey) -> Result<bool, IndexError> {
+        let listed = self.journal.projects_known().is_ok();
+        Ok(listed && self.journal.project(key.project()).await?.is_none())
     }
 
     /// Upstream says 404 or 410: that is remembered for a moment, and what was kept is gone.
@@ -268,6 +297,22 @@ impl Inner {
             }
             Some(_) | None => Err(error.into()),
         }
+    }
+}
+
+/// Upstream answered, but with no document, or would not have the question.
+fn is_something_else(error: &UpstreamError) -> bool {
+    match error {
+        UpstreamError::Unexpected(_) => true,
+        UpstreamError::Status(status) => matches!(status, 401 | 403 | 405 | 406 | 501),
+        UpstreamError::Absent(_)
+        | UpstreamError::Limited { .. }
+        | UpstreamError::Unreachable(_)
+        | UpstreamError::TimedOut
+        | UpstreamError::TooLarge(_)
+        | UpstreamError::Broken(_)
+        | UpstreamError::Fault(_)
+        | UpstreamError::Settings(_) => false,
     }
 }
 

@@ -56,8 +56,11 @@ fn meta(out: &mut String, name: &str, content: &str) {
 fn file(out: &mut String, file: &PageFile) {
     let mut href = format!("../../packages/{}", location::encoded(&file.path));
     let best = file.hashes.get_key_value("sha256").or_else(|| file.hashes.first_key_value());
-    if let Some((algorithm, digits)) = best {
-        let _ = write!(href, "#{algorithm}={digits}");
+    let digest = best.map(|(algorithm, digits)| format!("{algorithm}={digits}"));
+    let parts: Vec<&str> = digest.iter().chain(&file.fragment).map(String::as_str).collect();
+    if !parts.is_empty() {
+        href.push('#');
+        href.push_str(&parts.join("&"));
     }
     out.push_str("    <a");
     attribute(out, "href", &href);
@@ -111,9 +114,9 @@ pub(super) fn escape(out: &mut String, text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Form;
     use super::*;
     use crate::model::ProjectName;
+    use crate::upstream::Format;
 
     fn page() -> ProjectPage {
         let hex = "ab".repeat(32);
@@ -127,8 +130,8 @@ mod tests {
             }],
         });
         let url = "https://index.test/simple/a/".parse().unwrap();
-        let (name, form) = (ProjectName::parse("a").unwrap(), Form::Json.content_type());
-        ProjectPage::read(&name, form, body.to_string().as_bytes(), &url).unwrap()
+        let name = ProjectName::parse("a").unwrap();
+        ProjectPage::read_as(Format::Json, &name, body.to_string().as_bytes(), &url).unwrap()
     }
 
     #[test]
@@ -162,8 +165,8 @@ mod tests {
     fn what_was_written_reads_back_the_same() {
         let page = page();
         let url = "https://relay.test/simple/a/".parse().unwrap();
-        let form = Form::Html.content_type();
-        let again = ProjectPage::read(&page.name, form, write(&page, None).as_bytes(), &url).unwrap();
+        let again =
+            ProjectPage::read_as(Format::Html, &page.name, write(&page, None).as_bytes(), &url).unwrap();
         let (one, other) = (&page.files[0], &again.files[0]);
         assert_eq!((&one.path, &one.requires_python), (&other.path, &other.requires_python));
         assert_eq!((&one.core_metadata, one.gpg_sig), (&other.core_metadata, other.gpg_sig));

@@ -6,7 +6,7 @@
 pub enum FileKind {
     /// `.whl` (PEP 427).
     Wheel,
-    /// `.tar.gz`, `.zip`, `.tar.bz2`, `.tar.xz`, `.tgz` …
+    /// `.tar.gz`, `.zip`, `.tgz`, `.tar.bz2`, `.txz` …
     Sdist,
     /// `.egg`.
     Egg,
@@ -16,6 +16,8 @@ pub enum FileKind {
     Msi,
     /// `.rpm`.
     Rpm,
+    /// `.deb`.
+    Deb,
     /// `.dmg`.
     Dmg,
 }
@@ -25,25 +27,39 @@ pub enum FileKind {
 #[error("no ending of a distribution file")]
 pub struct FileNameError;
 
+/// The endings of distribution files: those that pip and uv install, and those that older pages list beside them.
+const ENDINGS: [(&str, FileKind); 20] = [
+    (".whl", FileKind::Wheel),
+    (".tar.gz", FileKind::Sdist),
+    (".zip", FileKind::Sdist),
+    (".tgz", FileKind::Sdist),
+    (".tar.bz2", FileKind::Sdist),
+    (".tbz", FileKind::Sdist),
+    (".tar.xz", FileKind::Sdist),
+    (".txz", FileKind::Sdist),
+    (".tar.lz", FileKind::Sdist),
+    (".tlz", FileKind::Sdist),
+    (".tar.lzma", FileKind::Sdist),
+    (".tar.zst", FileKind::Sdist),
+    (".tar.Z", FileKind::Sdist),
+    (".tar", FileKind::Sdist),
+    (".egg", FileKind::Egg),
+    (".exe", FileKind::WindowsInstaller),
+    (".msi", FileKind::Msi),
+    (".rpm", FileKind::Rpm),
+    (".deb", FileKind::Deb),
+    (".dmg", FileKind::Dmg),
+];
+
+/// A distribution file's name without its ending, and the kind that the ending says.
+pub(super) fn split_ending(filename: &str) -> Option<(&str, FileKind)> {
+    ENDINGS.iter().find_map(|&(ending, kind)| filename.strip_suffix(ending).map(|stem| (stem, kind)))
+}
+
 impl FileKind {
     /// The kind that a file's name says.
     pub fn of(filename: &str) -> Result<Self, FileNameError> {
-        const ENDINGS: [(&str, FileKind); 12] = [
-            (".whl", FileKind::Wheel),
-            (".tar.gz", FileKind::Sdist),
-            (".zip", FileKind::Sdist),
-            (".tgz", FileKind::Sdist),
-            (".tar.bz2", FileKind::Sdist),
-            (".tar.xz", FileKind::Sdist),
-            (".tar.Z", FileKind::Sdist),
-            (".egg", FileKind::Egg),
-            (".exe", FileKind::WindowsInstaller),
-            (".msi", FileKind::Msi),
-            (".rpm", FileKind::Rpm),
-            (".dmg", FileKind::Dmg),
-        ];
-        let found = ENDINGS.iter().find(|(ending, _)| filename.ends_with(ending));
-        found.map(|&(_, kind)| kind).ok_or(FileNameError)
+        split_ending(filename).map(|(_, kind)| kind).ok_or(FileNameError)
     }
 
     /// The word that the JSON API and `release_urls` have for it.
@@ -55,6 +71,8 @@ impl FileKind {
             Self::WindowsInstaller => "bdist_wininst",
             Self::Msi => "bdist_msi",
             Self::Rpm => "bdist_rpm",
+            // The JSON API has no word for it; `bdist_dumb` is that for an archive of any shape.
+            Self::Deb => "bdist_dumb",
             Self::Dmg => "bdist_dmg",
         }
     }
@@ -82,6 +100,10 @@ mod tests {
     fn endings_tell_the_kind() {
         assert_eq!(FileKind::of("a-1.tar.gz").map(FileKind::packagetype), Ok("sdist"));
         assert_eq!(FileKind::of("a-1-py3-none-any.whl").map(FileKind::packagetype), Ok("bdist_wheel"));
+        let every = "tar.gz zip tgz tar tar.bz2 tbz tar.xz txz tlz tar.lz tar.lzma tar.zst tar.Z";
+        for ending in every.split(' ') {
+            assert_eq!(FileKind::of(&format!("a-1.{ending}")), Ok(FileKind::Sdist), "{ending}");
+        }
         assert_eq!(FileKind::of("a-1.txt"), Err(FileNameError));
     }
 

@@ -1,11 +1,7 @@
 //! Which release a file belongs to: pages do not say, names do.
 
+use super::file::{FileKind, split_ending};
 use super::{ProjectName, same_version};
-
-/// Endings of files whose name has nothing after the version.
-const SOURCES: [&str; 6] = [".tar.gz", ".zip", ".tgz", ".tar.bz2", ".tar.xz", ".tar.Z"];
-/// Endings of files whose name may tell a Python and a platform after it.
-const BUILT: [&str; 6] = [".whl", ".egg", ".exe", ".msi", ".rpm", ".dmg"];
 
 /// The version in a file's name, in the spelling of `versions` if one of them is meant; `None` if the name does
 /// not begin with the project's.
@@ -44,9 +40,9 @@ pub fn projects_of(filename: &str) -> Vec<ProjectName> {
     ends.iter().rev().filter_map(|&at| ProjectName::parse(&stem[..at]).ok()).collect()
 }
 
+/// The name without its ending, and whether a Python and a platform may follow the version in it.
 fn stem(filename: &str) -> Option<(&str, bool)> {
-    let strip = |endings: [&str; 6]| endings.iter().find_map(|ending| filename.strip_suffix(ending));
-    strip(SOURCES).map(|stem| (stem, false)).or_else(|| strip(BUILT).map(|stem| (stem, true)))
+    split_ending(filename).map(|(stem, kind)| (stem, kind != FileKind::Sdist))
 }
 
 #[cfg(test)]
@@ -75,6 +71,9 @@ mod tests {
             ("zope.interface-4.0.1.win32-py2.7.exe", "4.0.1"),
             ("zope.interface-6.0.0.tar.gz", "6"),
             ("zope.interface-7-special.tar.gz", "7-special"),
+            ("zope.interface-4.0.tar", "4.0"),
+            ("zope.interface-4.0.tar.lzma", "4.0"),
+            ("zope.interface-4.0.txz", "4.0"),
         ] {
             assert_eq!(version(filename).as_deref(), Some(expected), "{filename}");
         }

@@ -3,6 +3,7 @@
 use serde_json::Value as Json;
 
 use crate::model::Stamp;
+use crate::upstream::whole_number;
 use crate::xmlrpc::Value;
 
 /// Fields of `release_data` that are strings and that the JSON API has under the same name.
@@ -72,7 +73,7 @@ pub(super) fn file(file: &Json, path: &str, url: String) -> Value {
         member("filename", text(file, "filename")),
         member("packagetype", text(file, "packagetype")),
         member("python_version", python),
-        member("size", Value::Int(file["size"].as_i64().unwrap_or(-1))),
+        member("size", Value::Int(size(&file["size"]))),
         member("md5_digest", digest("md5")),
         member("sha256_digest", digest("sha256")),
         member(
@@ -87,6 +88,11 @@ pub(super) fn file(file: &Json, path: &str, url: String) -> Value {
         member("path", Value::from(path)),
         member("url", Value::from(url)),
     ])
+}
+
+/// Bytes; -1 if upstream states none that can be one.
+fn size(stated: &Json) -> i64 {
+    whole_number(stated).and_then(|size| i64::try_from(size).ok()).unwrap_or(-1)
 }
 
 /// `[role, user]` pairs of a document's `ownership`: roles descending, then users.

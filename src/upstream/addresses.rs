@@ -1,6 +1,7 @@
 //! Where things are upstream.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use url::Url;
@@ -13,9 +14,12 @@ const SEGMENT: &AsciiSet =
     &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'/').add(b'<').add(b'>').add(b'?').add(b'\\');
 
 /// The addresses of one index, and the credentials that its user gave with it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Addresses {
-    simple: Url,
+    /// Where the simple index may be, likeliest first: one address, or `simple/` below the given one and that itself.
+    candidates: Vec<Url>,
+    /// Which of them it is, once that is known; it stays so.
+    found: OnceLock<Url>,
     base: Url,
     credentials: Option<Credentials>,
 }
@@ -34,38 +38,54 @@ impl fmt::Debug for Credentials {
 }
 
 impl Addresses {
-    /// From the address as the user gave it: one that ends in `simple` or `+simple` is the simple index,
-    /// and its parent the base of the rest; else the simple index is `simple/` below it.
-    pub(super) fn new(given: &Url) -> Result<Self, UpstreamError> {
-        if !matches!(given.scheme(), "http" | "https") || given.host().is_none() {
-            return Err(UpstreamError::Settings("the address of an index starts with http:// or https://"));
-        }
+    /// From the address as the user gave it. One that ends in `simple` or `+simple` is the simple index, and its parent the
+    /// base of the rest. Of another one an answer has to tell whether the simple index is `simple/` below it, as nearly
+    /// everywhere, or whether projects lie directly below it; `simple` tells it in advance.
+    pub(super) fn new(given: &Url, simple: Option<&Url>) -> Result<Self, UpstreamError> {
         let credentials = credentials(given)?;
-        let mut plain = given.clone();
-        plain.set_query(None);
-        plain.set_fragment(None);
-        // Both succeed: the address has a host.
-        let _ = plain.set_username("");
-        let _ = plain.set_password(None);
-        if !plain.path().ends_with('/') {
-            plain.set_path(&format!("{}/", plain.path()));
-        }
+        let plain = folder(given)?;
         let join =
             |rest: &str| plain.join(rest).map_err(|_| UpstreamError::Settings("an address without folders"));
         let names_simple = plain.path().ends_with("/simple/") || plain.path().ends_with("/+simple/");
-        let (simple, base) =
-            if names_simple { (join("./")?, join("../")?) } else { (join("simple/")?, join("./")?) };
-        Ok(Self { simple, base, credentials })
+        let base = if names_simple { join("../")? } else { plain.clone() };
+        let candidates = match simple {
+            Some(simple) => vec![folder(simple)?],
+            None if names_simple => vec![plain],
+            None => vec![join("simple/")?, plain],
+        };
+        let found = OnceLock::new();
+        if let [only] = &candidates[..] {
+            // It is empty.
+            let _ = found.set(only.clone());
+        }
+        Ok(Self { candidates, found, base, credentials })
     }
 
-    /// The listing of all projects.
-    pub(super) fn simple(&self) -> Url {
-        self.simple.clone()
+    /// The simple index, which is the listing of all projects; `None` as long as it is not known where it is.
+    pub(super) fn simple(&self) -> Option<&Url> {
+        self.found.get()
     }
 
-    /// A project's simple page; always with its final `/` (WIRE.md section 8).
-    pub(super) fn page(&self, name: &ProjectName) -> Url {
-        below(&self.simple, &format!("{name}/"))
+    /// Where it may be, likeliest first.
+    pub(super) fn candidates(&self) -> &[Url] {
+        &self.candidates
+    }
+
+    /// Where it is, or where it is likeliest.
+    pub(super) fn likely_simple(&self) -> &Url {
+        self.simple().or(self.candidates.first()).unwrap_or(&self.base)
+    }
+
+    /// The simple index was seen there. Who came first is right.
+    pub(super) fn note_simple(&self, simple: &Url) {
+        if self.found.set(simple.clone()).is_ok() {
+            tracing::info!(path = simple.path(), "found where upstream's simple index is");
+        }
+    }
+
+    /// A project's page below a simple index; always with its final `/` (WIRE.md section 8).
+    pub(super) fn page(simple: &Url, name: &ProjectName) -> Url {
+        below(simple, &format!("{name}/"))
     }
 
     /// A JSON document of a project or of one release.
@@ -88,6 +108,23 @@ impl Addresses {
     pub(super) fn credentials(&self, url: &Url) -> Option<&Credentials> {
         self.credentials.as_ref().filter(|_| url.origin() == self.base.origin())
     }
+}
+
+/// An address as a folder, without what is only for us.
+fn folder(given: &Url) -> Result<Url, UpstreamError> {
+    if !matches!(given.scheme(), "http" | "https") || given.host().is_none() {
+        return Err(UpstreamError::Settings("the address of an index starts with http:// or https://"));
+    }
+    let mut plain = given.clone();
+    plain.set_query(None);
+    plain.set_fragment(None);
+    // Both succeed: the address has a host.
+    let _ = plain.set_username("");
+    let _ = plain.set_password(None);
+    if !plain.path().ends_with('/') {
+        plain.set_path(&format!("{}/", plain.path()));
+    }
+    Ok(plain)
 }
 
 fn below(folder: &Url, rest: &str) -> Url {
@@ -113,25 +150,49 @@ mod tests {
     use super::*;
 
     fn addresses(text: &str) -> Addresses {
-        Addresses::new(&text.parse().unwrap()).unwrap()
+        Addresses::new(&text.parse().unwrap(), None).unwrap()
+    }
+
+    fn candidates(found: &Addresses) -> Vec<&str> {
+        found.candidates().iter().map(Url::as_str).collect()
     }
 
     #[test]
     fn an_address_that_ends_in_simple_is_the_simple_index() {
-        for text in [
-            "https://index.test",
-            "https://index.test/",
-            "https://index.test/simple",
-            "https://index.test/simple/",
-        ] {
+        let name = ProjectName::parse("a.b").unwrap();
+        for text in ["https://index.test/simple", "https://index.test/simple/"] {
             let found = addresses(text);
-            assert_eq!(found.simple().as_str(), "https://index.test/simple/", "{text}");
+            assert_eq!(found.simple().map(Url::as_str), Some("https://index.test/simple/"), "{text}");
             assert_eq!(found.calls().as_str(), "https://index.test/pypi", "{text}");
         }
         let devpi = addresses("https://index.test/root/pypi/+simple");
-        let name = ProjectName::parse("a.b").unwrap();
-        assert_eq!(devpi.page(&name).as_str(), "https://index.test/root/pypi/+simple/a-b/");
+        let page = Addresses::page(devpi.simple().unwrap(), &name);
+        assert_eq!(page.as_str(), "https://index.test/root/pypi/+simple/a-b/");
         assert_eq!(devpi.json(&name, None).as_str(), "https://index.test/root/pypi/pypi/a-b/json");
+    }
+
+    #[test]
+    fn of_another_address_it_has_to_be_found_out_and_stays_so() {
+        for text in ["https://index.test/whl", "https://user:pw@index.test/whl/?x#y"] {
+            let found = addresses(text);
+            assert_eq!(
+                candidates(&found),
+                ["https://index.test/whl/simple/", "https://index.test/whl/"],
+                "{text}"
+            );
+            assert_eq!(
+                (found.simple(), found.calls().as_str()),
+                (None, "https://index.test/whl/pypi"),
+                "{text}"
+            );
+            found.note_simple(&found.candidates()[1].clone());
+            found.note_simple(&found.candidates()[0].clone());
+            assert_eq!(found.simple().map(Url::as_str), Some("https://index.test/whl/"));
+        }
+        let told = "https://index.test/lists".parse().unwrap();
+        let found = Addresses::new(&"https://index.test/api/".parse().unwrap(), Some(&told)).unwrap();
+        assert_eq!(found.simple().map(Url::as_str), Some("https://index.test/lists/"));
+        assert_eq!(found.calls().as_str(), "https://index.test/api/pypi");
     }
 
     #[test]
@@ -151,6 +212,7 @@ mod tests {
         for foreign in ["https://files.test/x", "http://index.test/x"] {
             assert!(found.credentials(&foreign.parse().unwrap()).is_none(), "{foreign}");
         }
-        assert!(!found.page(&ProjectName::parse("a").unwrap()).as_str().contains("user"));
+        let page = Addresses::page(found.simple().unwrap(), &ProjectName::parse("a").unwrap());
+        assert!(!page.as_str().contains("user"));
     }
 }

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use super::client::ANSWER_LIMITS;
-use super::{Upstream, UpstreamError};
-use crate::model::{Event, Serial};
+use super::{Skipped, Upstream, UpstreamError};
+use crate::model::{Event, Serial, Stamp};
 use crate::xmlrpc::{Value, decode_items, encode_call};
 
 const CHANGELOG: &str = "changelog_since_serial";
@@ -95,12 +95,15 @@ struct Reading {
     slice: Slice,
     nameless: u64,
     shapeless: u64,
+    /// The first of them.
+    named: Skipped,
 }
 
 impl Reading {
-    /// Takes `[name, version|nil, timestamp, action, serial]` (WIRE.md section 4).
+    /// Takes `[name, version|nil, timestamp, action, serial]` (WIRE.md section 4), and whatever comes after it.
     fn row(&mut self, row: Value) {
         self.slice.rows += 1;
+        let name = row.as_array().and_then(|cells| text(cells.first()?)).unwrap_or_default();
         let serial = match event(row) {
             Ok(event) => {
                 let serial = event.serial;
@@ -110,10 +113,13 @@ impl Reading {
             Err(Odd::Nameless(serial)) => {
                 self.nameless += 1;
                 self.slice.skipped.push(serial);
+                self.named.entry("", &format!("serial {serial}"));
                 serial
             }
             Err(Odd::Shapeless(serial)) => {
                 self.shapeless += 1;
+                let at = serial.map_or_else(|| "no serial".to_owned(), |serial| format!("serial {serial}"));
+                self.named.entry(&name, &at);
                 let Some(serial) = serial else { return };
                 self.slice.skipped.push(serial);
                 serial
@@ -124,12 +130,17 @@ impl Reading {
 
     /// `array`: the answer was one.
     fn finish(self, array: bool) -> Result<Slice, UpstreamError> {
-        let Self { slice, nameless, shapeless } = self;
+        let Self { slice, nameless, shapeless, named: Skipped { named, .. } } = self;
         if !array {
             return Err(odd("something other than an array"));
         }
         if nameless + shapeless > 0 {
-            tracing::warn!(nameless, shapeless, "upstream's changelog has rows that are no events; skipped");
+            tracing::warn!(
+                nameless,
+                shapeless,
+                ?named,
+                "upstream's changelog has rows that are no events; skipped"
+            );
             metrics::counter!("cheesewire_upstream_skipped_rows_total", "reason" => "nameless")
                 .increment(nameless);
             metrics::counter!("cheesewire_upstream_skipped_rows_total", "reason" => "shape")
@@ -143,29 +154,54 @@ impl Reading {
 }
 
 fn event(row: Value) -> Result<Event, Odd> {
-    let Value::Array(cells) = row else { return Err(Odd::Shapeless(None)) };
+    let Value::Array(mut cells) = row else { return Err(Odd::Shapeless(None)) };
+    // There may be more one day.
+    cells.truncate(5);
     let Ok([name, version, time, action, serial]) = <[Value; 5]>::try_from(cells) else {
         return Err(Odd::Shapeless(None));
     };
     let Some(serial) = int(&serial).map(Serial) else { return Err(Odd::Shapeless(None)) };
     let shapeless = Odd::Shapeless(Some(serial));
-    let (Some(time), Value::String(action)) = (int(&time), action) else { return Err(shapeless) };
+    let (Some(time), Value::String(action)) = (moment(&time), action) else { return Err(shapeless) };
     let version = match version {
         Value::Nil => None,
-        Value::String(version) => Some(version),
-        _ => return Err(shapeless),
+        version => Some(text(&version).ok_or(shapeless)?).filter(|version| !version.is_empty()),
     };
-    match name {
-        Value::String(name) if !name.is_empty() => Ok(Event { serial, name, version, time, action }),
-        Value::String(_) | Value::Nil => Err(Odd::Nameless(serial)),
-        _ => Err(shapeless),
+    let name = match name {
+        Value::Nil => None,
+        name => Some(text(&name).ok_or(Odd::Shapeless(Some(serial)))?).filter(|name| !name.is_empty()),
+    };
+    let name = name.ok_or(Odd::Nameless(serial))?;
+    Ok(Event { serial, name, version, time, action })
+}
+
+/// A text, also of a name or version that looks like a number and came as one.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Int(number) => Some(number.to_string()),
+        // `1.0`, not `1`.
+        Value::Double(number) => Some(format!("{number:?}")),
+        _ => None,
     }
 }
 
-/// A serial or a time: not negative, and an `<int>`. One beyond that, among rows for a client that reads no `<i8>`,
-/// would be a fault in the place of all of them.
+/// A serial or a time: not negative, and an `<int>`, whatever type it came as. One beyond that, among rows for a client
+/// that reads no `<i8>`, would be a fault in the place of all of them.
 fn int(value: &Value) -> Option<i64> {
-    value.as_int().filter(|int| (0..=i64::from(i32::MAX)).contains(int))
+    let digits = || value.as_str()?.trim().parse().ok();
+    value.as_int().or_else(digits).filter(|int| (0..=i64::from(i32::MAX)).contains(int))
+}
+
+/// Unix seconds, or a date.
+fn moment(value: &Value) -> Option<i64> {
+    let date = match value {
+        Value::DateTime(text) => Stamp::parse(text),
+        Value::String(text) if int(value).is_none() => Stamp::parse(text),
+        _ => None,
+    };
+    let seconds = date.map(Stamp::unix).filter(|seconds| (0..=i64::from(i32::MAX)).contains(seconds));
+    seconds.or_else(|| int(value))
 }
 
 #[cfg(test)]
@@ -191,7 +227,7 @@ mod tests {
             row("a".into(), Value::Nil, 3),
             short,
             Value::Nil,
-            row("b".into(), 1.into(), 99),
+            row("b".into(), Value::Array(vec![]), 99),
             row(Value::Nil, Value::Nil, 5),
             row("".into(), Value::Nil, 4),
             row("c".into(), Value::Nil, 1 << 33),
@@ -215,6 +251,48 @@ mod tests {
         let left: Vec<_> = slice.events.iter().map(|event| event.serial.0).collect();
         assert_eq!((left, slice.last), (vec![3, 5], Some(Serial(6))));
         assert_eq!((slice.cut(Serial(2)), slice.last), (3, None));
+    }
+
+    #[test]
+    fn rows_with_more_members_and_with_other_types_are_events() {
+        let cells = |cells: &[Value]| Value::Array(cells.to_vec());
+        let (name, action) = (Value::from("a"), Value::from("create"));
+        let rows = vec![
+            cells(&[
+                name.clone(),
+                "1.0".into(),
+                7.into(),
+                action.clone(),
+                1.into(),
+                "more".into(),
+                Value::Nil,
+            ]),
+            cells(&[name.clone(), "".into(), Value::Double(7.0), action.clone(), Value::Double(2.0)]),
+            cells(&[2048.into(), Value::Double(1.0), "7".into(), action.clone(), "3".into()]),
+            cells(&[
+                name.clone(),
+                1.into(),
+                Value::DateTime("19700101T00:00:07".into()),
+                action.clone(),
+                4.into(),
+            ]),
+            cells(&[name.clone(), Value::Nil, "1970-01-01T00:00:07Z".into(), action.clone(), 5.into()]),
+            cells(&[name, Value::Nil, Value::Double(7.5), action, 6.into()]),
+        ];
+        let slice = read(rows).unwrap();
+        let told: Vec<_> = slice
+            .events
+            .iter()
+            .map(|event| (event.serial.0, event.name.as_str(), event.version.as_deref(), event.time))
+            .collect();
+        let expected = [
+            (1, "a", Some("1.0"), 7),
+            (2, "a", None, 7),
+            (3, "2048", Some("1.0"), 7),
+            (4, "a", Some("1"), 7),
+            (5, "a", None, 7),
+        ];
+        assert_eq!((told.as_slice(), slice.last), (&expected[..], Some(Serial(6))));
     }
 
     #[test]

@@ -7,8 +7,9 @@ use reqwest::StatusCode;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use url::Url;
 
+use super::text::{Format, first, utf8};
 use super::throttle::{silence_of, silence_of_header};
-use super::transport::{Kind, Shared, Transport, header, media_type, read, send};
+use super::transport::{Kind, Shared, Transport, charset, header, media_type, read, send};
 use super::{UpstreamError, UpstreamSettings};
 use crate::model::{ProjectName, Serial};
 use crate::xmlrpc::{DecodeError, Fault, Limits, Value, decode_response, encode_call};
@@ -16,10 +17,6 @@ use crate::xmlrpc::{DecodeError, Fault, Limits, Value, decode_response, encode_c
 /// JSON preferred, HTML read as well, in the words that pip uses.
 pub(super) const ACCEPT_SIMPLE: &str = "application/vnd.pypi.simple.v1+json, \
     application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01";
-/// The media type of PEP 691's JSON.
-pub(super) const SIMPLE_JSON: &str = "application/vnd.pypi.simple.v1+json";
-/// The media types of a simple page.
-pub(super) const SIMPLE_TYPES: [&str; 3] = [SIMPLE_JSON, "application/vnd.pypi.simple.v1+html", "text/html"];
 /// Nesting of an XML-RPC answer: upstream's deepest, a struct in an array, has about 10.
 pub(super) const ANSWER_LIMITS: Limits = Limits { depth: 64 };
 
@@ -44,7 +41,7 @@ pub enum Fetched {
 /// A page or document as upstream sent it.
 #[derive(Debug, Clone)]
 pub struct Document {
-    /// The decoded body; never empty.
+    /// The decoded body, in UTF-8 without a byte order mark as far as it is text; never empty.
     pub body: Bytes,
     /// The media type in lower case, without parameters.
     pub content_type: String,
@@ -118,16 +115,6 @@ impl Upstream {
         }
     }
 
-    /// A project's simple page, JSON if upstream has it, else HTML. `validator` is the `ETag` of what is kept.
-    pub async fn project_page(
-        &self,
-        name: &ProjectName,
-        validator: Option<&str>,
-    ) -> Result<Fetched, UpstreamError> {
-        let url = self.transport.addresses.page(name);
-        self.document(Kind::Page, &url, ACCEPT_SIMPLE, &SIMPLE_TYPES, validator).await
-    }
-
     /// A project's JSON document, or that of one release.
     pub async fn json_document(
         &self,
@@ -136,7 +123,7 @@ impl Upstream {
         validator: Option<&str>,
     ) -> Result<Fetched, UpstreamError> {
         let url = self.transport.addresses.json(name, version);
-        self.document(Kind::Json, &url, "application/json", &["application/json"], validator).await
+        self.document(Kind::Json, &url, "application/json", validator).await
     }
 
     /// Where a project's JSON document is, or that of one release.
@@ -163,7 +150,7 @@ impl Upstream {
     pub async fn json_document_when_idle(&self, name: &ProjectName) -> Result<Fetched, UpstreamError> {
         self.transport.idle().await;
         let url = self.transport.addresses.json(name, None);
-        let fetch = self.fetch(Kind::Json, &url, "application/json", &["application/json"], None);
+        let fetch = self.fetch(Kind::Json, &url, "application/json", None);
         self.transport.timed(Kind::Json, &url, fetch, |_| "fresh").await
     }
 
@@ -171,23 +158,21 @@ impl Upstream {
     /// and few ask.
     pub async fn provenance(&self, url: &Url) -> Result<Bytes, UpstreamError> {
         const INTEGRITY: &str = "application/vnd.pypi.integrity.v1+json";
-        let types = [INTEGRITY, "application/json"];
-        match self.document(Kind::Provenance, url, INTEGRITY, &types, None).await? {
+        match self.document(Kind::Provenance, url, INTEGRITY, None).await? {
             Fetched::Fresh(document) => Ok(document.body),
             Fetched::NotModified => Err(unasked_304()),
         }
     }
 
-    async fn document(
+    pub(super) async fn document(
         &self,
         kind: Kind,
         url: &Url,
         accept: &'static str,
-        types: &[&str],
         validator: Option<&str>,
     ) -> Result<Fetched, UpstreamError> {
         let once = || {
-            let fetch = self.fetch(kind, url, accept, types, validator);
+            let fetch = self.fetch(kind, url, accept, validator);
             self.transport.timed(kind, url, fetch, |fetched| match fetched {
                 Fetched::NotModified => "not_modified",
                 Fetched::Fresh(_) => "fresh",
@@ -201,7 +186,6 @@ impl Upstream {
         kind: Kind,
         url: &Url,
         accept: &'static str,
-        types: &[&str],
         validator: Option<&str>,
     ) -> Result<Fetched, UpstreamError> {
         let mut request = self.transport.get(kind, url).header(ACCEPT, accept);
@@ -216,20 +200,27 @@ impl Upstream {
             };
         }
         whole(&response)?;
-        let content_type = media_type(response.headers());
-        if !types.contains(&content_type.as_str()) {
-            return Err(UpstreamError::Unexpected(format!(
-                "{} where {} belongs",
-                named(&content_type),
-                types[0]
-            )));
-        }
+        let (content_type, charset) = (media_type(response.headers()), charset(response.headers()));
         let etag = header(response.headers(), ETAG.as_str()).map(str::to_owned);
         let last_serial = last_serial(&response);
         let url = response.url().clone();
         let body = read(response, kind, self.transport.settings.page_limit).await?;
         if body.is_empty() {
             return Err(UpstreamError::Unexpected("an empty body".to_owned()));
+        }
+        let format = |body: &[u8]| Format::of(&content_type, first(body));
+        let body = utf8(body, charset.as_deref(), format);
+        // Servers of files have many types for one thing, so the text decides where the type does not.
+        let fits = match kind {
+            Kind::Page => format(&body).is_some(),
+            _ => first(&body) == Some(b'{'),
+        };
+        if !fits {
+            let wanted = if kind == Kind::Page { "an index's page" } else { "a JSON document" };
+            return Err(UpstreamError::Unexpected(format!(
+                "{} where {wanted} belongs",
+                named(&content_type)
+            )));
         }
         Ok(Fetched::Fresh(Document { body, content_type, etag, last_serial, url }))
     }

@@ -77,6 +77,22 @@ impl UpstreamError {
         }
     }
 
+    /// An index's address that answers so may be no index's, so that another one is worth a look: it is not there, may not
+    /// be looked at (what servers of files say instead), or is something else. What is only down is where it was.
+    pub(super) fn may_be_elsewhere(&self) -> bool {
+        match self {
+            Self::Absent(_) | Self::Unexpected(_) => true,
+            Self::Status(status) => matches!(status, 401 | 403 | 405),
+            Self::Limited { .. }
+            | Self::Unreachable(_)
+            | Self::TimedOut
+            | Self::TooLarge(_)
+            | Self::Broken(_)
+            | Self::Fault(_)
+            | Self::Settings(_) => false,
+        }
+    }
+
     /// A GET that failed so may be repeated at once: it got no answer, or one that says "not now".
     pub(super) fn worth_repeating(&self) -> bool {
         match self {

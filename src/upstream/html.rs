@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use html5gum::{DefaultEmitter, HtmlString, IoReader, StartTag, Token, Tokenizer};
+use html5gum::{DefaultEmitter, Error, HtmlString, IoReader, StartTag, Token, Tokenizer};
 
 /// The most bytes kept of an anchor's text. A file's name has at most 255.
 const MAX_TEXT: usize = 1024;
@@ -35,7 +35,8 @@ pub struct Anchor {
     pub text: String,
 }
 
-/// Reads a document and hands over its elements in order. Fails only where the reader fails: HTML has no errors.
+/// Reads a document and hands over its elements in order. Fails where the reader fails, and at a document that ends inside
+/// a tag or a comment: it was cut, and what is missing may be more than that. Other errors HTML does not have.
 pub fn elements(document: impl Read, mut found: impl FnMut(HtmlElement)) -> std::io::Result<()> {
     let mut emitter = DefaultEmitter::default();
     // Else the inside of a script would be read as markup.
@@ -63,6 +64,7 @@ pub fn elements(document: impl Read, mut found: impl FnMut(HtmlElement)) -> std:
                 }
             }
             Token::EndTag(tag) if tag.name == b"a" || tag.name == b"title" => close(open.take(), &mut found),
+            Token::Error(error) if is_cut(*error) => return Err(std::io::ErrorKind::UnexpectedEof.into()),
             Token::String(text) => {
                 if let Some(Open { text: kept, .. }) = &mut open {
                     let room = MAX_TEXT.saturating_sub(kept.len());
@@ -74,6 +76,10 @@ pub fn elements(document: impl Read, mut found: impl FnMut(HtmlElement)) -> std:
     }
     close(open, &mut found);
     Ok(())
+}
+
+fn is_cut(error: Error) -> bool {
+    matches!(error, Error::EofInTag | Error::EofBeforeTagName | Error::EofInComment | Error::EofInDoctype)
 }
 
 /// An element whose text is being read: an anchor with its attributes, or the title.
@@ -128,6 +134,22 @@ mod tests {
                 anchor(&[("href", "b?x=1&y=2")], "b"),
             ]
         );
+    }
+
+    #[test]
+    fn a_document_that_ends_inside_a_tag_was_cut() {
+        for cut in [
+            "<a href='a-1.zip'>a</a><a href='a-2",
+            "<a>a</a><a href",
+            "<a>a</a><",
+            "<a>a</a><!-- x",
+            "<!DOCTYPE h",
+        ] {
+            assert!(elements(cut.as_bytes(), |_| {}).is_err(), "{cut}");
+        }
+        for whole in ["<a href='a-1.zip'>a", "<html><body><a>a</a>", "1 < 2 <a>a</a>", "<title>x"] {
+            assert!(elements(whole.as_bytes(), |_| {}).is_ok(), "{whole}");
+        }
     }
 
     #[test]

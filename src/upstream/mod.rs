@@ -10,13 +10,13 @@ mod error;
 mod file;
 mod html;
 mod listing;
+mod locate;
 mod page;
 mod pairs;
 mod places;
 mod probe;
-mod read_html;
-mod read_json;
 mod settings;
+mod text;
 mod throttle;
 mod transport;
 
@@ -26,6 +26,10 @@ pub use error::UpstreamError;
 pub use file::{Coding, FileResponse, Resume};
 pub use html::{Anchor, HtmlElement, elements};
 pub use listing::{Listed, ListedProject, Listing};
-pub use page::{CoreMetadata, PageFile, ProjectPage, ProjectStatus, Yanked, metadata_path};
+pub use page::{
+    CoreMetadata, Others, PageFile, ProjectPage, ProjectStatus, Skipped, Stated, Yanked, metadata_path,
+    serial_member, stated, whole_number,
+};
 pub use probe::{Probed, Target};
 pub use settings::UpstreamSettings;
+pub use text::{Format, lenient_json};

@@ -1,12 +1,32 @@
 //! A project's simple page, whatever form upstream gave it in.
+//!
+//! One reader for all: what the index serves, what the follower compares, what `doctor` looks at. It is as lenient as pip
+//! and uv: what is odd about a member or a file costs that member or that file, never the page. It is strict where another
+//! reading could be wrong: another major version, a document that ends early, a list of files that is none. A
+//! file whose digest cannot be one is listed, but matches no bytes.
+
+mod html;
+mod json;
+mod json_file;
+mod member;
+mod skipped;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde_json::{Map, Value};
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 use url::Url;
 
-use super::{read_html, read_json};
+use super::text::{Format, first};
 use crate::model::{FilePath, ProjectName, Serial};
+
+pub use member::{Stated, serial_member, stated, whole_number};
+pub use skipped::Skipped;
+
+pub(super) use html::{base_of, is_index_title};
+pub(super) use json::api_minor;
+pub(super) use member::{Raw, read as read_member};
 
 /// A project's page.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,34 +44,20 @@ pub struct ProjectPage {
     /// `project-status` (PEP 792).
     pub status: Option<ProjectStatus>,
     /// Keys beside these that upstream's JSON has.
-    pub other: Map<String, Value>,
+    pub other: Others,
     /// The same, of its `meta`.
-    pub meta: Map<String, Value>,
-}
-
-impl ProjectPage {
-    /// Reads a page of either form that came from `url`. The error says what is wrong, and has none of the bytes.
-    pub fn read(name: &ProjectName, content_type: &str, body: &[u8], url: &Url) -> Result<Self, String> {
-        if content_type.ends_with("json") {
-            read_json::read(name, body, url)
-        } else {
-            read_html::read(name, body, url)
-        }
-    }
-
-    /// It says that the project is quarantined (PEP 792).
-    pub fn is_quarantined(&self) -> bool {
-        self.status.as_ref().is_some_and(|status| status.status == "quarantined")
-    }
+    pub meta: Others,
+    /// What of it could not be used.
+    pub skipped: Skipped,
 }
 
 /// PEP 792.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ProjectStatus {
     /// `active`, `archived`, `quarantined`, `deprecated` …
     pub status: String,
     /// Why.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
@@ -62,10 +68,15 @@ pub struct PageFile {
     pub filename: String,
     /// Its address upstream, without fragment.
     pub url: Url,
+    /// What its fragment says beside digests, such as `egg=NAME-VERSION`, by which pip knows a file whose name does not
+    /// tell.
+    pub fragment: Option<String>,
     /// Its path below our `/packages/`.
     pub path: FilePath,
-    /// Digests by algorithm, in hexadecimal digits.
+    /// Digests by algorithm, in hexadecimal digits, lower case.
     pub hashes: BTreeMap<String, String>,
+    /// All that upstream states for a digest cannot be one: no bytes are right.
+    pub unmatchable: bool,
     /// `requires-python`.
     pub requires_python: Option<String>,
     /// Whether its release was withdrawn.
@@ -74,14 +85,14 @@ pub struct PageFile {
     pub core_metadata: CoreMetadata,
     /// Bytes.
     pub size: Option<u64>,
-    /// `upload-time`, as upstream writes it.
+    /// `upload-time`, as upstream writes it; one that can be read.
     pub upload_time: Option<String>,
     /// `gpg-sig`, if upstream says it.
     pub gpg_sig: Option<bool>,
     /// Where upstream has its provenance (PEP 740).
     pub provenance: Option<String>,
     /// Keys beside these that upstream's JSON has.
-    pub other: Map<String, Value>,
+    pub other: Others,
 }
 
 /// PEP 592.
@@ -89,7 +100,8 @@ pub struct PageFile {
 pub enum Yanked {
     /// It is not.
     No,
-    /// It is, with the reason if there is one.
+    /// It is, with the reason if there is one. An empty reason is one that upstream's JSON states: pip takes that file, uv
+    /// does not.
     Yes(Option<String>),
 }
 
@@ -102,7 +114,65 @@ pub enum CoreMetadata {
     Yes(BTreeMap<String, String>),
 }
 
+/// Members that nothing here depends on, passed on as upstream wrote them.
+#[derive(Debug, Clone, Default)]
+pub struct Others(BTreeMap<String, Box<RawValue>>);
+
+impl ProjectPage {
+    /// Reads a page of `media_type` (lower case, no parameters) that came from `url`. The error says what is wrong and
+    /// where, and has none of the bytes.
+    pub fn read(name: &ProjectName, media_type: &str, body: &[u8], url: &Url) -> Result<Self, String> {
+        match Format::of(media_type, first(body)) {
+            Some(format) => Self::read_as(format, name, body, url),
+            None => Err("neither JSON nor HTML".to_owned()),
+        }
+    }
+
+    /// The same, whatever its type.
+    pub fn read_as(format: Format, name: &ProjectName, body: &[u8], url: &Url) -> Result<Self, String> {
+        match format {
+            Format::Json => json::read(name, body, url),
+            Format::Html => html::read(name, body, url),
+        }
+    }
+
+    /// It says that the project is quarantined (PEP 792).
+    pub fn is_quarantined(&self) -> bool {
+        self.status.as_ref().is_some_and(|status| status.status == "quarantined")
+    }
+}
+
 /// `.metadata` beside a file; `None` if that would be too long a name: then it is not advertised either.
 pub fn metadata_path(path: &FilePath) -> Option<FilePath> {
     FilePath::parse(&format!("{path}.metadata")).ok()
+}
+
+impl Others {
+    fn insert(&mut self, key: String, value: Box<RawValue>) {
+        self.0.insert(key, value);
+    }
+}
+
+impl PartialEq for Others {
+    fn eq(&self, other: &Self) -> bool {
+        let texts = |others: &'_ Self| -> Vec<(String, String)> {
+            others.0.iter().map(|(key, value)| (key.clone(), value.get().to_owned())).collect()
+        };
+        texts(self) == texts(other)
+    }
+}
+
+impl Serialize for Others {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(&self.0)
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Json => "JSON",
+            Self::Html => "HTML",
+        })
+    }
 }

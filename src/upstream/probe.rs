@@ -8,10 +8,12 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, ETAG, RANGE};
 use reqwest::{RequestBuilder, Response};
 use url::Url;
 
+use super::addresses::Addresses;
 use super::client::{ACCEPT_SIMPLE, ANSWER_LIMITS, last_serial};
+use super::text::{Format, first};
 use super::throttle::{silence_of, silence_of_header};
 use super::transport::{Kind, header, media_type};
-use super::{Upstream, UpstreamError};
+use super::{Listing, Upstream, UpstreamError};
 use crate::model::{Clock, ProjectName, Serial};
 use crate::xmlrpc::{Value, decode_response, encode_call};
 
@@ -56,6 +58,35 @@ pub struct Probed {
     pub body: Bytes,
 }
 
+impl Probed {
+    /// Whether this is the beginning of a list of projects.
+    pub fn lists_projects(&self) -> bool {
+        match Format::of(&self.content_type, first(&self.body)) {
+            Some(Format::Json) => memchr::memmem::find(&self.body, b"\"projects\"").is_some(),
+            Some(Format::Html) => self.first_project().is_some(),
+            None => false,
+        }
+    }
+
+    /// The first project that the beginning of a listing names.
+    pub fn first_project(&self) -> Option<ProjectName> {
+        match Format::of(&self.content_type, first(&self.body))? {
+            Format::Html => {
+                // It is cut where the beginning ends, before its last tag.
+                let end = self.body.iter().rposition(|&byte| byte == b'>')?;
+                let listing = Listing::read("text/html", None, &self.body[..=end], &self.url).ok()?;
+                listing.projects.iter().find_map(|project| ProjectName::parse(&project.name).ok())
+            }
+            Format::Json => {
+                let text = String::from_utf8_lossy(&self.body);
+                let (_, projects) = text.split_once("\"projects\"")?;
+                let mut names = projects.split("\"name\"").skip(1).filter_map(|rest| rest.split('"').nth(1));
+                names.find_map(|name| ProjectName::parse(name).ok())
+            }
+        }
+    }
+}
+
 impl Upstream {
     fn clock(&self) -> &Clock {
         &self.transport.settings.clock
@@ -65,8 +96,8 @@ impl Upstream {
     pub async fn probe(&self, target: Target<'_>) -> Result<Probed, UpstreamError> {
         let addresses = &self.transport.addresses;
         let (kind, url) = match target {
-            Target::Listing => (Kind::Listing, addresses.simple()),
-            Target::Page(name) => (Kind::Page, addresses.page(name)),
+            Target::Listing => (Kind::Listing, self.likely_simple().clone()),
+            Target::Page(name) => (Kind::Page, Addresses::page(self.likely_simple(), name)),
             Target::Json(name) => (Kind::Json, addresses.json(name, None)),
             Target::Beside(url) | Target::FirstByte(url) => (Kind::File, url.clone()),
         };

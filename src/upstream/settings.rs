@@ -10,9 +10,13 @@ use crate::model::Clock;
 /// Settings of the upstream door. [`UpstreamSettings::new`] has the defaults.
 #[derive(Clone)]
 pub struct UpstreamSettings {
-    /// The index as the user names it: `https://index.test/`, or its simple index `https://index.test/simple/`.
+    /// The index as the user names it: `https://index.test/`, or its simple index `https://index.test/simple/`, or an
+    /// address with the projects directly below it, `https://index.test/whl/cpu/`.
     /// User and password in it become Basic authentication and appear nowhere.
     pub base: Url,
+    /// The simple index, if it cannot be found: neither `base` itself nor `simple/` below it. Default none: the first answers
+    /// tell which of the two it is.
+    pub simple: Option<Url>,
     /// Whom upstream may write to about us; part of `User-Agent`.
     pub contact: Option<String>,
     /// XML-RPC calls a second, all callers together. Default 1: what upstream calls polite.
@@ -51,6 +55,7 @@ impl UpstreamSettings {
     pub fn new(base: Url) -> Self {
         Self {
             base,
+            simple: None,
             contact: None,
             calls_per_second: 1.0,
             waiting_calls: 64,

@@ -1,6 +1,6 @@
 //! Requests and their answers: who we say we are, what is repeated, how much is read, what is counted.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use backon::{ExponentialBuilder, Retryable};
@@ -14,7 +14,7 @@ use url::Url;
 use super::addresses::Addresses;
 use super::places::Places;
 use super::throttle::{LONGEST_SILENCE, Throttle};
-use super::{UpstreamError, UpstreamSettings};
+use super::{Skipped, UpstreamError, UpstreamSettings};
 use crate::model::Clock;
 
 /// Redirects followed for one request: more is a loop.
@@ -66,6 +66,8 @@ pub(super) struct Transport {
     pub(super) addresses: Addresses,
     pub(super) throttle: Throttle,
     pub(super) places: Places,
+    /// What the last listing had that could not be used: it is told once.
+    pub(super) skipped: Mutex<Skipped>,
     /// Answers that are waited for, files not counted.
     busy: watch::Sender<usize>,
     /// Decodes gzip and follows redirects.
@@ -80,7 +82,7 @@ impl Transport {
     pub(super) fn new(settings: UpstreamSettings) -> Result<Self, UpstreamError> {
         // An error says that the process has a provider already: then that one is used.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let addresses = Addresses::new(&settings.base)?;
+        let addresses = Addresses::new(&settings.base, settings.simple.as_ref())?;
         let throttle = Throttle::new(settings.calls_per_second, settings.waiting_calls)?;
         let agent = match &settings.contact {
             Some(contact) => format!("cheesewire/{} (+{contact})", env!("CARGO_PKG_VERSION")),
@@ -103,7 +105,9 @@ impl Transport {
         let calls = build(common().redirect(Policy::none()))?;
         let files = build(common().redirect(Policy::custom(follow)).no_gzip())?;
         let places = Places::new(settings.fetches_at_once, settings.waiting_fetches);
-        Ok(Self { settings, addresses, throttle, places, busy: watch::Sender::new(0), pages, calls, files })
+        let skipped = Mutex::default();
+        let busy = watch::Sender::new(0);
+        Ok(Self { settings, addresses, throttle, places, skipped, busy, pages, calls, files })
     }
 
     pub(super) fn get(&self, kind: Kind, url: &Url) -> RequestBuilder {
@@ -261,6 +265,12 @@ pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
 pub(super) fn media_type(headers: &HeaderMap) -> String {
     let value = header(headers, CONTENT_TYPE.as_str()).unwrap_or("");
     value.split(';').next().unwrap_or(value).trim().to_ascii_lowercase()
+}
+
+/// The `charset` of the content type.
+pub(super) fn charset(headers: &HeaderMap) -> Option<String> {
+    let value: mime::Mime = header(headers, CONTENT_TYPE.as_str())?.parse().ok()?;
+    value.get_param(mime::CHARSET).map(|charset| charset.as_str().to_owned())
 }
 
 /// At most five redirects, only to HTTP, never from TLS to none.

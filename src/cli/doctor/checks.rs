@@ -2,10 +2,12 @@
 
 use std::time::Instant;
 
+use url::Url;
+
 use super::{Finding, millis};
 use crate::follow::FollowSettings;
 use crate::model::ProjectName;
-use crate::upstream::{Listing, Probed, Target, Upstream, UpstreamError};
+use crate::upstream::{CoreMetadata, PageFile, Probed, ProjectPage, Target, Upstream, UpstreamError};
 use crate::xmlrpc::Value;
 
 /// Rows of the changelog that are asked for: enough to see that there are some.
@@ -27,10 +29,10 @@ pub(super) async fn all(
     if full {
         doctor.whole_listing().await;
     }
-    let named = project.map(str::to_owned).or_else(|| first_name(&listing));
-    match named.as_deref().map(ProjectName::parse) {
-        Some(Ok(name)) => doctor.project(&name).await,
-        Some(Err(_)) | None => {
+    let named = project.map_or_else(|| listing.first_project(), |name| ProjectName::parse(name).ok());
+    match named {
+        Some(name) => doctor.project(&name).await,
+        None => {
             doctor.say("project", false, "no name to look at", None, "give --project NAME");
         }
     }
@@ -57,7 +59,7 @@ impl Doctor<'_> {
     }
 
     async fn listing(&mut self) -> Option<Probed> {
-        let listing = match self.upstream.probe(Target::Listing).await {
+        let listing = match self.upstream.locate().await {
             Ok(listing) => listing,
             Err(error) => {
                 let relay = "it serves what it has kept, and goes on trying";
@@ -65,14 +67,32 @@ impl Doctor<'_> {
                 return None;
             }
         };
-        let json = listing.status == 200 && listing.content_type == JSON;
+        let place = self.upstream.simple_index().map(Url::to_string);
+        let relay = match &place {
+            Some(_) => "pages are asked for below it, for as long as the relay runs",
+            None => {
+                "not found yet: each page is looked for below /simple/, then directly below the address. If it is \
+                     elsewhere, set upstream.simple"
+            }
+        };
+        let good = place.is_some();
+        self.say(
+            "simple index",
+            good,
+            place.unwrap_or_else(|| "no list of projects".to_owned()),
+            None,
+            relay,
+        );
+        let lists = listing.status == 200 && listing.lists_projects();
+        let json = lists && listing.body.trim_ascii_start().starts_with(b"{");
         let found = format!("{} {}", listing.status, listing.content_type);
         let relay = if json {
             "one listing fills the project table"
-        } else if listing.content_type.contains("html") && listing.status == 200 && names_projects(&listing) {
+        } else if lists {
             "HTML is read; it has no serials"
         } else {
-            "this is no list of projects: nothing can be relayed. Give the address of an index, with or without /simple/"
+            "this is no list of projects: pages are served if they are there, lists are not. Give the address of an \
+             index, with or without /simple/"
         };
         self.say("listing", json, found, Some(&listing), relay);
         let serials = json && String::from_utf8_lossy(&listing.body).contains("\"_last-serial\"");
@@ -182,6 +202,7 @@ impl Doctor<'_> {
         };
         let json = page.status == 200 && page.content_type == JSON;
         let found = format!("{name}: {} {}", page.status, page.content_type);
+        let file = (page.status == 200).then(|| first_file(name, &page)).flatten();
         let relay = if json { "served as JSON and HTML" } else { "HTML is read, and served in both forms" };
         self.say("project page", json, found, Some(&page), relay);
         match self.upstream.probe(Target::Json(name)).await {
@@ -197,7 +218,7 @@ impl Doctor<'_> {
             }
             Err(error) => self.say("JSON API", false, error.to_string(), None, "kept documents are served"),
         }
-        match json.then(|| first_file(&page)).flatten() {
+        match file {
             Some(file) => self.file(&file).await,
             None => self.say("files", false, "the page's beginning names none", None, "try --project NAME"),
         }
@@ -236,36 +257,19 @@ fn relayed(method: &str) -> &'static str {
     }
 }
 
-/// Whether an HTML page names a project in its beginning, as far as the relay reads it.
-fn names_projects(listing: &Probed) -> bool {
-    Listing::read_html(&listing.body[..], &listing.url).is_ok()
-}
-
-/// The first name in a listing's beginning, which is no whole document.
-fn first_name(listing: &Probed) -> Option<String> {
-    let text = String::from_utf8_lossy(&listing.body);
-    let (_, projects) = text.split_once("\"projects\"")?;
-    let (_, rest) = projects.split_once("\"name\"")?;
-    let name = rest.split('"').nth(1)?;
-    Some(name.to_owned())
-}
-
 struct File {
     url: url::Url,
     sha256: bool,
     metadata: bool,
 }
 
-fn first_file(probed: &Probed) -> Option<File> {
-    let page: serde_json::Value = serde_json::from_slice(&probed.body).ok()?;
-    let files = page["files"].as_array()?;
-    let wheel = files.iter().find(|file| advertised(file));
-    let file = wheel.or_else(|| files.first())?;
-    let url = probed.url.join(file["url"].as_str()?).ok()?;
-    Some(File { url, sha256: file["hashes"]["sha256"].is_string(), metadata: advertised(file) })
-}
-
-fn advertised(file: &serde_json::Value) -> bool {
-    let metadata = &file["core-metadata"];
-    metadata.is_object() || metadata == &serde_json::Value::Bool(true)
+fn first_file(name: &ProjectName, probed: &Probed) -> Option<File> {
+    let page = ProjectPage::read(name, &probed.content_type, &probed.body, &probed.url).ok()?;
+    let advertised = |file: &&PageFile| file.core_metadata != CoreMetadata::No;
+    let file = page.files.iter().find(advertised).or_else(|| page.files.first())?;
+    Some(File {
+        url: file.url.clone(),
+        sha256: file.hashes.contains_key("sha256"),
+        metadata: advertised(&file),
+    })
 }

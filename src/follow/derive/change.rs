@@ -99,7 +99,14 @@ fn add(file: &SeenFile) -> String {
     let tag = match FileKind::of(&file.filename) {
         Ok(FileKind::Sdist) => "source",
         Ok(FileKind::Wheel) => wheel_tag(&file.filename).unwrap_or("any"),
-        Ok(FileKind::Egg | FileKind::WindowsInstaller | FileKind::Msi | FileKind::Rpm | FileKind::Dmg)
+        Ok(
+            FileKind::Egg
+            | FileKind::WindowsInstaller
+            | FileKind::Msi
+            | FileKind::Rpm
+            | FileKind::Deb
+            | FileKind::Dmg,
+        )
         | Err(_) => old_python(&file.filename).unwrap_or("any"),
     };
     format!("add {tag} file {}", file.filename)

@@ -91,7 +91,12 @@ impl Rule {
             Ok(FileKind::Sdist) => self.sdist,
             // Of an age that had no tags.
             Ok(
-                FileKind::Egg | FileKind::WindowsInstaller | FileKind::Msi | FileKind::Rpm | FileKind::Dmg,
+                FileKind::Egg
+                | FileKind::WindowsInstaller
+                | FileKind::Msi
+                | FileKind::Rpm
+                | FileKind::Deb
+                | FileKind::Dmg,
             ) => self.python.is_empty() && self.platform.is_empty(),
             Err(_) => false,
         }
