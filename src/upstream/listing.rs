@@ -7,12 +7,14 @@ use std::io::{self, Read};
 use std::time::UNIX_EPOCH;
 
 use bytes::{Buf, Bytes};
+use futures_util::TryStreamExt as _;
 use reqwest::StatusCode;
 use reqwest::header::{ACCEPT, AGE, DATE, ETAG, HeaderMap, IF_NONE_MATCH};
 use tokio::sync::mpsc;
 use url::Url;
 
 use super::client::{ACCEPT_SIMPLE, last_serial, named, whole};
+use super::coding::decoded;
 use super::text::{Format, peek, utf8_reader};
 use super::transport::{Kind, charset, header, media_type};
 use super::{Skipped, Upstream, UpstreamError};
@@ -86,7 +88,7 @@ impl Upstream {
         if let Some(validator) = validator {
             request = request.header(IF_NONE_MATCH, validator);
         }
-        let mut response = self.transport.fetch(request).await?;
+        let response = self.transport.fetch(request).await?;
         let taken = taken(response.headers(), self.transport.settings.clock.unix());
         if response.status() == StatusCode::NOT_MODIFIED && validator.is_some() {
             return Ok(Listed::Same { taken });
@@ -96,6 +98,7 @@ impl Upstream {
         let (media_type, charset) = (media_type(response.headers()), charset(response.headers()));
         let last_serial = last_serial(&response);
         let base = response.url().clone();
+        let mut body = decoded(response)?;
         let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
         let reader = ChunkReader { chunks, current: Bytes::new() };
         let parser = tokio::task::spawn_blocking(move || {
@@ -104,10 +107,10 @@ impl Upstream {
         let limit = self.transport.settings.listing_limit;
         let mut total = 0;
         let failure = loop {
-            let chunk = match response.chunk().await {
+            let chunk = match body.try_next().await {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => break None,
-                Err(error) => break Some(UpstreamError::from_transport(error)),
+                Err(error) => break Some(error),
             };
             total += chunk.len();
             Kind::Listing.count_bytes(chunk.len());

@@ -6,6 +6,7 @@
 mod addresses;
 mod changelog;
 mod client;
+mod coding;
 mod error;
 mod file;
 mod html;

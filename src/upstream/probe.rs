@@ -4,12 +4,14 @@
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
+use futures_util::TryStreamExt as _;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, ETAG, RANGE};
 use reqwest::{RequestBuilder, Response};
 use url::Url;
 
 use super::addresses::Addresses;
 use super::client::{ACCEPT_SIMPLE, ANSWER_LIMITS, last_serial};
+use super::coding::decoded;
 use super::text::{Format, first};
 use super::throttle::{silence_of, silence_of_header};
 use super::transport::{Kind, header, media_type};
@@ -174,9 +176,10 @@ fn skew(response: &Response, now: i64) -> Option<i64> {
     Some(date.saturating_sub(now))
 }
 
-async fn beginning(mut response: Response, kind: Kind, limit: usize) -> Result<Bytes, UpstreamError> {
+async fn beginning(response: Response, kind: Kind, limit: usize) -> Result<Bytes, UpstreamError> {
+    let mut chunks = decoded(response)?;
     let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(UpstreamError::from_transport)? {
+    while let Some(chunk) = chunks.try_next().await? {
         kind.count_bytes(chunk.len());
         let left = limit - body.len();
         body.extend_from_slice(&chunk[..chunk.len().min(left)]);

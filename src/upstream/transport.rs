@@ -5,13 +5,15 @@ use std::time::{Duration, SystemTime};
 
 use backon::{ExponentialBuilder, Retryable};
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
+use futures_util::TryStreamExt as _;
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
 use tokio::sync::watch;
 use url::Url;
 
 use super::addresses::Addresses;
+use super::coding::decoded;
 use super::places::Places;
 use super::throttle::{LONGEST_SILENCE, Throttle};
 use super::{Skipped, UpstreamError, UpstreamSettings};
@@ -70,11 +72,11 @@ pub(super) struct Transport {
     pub(super) skipped: Mutex<Skipped>,
     /// Answers that are waited for, files not counted.
     busy: watch::Sender<usize>,
-    /// Decodes gzip and follows redirects.
+    /// Asks for gzip and follows redirects.
     pages: Client,
     /// As `pages`, but follows nothing: a redirected POST would come out as a GET.
     calls: Client,
-    /// Decodes nothing: what a file's digest is about are the bytes on the wire.
+    /// Asks for no coding: what a file's digest is about are the bytes on the wire.
     files: Client,
 }
 
@@ -101,9 +103,13 @@ impl Transport {
                 .build()
                 .map_err(|_| UpstreamError::Settings("a contact or a TLS setting that no client can use"))
         };
-        let pages = build(common().redirect(Policy::custom(follow)))?;
-        let calls = build(common().redirect(Policy::none()))?;
-        let files = build(common().redirect(Policy::custom(follow)).no_gzip())?;
+        let coded = || {
+            let gzip = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("gzip"))]);
+            common().default_headers(gzip)
+        };
+        let pages = build(coded().redirect(Policy::custom(follow)))?;
+        let calls = build(coded().redirect(Policy::none()))?;
+        let files = build(common().redirect(Policy::custom(follow)))?;
         let places = Places::new(settings.fetches_at_once, settings.waiting_fetches);
         let skipped = Mutex::default();
         let busy = watch::Sender::new(0);
@@ -244,9 +250,10 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 }
 
 /// Reads a body of at most `limit` bytes.
-pub(super) async fn read(mut response: Response, kind: Kind, limit: usize) -> Result<Bytes, UpstreamError> {
+pub(super) async fn read(response: Response, kind: Kind, limit: usize) -> Result<Bytes, UpstreamError> {
+    let mut chunks = decoded(response)?;
     let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(UpstreamError::from_transport)? {
+    while let Some(chunk) = chunks.try_next().await? {
         kind.count_bytes(chunk.len());
         if body.len() + chunk.len() > limit {
             return Err(UpstreamError::TooLarge(limit));

@@ -104,7 +104,8 @@ async fn what_only_may_be_there_is_no_404() {
 
 #[tokio::test]
 async fn a_project_that_the_listing_lacks_is_none_also_where_that_is_forbidden() {
-    let site = Site::new([("/simple/", HTML, LISTING), ("/simple/a/", HTML, PAGE)]);
+    let listing = r#"{"meta":{"_last-serial":1},"projects":[{"name":"a","_last-serial":1},{"name":"b","_last-serial":1}]}"#;
+    let site = Site::new([("/simple/", JSON, listing), ("/simple/a/", HTML, PAGE)]);
     site.say_of_missing(StatusCode::FORBIDDEN);
     let relay = Relay::start(site.serve().await.as_str(), &["follow.enabled=false"]).await;
     assert_eq!(call(&relay.url, "list_packages", &[]).await, Ok(Value::from_iter(["a", "b"])));
