@@ -68,7 +68,7 @@ impl Upstream {
     pub async fn changelog_last_serial(&self) -> Result<Serial, UpstreamError> {
         let answer = self.call(LAST_SERIAL, &[]).await?;
         let wrong = || UpstreamError::Unexpected(format!("something other than an int to {LAST_SERIAL}"));
-        int(&answer).map(Serial).ok_or_else(wrong)
+        answer.as_int().map(Serial).ok_or_else(wrong)
     }
 }
 
