@@ -55,6 +55,15 @@ impl Upstream {
         if let Some(simple) = addresses.simple() {
             return self.page_below(simple, name, validator).await;
         }
+        Box::pin(self.page_somewhere(name, validator)).await
+    }
+
+    async fn page_somewhere(
+        &self,
+        name: &ProjectName,
+        validator: Option<&str>,
+    ) -> Result<Fetched, UpstreamError> {
+        let addresses = &self.transport.addresses;
         let mut first = None;
         for (at, simple) in addresses.candidates().iter().enumerate() {
             let fetched = self.page_below(simple, name, validator).await;
@@ -93,6 +102,11 @@ impl Upstream {
         if let Some(simple) = addresses.simple() {
             return self.listing_at(simple, validator).await;
         }
+        Box::pin(self.listing_somewhere(validator)).await
+    }
+
+    async fn listing_somewhere(&self, validator: Option<&str>) -> Result<Option<Listing>, UpstreamError> {
+        let addresses = &self.transport.addresses;
         let mut first = None;
         for (at, simple) in addresses.candidates().iter().enumerate() {
             let listed = self.listing_at(simple, validator).await;

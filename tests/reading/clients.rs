@@ -51,13 +51,8 @@ enum Installer {
 impl Installer {
     /// The names of what it installs of a project of an index; `None` if it fails.
     async fn install(self, bin: &Path, folder: &Path, index: &str, project: &str) -> Option<Vec<String>> {
-        let target = folder.join(format!(
-            "{self:?}-{}",
-            Sha256::digest(format!("{index}{project}"))[..8]
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect::<String>()
-        ));
+        let digest = hex::encode(&Sha256::digest(format!("{index}{project}"))[..8]);
+        let target = folder.join(format!("{self:?}-{digest}"));
         let mut command = match self {
             Self::Pip => {
                 let mut pip = Command::new(bin.join("python"));

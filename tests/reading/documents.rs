@@ -35,7 +35,11 @@ async fn what_a_document_lacks_comes_from_the_page() {
         let name = Value::from("a");
         let all = ask("package_releases", &[name.clone(), Value::Bool(true)]).await;
         assert_eq!(all, Value::from_iter(["2", "1"]), "{lacking}");
-        assert_eq!(ask("package_releases", &[name.clone()]).await, Value::from_iter(["2"]), "{lacking}");
+        assert_eq!(
+            ask("package_releases", std::slice::from_ref(&name)).await,
+            Value::from_iter(["2"]),
+            "{lacking}"
+        );
         let urls = ask("release_urls", &[name, Value::from("2")]).await;
         assert_eq!(urls.as_array().unwrap()[0].get("filename"), Some(&Value::from("a-2.zip")), "{lacking}");
         let document = get(&format!("{}pypi/a/json", relay.url)).await.json();

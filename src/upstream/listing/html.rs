@@ -22,7 +22,7 @@ pub(super) fn read(body: impl Read, url: &Url) -> Result<Listing, UpstreamError>
     let (mut base, mut titled) = (None, false);
     let mut links = Vec::new();
     elements(body, |element| match element {
-        HtmlElement::Base(href) => base = base.take().or_else(|| base_of(url, &href)),
+        HtmlElement::Base(href) => base = base.take().or_else(|| Some(base_of(url, &href))),
         HtmlElement::Title(title) => titled |= is_index_title(&title),
         HtmlElement::Meta { name, .. } => titled |= name == "pypi:repository-version",
         HtmlElement::Anchor(mut anchor) => {

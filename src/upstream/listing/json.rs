@@ -210,7 +210,9 @@ impl<'de> DeserializeSeed<'de> for Text {
 mod tests {
     use super::*;
 
-    fn told(body: &str) -> Result<(Option<i64>, Vec<(String, Option<i64>)>, u64), UpstreamError> {
+    type Told = (Option<i64>, Vec<(String, Option<i64>)>, u64);
+
+    fn told(body: &str) -> Result<Told, UpstreamError> {
         let listing = read(body.as_bytes())?;
         let number = |serial: Option<Serial>| serial.map(|serial| serial.0);
         let rows = listing.projects.into_iter().map(|project| (project.name, number(project.serial)));

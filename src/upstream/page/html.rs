@@ -28,7 +28,7 @@ pub(super) fn read(name: &ProjectName, body: &[u8], url: &Url) -> Result<Project
         HtmlElement::Title(title) => {
             titled |= is_index_title(&title) || ProjectName::parse(&title).is_ok_and(|title| title == *name);
         }
-        HtmlElement::Base(href) => base = base.take().or_else(|| base_of(url, &href)),
+        HtmlElement::Base(href) => base = base.take().or_else(|| Some(base_of(url, &href))),
         HtmlElement::Meta { name, content } => match name.as_str() {
             "pypi:project-status" => status = Some(content),
             "pypi:project-status-reason" => reason = Some(content),
@@ -66,9 +66,9 @@ pub(super) fn read(name: &ProjectName, body: &[u8], url: &Url) -> Result<Project
 }
 
 /// What relative links are relative to, by `<base href>`; the page itself where that leads nowhere.
-pub(in crate::upstream) fn base_of(url: &Url, href: &str) -> Option<Url> {
+pub(in crate::upstream) fn base_of(url: &Url, href: &str) -> Url {
     let base = url.join(href).ok().filter(|base| matches!(base.scheme(), "http" | "https"));
-    Some(base.unwrap_or_else(|| url.clone()))
+    base.unwrap_or_else(|| url.clone())
 }
 
 /// The file that a link leads to. Links to anything else, and to nowhere, are not on the page.

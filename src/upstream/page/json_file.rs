@@ -88,8 +88,9 @@ pub(super) fn file(raw: &str, base: &Url, skipped: &mut Skipped) -> Option<PageF
         Some(_) => Yanked::Yes(None),
     };
     // One thing with three names: PEP 714's, PEP 691's, PyPI's.
-    let names = ["core-metadata", "dist-info-metadata", "data-dist-info-metadata"];
-    let advertised = names.map(|name| take(name, &|value| Some(value.clone()))).into_iter().flatten().next();
+    let spellings = ["core-metadata", "dist-info-metadata", "data-dist-info-metadata"];
+    let advertised =
+        spellings.map(|name| take(name, &|value| Some(value.clone()))).into_iter().flatten().next();
     let size = take("size", &|value| whole_number(value).map(Value::from)).and_then(|size| size.as_u64());
     let upload_time = string(take("upload-time", &|value| {
         as_text(value).filter(|text| text.as_str().and_then(Stamp::parse).is_some())

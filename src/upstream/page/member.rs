@@ -120,7 +120,7 @@ pub(super) fn digests(value: &Value) -> Digests {
                     Value::String(digest) => digests.insert(algorithm, digest),
                     Value::Null => {}
                     Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-                        digests.odd = true
+                        digests.odd = true;
                     }
                 }
             }
