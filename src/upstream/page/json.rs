@@ -14,7 +14,7 @@ use super::super::text::repaired;
 use super::json_file::{file, member};
 use super::member::{Raw, read as read_member, serial_member, text};
 use super::{Others, PageFile, ProjectPage, ProjectStatus, Skipped};
-use crate::model::{ProjectName, Serial};
+use crate::model::ProjectName;
 
 /// The newest minor of `api-version` 1.x that we know the rules of.
 const KNOWN_MINOR: u32 = 4;
