@@ -1,5 +1,6 @@
 //! The index over the sandbox: what clients get, what upstream is asked, and what happens when it fails.
 
+mod clock;
 mod derived;
 mod files;
 mod forms;

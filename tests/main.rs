@@ -10,6 +10,7 @@ mod cache;
 mod changelog;
 mod cli;
 mod clients;
+mod clock;
 mod edges;
 mod fault_table;
 mod feed;

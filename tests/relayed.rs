@@ -3,6 +3,8 @@
 use cheesewire::sandbox::{Effect, Fault, RateLimit, Route, Sandbox, SandboxSettings, XmlRpc};
 use cheesewire::xmlrpc::Value;
 
+use cheesewire::model::Clock;
+
 use crate::support::{Relay, call, sandbox, within};
 
 /// Nobody else calls upstream.
@@ -177,4 +179,57 @@ async fn questions_that_cannot_be_meant_do_not_reach_upstream() {
         assert_eq!(call(&relay.url, method, &[params]).await.unwrap_err().string, expected);
     }
     assert_eq!(sandbox.requests().route(Route::Rpc), 0);
+}
+
+/// What is asked of upstream for one question now, and whether there is an answer.
+async fn asked(sandbox: &Sandbox, relay: &Relay) -> (u64, bool) {
+    sandbox.forget_requests();
+    let answered = call(&relay.url, "user_packages", &bob()).await.is_ok();
+    (sandbox.requests().method("user_packages"), answered)
+}
+
+#[tokio::test]
+async fn an_answer_is_asked_for_again_at_its_age_and_when_it_was_given_in_the_future() {
+    let (sandbox, now) = (sandbox().await, 1_700_000_000);
+    let clock = Clock::standing_at(now);
+    let relay = Relay::start_at(&sandbox.url(), &[ALONE], &clock).await;
+    let ahead = 30 * 86_400;
+    for (after, expected) in
+        [(0, 1), (899, 0), (900, 1), (1_799, 0), (ahead, 1), (ahead, 0), (1_000, 1), (1_000, 0)]
+    {
+        clock.set(now + after);
+        assert_eq!(asked(&sandbox, &relay).await, (expected, true), "{after}");
+    }
+    // The same after a restart.
+    clock.set(now + ahead);
+    assert_eq!(asked(&sandbox, &relay).await, (1, true));
+    clock.set(now);
+    let relay = Relay::start_in_at(relay.stop().await, &sandbox.url(), &[ALONE], &clock).await;
+    assert_eq!(asked(&sandbox, &relay).await, (1, true));
+    assert_eq!(asked(&sandbox, &relay).await, (0, true));
+}
+
+#[tokio::test]
+async fn while_upstream_fails_an_answer_goes_out_for_its_time_and_is_believed_for_a_pause() {
+    let (sandbox, now, hour) = (sandbox().await, 1_700_000_000, 3_600);
+    let clock = Clock::standing_at(now);
+    let relay = Relay::start_at(&sandbox.url(), &[ALONE, "rpc.relayed_stale=1h"], &clock).await;
+    assert_eq!(asked(&sandbox, &relay).await, (1, true));
+    sandbox.faults().add(Fault::on(Route::Rpc, Effect::Status { code: 503 })).unwrap();
+    for (after, expected) in [
+        (900, (1, true)),
+        (909, (0, true)),
+        (910, (1, true)),
+        // The pause that began then is over now.
+        (905, (1, true)),
+        (hour - 1, (1, true)),
+        (hour, (1, false)),
+        (30 * 86_400, (1, false)),
+        // Who knows how old it is, if it comes from so far in the future?
+        (-hour, (1, false)),
+        (-1, (1, true)),
+    ] {
+        clock.set(now + after);
+        assert_eq!(asked(&sandbox, &relay).await, expected, "{after}");
+    }
 }

@@ -181,8 +181,6 @@ fn connection(
         }
     });
     hyper::server::conn::http1::Builder::new()
-        // Its own goes forward only: after a clock that was ahead it would state that time until it has come.
-        .auto_date_header(false)
         // Without a timer: the socket has its own patience, which costs a busy connection nothing.
         .max_buf_size(settings.header_bytes.max(LEAST_HEADER_BYTES))
         .half_close(true)

@@ -6,6 +6,7 @@ use cheesewire::follow::{FollowSettings, FollowStatus, run};
 use cheesewire::http::{Origins, index_routes};
 use cheesewire::index::{Index, IndexSettings};
 use cheesewire::journal::{Journal, JournalSettings};
+use cheesewire::model::Clock;
 use cheesewire::upstream::Upstream;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -28,8 +29,14 @@ pub struct IndexRelay {
 impl IndexRelay {
     /// Over the index at `base`; the journal knows nothing, and nobody follows.
     pub async fn start(base: &str, settings: IndexSettings) -> Self {
+        Self::start_at(base, settings, &Clock::system()).await
+    }
+
+    /// The same by a clock that the test sets.
+    pub async fn start_at(base: &str, settings: IndexSettings, clock: &Clock) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let journal = Journal::open(folder.path(), JournalSettings::default()).await.unwrap();
+        let kept = JournalSettings { clock: clock.clone(), ..JournalSettings::default() };
+        let journal = Journal::open(folder.path(), kept).await.unwrap();
         let upstream = upstream(base.parse().unwrap());
         let index = Index::new(upstream.clone(), journal.clone(), settings);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

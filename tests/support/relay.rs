@@ -4,6 +4,7 @@ use std::path::Path;
 
 use cheesewire::app::App;
 use cheesewire::config::{Config, Sources};
+use cheesewire::model::Clock;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -23,9 +24,21 @@ impl Relay {
         Self::start_in(tempfile::tempdir().unwrap(), upstream, settings).await
     }
 
+    /// The same by a clock that the test sets.
+    pub async fn start_at(upstream: &str, settings: &[&str], clock: &Clock) -> Self {
+        Self::start_in_at(tempfile::tempdir().unwrap(), upstream, settings, clock).await
+    }
+
     /// The same over what another relay left.
     pub async fn start_in(folder: TempDir, upstream: &str, settings: &[&str]) -> Self {
-        let app = App::build(&config(folder.path(), upstream, settings)).await.unwrap();
+        Self::start_in_at(folder, upstream, settings, &Clock::system()).await
+    }
+
+    /// Both.
+    pub async fn start_in_at(folder: TempDir, upstream: &str, settings: &[&str], clock: &Clock) -> Self {
+        let mut config = config(folder.path(), upstream, settings);
+        config.set_clock(clock);
+        let app = App::build(&config).await.unwrap();
         let url = format!("http://{}/", app.addresses()[0]);
         let stop = CancellationToken::new();
         let running = tokio::spawn(app.run(stop.clone()));

@@ -1,5 +1,6 @@
 //! The store by its facade, on a folder of the test's own.
 
+mod clock;
 mod hot;
 mod maps;
 
