@@ -8,7 +8,7 @@ use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect};
 use axum::routing::{any, get, post};
-use cheesewire::model::{ProjectName, Serial};
+use cheesewire::model::{Clock, ProjectName, Serial};
 use cheesewire::upstream::{Coding, Fetched, Resume, Upstream, UpstreamError, UpstreamSettings};
 use cheesewire::xmlrpc::Value;
 use futures_util::TryStreamExt;
@@ -300,6 +300,25 @@ async fn too_many_requests_says_when_to_come_back_in_seconds_or_as_a_date_by_its
     assert_eq!(limited([date, ("retry-after", "Wed, 21 Oct 2015 07:27:00 GMT")]).await.as_secs(), 0);
     assert_eq!(limited([("retry-after", "soon")]).await, limited([]).await);
     assert!(limited([("retry-after", "99999999999")]).await < Duration::from_hours(2));
+}
+
+#[tokio::test]
+async fn an_upstream_that_tells_no_time_is_understood_by_our_clock() {
+    // Wed, 21 Oct 2015 07:28:00 GMT
+    let clock = Clock::standing_at(1_445_412_480);
+    let door = |base: Url| {
+        let settings = UpstreamSettings { retries: 0, clock: clock.clone(), ..UpstreamSettings::new(base) };
+        Upstream::new(settings).unwrap()
+    };
+    let body = br#"{"meta":{"api-version":"1.0"},"projects":[]}"#;
+    let head = format!("200 OK\r\ncontent-type: {JSON}\r\nage: 20\r\ncontent-length: {}", body.len());
+    let limit =
+        http("429 Too Many Requests\r\nretry-after: Wed, 21 Oct 2015 07:28:19 GMT\r\ncontent-length: 0", b"");
+    let (base, _) = raw(vec![http(&head, body), limit]).await;
+    let upstream = door(base);
+    assert_eq!(upstream.listing().await.unwrap().taken, 1_445_412_460);
+    let limited = upstream.project_page(&name(), None).await.unwrap_err();
+    assert_eq!(limited, UpstreamError::Limited { retry: Duration::from_secs(19) });
 }
 
 #[tokio::test]
