@@ -223,3 +223,50 @@ fn respond(body: Body, coded: bool) -> Response<Body> {
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{BodyExt as _, Full};
+
+    use super::*;
+    use crate::index::{Index, IndexSettings};
+    use crate::journal::{Journal, JournalSettings};
+    use crate::rpc::RpcSettings;
+    use crate::upstream::{Upstream, UpstreamSettings};
+
+    /// Calls to a relay that has heard of no upstream.
+    async fn calls(folder: &std::path::Path, clients: &ClientLimits) -> Calls {
+        let journal = Journal::open(folder, JournalSettings::default()).await.unwrap();
+        let upstream = Upstream::new(UpstreamSettings::new("http://127.0.0.1:1/".parse().unwrap())).unwrap();
+        let index = Index::new(upstream.clone(), journal.clone(), IndexSettings::default());
+        let rpc = Rpc::new(journal, index, upstream, RpcSettings::default());
+        let limits = CallLimits { body: 1 << 20, bodies: 1 << 20, patience: Duration::from_mins(1) };
+        Calls::new(rpc, limits, clients, Origins::new(None, ([127, 0, 0, 1], 1).into()))
+    }
+
+    async fn ask(calls: &Calls) -> Response<Body> {
+        let body = "<methodCall><methodName>system.listMethods</methodName></methodCall>";
+        let request = Request::post("/pypi").header(CONTENT_TYPE, "text/xml").body(Full::from(body)).unwrap();
+        calls.answer(0, request).await
+    }
+
+    async fn is_refused(answer: Response<Body>) -> bool {
+        let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8_lossy(&bytes).contains("HTTPTooManyRequests")
+    }
+
+    #[tokio::test]
+    async fn a_client_has_its_place_again_only_when_its_answer_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = ClientLimits { calls_at_once: Some(1), ..ClientLimits::default() };
+        let calls = calls(folder.path(), &limits).await;
+        // Made, and not a byte of it sent.
+        let answer = ask(&calls).await;
+        assert!(is_refused(ask(&calls).await).await);
+        assert!(!is_refused(answer).await, "sent to its end");
+        let left = ask(&calls).await;
+        assert!(is_refused(ask(&calls).await).await);
+        drop(left);
+        assert!(!is_refused(ask(&calls).await).await, "its client left");
+    }
+}

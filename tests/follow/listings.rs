@@ -1,17 +1,23 @@
 //! An upstream without XML-RPC: what its listings and pages tell.
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, UNIX_EPOCH};
 
+use axum::Router;
+use axum::response::IntoResponse;
+use axum::routing::get as route;
 use cheesewire::follow::{FollowSettings, Source};
-use cheesewire::journal::{Project, Want};
+use cheesewire::journal::{JournalSettings, Project, Want};
 use cheesewire::model::{Event, Serial};
 use cheesewire::sandbox::{
     Change, Effect, Fault, Publication, Role, Route, Sandbox, SandboxSettings, XmlRpc,
 };
 use futures_util::TryStreamExt as _;
 use serde_json::json;
+use url::Url;
 
 use super::{Following, on_demand, polling, within};
+use crate::support::scripted::serve;
 use crate::support::{sandbox, until};
 
 const CHANGELOG: &str = "changelog_since_serial";
@@ -472,4 +478,72 @@ async fn between_two_comparisons_nothing_happened_is_still_said_and_at_start_wai
         asked,
         "nobody asks upstream for what it said within the interval"
     );
+}
+
+/// An index of one project, `a`, whose state a test sets: the time it says, the serial, the project's files.
+#[derive(Clone, Default)]
+struct Scripted(Arc<Mutex<(u64, i64, Vec<&'static str>)>>);
+
+impl Scripted {
+    fn set(&self, time: u64, serial: i64, files: &[&'static str]) {
+        *self.0.lock().unwrap() = (time, serial, files.to_vec());
+    }
+
+    fn dated(&self, body: &serde_json::Value) -> impl IntoResponse + use<> {
+        let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(self.0.lock().unwrap().0));
+        let json = "application/vnd.pypi.simple.v1+json".to_owned();
+        ([("content-type", json), ("date", date)], body.to_string())
+    }
+
+    async fn serve(&self) -> Url {
+        let (listing, page) = (self.clone(), self.clone());
+        let listing = move || async move {
+            let serial = listing.0.lock().unwrap().1;
+            let projects = json!([{"name": "a", "_last-serial": serial}]);
+            listing
+                .dated(&json!({"meta": {"api-version": "1.4", "_last-serial": serial}, "projects": projects}))
+        };
+        let page = move || async move {
+            let (_, serial, files) = page.0.lock().unwrap().clone();
+            // Uploaded years before they appear, as what was hidden is.
+            let file = |name: &&str| {
+                json!({"filename": name, "url": format!("https://files.test/{name}"),
+                       "hashes": {"sha256": "00".repeat(32)}, "upload-time": "2019-01-01T00:00:00.000000Z"})
+            };
+            let files: Vec<_> = files.iter().map(file).collect();
+            page.dated(
+                &json!({"meta": {"api-version": "1.4", "_last-serial": serial}, "name": "a", "files": files}),
+            )
+        };
+        let router = Router::new().route("/simple/", route(listing)).route("/simple/a/", route(page));
+        serve(router).await
+    }
+}
+
+#[tokio::test]
+async fn what_a_comparison_finds_is_later_than_every_second_that_was_told_before() {
+    let (folder, index) = (tempfile::tempdir().unwrap(), Scripted::default());
+    let then = 1_700_000_000;
+    index.set(then, 10, &["a-1.zip"]);
+    let following = Following::start_at(
+        folder.path(),
+        index.serve().await.as_str(),
+        comparing(),
+        JournalSettings::default(),
+    )
+    .await;
+    following.reaches(Serial(10)).await;
+    let mut last = i64::try_from(then).unwrap();
+    let all: [&'static str; 4] = ["a-1.zip", "a-2.zip", "a-3.zip", "a-4.zip"];
+    for (later, shown) in [(1_000, 2), (1_001, 3), (90_000, 4)] {
+        let before = following.journal.last_serial().unwrap();
+        let serial = Serial(before.0 + 10);
+        index.set(then + later, serial.0, &all[..shown]);
+        following.reaches(serial).await;
+        let events = following.since(before).await;
+        assert!(!events.is_empty());
+        // Who asked with the time of the last listing, or of the newest event, has seen that second.
+        assert!(events.iter().all(|event| event.time > last), "{later}: after {last}: {events:?}");
+        last = i64::try_from(then + later).unwrap();
+    }
 }

@@ -105,6 +105,28 @@ async fn any_spelling_answers_and_a_missing_slash_is_added() {
 }
 
 #[tokio::test]
+async fn every_answer_names_what_it_was_chosen_by_for_caches_on_the_way() {
+    let sandbox = sandbox().await;
+    let relay = IndexRelay::start(&sandbox.url(), quick()).await;
+    relay.seed().await;
+    let version = &sandbox.project("wire-core").unwrap().latest().unwrap().version.clone();
+    for (path, vary) in [
+        // A list is not compressed: there are no two codings of it.
+        ("/simple/", "Accept"),
+        ("/simple/wire-core/", "Accept, Accept-Encoding"),
+        // JSON whatever is accepted.
+        ("/pypi/wire-core/json", "Accept-Encoding"),
+        (&format!("/pypi/wire-core/{version}/json"), "Accept-Encoding"),
+    ] {
+        let answer = get(&relay.url(path)).await;
+        assert_eq!((answer.status, answer.header("vary")), (200, vary), "{path}");
+        let known = [("if-none-match", answer.header("etag"))];
+        let same = get_with(Method::GET, &relay.url(path), &known).await.unwrap();
+        assert_eq!((same.status, same.header("vary")), (304, vary), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn validators_compression_and_head_agree() {
     let sandbox = sandbox().await;
     let relay = IndexRelay::start(&sandbox.url(), quick()).await;

@@ -8,7 +8,7 @@ use cheesewire::index::{IndexError, IndexSettings};
 use cheesewire::model::{Event, Serial};
 use cheesewire::sandbox::{Change, Effect, Fault, Route};
 
-use super::{happen, name, quick};
+use super::{happen, name, publish, quick};
 use crate::support::scripted::serve;
 use crate::support::{IndexRelay, get, sandbox, until};
 
@@ -223,4 +223,30 @@ async fn a_release_that_does_not_exist_is_told_from_a_project() {
     assert_eq!(sandbox.requests().total(), 0);
     let answer = get(&relay.url("/pypi/wire-core/77/json")).await;
     assert_eq!((answer.status, answer.text()), (404, "no such release\n"));
+}
+
+#[tokio::test]
+async fn while_upstream_is_slow_a_page_from_before_a_removal_does_not_go_out_and_one_from_before_a_release_does()
+ {
+    let removal =
+        |filename: &str| Change::RemoveFile { name: "wire-core".to_owned(), filename: filename.to_owned() };
+    let sandbox = sandbox().await;
+    let filename = sandbox.project("wire-core").unwrap().files().next().unwrap().1.file.filename.clone();
+    let gone = Change::RemoveProject { name: "wire-core".to_owned() };
+    for (change, goes_out) in
+        [(publish("wire-core", "99.0"), true), (removal(&filename), false), (gone, false)]
+    {
+        // The first look is one that upstream answers.
+        let relay = IndexRelay::start(&sandbox.url(), quick()).await;
+        relay.seed().await;
+        relay.index.page(&name("wire-core")).await.unwrap();
+        let slow = Fault::on(Route::Page, Effect::Delay { millis: 60_000 });
+        sandbox.faults().add(slow).unwrap();
+        happen(&sandbox, &relay, change.clone()).await;
+        let (patience, deadline) = (Duration::from_millis(1), Duration::from_millis(50));
+        let impatient = relay.forgetful(IndexSettings { patience, deadline, ..quick() });
+        let page = impatient.page(&name("wire-core")).await;
+        assert_eq!(page.is_ok(), goes_out, "{change:?}: {page:?}");
+        sandbox.faults().clear();
+    }
 }

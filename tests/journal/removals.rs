@@ -135,6 +135,36 @@ async fn a_cleared_quarantine_brings_back_what_was_not_removed_too() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_added_again_lifts_its_removal_and_its_absence_but_no_quarantine() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = journal(&folder, JournalSettings::default()).await;
+    let files = ["a-1.zip", "a-1.zip.metadata", "a-2.zip", "a-3.zip"];
+    keep(&journal, 10, files.iter().zip(1..).map(|(name, digest)| file(name, digest)).collect()).await;
+    happens(&journal, 11, Some("2"), "remove file a-2.zip").await;
+    journal.note_absent(&path("a-3.zip"), &name(), "404".to_owned(), Duration::from_hours(1)).await.unwrap();
+    // The whole project, then one release: each file that is announced meanwhile stays away.
+    for (at, version, verb) in [(12, None, "project"), (17, Some("1"), "release")] {
+        happens(&journal, at, version, &format!("{verb} quarantined")).await;
+        for (serial, version) in (at + 1..).zip(["1", "2", "3"]) {
+            let announced = format!("add source file a-{version}.zip");
+            happens(&journal, serial, Some(version), &announced).await;
+        }
+        for quarantined in ["a-1.zip", "a-1.zip.metadata"] {
+            assert_eq!(
+                kind(&journal, quarantined).await,
+                Some(TombstoneKind::Quarantined),
+                "{verb}: {quarantined}"
+            );
+        }
+        assert_eq!(kind(&journal, "a-2.zip").await, None, "it was removed, and is there again");
+        let third = (verb == "project").then_some(TombstoneKind::Quarantined);
+        assert_eq!(kind(&journal, "a-3.zip").await, third, "{verb}");
+        happens(&journal, at + 4, version, &format!("{verb} quarantine cleared")).await;
+        assert_eq!(kind(&journal, "a-1.zip").await, None);
+    }
+}
+
+#[tokio::test]
 async fn history_that_comes_late_buries_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let journal = journal(&folder, JournalSettings::default()).await;

@@ -319,3 +319,16 @@ async fn the_version_of_a_project_without_document_is_that_of_its_last_event() {
         [("c", ""), ("b", ""), ("a", "3.1")].map(|(name, version)| (name.to_owned(), version.to_owned()));
     assert_eq!(pairs(hits), expected);
 }
+
+#[tokio::test]
+async fn what_was_hidden_since_the_names_were_read_is_no_hit() {
+    let world = World::from(["aa", "ab"].map(|name| (name.to_owned(), (5, None))));
+    let (folder, journal) = journal(&world).await;
+    assert_eq!(named(&journal, "a").await, ["aa", "ab"]);
+    // As a commit leaves it between a question to the names in memory and the look at the rows.
+    let raw = rusqlite::Connection::open(folder.path().join("journal.sqlite3")).unwrap();
+    raw.execute("INSERT INTO hidden (project) VALUES ('aa')", []).unwrap();
+    assert_eq!(named(&journal, "a").await, ["ab"]);
+    raw.execute("DELETE FROM hidden", []).unwrap();
+    assert_eq!(named(&journal, "a").await, ["aa", "ab"]);
+}

@@ -163,6 +163,24 @@ async fn the_bound_is_kept_by_evicting_what_was_used_longest_ago() {
 }
 
 #[tokio::test]
+async fn a_file_that_replaces_itself_is_counted_once() {
+    let folder = folder();
+    let store = bounded(folder.path());
+    let files: Vec<_> = (0..8).map(|seed| content(seed, 1000)).collect();
+    for (key, bytes) in &files {
+        keep(&store, key, bytes).await.unwrap();
+    }
+    // Of several fetches of one file the last one stays.
+    for _ in 0..30 {
+        keep(&store, &files[7].0, &files[7].1).await.unwrap();
+    }
+    for (key, _) in &files {
+        assert!(store.get(key).await.is_some(), "there is room for all, but one went");
+    }
+    assert_eq!(kept_bytes(folder.path()), 8_000);
+}
+
+#[tokio::test]
 async fn hundreds_of_files_never_exceed_the_bound() {
     let folder = folder();
     let store = bounded(folder.path());

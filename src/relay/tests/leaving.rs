@@ -47,3 +47,19 @@ async fn a_follower_that_stays_keeps_a_large_file_coming() {
     assert_eq!(right(follower).await, file());
     assert_eq!(bench.script.count(), 1);
 }
+
+#[tokio::test]
+async fn a_file_of_unknown_size_that_all_left_is_given_up_once_much_of_it_came_and_not_before() {
+    for (finish_below, finished) in [(300_000, false), (2_000_000, true)] {
+        let relay = RelaySettings { finish_below, ..Setup::default().relay };
+        let (reply, gate) = Reply::paused(&file(), 400_000);
+        let replies = vec![Reply { length: None, ..reply }, Reply::good(&file())];
+        let bench = Bench::with(Setup { relay, size_known: false, ..Setup::default() }, replies).await;
+        drop(bench.get().await.unwrap());
+        gate.add_permits(1);
+        bench.quiet().await;
+        assert_eq!(bench.kept().len(), usize::from(finished), "{finish_below}");
+        assert_eq!(right(bench.get().await).await, file());
+        assert_eq!(bench.script.count(), if finished { 1 } else { 2 }, "{finish_below}");
+    }
+}
