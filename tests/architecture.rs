@@ -117,8 +117,8 @@ const CLOCKS: &[&str] = &[
     "CURRENT_DATE",
 ];
 
-/// Where they may stand. `journal/known.rs`: until its questions by time take the journal's clock.
-const MAY_TELL_TIME: &[&str] = &["model/clock.rs", "journal/known.rs"];
+/// Where they may stand.
+const MAY_TELL_TIME: &[&str] = &["model/clock.rs"];
 
 /// `(file, the way)` of everything that takes the time from elsewhere than the one clock.
 fn other_clocks(files: &BTreeMap<PathBuf, String>) -> Vec<(PathBuf, &'static str)> {

@@ -26,7 +26,7 @@ fn small(sandbox: &Sandbox) -> Arc<File> {
 }
 
 fn date(answer: &Answer) -> i64 {
-    let date = httpdate::parse_http_date(answer.header("date")).expect(answer.header("date"));
+    let date = httpdate::parse_http_date(answer.header("date")).unwrap();
     i64::try_from(date.duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
 }
 
