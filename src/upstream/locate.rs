@@ -105,7 +105,7 @@ impl Upstream {
         Box::pin(self.listing_somewhere(validator)).await
     }
 
-    async fn listing_somewhere(&self, validator: Option<&str>) -> Result<Option<Listing>, UpstreamError> {
+    async fn listing_somewhere(&self, validator: Option<&str>) -> Result<Listed, UpstreamError> {
         let addresses = &self.transport.addresses;
         let mut first = None;
         for (at, simple) in addresses.candidates().iter().enumerate() {

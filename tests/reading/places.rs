@@ -30,7 +30,7 @@ async fn an_index_directly_below_its_address_is_found_by_a_page_and_stays_found(
 async fn it_is_found_by_its_listing_if_what_that_names_are_projects() {
     let site = Site::new([("/whl/", HTML, LISTING), ("/whl/b/", HTML, "<a href='b-1.tar.gz'>b</a>")]);
     let upstream = upstream(site.serve().await.join("whl").unwrap());
-    let listing = upstream.listing_unless(None).await.unwrap().unwrap();
+    let listing = upstream.listing().await.unwrap();
     assert_eq!(listing.projects.len(), 2);
     assert_eq!(site.asked(), ["/whl/simple/", "/whl/", "/whl/a/", "/whl/b/"]);
     assert!(upstream.simple_index().unwrap().path() == "/whl/");
@@ -38,7 +38,7 @@ async fn it_is_found_by_its_listing_if_what_that_names_are_projects() {
     let page = json!({"files": [{"url": "a-1.zip"}]}).to_string();
     let site = Site::new([("/x/", JSON, &json), ("/x/a/", JSON, &page), ("/x/simple/", JSON, &page)]);
     let upstream = crate::support::scripted::upstream(site.serve().await.join("x/").unwrap());
-    assert_eq!(upstream.listing_unless(None).await.unwrap().unwrap().projects[0].name, "a");
+    assert_eq!(upstream.listing().await.unwrap().projects[0].name, "a");
     assert_eq!(
         upstream.simple_index().unwrap().path(),
         "/x/",
