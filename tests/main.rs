@@ -42,6 +42,7 @@ mod sandbox_pip;
 mod sandbox_rpc;
 mod sandbox_scale;
 mod sandbox_serials;
+mod sandbox_today;
 mod search;
 mod support;
 mod upstream;

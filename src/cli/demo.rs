@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, AppError};
 use crate::config::{Config, ConfigError, Sources};
+use crate::model::Clock;
 use crate::sandbox::{Sandbox, SandboxError, SandboxSettings};
 
 /// Serve a miniature PyPI and the relay before it, with lines to try them.
@@ -40,7 +41,12 @@ pub enum DemoError {
 
 /// Runs sandbox and relay until `stop`.
 pub async fn run(args: DemoArgs, stop: CancellationToken) -> Result<(), DemoError> {
-    let sandbox = Sandbox::start(SandboxSettings::default()).await?;
+    let sandbox = Sandbox::start(SandboxSettings {
+        // Whoever tries it asks by the time of day.
+        clock: Some(Clock::system()),
+        ..SandboxSettings::default()
+    })
+    .await?;
     // Journal and cache are gone with the demo.
     let folder = tempfile::Builder::new().prefix("cheesewire-demo-").tempdir()?;
     let app = App::build(&config(args, &sandbox, folder.path())?).await?;

@@ -1,14 +1,15 @@
 //! `cheesewire sandbox`: a miniature index to try clients on.
 
-use std::io::{self, Write as _};
+use std::io::{self, BufWriter, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
-use crate::sandbox::{RateLimit, Sandbox, SandboxError, SandboxSettings, ScaleSettings};
+use crate::model::Clock;
+use crate::sandbox::{RateLimit, Sandbox, SandboxError, SandboxSettings, ScaleSettings, generate_list};
 
 /// Options of `cheesewire sandbox`.
 #[derive(Debug, Args)]
@@ -20,6 +21,16 @@ pub struct SandboxArgs {
     /// below a header line, gzip or not
     #[arg(long, value_name = "FILE")]
     projects: Option<PathBuf>,
+    /// Print a list of so many made-up projects, as --projects reads it, and end
+    #[arg(long, value_name = "N", conflicts_with = "projects", value_parser = clap::value_parser!(u64).range(1..=MOST))]
+    generate: Option<u64>,
+    /// Another list of --generate for each number
+    #[arg(long, value_name = "N", requires = "generate", default_value_t = 0)]
+    seed: u64,
+    /// What time it is: that of the system, or two seconds later with each event from the last of the fixtures on, the
+    /// same in every run
+    #[arg(long, value_enum, default_value_t = ClockKind::Wall)]
+    clock: ClockKind,
     /// How many events the projects of --projects have
     #[arg(long, value_name = "N", requires = "projects", default_value_t = 1_000_000)]
     events: u64,
@@ -43,6 +54,18 @@ pub struct SandboxArgs {
     refuse_anonymous: bool,
 }
 
+/// The longest list that is made: ten times what the largest index has.
+const MOST: u64 = 10_000_000;
+
+/// What time it is in the sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ClockKind {
+    /// The system's.
+    Wall,
+    /// That of the last event.
+    Stepping,
+}
+
 /// Why the command ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxCommandError {
@@ -56,6 +79,13 @@ pub enum SandboxCommandError {
 
 /// Serves until `stop`.
 pub async fn run(args: SandboxArgs, stop: CancellationToken) -> Result<(), SandboxCommandError> {
+    if let Some(count) = args.generate {
+        return Ok(generate_list(count, args.seed, &mut BufWriter::new(io::stdout().lock()))?);
+    }
+    let clock = match args.clock {
+        ClockKind::Wall => Some(Clock::system()),
+        ClockKind::Stepping => None,
+    };
     let scale = args.projects.map(|projects| ScaleSettings { projects, events: args.events });
     let fixtures = scale.is_none();
     let sandbox = Sandbox::start(SandboxSettings {
@@ -66,6 +96,7 @@ pub async fn run(args: SandboxArgs, stop: CancellationToken) -> Result<(), Sandb
         simple_json: !args.no_simple_json,
         file_etags: !args.no_file_etags,
         refuse_anonymous: args.refuse_anonymous,
+        clock,
         scale,
         ..SandboxSettings::default()
     })

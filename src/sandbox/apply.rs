@@ -10,7 +10,7 @@ use super::change::{Change, Publication};
 use super::project::{Project, Release, Role, Status, Upload};
 use super::shop::Shop;
 
-/// Seconds and serials from one event to the next at run time: fixed, so that runs are alike.
+/// Serials from one event to the next at run time, and seconds where no clock says when: fixed, so that runs are alike.
 const STEP: i64 = 2;
 
 /// A change to a project, release or file that is not there.
@@ -19,8 +19,9 @@ fn absent(what: &str) -> SandboxError {
 }
 
 impl Shop {
-    /// Makes it happen: all of it or nothing. The serial of its last event.
-    pub(super) fn change(&mut self, change: Change) -> Result<Serial, SandboxError> {
+    /// Makes it happen: all of it or nothing. `now`: Unix seconds; without it each event comes a little after the one
+    /// before. The serial of its last event.
+    pub(super) fn change(&mut self, change: Change, now: Option<i64>) -> Result<Serial, SandboxError> {
         let spelling = change.name().to_owned();
         let name = ProjectName::parse(&spelling).map_err(|error| absent(&format!("{spelling}: {error}")))?;
         let current = self.project(&name, Serial(i64::MAX));
@@ -43,7 +44,7 @@ impl Shop {
         });
         let first = self.last_event().map_or((0, 0), |event| (event.serial.0, event.time));
         for (n, (version, action)) in (1..).zip(events) {
-            let (serial, time) = (first.0 + n * STEP, first.1 + n * STEP);
+            let (serial, time) = (first.0 + n * STEP, now.unwrap_or(first.1 + n * STEP));
             stamp(&mut project, &action, time);
             project.last_serial = Serial(serial);
             self.record(Event { serial: Serial(serial), name: project.name.clone(), version, time, action });
@@ -149,8 +150,7 @@ fn apply(project: &mut Project, change: &Change, events: &mut Events) -> Result<
         Change::AddRole { role, .. } => {
             events.push((None, format!("add {} {}", role.role, role.user)));
             project.roles.push(role.clone());
-            let key = |role: &Role| (std::cmp::Reverse(role.role.clone()), role.user.clone());
-            project.roles.sort_by_key(key);
+            project.roles.sort_by_key(Role::place);
         }
         Change::Note { version, action, .. } => events.push((version.clone(), action.clone())),
     }

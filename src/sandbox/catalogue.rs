@@ -126,10 +126,10 @@ impl Catalogue {
         }
     }
 
-    /// Makes something happen. The serial of its last event.
-    pub(super) fn change(&self, change: Change) -> Result<Serial, SandboxError> {
+    /// Makes something happen, at `now` in Unix seconds. The serial of its last event.
+    pub(super) fn change(&self, change: Change, now: Option<i64>) -> Result<Serial, SandboxError> {
         match self {
-            Self::Fixtures(shop) => write(shop).change(change),
+            Self::Fixtures(shop) => write(shop).change(change, now),
             Self::Scale(_) => Err(SandboxError::Unchangeable),
         }
     }

@@ -93,11 +93,19 @@ pub(super) async fn answer(
             text(StatusCode::NOT_ACCEPTABLE, "name your program and a contact in User-Agent")
         }
         (None, Some(call)) => shared.call(call.map_err(|_| RpcFault::parse_error()), &plan.stated).await,
+        (None, None) if head.method == Method::OPTIONS && route.is_open() => text(StatusCode::OK, ""),
         (None, None) if head.method != Method::GET && head.method != Method::HEAD => {
             text(StatusCode::METHOD_NOT_ALLOWED, "GET and HEAD only")
         }
         (None, None) => shared.get(route, &asked, &path, &plan),
     };
+    let mut response = response;
+    if route.is_open() || path == "/simple" {
+        respond::open_to_all(&mut response);
+    }
+    if let Some(clock) = &shared.settings.clock {
+        respond::date(&mut response, clock.unix());
+    }
     let response = match std::mem::take(&mut plan.odd) {
         oddities if oddities.is_empty() => response,
         oddities => odd::apply(oddities, &conditional, response).await,
@@ -167,8 +175,10 @@ impl Shared {
             (Route::Listing, _) => Some(self.listing(asked, at, stated)),
             (Route::Page, ["simple", name, ""]) => self.page(asked, name, at, stated),
             (Route::Page, ["simple", name]) => Some(moved(&format!("/simple/{}/", page::normal(name)))),
-            (Route::Json, ["pypi", name, "json", ..]) => self.json(asked, name, None, at, stated),
-            (Route::Json, ["pypi", name, version, "json", ..]) => {
+            (Route::Json, ["pypi", name, "json"] | ["pypi", name, "json", ""]) => {
+                self.json(asked, name, None, at, stated)
+            }
+            (Route::Json, ["pypi", name, version, "json"] | ["pypi", name, version, "json", ""]) => {
                 self.json(asked, name, Some(version), at, stated)
             }
             (Route::File, ["packages", rest @ ..]) => {
@@ -182,7 +192,10 @@ impl Shared {
             (_, [""]) => Some(text(StatusCode::OK, "A miniature package index: see /simple/")),
             _ => None,
         };
-        found.unwrap_or_else(|| text(StatusCode::NOT_FOUND, "404 Not Found"))
+        found.unwrap_or_else(|| match route {
+            Route::Json => respond::no_document(),
+            _ => text(StatusCode::NOT_FOUND, "404 Not Found"),
+        })
     }
 
     fn listing(&self, asked: &Asked<'_>, at: Serial, stated: &Stated) -> Response<Body> {

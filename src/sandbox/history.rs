@@ -12,7 +12,7 @@ use crate::model::{Event, Serial};
 use super::SandboxError;
 use super::artefact::{File, Recipe, mix};
 use super::fixture::{Fixture, FixtureRelease, all};
-use super::project::{Project, Release, Upload};
+use super::project::{Project, Release, Role, Upload};
 use super::shop::Shop;
 
 /// The serial before the first event: large enough that a client that counts rows instead is found out.
@@ -58,6 +58,8 @@ pub(super) fn build() -> Result<Shop, SandboxError> {
 }
 
 fn make(fixture: &Fixture) -> io::Result<Project> {
+    let mut roles = fixture.roles.clone();
+    roles.sort_by_key(Role::place);
     let releases = fixture.releases();
     let releases = releases.iter().map(|release| make_release(fixture, release));
     Ok(Project {
@@ -65,7 +67,7 @@ fn make(fixture: &Fixture) -> io::Result<Project> {
         status: fixture.status,
         status_reason: fixture.status_reason.clone(),
         organization: fixture.organization.clone(),
-        roles: fixture.roles.clone(),
+        roles,
         releases: releases.collect::<io::Result<_>>()?,
         last_serial: Serial(FIRST_SERIAL),
     })

@@ -41,7 +41,7 @@ pub use odd::Odd;
 pub use project::{Project, Release, Role, Status, Upload};
 pub use requests::{RequestCounts, Seen};
 pub use route::Route;
-pub use scale::{ListError, ScaleSettings};
+pub use scale::{ListError, ScaleSettings, generate_list};
 pub use serials::Serials;
 use server::change_catalogue;
 pub use server::{Sandbox, XmlRpc};

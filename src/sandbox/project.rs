@@ -46,6 +46,14 @@ pub struct Role {
     pub user: String,
 }
 
+impl Role {
+    /// Where it stands among others: by role, descending, then by user whatever the case of letters, as upstream's
+    /// database compares them.
+    pub(super) fn place(&self) -> (std::cmp::Reverse<String>, String) {
+        (std::cmp::Reverse(self.role.clone()), self.user.to_lowercase())
+    }
+}
+
 /// A file of a release.
 #[derive(Debug, Clone)]
 pub struct Upload {
@@ -81,7 +89,7 @@ pub struct Project {
     pub status_reason: Option<String>,
     /// `ownership.organization`.
     pub organization: Option<String>,
-    /// Ordered by role descending, then user.
+    /// Ordered by role descending, then user without case.
     pub roles: Vec<Role>,
     /// Oldest first.
     pub releases: Vec<Release>,

@@ -55,6 +55,33 @@ pub(super) fn text(status: StatusCode, text: &str) -> Response<Body> {
     response
 }
 
+/// Upstream's 404 for a document.
+pub(super) fn no_document() -> Response<Body> {
+    let mut response = Response::new(whole(r#"{"message": "Not Found"}"#));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    set(&mut response, header::CONTENT_TYPE, "application/json");
+    response
+}
+
+/// Any site's pages may read the answer, and its serial (WIRE.md section 8).
+pub(super) fn open_to_all(response: &mut Response<Body>) {
+    set(response, header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+    set(response, header::ACCESS_CONTROL_ALLOW_METHODS, "GET");
+    set(
+        response,
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        "Content-Type, If-Match, If-Modified-Since, If-None-Match, If-Unmodified-Since",
+    );
+    set(response, header::ACCESS_CONTROL_MAX_AGE, "86400");
+    set(response, header::ACCESS_CONTROL_EXPOSE_HEADERS, "X-PyPI-Last-Serial");
+}
+
+/// What time it is, in Unix seconds, instead of the system's.
+pub(super) fn date(response: &mut Response<Body>, now: i64) {
+    let now = UNIX_EPOCH + Duration::from_secs(u64::try_from(now).unwrap_or(0));
+    set(response, header::DATE, &httpdate::fmt_http_date(now));
+}
+
 /// 301.
 pub(super) fn moved(location: &str) -> Response<Body> {
     let mut response = text(StatusCode::MOVED_PERMANENTLY, "moved");

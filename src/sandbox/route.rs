@@ -27,6 +27,14 @@ pub enum Route {
 }
 
 impl Route {
+    /// Whether upstream lets pages of any site read the answers.
+    pub(super) fn is_open(self) -> bool {
+        match self {
+            Self::Listing | Self::Page | Self::Json | Self::File | Self::Metadata => true,
+            Self::Provenance | Self::Rpc | Self::Control | Self::Other => false,
+        }
+    }
+
     /// By path and method.
     pub(super) fn of(path: &str, post: bool) -> Self {
         match path {

@@ -97,9 +97,6 @@ pub(super) fn answer(
             let classifiers = classifiers.as_array().ok_or_else(|| wrong("classifiers", "list"))?;
             let classifiers: Option<Vec<&str>> = classifiers.iter().map(Value::as_str).collect();
             let classifiers = classifiers.ok_or_else(|| wrong("classifiers", "string"))?;
-            if classifiers.is_empty() {
-                return Err(Fault::raised("ValueError", "Must specify at least one classifier"));
-            }
             small(&browse(&catalogue.projects(), &classifiers), call.wide)
         }
         method => Err(removed(method)),
@@ -223,7 +220,8 @@ fn user_packages(projects: &[Arc<Project>], user: &str) -> Value {
 
 fn browse(projects: &[Arc<Project>], classifiers: &[&str]) -> Value {
     let mut found = Vec::new();
-    for project in projects {
+    // Upstream counts the classifiers that a release has of these: of none it has none.
+    for project in projects.iter().filter(|_| !classifiers.is_empty()) {
         for release in project.shown() {
             if classifiers.iter().all(|wanted| release.info.classifiers.iter().any(|has| has == wanted)) {
                 found.push([project.name.as_str(), release.version.as_str()].into_iter().collect::<Value>());

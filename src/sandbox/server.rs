@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::model::{Event, ProjectName, Serial};
+use crate::model::{Clock, Event, ProjectName, Serial};
 
 use super::catalogue::Catalogue;
 use super::change::{Change, Publication};
@@ -64,7 +64,8 @@ async fn blocking<T: Send + 'static>(
 }
 
 pub(super) async fn change_catalogue(shared: Arc<Shared>, change: Change) -> Result<Serial, SandboxError> {
-    blocking(move || shared.catalogue.change(change)).await
+    let now = shared.settings.clock.as_ref().map(Clock::unix);
+    blocking(move || shared.catalogue.change(change, now)).await
 }
 
 impl Sandbox {

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::scale::ScaleSettings;
+use crate::model::Clock;
 
 /// Settings of a sandbox; the default one listens on a free port of the loopback and has no limits.
 #[derive(Debug, Clone)]
@@ -27,6 +28,9 @@ pub struct SandboxSettings {
     pub file_etags: bool,
     /// An empty or missing `User-Agent` gets 406. Default: no, since `curl -A ''` is not the usual test.
     pub refuse_anonymous: bool,
+    /// When what happens at run time happens, and what answers say in `Date`. Default: `None`; each event comes two
+    /// seconds after the one before it, from the last of the fixtures on, so that runs are alike.
+    pub clock: Option<Clock>,
     /// A large index instead of the fixtures. Default: the fixtures.
     pub scale: Option<ScaleSettings>,
 }
@@ -51,6 +55,7 @@ impl Default for SandboxSettings {
             simple_json: true,
             file_etags: true,
             refuse_anonymous: false,
+            clock: None,
             scale: None,
         }
     }

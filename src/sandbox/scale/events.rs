@@ -71,14 +71,15 @@ impl Events {
         FIRST_TIME + i64::try_from(even).unwrap_or(0) - back
     }
 
-    /// An event; `listed` is the project that it is about. Nothing that the project has is ever removed:
+    /// An event; `listed` is the project that it is about, `creation` tells that it is its first. Nothing that the project has is ever removed:
     /// removals are about releases that came before.
-    pub(super) fn event(self, index: u64, listed: Listed<'_>) -> Event {
+    pub(super) fn event(self, index: u64, listed: Listed<'_>, creation: bool) -> Event {
         let dice = mix(index.rotate_left(32));
         let old = format!("0.0.{}", dice >> 8 & 7);
         let file = |version: &str| format!("{}-py3-none-any.whl", stem(listed.name, version));
         let (version, action) = match (dice & 15, listed.version) {
-            (0, _) => (None, "create".to_owned()),
+            _ if creation => (None, "create".to_owned()),
+            (0, _) => (None, "remove Owner bob".to_owned()),
             (1, _) => (None, "add Owner alice".to_owned()),
             (2, _) => (Some(old), "yank release".to_owned()),
             (3, _) => (Some(old), "remove release".to_owned()),

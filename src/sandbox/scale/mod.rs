@@ -1,8 +1,9 @@
 //! An index as large as the real one: names from a list, events computed by their index, never held.
 //!
-//! Held are the list and one number a project. Nothing here grows with the number of events.
+//! Held are the list and two numbers a project. Nothing here grows with the number of events.
 
 mod events;
+mod generate;
 mod names;
 
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use super::artefact::{File, Recipe};
 use super::info::Info;
 use super::project::{Project, Release, Status, Upload};
 use events::Events;
+pub use generate::generate_list;
 pub use names::ListError;
 use names::{Listed, Names};
 
@@ -40,7 +42,9 @@ impl ScaleSettings {
 pub(super) struct Scale {
     names: Names,
     events: Events,
-    /// For each project by place: the index of its last event plus one; 0 if it has none.
+    /// For each project by place: the index of its first event plus one; 0 if it has none.
+    first: Vec<u32>,
+    /// The same of its last.
     last: Vec<u32>,
 }
 
@@ -52,11 +56,15 @@ impl Scale {
         }
         let names = Names::read(Path::new(&settings.projects))?;
         let events = Events::new(settings.events, names.len());
-        let mut last = vec![0; names.len()];
+        let (mut first, mut last) = (vec![0; names.len()], vec![0; names.len()]);
         for (event, end) in (0..settings.events).zip(1..) {
-            last[events.project(event)] = end;
+            let place = events.project(event);
+            last[place] = end;
+            if first[place] == 0 {
+                first[place] = end;
+            }
         }
-        Ok(Self { names, events, last })
+        Ok(Self { names, events, first, last })
     }
 
     pub(super) fn last_serial(&self) -> Serial {
@@ -71,7 +79,9 @@ impl Scale {
     }
 
     fn event(&self, index: u64) -> Option<Event> {
-        Some(self.events.event(index, self.names.get(self.events.project(index))?))
+        let place = self.events.project(index);
+        let creation = u64::from(self.first[place]) == index + 1;
+        Some(self.events.event(index, self.names.get(place)?, creation))
     }
 
     fn serial(&self, place: usize) -> Serial {

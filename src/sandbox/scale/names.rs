@@ -9,7 +9,8 @@ use flate2::read::MultiGzDecoder;
 use crate::model::ProjectName;
 
 /// The columns that every list starts with.
-const HEADER: [&str; 5] = ["name", "version", "month", "rank_among_15000_most_downloaded", "summary"];
+pub(super) const HEADER: [&str; 5] =
+    ["name", "version", "month", "rank_among_15000_most_downloaded", "summary"];
 /// The longest line in bytes; upstream's longest summary has 512 characters.
 const LONGEST_LINE: u64 = 64 * 1024;
 /// The most text in bytes: offsets into it have 32 bits.

@@ -57,3 +57,28 @@ fn a_file_is_found_by_its_own_path_only() {
     let other = FilePath::parse(&format!("aa/bb/cc/{}", file.filename)).unwrap();
     assert!(scale.file(&other).is_none());
 }
+
+#[test]
+fn a_projects_first_event_is_its_creation_and_no_other_is() {
+    let mut seen = std::collections::HashSet::new();
+    for event in open(100, 5_000).events_after(Serial(0), 5_000) {
+        assert_eq!(event.action == "create", seen.insert(event.name.clone()), "{event:?}");
+    }
+    assert_eq!(seen.len(), 100);
+}
+
+#[test]
+fn a_generated_list_is_read_and_the_same_for_the_same_seed() {
+    let list = |count, seed| {
+        let mut list = Vec::new();
+        generate_list(count, seed, &mut list).unwrap();
+        list
+    };
+    let text = list(20_000, 7);
+    assert_eq!((&text, list(20_000, 8) == text), (&list(20_000, 7), false));
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(&text).unwrap();
+    // Two projects of one name would be refused.
+    let scale = Scale::open(&ScaleSettings { projects: file.path().to_owned(), events: 0 }).unwrap();
+    assert_eq!((0..).map_while(|place| scale.listed(place)).count(), 20_000);
+}
