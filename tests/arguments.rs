@@ -78,7 +78,7 @@ fn good_call(method: &Method) -> Vec<Value> {
 
 fn has_type(value: &Value, name: &str) -> bool {
     match value {
-        Value::Int(_) => name == "int",
+        Value::Int(_) | Value::Size(_) => name == "int",
         Value::String(_) => name == "string",
         Value::Bool(_) => name == "boolean",
         Value::Array(_) => name == "array",
@@ -271,6 +271,6 @@ async fn introspection_tells_what_the_table_says() {
     }
     for method in ["system.methodHelp", "system.methodSignature"] {
         let fault = call(&relay.url, method, &["no_such_method".into()]).await.unwrap_err();
-        assert_eq!(fault, Fault::method_not_found());
+        assert_eq!(fault, Fault::no_such_method("no_such_method", Some("system.methodHelp")));
     }
 }

@@ -156,8 +156,8 @@ async fn what_is_no_call_gets_a_clear_fault_or_status_and_the_relay_goes_on() {
         ),
         (nested.as_bytes(), "-32700 parse error; not well formed"),
         (
-            b"<methodCall><methodName>nope</methodName></methodCall>",
-            "-32601 server error; requested method not found",
+            b"<methodCall><methodName>lst_packages</methodName></methodCall>",
+            "-32601 server error; requested method not found: \"lst_packages\"; the nearest is list_packages",
         ),
         (
             b"<methodCall><methodName>package_roles</methodName></methodCall>",

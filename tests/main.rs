@@ -3,6 +3,7 @@
 // Figures of a run are printed for who asks for them with --nocapture.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs, unreachable_pub)]
 
+mod answers;
 mod architecture;
 mod arguments;
 mod bandersnatch;

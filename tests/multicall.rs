@@ -53,7 +53,10 @@ async fn results_and_faults_come_in_the_order_of_their_calls() {
     let listed = call(&relay.url, "list_packages_with_serial", &[]).await.unwrap();
     let expected = vec![
         result(last.into()),
-        fault(-32601, "server error; requested method not found"),
+        fault(
+            -32601,
+            &cheesewire::xmlrpc::Fault::no_such_method("no_such_method", Some("system.methodHelp")).string,
+        ),
         result(Value::from_iter(["2.0"])),
         fault(-32602, "client error; package_name: Missing required argument"),
         fault(-32500, "ValueError: a multicall inside a multicall is refused"),

@@ -152,6 +152,58 @@ async fn a_limited_upstream_with_nothing_kept_is_a_fault_with_upstreams_own_time
 }
 
 #[tokio::test]
+async fn a_known_limit_is_told_at_once_by_every_call_that_needs_upstream_and_has_nothing_kept() {
+    let (sandbox, relay) = pair(&["rpc.deadline=100s"]).await;
+    let headers = [("retry-after".to_owned(), "1000".to_owned())].into();
+    let limited = Effect::Answer { status: 429, headers, body: String::new() };
+    sandbox.faults().add(Fault::on(Route::Rpc, limited.clone())).unwrap();
+    sandbox.faults().add(Fault::on(Route::Json, limited)).unwrap();
+    let one = || vec!["wire-top".into()];
+    let two = || vec!["wire-top".into(), "2.0".into()];
+    let calls = [
+        ("user_packages", bob().into()),
+        ("browse", utilities().into()),
+        ("package_releases", one()),
+        ("package_roles", one()),
+        ("release_urls", two()),
+        ("release_data", two()),
+    ];
+    let told = |fault: cheesewire::xmlrpc::Fault| {
+        let retry = fault.string.strip_prefix("server error; service unavailable; retry in ").unwrap();
+        let retry: u64 = retry.strip_suffix(" s").unwrap().parse().unwrap();
+        assert!((500..=1000).contains(&retry), "{fault}");
+    };
+    // Learns of the limit: who already waits for its turn hears of it as well.
+    let first = calls.iter().map(|(method, params)| call(&relay.url, method, params));
+    let all = within("it waits for its deadline", futures_util::future::join_all(first)).await;
+    all.into_iter().for_each(|answer| told(answer.unwrap_err()));
+    sandbox.forget_requests();
+    for (method, params) in &calls {
+        told(within("it waits for its deadline", call(&relay.url, method, params)).await.unwrap_err());
+        let inside = [("methodName", Value::from(*method)), ("params", Value::Array(params.clone()))];
+        let inside = Value::Struct(inside.map(|(name, value)| (name.to_owned(), value)).into());
+        let inside = [Value::Array(vec![inside])];
+        let several = call(&relay.url, "system.multicall", &inside);
+        let several = within("it waits for its deadline", several).await.unwrap();
+        let text = several.as_array().unwrap()[0].get("faultString").unwrap().as_str().unwrap().to_owned();
+        told(cheesewire::xmlrpc::Fault { code: -32403, string: text });
+    }
+    assert_eq!(sandbox.requests().total(), 0, "upstream is left alone");
+}
+
+#[tokio::test]
+async fn a_limit_that_ends_in_time_is_waited_for() {
+    let (sandbox, relay) = pair(&["rpc.deadline=1h"]).await;
+    let headers = [("retry-after".to_owned(), "2".to_owned())].into();
+    let limited = Effect::Answer { status: 429, headers, body: String::new() };
+    sandbox.faults().add(Fault::on(Route::Rpc, limited).times(1)).unwrap();
+    let fault = call(&relay.url, "user_packages", &bob()).await.unwrap_err();
+    assert_eq!(fault.string, "server error; service unavailable; retry in 2 s");
+    let answer = within("it never comes", call(&relay.url, "user_packages", &bob())).await.unwrap();
+    assert!(!answer.as_array().unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn an_upstream_without_the_methods_is_said_to_have_none() {
     let (sandbox, relay) = pair(&[]).await;
     sandbox.set_xmlrpc(XmlRpc::Status(405));
@@ -171,14 +223,15 @@ async fn questions_that_cannot_be_meant_do_not_reach_upstream() {
     let long = "x".repeat(257);
     let many: Value = (0..101).map(|n| n.to_string()).collect();
     for (method, params, expected) in [
-        ("browse", classifiers(&[]), "ValueError: Must specify at least one classifier"),
         ("browse", many, "ValueError: at most 100 classifiers can be asked for at once"),
         ("browse", classifiers(&[&long]), "ValueError: a classifier has more than 256 characters"),
         ("user_packages", Value::from(long.as_str()), "ValueError: username has more than 256 characters"),
     ] {
         assert_eq!(call(&relay.url, method, &[params]).await.unwrap_err().string, expected);
     }
+    assert_eq!(call(&relay.url, "browse", &[classifiers(&[])]).await, Ok(Value::Array(vec![])));
     assert_eq!(sandbox.requests().route(Route::Rpc), 0);
+    assert_eq!(call(&sandbox.url(), "browse", &[classifiers(&[])]).await, Ok(Value::Array(vec![])));
 }
 
 /// What is asked of upstream for one question now, and whether there is an answer.

@@ -271,7 +271,7 @@ fn typed(value: &Value) -> serde_json::Value {
     match value {
         Value::Nil => json!(["nil"]),
         Value::Bool(b) => json!(["bool", b]),
-        Value::Int(n) => json!(["int", n]),
+        Value::Int(n) | Value::Size(n) => json!(["int", n]),
         Value::Double(double) => json!(["double", format!("{:016x}", double.to_bits())]),
         Value::String(text) => json!(["str", text]),
         Value::DateTime(text) => json!(["time", text]),

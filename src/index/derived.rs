@@ -15,9 +15,9 @@ use tokio::task::spawn_blocking;
 
 use super::facade::Inner;
 use super::held::Held;
-use super::{IndexError, JsonDocument, core_metadata};
+use super::{Index, IndexError, JsonDocument, core_metadata};
 use crate::journal::{DocumentKey, KeptDocument};
-use crate::model::{FileKind, ProjectName, latest, same_version, version_of, wheel_tag};
+use crate::model::{FileKind, ProjectName, Stamp, latest, same_version, version_of, wheel_tag};
 use crate::upstream::{CoreMetadata, Document, PageFile, ProjectPage, UpstreamError, Yanked};
 
 /// A page by its releases.
@@ -31,6 +31,20 @@ struct Outline {
 struct Release<'a> {
     version: &'a str,
     files: Vec<&'a PageFile>,
+}
+
+impl Index {
+    /// All versions that a project's page tells, in its order, for a JSON document that lists none; empty if there is no
+    /// such page.
+    pub async fn versions_of_page(&self, project: &ProjectName) -> Result<Vec<String>, IndexError> {
+        let page = match self.held_page(project).await {
+            Ok(page) => page.content.clone(),
+            Err(IndexError::NoSuchProject) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let outline = spawn_blocking(move || Outline::of(page)).await.map_err(|_| IndexError::Lost)?;
+        Ok(outline.releases.into_iter().map(|(version, _)| version).collect())
+    }
 }
 
 impl Inner {
@@ -271,11 +285,28 @@ fn object(file: &PageFile) -> Value {
         "python_version": python,
         "requires_python": file.requires_python,
         "size": file.size,
-        // JSON API's second form is to the second and has no zone.
-        "upload_time": file.upload_time.as_deref().and_then(|time| time.get(..19)),
+        // JSON API's second form is to the second, in UTC, and has no zone.
+        "upload_time": file.upload_time.as_deref().and_then(Stamp::parse).map(Stamp::json_seconds),
         "upload_time_iso_8601": file.upload_time,
         "url": file.url.as_str(),
         "yanked": yanked,
         "yanked_reason": reason,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_without_a_zone_is_in_utc() {
+        let page = json!({"meta": {"api-version": "1.1"}, "name": "a", "versions": ["1"], "files": [{
+            "filename": "a-1.zip", "url": "/packages/a-1.zip", "hashes": {}, "size": 1,
+            "upload-time": "2026-02-01T00:59:59.5+01:00"}]});
+        let (name, url) = (ProjectName::parse("a").unwrap(), "http://index.test/simple/a/".parse().unwrap());
+        let page = ProjectPage::read(&name, "json", page.to_string().as_bytes(), &url).unwrap();
+        let files = Outline::of(Arc::new(page)).newest().unwrap().objects();
+        assert_eq!(files[0]["upload_time"], "2026-01-31T23:59:59");
+        assert_eq!(files[0]["upload_time_iso_8601"], "2026-02-01T00:59:59.5+01:00");
+    }
 }

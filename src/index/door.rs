@@ -30,5 +30,5 @@ pub fn read_document(body: &[u8], url: &Url) -> Result<JsonDocument, String> {
 
 /// Writes it for a client that knows us at `origin`.
 pub fn write_document(document: &JsonDocument, origin: &str) -> serde_json::Result<Vec<u8>> {
-    document.write(origin)
+    document.write(origin, document.last_serial)
 }

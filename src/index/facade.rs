@@ -168,7 +168,8 @@ impl Index {
         let held = self.held_json(name, version).await?;
         let document = DocumentKey::Json(name.clone(), version.map(str::to_owned));
         let key = RenderKey { document, form: Form::Json, origin: origin.to_owned() };
-        let rendered = self.inner.render(key, &held, |document, _, key| document.write(&key.origin)).await?;
+        let write = |document: &JsonDocument, serial, key: &RenderKey| document.write(&key.origin, serial);
+        let rendered = self.inner.render(key, &held, write).await?;
         Ok(Rendered { content_type: "application/json", ..rendered })
     }
 

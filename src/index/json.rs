@@ -6,7 +6,7 @@ use url::Url;
 use super::known::UNMATCHED;
 use super::location;
 use crate::journal::KnownFile;
-use crate::model::{FilePath, ProjectName, Serial};
+use crate::model::{FilePath, ProjectName, Serial, Sha256, latest};
 use crate::upstream::{Skipped, Stated, lenient_json, serial_member, stated, whole_number};
 
 /// A document of `/pypi/NAME/json` or `/pypi/NAME/VERSION/json`.
@@ -69,9 +69,32 @@ impl JsonDocument {
         self.value["info"]["version"].as_str()
     }
 
-    /// The versions that a project's document lists, in upstream's order; none in a release's.
+    /// The versions that a project's document lists, in upstream's order: in `releases`, which upstream calls deprecated,
+    /// or where that is missing in `versions`. None in a release's.
     pub fn versions(&self) -> impl Iterator<Item = &str> + Clone {
-        self.value["releases"].as_object().into_iter().flatten().map(|(version, _)| version.as_str())
+        let releases = self.value["releases"].as_object().filter(|releases| !releases.is_empty());
+        let listed = self.value["versions"].as_array().filter(|_| releases.is_none());
+        let listed = listed.into_iter().flatten().filter_map(Value::as_str);
+        releases.into_iter().flatten().map(|(version, _)| version.as_str()).chain(listed)
+    }
+
+    /// The version that an installer would take: that of the document, or if it is yanked the newest of the releases that
+    /// are not. `None` if all are, or the document names none.
+    pub fn standing_version(&self) -> Option<&str> {
+        let files = |files: &Value, yanked: bool| {
+            files.as_array().is_some_and(|files| files.iter().any(|file| (file["yanked"] == true) == yanked))
+        };
+        let version = self.version()?;
+        let own = [&self.value["urls"], &self.value["releases"][version]];
+        // Upstream takes a yanked one only if there is no other; other indexes may not look.
+        let some_yanked = own.iter().any(|own| files(own, true));
+        let yanked =
+            self.value["info"]["yanked"] == true || some_yanked && !own.iter().any(|own| files(own, false));
+        if !yanked {
+            return Some(version);
+        }
+        let releases = self.value["releases"].as_object().into_iter().flatten();
+        latest(releases.filter(|(_, release)| files(release, false)).map(|(version, _)| version.as_str()))
     }
 
     /// A release's files, if the document tells of that release: upstream's object for each, with the path
@@ -87,8 +110,12 @@ impl JsonDocument {
     }
 
     /// Its bytes for a client that knows us at `origin`.
-    pub(super) fn write(&self, origin: &str) -> serde_json::Result<Vec<u8>> {
+    /// `serial`: what we state of the project, in the head of the answer and in lists too; it may lead upstream's.
+    pub(super) fn write(&self, origin: &str, serial: Option<Serial>) -> serde_json::Result<Vec<u8>> {
         let mut value = self.value.clone();
+        if let (Some(serial), Some(object)) = (serial, value.as_object_mut()) {
+            object.insert("last_serial".to_owned(), serial.0.into());
+        }
         if let Some(releases) = value.get_mut("releases").and_then(Value::as_object_mut) {
             releases.values_mut().for_each(|files| rewrite(files, &self.base, origin));
         }
@@ -117,6 +144,8 @@ fn local(file: &Value, base: &Url, origin: &str) -> Option<(FilePath, String)> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -136,15 +165,54 @@ mod tests {
         };
         let parsed = parse("https://files.test/packages/aa/a-1.zip");
         let relative = parse("../../packages/aa/a-1.zip");
-        let written = relative.write("http://relay.test").unwrap();
+        let written = relative.write("http://relay.test", None).unwrap();
         assert_eq!(String::from_utf8(written).unwrap(), document("http://relay.test/packages/aa/a-1.zip"));
         let known = relative.known(&ProjectName::parse("a").unwrap()).next().unwrap();
         assert_eq!(&*known.url, "http://index.test/packages/aa/a-1.zip");
-        let written = parsed.write("http://relay.test").unwrap();
+        let written = parsed.write("http://relay.test", Some(Serial(4))).unwrap();
         assert_eq!(String::from_utf8(written).unwrap(), document("http://relay.test/packages/aa/a-1.zip"));
         let known: Vec<_> = parsed.known(&ProjectName::parse("a").unwrap()).collect();
         assert_eq!((known.len(), known[0].path.as_str(), known[0].size), (2, "aa/a-1.zip", Some(3)));
         assert_eq!(parsed.last_serial, Some(Serial(4)));
+    }
+
+    #[test]
+    fn our_serial_is_told_also_where_upstream_tells_another_or_none() {
+        for (stated, told) in [(r#","last_serial":4"#, r#","last_serial":9"#), ("", r#","last_serial":9"#)] {
+            let document = |serial| format!(r#"{{"info":{{}},"urls":[]{serial}}}"#);
+            let base = "http://index.test/pypi/a/json".parse().unwrap();
+            let parsed = JsonDocument::parse(document(stated).as_bytes(), base).unwrap();
+            let written = parsed.write("http://relay.test", Some(Serial(9))).unwrap();
+            assert_eq!(String::from_utf8(written).unwrap(), document(told));
+        }
+    }
+
+    #[test]
+    fn the_standing_version_is_none_if_all_are_yanked_and_never_one_that_is() {
+        let standing = |info: &str, releases: &[(&str, &[bool])]| {
+            let file = |yanked: &bool| json!({"filename": "a", "yanked": yanked});
+            let releases: serde_json::Map<_, _> = releases
+                .iter()
+                .map(|(version, files)| ((*version).to_owned(), files.iter().map(file).collect()))
+                .collect();
+            let mut document = json!({"info": serde_json::from_str::<Value>(info).unwrap()});
+            if !releases.is_empty() {
+                document["releases"] = releases.into();
+            }
+            let base = "http://index.test/pypi/a/json".parse().unwrap();
+            let document = JsonDocument::parse(document.to_string().as_bytes(), base).unwrap();
+            document.standing_version().map(str::to_owned)
+        };
+        let two = |version: &str| Some(version.to_owned());
+        assert_eq!(standing(r#"{"version":"2"}"#, &[]), two("2"));
+        assert_eq!(standing(r#"{"version":"2","yanked":false}"#, &[("2", &[])]), two("2"));
+        assert_eq!(standing(r#"{"version":"2"}"#, &[("2", &[true, false])]), two("2"));
+        assert_eq!(standing(r#"{"version":"2","yanked":true}"#, &[]), None);
+        assert_eq!(standing(r#"{"version":"2","yanked":true}"#, &[("2", &[true]), ("1", &[true])]), None);
+        assert_eq!(standing(r#"{"version":"2"}"#, &[("2", &[true]), ("1", &[true, true])]), None);
+        let others: [(&str, &[bool]); 3] = [("2", &[true]), ("1.9", &[false]), ("1.10", &[false, true])];
+        assert_eq!(standing(r#"{"version":"2","yanked":true}"#, &others), two("1.10"));
+        assert_eq!(standing(r#"{"version":null}"#, &others), None);
     }
 
     #[test]

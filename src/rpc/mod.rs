@@ -124,7 +124,7 @@ impl Rpc {
         let started = Instant::now();
         let (method, answered) = match table::find(&call.method) {
             Some(method) => (method.name, run(method, call).await),
-            None => ("unknown", Err(Fault::method_not_found())),
+            None => ("unknown", Err(table::unknown(&call.method))),
         };
         count(method, &answered, started);
         answered

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep_until};
 
 use super::answer::{Pieces, StreamError};
 use super::arguments::Arguments;
@@ -29,6 +30,9 @@ const CLASSIFIERS: usize = 100;
 const BETWEEN: char = '\0';
 /// How long upstream is not asked the same again after it failed or was slow, unless it says so itself.
 const PAUSE: Duration = Duration::from_secs(10);
+
+/// Ten years.
+const FOR_EVER: Duration = Duration::from_hours(24 * 3652);
 
 /// What is kept in memory of the journal's answers.
 pub(super) type Relayed = Memo<AnswerKey, Arc<Held>, UpstreamError>;
@@ -80,7 +84,8 @@ impl Rpc {
         classifiers.sort_unstable();
         classifiers.dedup();
         if classifiers.is_empty() {
-            return Err(Fault::raised("ValueError", "Must specify at least one classifier"));
+            // Upstream's own answer (WIRE.md section 8): no release has all of none.
+            return Answer::value(&Value::Array(vec![]), ask.wide);
         }
         if classifiers.len() > CLASSIFIERS {
             let message = format!("at most {CLASSIFIERS} classifiers can be asked for at once");
@@ -99,34 +104,41 @@ impl Rpc {
         params: Vec<Value>,
         ask: Ask<'_>,
     ) -> Result<Answer, Fault> {
-        let held = self.held(&key, params, ask.deadline / 2).await?;
+        let held = self.held(&key, params, ask.deadline).await?;
         let subject = Subject::Relayed { key, stamp: held.stamp };
         let body = held.answer.body.clone();
         let key = Key { subject, head: None, wide: false };
         self.0.renderings.answer(key, ask.coder, move || unpacked(&body)).await
     }
 
-    /// `patience`: how long to wait for a new answer if there is an old one.
+    /// An answer within `deadline`, or half of it if there is an old one that may go out instead.
     async fn held(
         &self,
         key: &AnswerKey,
         params: Vec<Value>,
-        patience: Duration,
+        deadline: Duration,
     ) -> Result<Arc<Held>, Fault> {
         let kept = self.kept(key).await;
         if let Some(held) = kept.as_ref().filter(|held| self.is_current(held)) {
             return Ok(held.clone());
         }
         let old = kept.filter(|held| self.is_usable(held));
+        let patience = if old.is_some() { deadline / 2 } else { deadline };
+        let now = Instant::now();
+        // No end is one that is too far away.
+        let until = now.checked_add(patience).unwrap_or(now + FOR_EVER);
         let renewal = self.0.relayed.fill(key, self.clone().renew(key.clone(), params, old.clone()));
-        let renewed = match &old {
-            None => renewal.await,
-            Some(held) => {
-                let Ok(renewed) = tokio::time::timeout(patience, renewal).await else {
-                    return Ok(self.settle(key, held).await);
-                };
-                renewed
-            }
+        let renewed = tokio::select! {
+            biased;
+            // What is known to fail is said at once, and not begun.
+            silence = self.0.upstream.silent_at(until) => Err(silence),
+            renewed = renewal => Ok(renewed),
+            () = sleep_until(until), if old.is_some() => Err(Duration::ZERO),
+        };
+        let renewed = match (renewed, &old) {
+            (Ok(renewed), _) => renewed,
+            (Err(silence), Some(held)) => return Ok(self.settle(key, held, silence.max(PAUSE)).await),
+            (Err(silence), None) => return Err(Fault::unavailable(silence)),
         };
         renewed.map_err(|error| match error {
             FillError::Failed(error) if error.no_calls() && !matches!(error, UpstreamError::Fault(_)) => {
@@ -138,13 +150,13 @@ impl Rpc {
         })
     }
 
-    /// Believes an old answer for a while: its renewal is slow, goes on, and will replace it.
-    async fn settle(&self, key: &AnswerKey, old: &Held) -> Arc<Held> {
+    /// Believes an old answer for a while: upstream is limited, or its renewal is slow, goes on, and will replace it.
+    async fn settle(&self, key: &AnswerKey, old: &Held, pause: Duration) -> Arc<Held> {
         // It may have ended this moment.
         if let Some(held) = self.0.relayed.get(key).await.filter(|held| self.is_current(held)) {
             return held;
         }
-        let settled = Arc::new(old.settled(self.now(), PAUSE));
+        let settled = Arc::new(old.settled(self.now(), pause));
         self.0.relayed.put(key, settled.clone()).await;
         settled
     }

@@ -1,5 +1,7 @@
 //! A release as the removed methods gave it, from documents of the JSON API (WIRE.md section 5). Pure.
 
+use std::cmp::Reverse;
+
 use serde_json::Value as Json;
 
 use crate::model::Stamp;
@@ -25,7 +27,7 @@ const STRINGS: [&str; 14] = [
 ];
 
 /// Fields that are arrays of strings. The JSON API has dropped most; what it has is passed on.
-const ARRAYS: [&str; 9] = [
+const ARRAYS: [&str; 8] = [
     "classifiers",
     "requires",
     "requires_dist",
@@ -34,7 +36,6 @@ const ARRAYS: [&str; 9] = [
     "obsoletes",
     "obsoletes_dist",
     "requires_external",
-    "provides_extra",
 ];
 
 /// The struct of `release_data`. `ordering` counts the project's older releases.
@@ -45,7 +46,7 @@ pub(super) fn data(info: &Json, ordering: i64) -> Value {
     members.extend(ARRAYS.iter().map(|name| member(name, strings(&info[*name]))));
     members.push(member("download_url", or_unknown(info, "download_url")));
     members.push(member("license", license(info)));
-    members.push(member("project_url", project_url(&info["project_urls"])));
+    members.push(member("project_url", project_url(info)));
     members.push(member("_pypi_ordering", Value::Int(ordering)));
     members.push(member("_pypi_hidden", Value::Bool(false)));
     members.push(member("downloads", downloads(&info["downloads"])));
@@ -62,18 +63,18 @@ pub(super) fn file(file: &Json, path: &str, url: String) -> Value {
     let sdist = file["packagetype"] == "sdist";
     // What stdeb and pip look for; old uploads gave an interpreter's version here.
     let python = if sdist { Value::from("source") } else { text(file, "python_version") };
-    let stamp = ["upload_time_iso_8601", "upload_time"]
-        .iter()
-        .find_map(|name| file[*name].as_str().and_then(Stamp::parse));
-    let (time, iso) = match stamp {
-        Some(stamp) => (Value::from(stamp), Value::from(stamp.rfc3339_micros())),
-        None => (Value::from(""), Value::from("")),
+    let time = |name: &str| file[name].as_str().and_then(|text| Some((text, Stamp::parse(text)?)));
+    // As our JSON has it: whole seconds have a fraction or not, as upstream writes them.
+    let (time, iso) = match (time("upload_time_iso_8601"), time("upload_time")) {
+        (Some((text, stamp)), _) => (Value::from(stamp), Value::from(text)),
+        (None, Some((_, stamp))) => (Value::from(stamp), Value::from(stamp.rfc3339_micros())),
+        (None, None) => (Value::from(""), Value::from("")),
     };
     Value::Struct(vec![
         member("filename", text(file, "filename")),
         member("packagetype", text(file, "packagetype")),
         member("python_version", python),
-        member("size", Value::Int(size(&file["size"]))),
+        member("size", Value::Size(size(&file["size"]))),
         member("md5_digest", digest("md5")),
         member("sha256_digest", digest("sha256")),
         member(
@@ -95,13 +96,13 @@ fn size(stated: &Json) -> i64 {
     whole_number(stated).and_then(|size| i64::try_from(size).ok()).unwrap_or(-1)
 }
 
-/// `[role, user]` pairs of a document's `ownership`: roles descending, then users.
+/// `[role, user]` pairs of a document's `ownership`: roles descending, then users without case (WIRE.md section 8).
 /// `None` if upstream does not tell.
 pub(super) fn roles(document: &Json) -> Option<Value> {
     let roles = document["ownership"]["roles"].as_array()?;
     let mut pairs: Vec<(&str, &str)> =
         roles.iter().filter_map(|role| Some((role["role"].as_str()?, role["user"].as_str()?))).collect();
-    pairs.sort_by(|a, b| b.0.cmp(a.0).then(a.1.cmp(b.1)));
+    pairs.sort_by_cached_key(|(role, user)| (Reverse(*role), user.to_lowercase(), *user));
     Some(pairs.into_iter().map(|(role, user)| Value::from_iter([role, user])).collect())
 }
 
@@ -130,10 +131,17 @@ fn license(info: &Json) -> Value {
     Value::from(stated.unwrap_or(""))
 }
 
-/// "Label, URL" of each project link.
-fn project_url(links: &Json) -> Value {
-    let links = links.as_object().into_iter().flatten();
-    links.filter_map(|(label, url)| Some(format!("{label}, {}", url.as_str()?))).collect()
+/// "Label, URL" of each link that was declared. In the JSON API's `project_urls` upstream repeats the home page and the
+/// download address under labels of its own.
+fn project_url(info: &Json) -> Value {
+    let repeated = |label: &str, url: &str| match label {
+        "Homepage" => info["home_page"] == url,
+        "Download" => info["download_url"] == url,
+        _ => false,
+    };
+    let links = info["project_urls"].as_object().into_iter().flatten();
+    let links = links.filter_map(|(label, url)| Some((label, url.as_str()?)));
+    links.filter(|(label, url)| !repeated(label, url)).map(|(label, url)| format!("{label}, {url}")).collect()
 }
 
 fn downloads(counts: &Json) -> Value {
@@ -179,11 +187,43 @@ mod tests {
     }
 
     #[test]
-    fn roles_descend_and_users_ascend() {
+    fn only_declared_links_are_told() {
+        let links = |home: &str, download: &str| {
+            project_url(&json!({"home_page": home, "download_url": download, "project_urls":
+                {"Download": "http://a.test/d", "Homepage": "http://a.test/", "Docs": "http://a.test/", "Odd": 1}}))
+        };
+        let (download, home, docs) =
+            ("Download, http://a.test/d", "Homepage, http://a.test/", "Docs, http://a.test/");
+        assert_eq!(links("http://a.test/", "http://a.test/d"), Value::from_iter([docs]));
+        assert_eq!(links("http://b.test/", ""), Value::from_iter([download, home, docs]));
+        assert_eq!(project_url(&json!({"home_page": null, "project_urls": null})), Value::Array(vec![]));
+    }
+
+    #[test]
+    fn the_time_in_iso_8601_is_upstreams_text() {
+        let times = |object: &Json| {
+            let value = file(object, "a", String::new());
+            ["upload_time", "upload_time_iso_8601"].map(|name| value.get(name).unwrap().clone())
+        };
+        let date = || Value::DateTime("20260131T23:59:59".to_owned());
+        for text in ["2026-01-31T23:59:59Z", "2026-01-31T23:59:59.175000Z", "2026-02-01T00:59:59+01:00"] {
+            let object = json!({"upload_time_iso_8601": text, "upload_time": "2026-01-31T23:59:59"});
+            assert_eq!(times(&object), [date(), text.into()]);
+        }
+        for odd in [Json::Null, "x".into()] {
+            let object = json!({"upload_time_iso_8601": odd, "upload_time": "2026-01-31T23:59:59"});
+            assert_eq!(times(&object), [date(), "2026-01-31T23:59:59.000000Z".into()]);
+        }
+    }
+
+    #[test]
+    fn roles_descend_and_users_ascend_without_case() {
         let document = json!({"ownership": {"roles": [
-            {"role": "Maintainer", "user": "b"}, {"role": "Owner", "user": "z"}, {"role": "Owner", "user": "a"}]}});
+            {"role": "Maintainer", "user": "b"}, {"role": "Owner", "user": "Zoe"}, {"role": "Owner", "user": "ab"},
+            {"role": "Owner", "user": "Aa"}, {"role": "Owner", "user": "zoe"}]}});
         let pair = |role: &str, user: &str| Value::from_iter([role, user]);
-        let expected = Value::from_iter([pair("Owner", "a"), pair("Owner", "z"), pair("Maintainer", "b")]);
+        let owners = ["Aa", "ab", "Zoe", "zoe"].map(|user| pair("Owner", user));
+        let expected: Value = owners.into_iter().chain([pair("Maintainer", "b")]).collect();
         assert_eq!(roles(&document), Some(expected));
         assert_eq!(roles(&json!({})), None);
     }

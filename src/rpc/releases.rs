@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::arguments::Arguments;
 use super::{Rpc, release};
 use crate::index::{IndexError, JsonDocument};
-use crate::model::{AskedVersions, ProjectName, newest_first};
+use crate::model::{AskedVersions, ProjectName, latest, newest_first, same_version};
 use crate::xmlrpc::{Fault, Value};
 
 impl Rpc {
@@ -14,9 +14,13 @@ impl Rpc {
             return Ok(Value::Array(vec![]));
         };
         if arguments.flag(1) {
-            return Ok(newest(&document).into_iter().collect());
+            return Ok(self.newest(arguments.text(0), &document).await?.into_iter().collect());
         }
-        Ok(document.version().into_iter().collect())
+        if document.version().is_some() {
+            return Ok(document.standing_version().into_iter().collect());
+        }
+        let versions = self.newest(arguments.text(0), &document).await?;
+        Ok(latest(versions.iter().map(String::as_str)).into_iter().collect())
     }
 
     pub(super) async fn release_urls(&self, arguments: &Arguments, origin: &str) -> Result<Value, Fault> {
@@ -24,22 +28,26 @@ impl Rpc {
         // The project's document serves all questions about it, and not every index has one a release.
         let Some(project) = self.document(name, None).await? else { return Ok(Value::Array(vec![])) };
         let version = spelled(&project, version);
-        let files = |document: &JsonDocument| {
+        let files = |document: &JsonDocument, version: &str| {
             let files = document.files(version, origin)?;
             Some(files.into_iter().map(|(file, path, url)| release::file(file, path.as_str(), url)).collect())
         };
-        if let Some(files) = files(&project) {
+        if let Some(files) = files(&project, version) {
             return Ok(files);
         }
-        let release = self.document(name, Some(version)).await?;
-        Ok(release.and_then(|release| files(&release)).unwrap_or(Value::Array(vec![])))
+        let Some(release) = self.document(name, Some(version)).await? else {
+            return Ok(Value::Array(vec![]));
+        };
+        // It is about what was asked for, in a spelling of its own.
+        let files = release.version().and_then(|version| files(&release, version));
+        Ok(files.unwrap_or(Value::Array(vec![])))
     }
 
     pub(super) async fn release_data(&self, arguments: &Arguments) -> Result<Value, Fault> {
         let (name, version) = (arguments.text(0), arguments.text(1));
         let Some(project) = self.document(name, None).await? else { return Ok(Value::Struct(vec![])) };
         let version = spelled(&project, version);
-        let versions = newest(&project);
+        let versions = self.newest(name, &project).await?;
         let place = versions.iter().position(|listed| *listed == version);
         let older = place.map_or(0, |newer| versions.len() - 1 - newer);
         let data = |document: &JsonDocument| {
@@ -59,6 +67,20 @@ impl Rpc {
             Some(release) => data(&release),
             None => Ok(Value::Struct(vec![])),
         }
+    }
+
+    /// All versions of a project, newest first: those of its document, or where that lists none those of its page.
+    async fn newest(&self, name: &str, project: &JsonDocument) -> Result<Vec<String>, Fault> {
+        let mut versions: Vec<String> = project.versions().map(str::to_owned).collect();
+        if versions.is_empty()
+            && let Ok(name) = ProjectName::parse(name)
+        {
+            versions = self.0.index.versions_of_page(&name).await?;
+            let own = project.version().filter(|own| !versions.iter().any(|other| same_version(own, other)));
+            versions.extend(own.map(str::to_owned));
+        }
+        newest_first(&mut versions, |version| version);
+        Ok(versions)
     }
 
     /// A document of the JSON API; `None` if there is no such project or release, or can be none of that name.
@@ -84,11 +106,4 @@ fn spelled<'a>(project: &'a JsonDocument, version: &'a str) -> &'a str {
     }
     let asked = AskedVersions::new([version]);
     listed.find(|listed| asked.have(listed)).unwrap_or(version)
-}
-
-/// All versions of a project's document, newest first.
-fn newest(project: &JsonDocument) -> Vec<&str> {
-    let mut versions: Vec<&str> = project.versions().collect();
-    newest_first(&mut versions, |version| version);
-    versions
 }

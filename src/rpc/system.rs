@@ -32,7 +32,8 @@ pub(super) fn method_signature(arguments: &Arguments) -> Result<Value, Fault> {
 }
 
 fn named(arguments: &Arguments) -> Result<&'static Method, Fault> {
-    table::find(arguments.text(0)).ok_or_else(Fault::method_not_found)
+    let name = arguments.text(0);
+    table::find(name).ok_or_else(|| table::unknown(name))
 }
 
 #[cfg(test)]
@@ -59,6 +60,6 @@ mod tests {
     fn help_says_how_to_call_and_what_comes() {
         let help = method_help(&about("top_packages")).unwrap();
         assert!(help.as_str().unwrap().starts_with("top_packages(num?): "), "{help:?}");
-        assert_eq!(method_help(&about("nope")), Err(Fault::method_not_found()));
+        assert_eq!(method_help(&about("nope")), Err(table::unknown("nope")));
     }
 }

@@ -1,6 +1,8 @@
 //! The methods as data: name, parameters, result, source, lifetime. Validation, introspection and the
 //! README's table derive from it (WIRE.md section 4).
 
+use crate::xmlrpc::Fault;
+
 /// What a parameter takes. The words are those of upstream's complaints (WIRE.md section 3).
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
@@ -326,7 +328,7 @@ pub const METHODS: &[Method] = &[
         name: "package_releases",
         params: &[required("package_name", Kind::Text), optional("show_hidden", Kind::Bool)],
         result: "array",
-        help: "The latest version of a project, or with show_hidden all, newest first; empty if there is no such project.",
+        help: "The latest version of a project that is not yanked, or with show_hidden all, newest first; empty if there is none.",
         source: Source::Json,
         lifetime: Lifetime::Document,
         verb: Verb::PackageReleases,
@@ -464,6 +466,20 @@ pub(super) fn find(name: &str) -> Option<&'static Method> {
     METHODS.binary_search_by_key(&name, |method| method.name).ok().map(|at| &METHODS[at])
 }
 
+/// The fault for a name that is no method's.
+pub(super) fn unknown(name: &str) -> Fault {
+    // The longest method has 27 characters; to compare takes the product of both lengths.
+    let asked: String = name.chars().take(64).flat_map(char::to_lowercase).collect();
+    // By pairs of letters, in any order: `get_packages_list` is `list_packages`. Where none has one, by letters.
+    let alike = |method: &Method| {
+        let known = method.name.to_lowercase();
+        (strsim::sorensen_dice(&known, &asked), strsim::jaro(&known, &asked))
+    };
+    let nearest = METHODS.iter().map(|method| (alike(method), method.name));
+    let nearest = nearest.max_by(|(a, _), (b, _)| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    Fault::no_such_method(name, nearest.map(|(_, name)| name).filter(|_| !name.is_empty()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -478,5 +494,23 @@ mod tests {
             assert_eq!(find(method.name).map(|found| found.name), Some(method.name));
         }
         assert!(find("post_cheesecake").is_none());
+    }
+
+    #[test]
+    fn an_unknown_method_is_named_escaped_and_cut_with_the_nearest_one() {
+        const WORDS: &str = "server error; requested method not found";
+        for (name, told) in [
+            ("package_release", r#": "package_release"; the nearest is package_releases"#),
+            ("List_Packages", r#": "List_Packages"; the nearest is list_packages"#),
+            ("releaseUrls", r#": "releaseUrls"; the nearest is release_urls"#),
+            ("get_packages_list", r#": "get_packages_list"; the nearest is list_packages"#),
+            ("\u{7}\n\"", r#": "\u{7}\n\""; the nearest is user_packages"#),
+            ("", r#": """#),
+        ] {
+            let fault = unknown(name);
+            assert_eq!((fault.code, fault.string), (-32601, format!("{WORDS}{told}")));
+        }
+        let long = unknown(&"x".repeat(1 << 20)).string;
+        assert!(long.starts_with(&format!("{WORDS}: \"{}…\"", "x".repeat(40))) && long.len() < 200, "{long}");
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::model::{Serial, Stamp};
 
+use super::info::Info;
 use super::page::Origins;
 use super::project::{Project, Release, Upload};
 
@@ -61,7 +62,7 @@ fn info(project: &Project, release: &Release, origins: &Origins) -> Value {
         "package_url": page,
         "platform": info.platform,
         "project_url": page,
-        "project_urls": (!info.project_urls.is_empty()).then_some(&info.project_urls),
+        "project_urls": links(info),
         "provides_extra": list(&info.provides_extra),
         "release_url": format!("{page}{}/", release.version),
         "requires_dist": list(&info.requires_dist),
@@ -71,6 +72,15 @@ fn info(project: &Project, release: &Release, origins: &Origins) -> Value {
         "yanked": release.yanked.is_some(),
         "yanked_reason": reason(release),
     })
+}
+
+/// The declared links, and the home page and the download address under Warehouse's own labels. `null` for none.
+fn links(info: &Info) -> Option<BTreeMap<&str, &str>> {
+    let own = [("Homepage", &info.home_page), ("Download", &info.download_url)];
+    let own = own.into_iter().filter_map(|(label, url)| Some((label, url.as_deref()?)));
+    let declared = info.project_urls.iter().map(|(label, url)| (label.as_str(), url.as_str()));
+    let links: BTreeMap<&str, &str> = own.filter(|(_, url)| !url.is_empty()).chain(declared).collect();
+    (!links.is_empty()).then_some(links)
 }
 
 fn files(release: &Release, origins: &Origins) -> Value {

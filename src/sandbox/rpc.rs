@@ -223,7 +223,10 @@ fn browse(projects: &[Arc<Project>], classifiers: &[&str]) -> Value {
     // Upstream counts the classifiers that a release has of these: of none it has none.
     for project in projects.iter().filter(|_| !classifiers.is_empty()) {
         for release in project.shown() {
-            if classifiers.iter().all(|wanted| release.info.classifiers.iter().any(|has| has == wanted)) {
+            let none = classifiers.is_empty();
+            if !none
+                && classifiers.iter().all(|wanted| release.info.classifiers.iter().any(|has| has == wanted))
+            {
                 found.push([project.name.as_str(), release.version.as_str()].into_iter().collect::<Value>());
             }
         }

@@ -1,7 +1,10 @@
 //! Calls whose answers are pairs of texts, read and written again by our rules, without a tree of values: the list of
 //! a common classifier has hundreds of thousands.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::client::ANSWER_LIMITS;
 use super::{Upstream, UpstreamError};
@@ -29,12 +32,18 @@ impl Upstream {
     }
 
     /// The time that a call takes of what upstream may be asked.
-    pub fn pace(&self) -> std::time::Duration {
-        std::time::Duration::from_secs_f64(1.0 / self.transport.settings.calls_per_second)
+    pub fn pace(&self) -> Duration {
+        Duration::from_secs_f64(1.0 / self.transport.settings.calls_per_second)
+    }
+
+    /// Waits until upstream has asked us to send no calls up to `moment` at least, and tells for how long from now. Never ends
+    /// if it does not.
+    pub async fn silent_at(&self, moment: Instant) -> Duration {
+        self.transport.throttle.silent_at(moment).await
     }
 
     /// For how long upstream has asked us to send no calls; zero if it has not.
-    pub fn silence(&self) -> std::time::Duration {
+    pub fn silence(&self) -> Duration {
         self.transport.throttle.silence()
     }
 }

@@ -122,6 +122,15 @@ impl Throttle {
         let _ = self.silent_until.subscribe().wait_for(|until| *until > Instant::now()).await;
     }
 
+    /// Waits until upstream has asked for silence up to `moment` at least, and tells how long that is from now. Never ends if
+    /// it does not.
+    pub(super) async fn silent_at(&self, moment: Instant) -> Duration {
+        let mut silent_until = self.silent_until.subscribe();
+        // Its sender is ours.
+        let _ = silent_until.wait_for(|until| *until >= moment).await;
+        self.silence()
+    }
+
     /// How long it is until upstream may be called again, as far as upstream said.
     pub(super) fn silence(&self) -> Duration {
         self.silent_until.borrow().saturating_duration_since(Instant::now())
@@ -184,6 +193,20 @@ mod tests {
         throttle.hush(Duration::from_secs(3));
         throttle.turn().await.unwrap();
         assert!(start.elapsed() >= Duration::from_secs(42), "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silence_that_outlasts_a_moment_is_told_at_once_also_if_it_begins_later() {
+        let throttle = Throttle::new(1.0, 8).unwrap();
+        let moment = Instant::now() + Duration::from_secs(4);
+        let mut told = Box::pin(throttle.silent_at(moment));
+        assert!(futures_util::poll!(told.as_mut()).is_pending());
+        throttle.hush(Duration::from_secs(3));
+        assert!(futures_util::poll!(told.as_mut()).is_pending(), "it ends in time");
+        tokio::time::advance(Duration::from_secs(2)).await;
+        throttle.hush(Duration::from_secs(42));
+        assert_eq!(told.await, Duration::from_secs(42));
+        assert_eq!(throttle.silent_at(moment).await, Duration::from_secs(42));
     }
 
     #[tokio::test(start_paused = true)]

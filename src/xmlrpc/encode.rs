@@ -133,14 +133,20 @@ impl Encoder {
 
     /// A whole number: `<int>` within 32 bits, else `<i8>` for who asked for it (rule 4).
     pub fn int(&mut self, n: i64) -> Result<(), TooWide> {
-        if i32::try_from(n).is_ok() {
-            self.number(b"<value><int>", n, b"</int></value>\n");
-        } else if self.wide {
-            self.number(b"<value><i8>", n, b"</i8></value>\n");
-        } else {
+        if !self.wide && i32::try_from(n).is_err() {
             return Err(TooWide);
         }
+        self.size(n);
         Ok(())
+    }
+
+    /// A file's size: `<int>` within 32 bits, else `<i8>` for everybody (rule 4's exception).
+    fn size(&mut self, n: i64) {
+        if i32::try_from(n).is_ok() {
+            self.number(b"<value><int>", n, b"</int></value>\n");
+        } else {
+            self.number(b"<value><i8>", n, b"</i8></value>\n");
+        }
     }
 
     /// `<nil/>`, unprefixed, only where section 4 of WIRE.md allows it (rule 5).
@@ -171,6 +177,7 @@ impl Encoder {
             Value::Nil => self.nil(),
             Value::Bool(b) => self.boolean(*b),
             Value::Int(n) => self.int(*n)?,
+            Value::Size(n) => self.size(*n),
             // The format has no word for these.
             Value::Double(d) if !d.is_finite() => return Err(TooWide),
             Value::Double(d) => self.tagged("double", &d.to_string()),
@@ -320,6 +327,15 @@ mod tests {
         let bytes = response(&value, true).unwrap();
         assert!(String::from_utf8_lossy(&bytes).contains("<value><i8>2147483648</i8></value>"));
         assert!(written(&Value::Int(-(1 << 31))).contains("<int>-2147483648</int>"));
+    }
+
+    #[test]
+    fn only_a_size_is_wide_for_every_caller() {
+        let size = written(&Value::Size(1 << 31));
+        assert!(size.contains("<value><i8>2147483648</i8></value>"), "{size}");
+        assert!(written(&Value::Size((1 << 31) - 1)).contains("<value><int>2147483647</int></value>"));
+        let beside = Value::Array(vec![Value::Size(1 << 31), Value::Int(1 << 31)]);
+        assert_eq!(response(&beside, false), Err(TooWide));
     }
 
     #[test]

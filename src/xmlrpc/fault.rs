@@ -3,6 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+/// The most characters of a name that a client made up in a fault: enough to know it by.
+const LONGEST_NAME: usize = 40;
+
 /// What a call gets instead of a result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Fault {
@@ -27,6 +30,15 @@ impl Fault {
     /// −32601: no such method.
     pub fn method_not_found() -> Self {
         Self { code: -32601, string: "server error; requested method not found".to_owned() }
+    }
+
+    /// The same with the name that was called, escaped and cut, and the known name that is the most like it.
+    pub fn no_such_method(name: &str, nearest: Option<&str>) -> Self {
+        let shown: String = name.chars().take(LONGEST_NAME).flat_map(char::escape_debug).collect();
+        let cut = if name.chars().nth(LONGEST_NAME).is_some() { "…" } else { "" };
+        let nearest = nearest.map_or_else(String::new, |nearest| format!("; the nearest is {nearest}"));
+        let Self { code, string } = Self::method_not_found();
+        Self { code, string: format!("{string}: \"{shown}{cut}\"{nearest}") }
     }
 
     /// −32602: wrong arguments; one complaint each, such as `serial: Input should be a valid integer`.

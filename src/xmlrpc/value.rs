@@ -11,6 +11,9 @@ pub enum Value {
     Bool(bool),
     /// `<i4>`, `<int>` and `<i8>`.
     Int(i64),
+    /// A file's size in bytes: written as [`Value::Int`], but past 32 bits as `<i8>` to every caller, since a fault would
+    /// hide the whole release (WIRE.md section 2, rule 4). Never read.
+    Size(i64),
     /// `<double>`.
     Double(f64),
     /// `<string>`, or text without a type.
@@ -37,7 +40,7 @@ impl Value {
     /// The whole number: an int, or a double with a whole value (aiohttp-xmlrpc sends those past 32 bits).
     pub fn as_int(&self) -> Option<i64> {
         match *self {
-            Self::Int(n) => Some(n),
+            Self::Int(n) | Self::Size(n) => Some(n),
             // Doubles are exact up to 2⁵³; past it a "whole value" says nothing.
             #[allow(clippy::cast_possible_truncation)]
             Self::Double(d) if d.fract() == 0.0 && d.abs() <= 9_007_199_254_740_992.0 => Some(d as i64),
@@ -77,7 +80,7 @@ impl Value {
         match self {
             Self::Nil => Json::Null,
             Self::Bool(b) => Json::from(*b),
-            Self::Int(n) => Json::from(*n),
+            Self::Int(n) | Self::Size(n) => Json::from(*n),
             Self::Double(d) => Json::from(*d),
             Self::String(text) | Self::DateTime(text) | Self::Base64(text) => Json::from(text.as_str()),
             Self::Array(items) => items.iter().map(Self::to_json).collect(),

@@ -2,14 +2,14 @@
 
 use cheesewire::journal::{Derived, Journal, JournalSettings, Lead, SerialRule};
 use cheesewire::model::{Event, ProjectName, Serial};
-use cheesewire::sandbox::{Route, Sandbox, XmlRpc};
+use cheesewire::sandbox::{Effect, Fault, Route, Sandbox, XmlRpc};
 use cheesewire::xmlrpc::Value;
 use reqwest::Method;
 use serde_json::json;
 
 use super::listings::show_project;
 use super::within;
-use crate::support::{Relay, call, get_with, sandbox};
+use crate::support::{Answer, Relay, call, get, get_with, sandbox};
 
 const JSON: &str = "application/vnd.pypi.simple.v1+json";
 
@@ -24,6 +24,11 @@ async fn count_as_one(sandbox: &Sandbox, serial: i64, files: usize) {
     let page = json!({"meta": {"api-version": "1.4", "_last-serial": serial}, "name": "late",
         "versions": versions, "files": files});
     show_project(sandbox, sandbox.last_serial().0, "late", serial, &page).await;
+    let document = json!({"info": {"name": "late", "version": versions.last(), "summary": ""}, "urls": [],
+        "last_serial": serial});
+    let headers = [("content-type".to_owned(), "application/json".to_owned())].into();
+    let answer = Effect::Answer { status: 200, headers, body: document.to_string() };
+    sandbox.faults().add(Fault::on(Route::Json, answer).path("/pypi/late/json")).unwrap();
 }
 
 /// The serial of the last event after `since`, and how many there are.
@@ -45,14 +50,21 @@ async fn news(relay: &Relay, since: i64) -> (i64, usize) {
     .await
 }
 
-/// The serials that a mirror looks at: of the page, in its head and body, and of the list.
-async fn stated(relay: &Relay) -> [i64; 3] {
+/// The serials that a mirror looks at: of the page and of the JSON document, in their heads and bodies, and of the list.
+async fn stated(relay: &Relay) -> [i64; 5] {
     let page =
         get_with(Method::GET, &format!("{}simple/late/", relay.url), &[("accept", JSON)]).await.unwrap();
     let body: serde_json::Value = serde_json::from_slice(page.bytes()).unwrap();
     let listed = call(&relay.url, "list_packages_with_serial", &[]).await.unwrap();
-    let head = page.header("x-pypi-last-serial").parse().unwrap();
-    [head, body["meta"]["_last-serial"].as_i64().unwrap(), listed.get("late").unwrap().as_int().unwrap()]
+    let json = get(&format!("{}pypi/late/json", relay.url)).await;
+    let head = |answer: &Answer| answer.header("x-pypi-last-serial").parse().unwrap();
+    [
+        head(&page),
+        body["meta"]["_last-serial"].as_i64().unwrap(),
+        head(&json),
+        json.json()["last_serial"].as_i64().unwrap(),
+        listed.get("late").unwrap().as_int().unwrap(),
+    ]
 }
 
 #[tokio::test]
@@ -67,7 +79,7 @@ async fn no_page_is_older_than_the_event_that_led_to_it() {
     let (first, rows) = news(&relay, before).await;
     // It was created, has two releases and two files.
     assert_eq!(rows, 5);
-    assert_eq!(stated(&relay).await, [first; 3]);
+    assert_eq!(stated(&relay).await, [first; 5]);
     // Nothing more happens because upstream states less.
     let compared = sandbox.requests().route(Route::Listing) + 5;
     within(async {
@@ -81,7 +93,7 @@ async fn no_page_is_older_than_the_event_that_led_to_it() {
     count_as_one(&sandbox, 6, 3).await;
     let (second, rows) = news(&relay, first).await;
     assert_eq!(rows, 2);
-    assert_eq!(stated(&relay).await, [second; 3]);
+    assert_eq!(stated(&relay).await, [second; 5]);
 }
 
 #[tokio::test]

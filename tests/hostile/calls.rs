@@ -132,7 +132,7 @@ async fn a_method_name_of_a_megabyte_is_no_method_and_is_not_repeated() {
     let victim = Victim::start(&[]).await;
     let named = |length| format!("<methodCall><methodName>{}</methodName></methodCall>", "m".repeat(length));
     let answer = victim.answer_to_call("", named(1_000_000).as_bytes()).await;
-    assert_eq!(fault(&answer), NO_METHOD);
+    assert!(fault(&answer).starts_with(NO_METHOD), "{answer}");
     assert!(answer.len() < 1000, "{} bytes", answer.len());
     assert_eq!(status(&victim.answer_to_call("", named(1 << 20).as_bytes()).await), "413");
 }

@@ -58,7 +58,7 @@ pub fn foreign(value: &Value) -> dxr::Value {
     match value {
         Value::Nil => dxr::Value::Nil,
         Value::Bool(b) => dxr::Value::Boolean(*b),
-        Value::Int(n) => i32::try_from(*n).map_or(dxr::Value::Long(*n), dxr::Value::Integer),
+        Value::Int(n) | Value::Size(n) => i32::try_from(*n).map_or(dxr::Value::Long(*n), dxr::Value::Integer),
         Value::Double(d) => dxr::Value::Double(*d),
         Value::String(text) => dxr::Value::String(text.clone()),
         Value::DateTime(text) => dxr::Value::DateTime(text.parse().expect("a time")),
