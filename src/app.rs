@@ -125,6 +125,10 @@ impl App {
         };
         tasks.spawn(background.clone().run_until_cancelled_owned(warming));
 
+        let entering = journal.clone();
+        let entering = async move { entering.enter_releases_for_ever().await };
+        tasks.spawn(background.clone().run_until_cancelled_owned(entering));
+
         let stopping = CancellationToken::new();
         let feed = Feed::new(journal.clone(), config.feed.clone(), stopping.clone());
         let admin = Admin {

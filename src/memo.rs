@@ -74,6 +74,11 @@ where
         self.inner.values.invalidate(key).await;
     }
 
+    /// Joins the fill of this key that is under way, if there is one.
+    pub fn join(&self, key: &K) -> Option<BoxFuture<'static, Result<V, FillError<E>>>> {
+        self.inner.flights().get(key).cloned().map(FutureExt::boxed)
+    }
+
     /// Joins the fill of this key that is under way, or starts `fill`. What it brings replaces what is kept; what
     /// fails is told to all who waited, and changes nothing.
     pub async fn fill<F>(&self, key: &K, fill: F) -> Result<V, FillError<E>>
@@ -172,10 +177,13 @@ mod tests {
         let mut first = Box::pin(memo.fill(&"a", fill));
         assert!(futures_util::poll!(first.as_mut()).is_pending());
         drop(first);
+        assert!(memo.join(&"b").is_none());
+        let joined = memo.join(&"a").unwrap();
         let mut second = Box::pin(memo.fill(&"a", async { Err("a second fill") }));
         assert!(futures_util::poll!(second.as_mut()).is_pending());
         open.send(3).unwrap();
-        assert_eq!(second.await, Ok(3));
+        assert_eq!((second.await, joined.await), (Ok(3), Ok(3)));
+        assert!(memo.join(&"a").is_none());
     }
 
     #[tokio::test]

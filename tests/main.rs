@@ -45,6 +45,7 @@ mod sandbox_scale;
 mod sandbox_serials;
 mod sandbox_today;
 mod search;
+mod search_waits;
 mod support;
 mod upstream;
 mod writing;

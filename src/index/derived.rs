@@ -42,9 +42,18 @@ impl Index {
             Err(IndexError::NoSuchProject) => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
-        let outline = spawn_blocking(move || Outline::of(page)).await.map_err(|_| IndexError::Lost)?;
-        Ok(outline.releases.into_iter().map(|(version, _)| version).collect())
+        Ok(versions(page).await?.1)
     }
+}
+
+/// The version of a page that an installer would take, and all of them.
+pub(super) async fn versions(page: Arc<ProjectPage>) -> Result<(Option<String>, Vec<String>), IndexError> {
+    let read = || {
+        let outline = Outline::of(page);
+        let newest = outline.newest().map(|release| release.version.to_owned());
+        (newest, outline.releases.into_iter().map(|(version, _)| version).collect())
+    };
+    spawn_blocking(read).await.map_err(|_| IndexError::Lost)
 }
 
 impl Inner {

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use bytes::Bytes;
-use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio::task::spawn_blocking;
 use url::Url;
 
 use super::files::Line;
 use super::held::Held;
-use super::learn::Waiting;
+use super::learn::Learning;
 use super::rendered::{RenderKey, Rendering};
 use super::{
     Form, IndexError, IndexSettings, JsonDocument, ProjectPage, Rendered, location, write_html, write_json,
@@ -60,10 +59,8 @@ pub(super) struct Inner {
     /// Paths that had no tombstone when the journal's removals had this count.
     pub(super) untombed: moka::sync::Cache<FilePath, u64>,
     pub(super) removals: tokio::sync::watch::Receiver<u64>,
-    /// Projects whose documents are to be read for search.
-    pub(super) to_learn: mpsc::Sender<ProjectName>,
-    /// The other end, until somebody reads.
-    pub(super) waiting: Mutex<Option<Waiting>>,
+    /// What search does not know yet.
+    pub(super) learning: Learning,
     /// What pages say of files that are asked for often.
     pub(super) lines: moka::sync::Cache<FilePath, Line>,
     /// The highest serial that a page or document here has; -1 before there is one.
@@ -83,7 +80,6 @@ impl fmt::Debug for Index {
 impl Index {
     /// An index that asks `upstream` and keeps in `journal`.
     pub fn new(upstream: Upstream, journal: Journal, settings: IndexSettings) -> Self {
-        let (to_learn, waiting) = mpsc::channel(settings.learn.waiting.clamp(1, Semaphore::MAX_PERMITS));
         let inner = Inner {
             upstream,
             removals: journal.watch_removals(),
@@ -96,8 +92,7 @@ impl Index {
             absent: moka::sync::Cache::new(settings.absent_entries),
             projects_of: moka::sync::Cache::new(PATHS),
             untombed: moka::sync::Cache::new(PATHS),
-            to_learn,
-            waiting: Mutex::new(Some(waiting)),
+            learning: Learning::new(&settings.learn),
             lines: moka::sync::Cache::new(LINES),
             seen: AtomicI64::new(-1),
             seen_at: AtomicI64::new(0),

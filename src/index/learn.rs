@@ -1,12 +1,15 @@
 //! What search knows of a project besides its name: told by each JSON document that is kept, and by documents that are
 //! read for nothing else, in the background.
 //!
-//! A search has to answer within a client's deadline and may hit a hundred projects that nobody asked about before:
-//! their documents are not fetched for it. Those of its first hits are read afterwards, so that the next one knows them.
-//! With `search.crawl` the other projects' are read as well. All of that within a budget of its own, one document at a
-//! time, and only while nothing else is asked of upstream. Nothing of it is kept but what search needs, so a whole index
-//! does not push out what clients use.
+//! A search may hit a hundred projects that nobody asked about before. It waits for the documents of the first ones
+//! ([`hits`]), within a budget of its own and with a few of upstream's places. Those for which there is no room are read
+//! afterwards, so that the next search knows them, and with `search.crawl` the other projects' as well: one at a time, and
+//! only while nothing else is asked of upstream. Nothing of it is kept but what search needs, so a whole index does not push
+//! out what clients use.
 
+mod hits;
+
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +17,11 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
+pub(super) use hits::Learning;
+use hits::Unread;
+
 use super::facade::Inner;
-use super::{Index, IndexError, JsonDocument};
+use super::{Index, IndexError, JsonDocument, derived};
 use crate::journal::{DocumentKey, Learned, TextField};
 use crate::model::{ProjectName, Serial};
 use crate::upstream::{Fetched, UpstreamError};
@@ -30,9 +36,15 @@ pub struct LearnSettings {
     /// Whether the documents of all projects are read. Off by default: all of an index of 886 thousand is some GB of
     /// traffic, and 5 days at the default rate.
     pub crawl: bool,
-    /// Documents a second that are read for search alone. Default 2: far below what an index's cache would notice, and
-    /// a search's hits are known within seconds.
+    /// Documents a second that are read for search alone; a crawl and searches that wait have as many each. Default 2: far
+    /// below what an index's cache would notice.
     pub documents_per_second: f64,
+    /// How many of them searches may have read without a pause, if none were read for a while. Default 20: those of one
+    /// search.
+    pub burst: NonZeroU32,
+    /// How many of them are read at once for searches that wait. Default 4: the hits of a search are there within a second,
+    /// and most of upstream's places are left to others.
+    pub at_once: usize,
     /// Hits that may wait for their documents; further ones are left until they are found again. Default 200, some ten
     /// searches' or two minutes.
     pub waiting: usize,
@@ -51,6 +63,8 @@ impl Default for LearnSettings {
         Self {
             crawl: false,
             documents_per_second: 2.0,
+            burst: NonZeroU32::new(20).unwrap_or(NonZeroU32::MIN),
+            at_once: 4,
             waiting: 200,
             pause: Duration::from_hours(1),
             text_bytes: 2 << 10,
@@ -59,23 +73,10 @@ impl Default for LearnSettings {
     }
 }
 
-/// Projects that wait for their documents.
-pub(super) type Waiting = mpsc::Receiver<ProjectName>;
-
 impl Index {
-    /// Has the documents of these projects read for search, when upstream has nothing else to do. Those for which there is
-    /// no room are left.
-    pub fn learn_soon(&self, projects: impl IntoIterator<Item = ProjectName>) {
-        for project in projects {
-            if self.inner.to_learn.try_send(project).is_err() {
-                metrics::counter!("cheesewire_search_left_total").increment(1);
-            }
-        }
-    }
-
     /// Reads documents for search until it is dropped. Only the first call does.
     pub async fn learn_for_ever(&self) {
-        let Some(mut waiting) = self.inner.waiting.lock().await.take() else { return };
+        let Some(mut waiting) = self.inner.learning.waiting.lock().await.take() else { return };
         let settings = &self.inner.settings.learn;
         let mut ticks = interval(Duration::from_secs_f64(1.0 / settings.documents_per_second));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -84,7 +85,10 @@ impl Index {
         loop {
             ticks.tick().await;
             let learned = match self.next(&mut waiting, &mut crawl).await {
-                Ok(project) => self.inner.read_for_search(project).await,
+                Ok(project) => {
+                    self.inner.learning.taken(&project);
+                    self.inner.clone().read_for_search(project, true).await
+                }
                 Err(error) => Err(error),
             };
             pause = match learned {
@@ -98,7 +102,11 @@ impl Index {
     }
 
     /// The next project: a hit that waits, else the crawl's next.
-    async fn next(&self, waiting: &mut Waiting, crawl: &mut Crawl) -> Result<ProjectName, Option<Duration>> {
+    async fn next(
+        &self,
+        waiting: &mut mpsc::Receiver<ProjectName>,
+        crawl: &mut Crawl,
+    ) -> Result<ProjectName, Unread> {
         if let Ok(project) = waiting.try_recv() {
             return Ok(project);
         }
@@ -161,12 +169,16 @@ impl Inner {
         }
     }
 
-    /// Reads a project's document for search alone. The error is how long to wait before the next, if that is said.
-    async fn read_for_search(self: &Arc<Self>, project: ProjectName) -> Result<(), Option<Duration>> {
+    /// Reads a project's document for search alone, `when_idle` once nothing else is asked of upstream. The error is how long
+    /// to wait before the next, if that is said.
+    async fn read_for_search(self: Arc<Self>, project: ProjectName, when_idle: bool) -> Result<(), Unread> {
         let outcome = |outcome: &'static str| {
             metrics::counter!("cheesewire_search_documents_total", "outcome" => outcome).increment(1);
         };
-        let fetched = self.upstream.json_document_when_idle(&project).await;
+        if when_idle {
+            self.upstream.idle().await;
+        }
+        let fetched = self.upstream.json_document_once(&project).await;
         let document = match fetched {
             Ok(Fetched::Fresh(document)) => document,
             // Not asked for.
@@ -201,7 +213,7 @@ impl Inner {
             Ok(Err(complaint)) => {
                 tracing::debug!(%project, complaint, "search cannot read a document");
                 outcome("unreadable");
-                Ok(())
+                self.learn_from_page(project).await
             }
             Err(_) => Ok(()),
         }
@@ -212,45 +224,52 @@ impl Inner {
         project: ProjectName,
         error: UpstreamError,
         outcome: impl Fn(&'static str),
-    ) -> Result<(), Option<Duration>> {
-        match error {
-            // A project without releases has none. That is all there is to know, until its next event. Nor has a
-            // quarantined one: its page says so, and from then on it is not found.
-            UpstreamError::Absent(_) => {
-                outcome("absent");
-                let page = self.current(&self.pages, &DocumentKey::Page(project.clone())).await;
-                if let Err(IndexError::Upstream(error)) = page
-                    && !matches!(error, UpstreamError::Unexpected(_) | UpstreamError::TooLarge(_))
-                {
-                    return Err(error.retry_after());
-                }
-                let nothing = Learned {
-                    project,
-                    serial: None,
-                    version: String::new(),
-                    versions: Vec::new(),
-                    summary: String::new(),
-                    texts: Vec::new(),
-                };
-                self.journal.learn(vec![nothing]).await.map_err(|_| None)
-            }
-            UpstreamError::TooLarge(_) | UpstreamError::Unexpected(_) => {
-                tracing::debug!(%project, %error, "search cannot read a document");
-                outcome("unreadable");
-                Ok(())
-            }
-            UpstreamError::Limited { .. }
-            | UpstreamError::Fault(_)
-            | UpstreamError::Status(_)
-            | UpstreamError::Unreachable(_)
-            | UpstreamError::TimedOut
-            | UpstreamError::Broken(_)
-            | UpstreamError::Settings(_) => {
-                tracing::debug!(%project, %error, "search waits for upstream");
-                outcome("failed");
-                Err(error.retry_after())
-            }
+    ) -> Result<(), Unread> {
+        if let UpstreamError::Absent(_) = error {
+            outcome("absent");
+            return self.learn_from_page(project).await;
         }
+        tracing::debug!(%project, %error, "search cannot read a document");
+        if is_about_one(&error) {
+            outcome("unreadable");
+            return self.learn_from_page(project).await;
+        }
+        outcome("failed");
+        Err(error.retry_after())
+    }
+
+    /// Learns what a project's page tells, which is its versions, where there is no document that can be read: that is all
+    /// there is to know until the next event. A quarantined project's page says so, and from then on it is not found.
+    async fn learn_from_page(self: &Arc<Self>, project: ProjectName) -> Result<(), Unread> {
+        let page = self.current(&self.pages, &DocumentKey::Page(project.clone())).await;
+        let (version, versions) = match page {
+            Ok(page) => derived::versions(page.content.clone()).await.map_err(|_| None)?,
+            Err(IndexError::Upstream(error)) if !is_about_one(&error) => return Err(error.retry_after()),
+            Err(_) => (None, Vec::new()),
+        };
+        let learned = Learned {
+            project,
+            serial: None,
+            version: version.unwrap_or_default(),
+            versions,
+            summary: String::new(),
+            texts: Vec::new(),
+        };
+        self.journal.learn(vec![learned]).await.map_err(|_| None)
+    }
+}
+
+/// Whether a failure says something of this document alone, and no more later.
+fn is_about_one(error: &UpstreamError) -> bool {
+    match error {
+        UpstreamError::Absent(_) | UpstreamError::TooLarge(_) | UpstreamError::Unexpected(_) => true,
+        UpstreamError::Status(status) => *status < 500,
+        UpstreamError::Limited { .. }
+        | UpstreamError::Fault(_)
+        | UpstreamError::Unreachable(_)
+        | UpstreamError::TimedOut
+        | UpstreamError::Broken(_)
+        | UpstreamError::Settings(_) => false,
     }
 }
 

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::lead::{self, Lead};
 use super::position::{self, Numbered, Position};
 use super::search::{self, Change};
-use super::{Journal, JournalError, coverage, facts, project, removal, tombstone, wording};
+use super::{Journal, JournalError, coverage, facts, project, releases, removal, tombstone, wording};
 use crate::model::{Event, ProjectName, Serial};
 
 /// What became of a slice's rows.
@@ -24,6 +24,10 @@ pub struct Appended {
     pub outside: u64,
 }
 
+/// What a slice came to: its rows, where the journal stands then, what upstream was heard of, what it carried, and whether
+/// its releases are entered later.
+type Kept = (Appended, Option<Position>, Serial, Carried, bool);
+
 impl Journal {
     /// Keeps the rows that upstream gave for "since `asked_since`" and notes that all serials in
     /// `(asked_since, complete_to]`, by upstream's numbers, are known now. Their order does not matter. If the slice
@@ -36,7 +40,7 @@ impl Journal {
         complete_to: Serial,
     ) -> Result<Appended, JournalError> {
         let (known, names, removals) = (self.known(), Arc::clone(self.names()), self.removals());
-        let most = self.settings().tombstones;
+        let (most, due) = (self.settings().tombstones, self.releases_due().clone());
         let work = move |connection: &Connection| {
             events.sort_by_key(|event| event.serial);
             let inside = |event: &Event| event.serial > asked_since && event.serial <= complete_to;
@@ -45,7 +49,7 @@ impl Journal {
             let outside = count(all - events.len());
             let numbered = position::number(connection, events, asked_since, complete_to)?;
             let mut appended = Appended { outside, ..Appended::default() };
-            keep(connection, &numbered.events, &mut appended)?;
+            let is_due = keep(connection, &numbered.events, &mut appended)?;
             for &(after, upto) in &numbered.complete {
                 coverage::insert(connection, after.0, upto.0)?;
             }
@@ -55,15 +59,18 @@ impl Journal {
             }
             let upto = numbered.complete.iter().map(|&(_, upto)| upto.0).max().unwrap_or(complete_to.0);
             let heard = facts::raise(connection, facts::HEARD_SERIAL, upto)?;
-            Ok((appended, numbered.reached, Serial(heard), carried))
+            Ok((appended, numbered.reached, Serial(heard), carried, is_due))
         };
-        let after = move |(_, reached, heard, carried): &(Appended, Option<Position>, Serial, Carried)| {
+        let after = move |(_, reached, heard, carried, is_due): &Kept| {
             // First these: who has the last serial finds what it brought, and looks for tombstones again.
             names.apply(&carried.changes);
             if carried.removed {
                 removals.send_modify(|version| *version += 1);
             }
             known.appended(*reached, *heard);
+            if *is_due {
+                due.send_replace(());
+            }
         };
         let (appended, ..) = self.write_then(work, after).await?;
         self.note_head().await;
@@ -84,21 +91,24 @@ impl Journal {
     }
 }
 
+/// Keeps rows; tells whether what they say of releases is entered later.
 pub(super) fn keep(
     connection: &Connection,
     events: &[Event],
     appended: &mut Appended,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<bool> {
     let horizon = removal::horizon(connection, events)?;
     let mut names = HashMap::new();
     let mut verbs = HashMap::new();
     let sql = "INSERT INTO events (serial, name, version, time, verb, object) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
                ON CONFLICT DO NOTHING";
     let mut insert = connection.prepare_cached(sql)?;
+    let mut name_ids = Vec::with_capacity(events.len());
     for event in events {
         let (verb, object) = wording::split(&event.action);
         let name = interned(&mut names, &event.name, |spelling| name_id(connection, spelling))?;
         let verb = interned(&mut verbs, verb, |text| verb_id(connection, text))?;
+        name_ids.push(name);
         let row = params![event.serial.0, name, event.version, event.time, verb, object];
         if insert.execute(row)? > 0 {
             appended.added += 1;
@@ -109,7 +119,7 @@ pub(super) fn keep(
             appended.changed += 1;
         }
     }
-    Ok(())
+    releases::enter(connection, events, &name_ids)
 }
 
 /// Whether the row that has the event's serial says the same.

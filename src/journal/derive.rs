@@ -44,7 +44,7 @@ impl Journal {
     /// `since`.
     pub async fn derive(&self, derived: Derived) -> Result<bool, JournalError> {
         let (known, names, removals) = (self.known(), Arc::clone(self.names()), self.removals());
-        let most = self.settings().tombstones;
+        let (most, due) = (self.settings().tombstones, self.releases_due().clone());
         let packed = tokio::task::spawn_blocking(move || {
             let pack = |(name, body): &(ProjectName, Vec<u8>)| {
                 Ok((name.clone(), i64::try_from(body.len()).unwrap_or(i64::MAX), compress::pack(body)?))
@@ -61,7 +61,7 @@ impl Journal {
                     let Some(at) = position::get(connection)?.filter(|at| at.ours == derived.since) else {
                         return Ok(None);
                     };
-                    let (reached, changes) = put(connection, at, &derived, &packed)?;
+                    let (reached, changes, is_due) = put(connection, at, &derived, &packed)?;
                     let carry = |event| tombstone::carry(connection, event);
                     let carried: Vec<bool> = derived.events.iter().map(carry).collect::<Result<_, _>>()?;
                     let removed = carried.contains(&true);
@@ -69,15 +69,18 @@ impl Journal {
                         tombstone::bound(connection, most)?;
                     }
                     let heard = facts::raise(connection, facts::HEARD_SERIAL, upto.0)?;
-                    Ok(Some((reached, heard, changes, removed)))
+                    Ok(Some((reached, heard, changes, removed, is_due)))
                 },
                 move |kept| {
-                    if let Some((reached, heard, changes, removed)) = kept {
+                    if let Some((reached, heard, changes, removed, is_due)) = kept {
                         names.apply(changes);
                         if *removed {
                             removals.send_modify(|version| *version += 1);
                         }
                         known.appended(Some(*reached), Serial(*heard));
+                        if *is_due {
+                            due.send_replace(());
+                        }
                     }
                 },
             )
@@ -145,15 +148,15 @@ impl Journal {
     }
 }
 
-/// Tells where the project table stands then, and which of its rows changed.
+/// Tells where the project table stands then, which of its rows changed, and whether releases are entered later.
 fn put(
     connection: &Connection,
     at: Position,
     derived: &Derived,
     packed: &[(ProjectName, i64, Vec<u8>)],
-) -> rusqlite::Result<(Position, Vec<Change>)> {
+) -> rusqlite::Result<(Position, Vec<Change>, bool)> {
     let mut appended = Appended::default();
-    keep(connection, &derived.events, &mut appended)?;
+    let is_due = keep(connection, &derived.events, &mut appended)?;
     metrics::counter!("cheesewire_journal_rows_total", "outcome" => "derived").increment(appended.added);
     coverage::insert(connection, derived.since.0, derived.upto.0)?;
     // The listing has told all that upstream's changelog says up to its serial. That goes on from there, and polls of it
@@ -228,5 +231,5 @@ fn put(
     let quarantined = derived.quarantined.iter().map(|(name, ..)| name);
     let touched =
         listed.chain(quarantined).chain(&derived.gone).map(|name| name.as_str().to_owned()).collect();
-    Ok((reached, search::changes(connection, touched)?))
+    Ok((reached, search::changes(connection, touched)?, is_due))
 }

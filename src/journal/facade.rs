@@ -54,6 +54,7 @@ struct Inner {
     interned: Arc<EventTexts>,
     identity: Identity,
     removals: Arc<watch::Sender<u64>>,
+    releases_due: watch::Sender<()>,
 }
 
 impl Journal {
@@ -138,6 +139,11 @@ impl Journal {
         Arc::clone(&self.inner.removals)
     }
 
+    /// Tells of large slices that are to be looked through.
+    pub(super) fn releases_due(&self) -> &watch::Sender<()> {
+        &self.inner.releases_due
+    }
+
     /// The names, for search.
     pub(super) fn names(&self) -> &Arc<HeldNames> {
         &self.inner.names
@@ -179,12 +185,24 @@ impl Inner {
         let readers = Arc::new(Readers::new(path.clone(), settings.readers));
         let writer = Writer::start(connection, lock, path, settings.queue)?;
         let (known, wants, names) = (Arc::new(known), Arc::default(), Arc::default());
-        let removals = Arc::default();
+        let (removals, releases_due) = (Arc::default(), watch::Sender::new(()));
         let interned =
             EventTexts { names: Interned::names(settings.names_bytes), verbs: Interned::verbs(VERBS_BYTES) };
         let interned = Arc::new(interned);
         let polls = Polls::new();
-        Ok(Self { settings, writer, readers, known, wants, polls, names, interned, identity, removals })
+        Ok(Self {
+            settings,
+            writer,
+            readers,
+            known,
+            wants,
+            polls,
+            names,
+            interned,
+            identity,
+            removals,
+            releases_due,
+        })
     }
 }
 

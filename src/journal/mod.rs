@@ -31,6 +31,7 @@ mod prefetch;
 mod project;
 mod quarantine;
 mod readers;
+mod releases;
 mod removal;
 mod restore;
 mod schema;

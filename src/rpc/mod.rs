@@ -174,7 +174,7 @@ impl Rpc {
             Verb::PackageReleases => self.package_releases(arguments).await?,
             Verb::ReleaseUrls => self.release_urls(arguments, &(ask.origin)()).await?,
             Verb::ReleaseData => self.release_data(arguments).await?,
-            Verb::Search => self.search(arguments).await?,
+            Verb::Search => self.search(arguments, ask).await?,
             Verb::PackageRoles => return self.package_roles(arguments, ask).await,
             Verb::UserPackages => return self.user_packages(arguments, ask).await,
             Verb::Browse => return self.browse(arguments, ask).await,

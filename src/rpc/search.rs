@@ -9,13 +9,13 @@
 //! - `version` is about releases: with `and` those of one of these versions, of projects that match otherwise; with `or`
 //!   all releases of projects that match otherwise, and those of these versions. Of a project the oldest comes first, so
 //!   that old clients of pip, which show the last that they receive, show the newest.
-//! - `version` of a hit is the latest that is known: from a document, from events since, or from the project's last
-//!   event. If none is known it is [`UNKNOWN`]. No document is fetched for an answer: a hundred of them would be
-//!   neither polite nor within the deadline.
+//! - `version` of a hit is the latest that is known: from a document and events since, or from all events. If none is known
+//!   it is [`UNKNOWN`]. The documents of the first hits are waited for if nobody has seen them, the others' are not fetched:
+//!   a hundred of them would be neither polite nor within the deadline.
 //! - `_pypi_ordering` falls from hit to hit: pip 1.5 sorts by it.
 
 use super::arguments::Arguments;
-use super::{Rpc, SearchSettings};
+use super::{Ask, Rpc, SearchSettings};
 use crate::journal::{Hit, Search, TextField};
 use crate::model::{AskedVersions, NameTerm, ProjectName, words};
 use crate::xmlrpc::{Fault, Value};
@@ -23,11 +23,15 @@ use crate::xmlrpc::{Fault, Value};
 /// The most hits, as upstream's.
 const HITS: usize = 100;
 
+/// The part of the deadline in which documents are waited for; the rest is for finding again, and for what else is asked
+/// of this machine.
+const WAIT: f64 = 0.75;
+
 /// A hit's version where none is known. pip 24.1 and newer parse it, and die on an empty one.
 const UNKNOWN: &str = "0";
 
 impl Rpc {
-    pub(super) async fn search(&self, arguments: &Arguments) -> Result<Value, Fault> {
+    pub(super) async fn search(&self, arguments: &Arguments, ask: Ask<'_>) -> Result<Value, Fault> {
         let every = operator(arguments)?;
         let Some(search) = asked(arguments, every, &self.0.settings.search)? else {
             return Ok(Value::Array(Vec::new()));
@@ -39,9 +43,12 @@ impl Rpc {
             // Asks for a newer one where nobody polls; whoever searches next has it.
             let _ = self.0.journal.projects_known();
         }
-        let hits = self.0.journal.search(search).await?;
+        let mut hits = self.0.journal.search(search.clone()).await?;
         let first = hits.iter().filter(|hit| !hit.told).take(self.0.settings.search.learn_hits);
-        self.0.index.learn_soon(first.filter_map(|hit| ProjectName::parse(&hit.name).ok()));
+        let first: Vec<ProjectName> = first.filter_map(|hit| ProjectName::parse(&hit.name).ok()).collect();
+        if !first.is_empty() && self.0.index.learn_now(first, ask.deadline.mul_f64(WAIT)).await {
+            hits = self.0.journal.search(search).await?;
+        }
         Ok(hits.iter().zip((1..=HITS).rev()).map(|(hit, ordering)| value(hit, ordering)).collect())
     }
 }

@@ -69,7 +69,7 @@ pub struct SearchSettings {
     /// summaries. What is not found: matches beyond the best of these by name, and of a word that is in more than a
     /// hundred times as many summaries (a million) those that changed before the last so many.
     pub looked_at: usize,
-    /// Of how many hits that no document told, from the first, one is read afterwards. Default 20: what a terminal
+    /// Of how many hits that no document told, from the first, one is read, and waited for. Default 20: what a terminal
     /// shows; those below come with the next search.
     pub learn_hits: usize,
 }

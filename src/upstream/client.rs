@@ -146,9 +146,13 @@ impl Upstream {
         self.transport.repeated(once).await
     }
 
-    /// A project's JSON document, once nobody waits for another answer of upstream's; not repeated if it fails.
-    pub async fn json_document_when_idle(&self, name: &ProjectName) -> Result<Fetched, UpstreamError> {
+    /// Waits until nobody waits for an answer of upstream's, files not counted.
+    pub async fn idle(&self) {
         self.transport.idle().await;
+    }
+
+    /// A project's JSON document; not repeated if it fails.
+    pub async fn json_document_once(&self, name: &ProjectName) -> Result<Fetched, UpstreamError> {
         let url = self.transport.addresses.json(name, None);
         let fetch = self.fetch(Kind::Json, &url, "application/json", None);
         self.transport.timed(Kind::Json, &url, fetch, |_| "fresh").await

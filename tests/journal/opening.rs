@@ -138,6 +138,6 @@ async fn a_look_beside_a_running_relay_compares_and_takes_nothing() {
     journal.close().await;
     // One of before.
     let raw = rusqlite::Connection::open(folder.path().join("journal.sqlite3")).unwrap();
-    raw.execute_batch("DROP TABLE upstream_identity; PRAGMA user_version = 10").unwrap();
+    raw.execute_batch("DROP TABLE upstream_identity; DROP TABLE releases; DROP TABLE releases_due; PRAGMA user_version = 10").unwrap();
     assert!(beside("https://other.test").unwrap().is_some());
 }

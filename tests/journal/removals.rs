@@ -105,7 +105,7 @@ async fn an_older_journal_learns_of_its_late_removals() {
     before.close().await;
     let raw = rusqlite::Connection::open(folder.path().join("journal.sqlite3")).unwrap();
     raw.execute_batch(
-        "DROP TABLE removals; DROP TABLE leads; DROP TABLE lost; DROP TABLE upstream_identity; \
+        "DROP TABLE removals; DROP TABLE leads; DROP TABLE lost; DROP TABLE upstream_identity; DROP TABLE releases; DROP TABLE releases_due; \
          DROP TABLE known_since; DROP INDEX prefetch_noted; ALTER TABLE prefetch DROP COLUMN noted; \
          DROP TABLE quarantined; DROP TABLE absences; \
          CREATE TABLE hidden (project TEXT PRIMARY KEY) STRICT, WITHOUT ROWID; \

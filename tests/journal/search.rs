@@ -332,3 +332,51 @@ async fn what_was_hidden_since_the_names_were_read_is_no_hit() {
     raw.execute("DELETE FROM hidden", []).unwrap();
     assert_eq!(named(&journal, "a").await, ["aa", "ab"]);
 }
+
+#[tokio::test]
+async fn large_slices_of_history_are_looked_through_afterwards_and_tell_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = Journal::open(folder.path(), JournalSettings::default()).await.unwrap();
+    let listing = ["a", "b", "c"].map(|name| (name.to_owned(), Some(Serial(60_000))));
+    journal.seed(listing.into(), Serial(60_000)).await.unwrap();
+    let mut history: Vec<Event> = (1..=50_000)
+        .map(|serial| event(serial, &format!("n{}", serial % 700), Some("1"), "new release"))
+        .collect();
+    let told = [
+        (10, "a", Some("1.0"), "new release"),
+        (45_000, "a", Some("0.9"), "new release"),
+        (20, "b", Some("1.0"), "new release"),
+        (30_000, "b", Some("2.0"), "new release"),
+        (30_001, "b", Some("2.0"), "release quarantined"),
+        (30, "c", Some("9.0"), "new release"),
+        (40_000, "c", None, "remove project"),
+        (40_001, "c", Some("0.1"), "new release"),
+    ];
+    for (serial, name, version, action) in told {
+        history[usize::try_from(serial).unwrap() - 1] = event(serial, name, version, action);
+    }
+    journal.append(history, Serial(0), Serial(50_000)).await.unwrap();
+    let versions = async |journal: &Journal| {
+        let search = Search {
+            names: Some(["a", "b", "c"].iter().filter_map(|name| NameTerm::parse(name)).collect()),
+            limit: 9,
+            looked_at: 9,
+            ..Search::default()
+        };
+        pairs(journal.search(search).await.unwrap())
+            .into_iter()
+            .map(|(_, version)| version)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(versions(&journal).await, ["", "", ""]);
+    // Also by the next process.
+    journal.close().await;
+    let journal = Journal::open(folder.path(), JournalSettings::default()).await.unwrap();
+    let entering = journal.clone();
+    let entering = tokio::spawn(async move { entering.enter_releases_for_ever().await });
+    crate::support::until("history is never looked through", async || {
+        versions(&journal).await == ["0.1", "1.0", "1.0"]
+    })
+    .await;
+    entering.abort();
+}

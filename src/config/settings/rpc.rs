@@ -1,5 +1,7 @@
 //! The settings of calls: methods, feeds, search.
 
+use std::num::NonZeroU32;
+
 use crate::config::reader::Reader;
 use crate::index::LearnSettings;
 use crate::rpc::{FeedSettings, RpcSettings, SearchSettings};
@@ -125,13 +127,28 @@ pub(super) fn search(reader: &mut Reader, search: &mut SearchSettings, learn: &m
     reader.set(
         "search.documents_per_second",
         &mut learn.documents_per_second,
-        "Documents a second that are read for search alone, and only while nothing else is asked of upstream.",
+        "Documents a second that are read for search alone: by a crawl, only while nothing else is asked of upstream, and \
+         as many for searches.",
     );
     reader.set(
         "search.learn_hits",
         &mut search.learn_hits,
-        "Of how many unknown hits, from the first, the documents are read after a search; 0 for none.",
+        "Of how many unknown hits, from the first, a search has the documents read; 0 for none. It waits for them, within \
+         its deadline.",
     );
+    reader.count(
+        "search.documents_at_once",
+        &mut learn.at_once,
+        "How many documents are read at once for searches that wait.",
+    );
+    let mut burst = learn.burst.get();
+    reader.count(
+        "search.documents_burst",
+        &mut burst,
+        "How many they may have read without a pause, before search.documents_per_second counts; others are read \
+         afterwards.",
+    );
+    learn.burst = NonZeroU32::new(burst).unwrap_or(learn.burst);
     reader.count(
         "search.waiting",
         &mut learn.waiting,

@@ -8,8 +8,8 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Transaction,
 use super::held::HeldNames;
 use super::names::{Ranked, UNTOLD, rank};
 use super::phrase::{Asked, TextField, question};
-use crate::journal::{Journal, JournalError};
-use crate::model::{Action, AskedVersions, NameTerm, newest_first};
+use crate::journal::{Journal, JournalError, releases};
+use crate::model::{Action, AskedVersions, NameTerm, latest, newest_first};
 
 /// Texts that are looked at before any name is: it takes 3 ms, and the names up to 8.
 const FEW_TEXTS: usize = 1_000;
@@ -270,19 +270,40 @@ impl Finder<'_> {
         match &self.search.versions {
             None => {
                 let version = match known {
-                    Some(version) => version,
-                    None => last_version(self.connection, row.get(1)?)?.unwrap_or_default(),
+                    Some(version) if told => version,
+                    _ => {
+                        let last = last_version(self.connection, row.get(1)?)?;
+                        let all = self.untold(&name, &versions)?;
+                        let all = all.iter().map(String::as_str).chain(last.as_deref());
+                        latest(all).unwrap_or_default().to_owned()
+                    }
                 };
                 hits.push(hit(&version));
             }
             Some(asked) => {
+                let untold = if told { Vec::new() } else { self.untold(&name, &versions)? };
+                let listed = versions.lines().filter(|_| told).chain(untold.iter().map(String::as_str));
                 let mut versions: Vec<&str> =
-                    versions.lines().filter(|version| candidate.whole || asked.have(version)).collect();
+                    listed.filter(|version| candidate.whole || asked.have(version)).collect();
                 newest_first(&mut versions, |version| version);
                 hits.extend(versions.into_iter().rev().map(hit));
             }
         }
         Ok(())
+    }
+}
+
+impl Finder<'_> {
+    /// The versions of a project of which no document told, as events tell them: those of before the first listing as far as
+    /// they are kept, and `since`, a line each.
+    fn untold(&self, name: &str, since: &str) -> rusqlite::Result<Vec<String>> {
+        let mut versions = releases::versions(self.connection, name)?;
+        for version in since.lines() {
+            if !versions.iter().any(|known| known == version) {
+                versions.push(version.to_owned());
+            }
+        }
+        Ok(versions)
     }
 }
 
