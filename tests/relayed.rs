@@ -176,7 +176,9 @@ async fn a_known_limit_is_told_at_once_by_every_call_that_needs_upstream_and_has
     // Learns of the limit: who already waits for its turn hears of it as well.
     let first = calls.iter().map(|(method, params)| call(&relay.url, method, params));
     let all = within("it waits for its deadline", futures_util::future::join_all(first)).await;
-    all.into_iter().for_each(|answer| told(answer.unwrap_err()));
+    for answer in all {
+        told(answer.unwrap_err());
+    }
     sandbox.forget_requests();
     for (method, params) in &calls {
         told(within("it waits for its deadline", call(&relay.url, method, params)).await.unwrap_err());

@@ -6,7 +6,7 @@ use url::Url;
 use super::known::UNMATCHED;
 use super::location;
 use crate::journal::KnownFile;
-use crate::model::{FilePath, ProjectName, Serial, Sha256, latest};
+use crate::model::{FilePath, ProjectName, Serial, latest};
 use crate::upstream::{Skipped, Stated, lenient_json, serial_member, stated, whole_number};
 
 /// A document of `/pypi/NAME/json` or `/pypi/NAME/VERSION/json`.

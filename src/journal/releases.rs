@@ -57,10 +57,10 @@ pub(super) fn versions(connection: &Connection, spelling: &str) -> rusqlite::Res
     for (version, action) in events.into_iter().rev() {
         let action = Action::parse(&action, version.is_some());
         match (action, version) {
-            (Action::NewRelease | Action::ReleaseQuarantineCleared, Some(version)) => {
-                if !versions.contains(&version) {
-                    versions.push(version);
-                }
+            (Action::NewRelease | Action::ReleaseQuarantineCleared, Some(version))
+                if !versions.contains(&version) =>
+            {
+                versions.push(version);
             }
             (Action::RemoveRelease | Action::ReleaseQuarantined, Some(version)) => {
                 versions.retain(|known| *known != version);
