@@ -16,8 +16,8 @@ use tokio::task::spawn_blocking;
 use super::facade::Inner;
 use super::held::Held;
 use super::{Index, IndexError, JsonDocument, core_metadata};
-use crate::journal::{DocumentKey, KeptDocument};
-use crate::model::{FileKind, ProjectName, Stamp, latest, same_version, version_of, wheel_tag};
+use crate::journal::DocumentKey;
+use crate::model::{FileKind, ProjectName, Serial, Stamp, latest, same_version, version_of, wheel_tag};
 use crate::upstream::{CoreMetadata, Document, PageFile, ProjectPage, UpstreamError, Yanked};
 
 /// A page by its releases.
@@ -108,7 +108,7 @@ impl Inner {
         self: &Arc<Self>,
         key: &DocumentKey,
         json: Option<&JsonDocument>,
-        document: &KeptDocument,
+        last_serial: Option<Serial>,
     ) -> Result<Option<Document>, IndexError> {
         let DocumentKey::Json(project, version) = key else { return Ok(None) };
         let Some(json) = json.filter(|json| json.lacks(version.is_none())) else { return Ok(None) };
@@ -126,10 +126,10 @@ impl Inner {
         tracing::debug!(%project, ?version, "a JSON document was completed from a page");
         Ok(Some(Document {
             body: body.await.map_err(|_| IndexError::Lost)?,
-            content_type: document.content_type.clone(),
+            content_type: "application/json".to_owned(),
             // Its page changes without it.
             etag: None,
-            last_serial: document.last_serial,
+            last_serial,
             url: base,
         }))
     }
@@ -210,6 +210,13 @@ fn complete(document: &mut Value, outline: Option<&Outline>, whole: bool) {
         let named = outline.into_iter().flat_map(Outline::all);
         let mut releases: Map<String, Value> =
             named.map(|release| (release.version.to_owned(), release.objects())).collect();
+        // What it lists itself is as new as it is; files' objects are the page's.
+        let listed = document["versions"].as_array().filter(|listed| !listed.is_empty());
+        if let Some(listed) = listed {
+            let of_page = |version: &str| releases.get(version).cloned().unwrap_or_else(|| json!([]));
+            let listed = listed.iter().filter_map(Value::as_str);
+            releases = listed.map(|version| (version.to_owned(), of_page(version))).collect();
+        }
         // What the document itself says of its release is more.
         if let Some(version) = version {
             let spelled = releases.keys().find(|listed| same_version(listed, &version)).cloned();

@@ -188,10 +188,11 @@ impl Inner {
             (Fetched::NotModified, None) => return Err(IndexError::Lost),
             (Fetched::Fresh(document), _) => document,
         };
-        let received = |document| self.receive::<T>(key, document, serial_of(standing), Some(numbering));
-        let (mut answer, mut document, mut stated) = received(document).await?;
-        if let Some(whole) = self.completed(key, answer.content.json(), &document).await? {
-            (answer, document, stated) = received(whole).await?;
+        let (serial, header) = (serial_of(standing), document.last_serial);
+        let (mut answer, mut document, mut stated) =
+            self.receive::<T>(key, document, serial, Some(numbering)).await?;
+        if let Some(whole) = self.completed(key, answer.content.json(), header).await? {
+            (answer, document, stated) = self.receive::<T>(key, whole, serial, Some(numbering)).await?;
         }
         // Told once of a page's version: the one before may have had the same.
         let skipped = answer.content.skipped();
