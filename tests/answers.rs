@@ -1,10 +1,10 @@
 //! Answers beside the documents that they are made of: odd documents, and what upstream's own methods gave.
 
-use cheesewire::sandbox::{Change, Effect, Fault, Role, Route, Sandbox};
+use cheesewire::sandbox::{Change, Effect, Fault, Publication, Role, Route, Sandbox};
 use cheesewire::xmlrpc::{Fault as RpcFault, Value, encode_call};
 use serde_json::json;
 
-use crate::support::{Relay, call, get, post, sandbox};
+use crate::support::{Relay, call, get, post, sandbox, until};
 
 const NAME: &str = "wire-top";
 
@@ -172,4 +172,46 @@ async fn a_fault_for_an_unknown_method_names_it_and_the_nearest() {
     let odd = call(&relay.url, &format!("\u{1b}[2J<&>{}", "é".repeat(100_000)), &[]).await.unwrap_err();
     assert!(odd.string.starts_with("server error; requested method not found: \"[2J<&>éé"), "{odd}");
     assert!(odd.string.len() < 200, "{odd}");
+}
+
+#[tokio::test]
+async fn updated_releases_leave_out_what_is_gone_and_take_back_what_returns() {
+    let sandbox = sandbox().await;
+    let relay = Relay::start(&sandbox.url(), &["follow.interval=20ms"]).await;
+    let events = sandbox.events_after(cheesewire::model::Serial(0), usize::MAX);
+    let since = events.iter().map(|event| event.time).max().unwrap() + 1;
+    let updated = async |expected: &[[&str; 2]]| {
+        let expected: Value = expected.iter().map(|pair| pair.iter().copied().collect::<Value>()).collect();
+        until(&format!("the answer never is {expected:?}"), async || {
+            call(&relay.url, "updated_releases", &[since.into()]).await.as_ref() == Ok(&expected)
+        })
+        .await;
+    };
+    let publish = async |name: &str, version: &str| {
+        sandbox.publish(Publication::new(name, version)).await.unwrap();
+    };
+    let quarantine = async |version: Option<&str>, cleared: bool| {
+        let (name, version) = ("Cellar".to_owned(), version.map(str::to_owned));
+        sandbox.change(Change::Quarantine { name, version, cleared }).await.unwrap();
+    };
+    publish("Cellar", "1.0").await;
+    publish("Cellar", "2.0").await;
+    publish("larder", "1.0").await;
+    updated(&[["larder", "1.0"], ["Cellar", "2.0"], ["Cellar", "1.0"]]).await;
+    let remove = Change::RemoveRelease { name: "Cellar".to_owned(), version: "2.0".to_owned() };
+    sandbox.change(remove).await.unwrap();
+    updated(&[["larder", "1.0"], ["Cellar", "1.0"]]).await;
+    sandbox.change(Change::RemoveProject { name: "larder".to_owned() }).await.unwrap();
+    updated(&[["Cellar", "1.0"]]).await;
+    publish("larder", "1.0").await;
+    updated(&[["larder", "1.0"], ["Cellar", "1.0"]]).await;
+    for version in [None, Some("1.0")] {
+        quarantine(version, false).await;
+        updated(&[["larder", "1.0"]]).await;
+        quarantine(version, true).await;
+        updated(&[["larder", "1.0"], ["Cellar", "1.0"]]).await;
+    }
+    // That they changed stays news.
+    let changed = call(&relay.url, "changed_packages", &[since.into()]).await;
+    assert_eq!(changed, Ok(Value::from_iter(["Cellar", "larder"])));
 }

@@ -7,7 +7,7 @@ use futures_util::stream;
 use rusqlite::Connection;
 
 use super::project::Chunks;
-use super::{Bounds, Journal, JournalError, Place};
+use super::{Bounds, Journal, JournalError, Place, releases};
 use crate::model::Serial;
 
 /// Rows that are looked through at a time: some 5 ms.
@@ -25,8 +25,8 @@ struct Search {
 }
 
 impl Journal {
-    /// Names of the events, the last changed first; with `releases` the name and version of each `new release` instead.
-    /// Each once.
+    /// Names of the events, the last changed first; with `releases` the name and version of each `new release` instead, if it
+    /// is still there. Each once.
     pub fn changed(&self, events: Bounds, releases: bool) -> Chunks<(String, Option<String>)> {
         let at = Bounds::end();
         let search = Search { journal: self.clone(), events, releases, at, seen: HashSet::new() };
@@ -76,7 +76,12 @@ impl Search {
                 continue;
             }
             let version = if self.releases { row.get::<_, Option<String>>(3)? } else { None };
-            if self.seen.insert((row.get(2)?, version.clone())) {
+            let name: i64 = row.get(2)?;
+            // Of the same release an earlier event says nothing new, also not of one that is gone.
+            if self.seen.insert((name, version.clone()))
+                && !(self.releases
+                    && releases::is_gone(connection, name, version.as_deref(), self.at.serial.0)?)
+            {
                 rows.push((row.get(4)?, version));
             }
         }

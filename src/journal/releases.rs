@@ -1,10 +1,10 @@
 //! Which events made, removed or hid releases, by the name of their project: what is known of its versions before a document
-//! tells them.
+//! tells them, and whether a release is still there.
 //!
 //! Events are kept in the order of their serials, and to look through all of them for a name would take seconds. An
 //! index of all names that is kept while history comes more than doubles the time that history takes, because the rows of
-//! a slice go all over it. So rows of small slices, which are those of polls, are entered with their slice; large slices are
-//! noted, and looked through when no more of them come.
+//! a slice go all over it. So rows of small slices, which are those of polls, are entered with their slice. Of large ones only
+//! those are that take something away, some in a hundred; the others are looked through when no more slices come.
 
 use std::time::{Duration, Instant};
 
@@ -29,22 +29,50 @@ const MOST: i64 = 5_000;
 /// Enters what was kept, or notes it for later; tells whether it did the latter. `names`: the id of each event's name.
 pub(super) fn enter(connection: &Connection, events: &[Event], names: &[i64]) -> rusqlite::Result<bool> {
     let (Some(first), Some(last)) = (events.first(), events.last()) else { return Ok(false) };
-    if events.len() > AT_ONCE {
-        let sql = "INSERT INTO releases_due VALUES (?1, ?2) \
-                   ON CONFLICT DO UPDATE SET upto = max(upto, excluded.upto)";
-        connection.prepare_cached(sql)?.execute([first.serial.0 - 1, last.serial.0])?;
-        return Ok(true);
+    let later = events.len() > AT_ONCE;
+    if later {
+        note(connection, first.serial.0 - 1, last.serial.0)?;
     }
     let mut insert = insert(connection)?;
     for (event, name) in events.iter().zip(names) {
-        if is_about_a_release(&event.action, event.version.is_some()) {
-            insert.execute([*name, event.serial.0])?;
+        let made = made_a_release(&event.action, event.version.is_some());
+        if let Some(made) = made.filter(|made| !(later && *made)) {
+            insert.execute([*name, event.serial.0, i64::from(made)])?;
         }
     }
-    Ok(false)
+    Ok(later)
 }
 
-/// The versions of a project that events made and none took away since, the oldest event first; of the projects's name as
+/// Whether a release that an event of this serial made was removed since, or is in quarantine. `name`: the id of the event's.
+pub(super) fn is_gone(
+    connection: &Connection,
+    name: i64,
+    version: Option<&str>,
+    serial: i64,
+) -> rusqlite::Result<bool> {
+    let sql = "SELECT e.version, v.text FROM releases r JOIN events e ON e.serial = r.serial \
+               JOIN verbs v ON v.id = e.verb WHERE r.name = ?1 AND r.serial > ?2 AND r.made = 0 ORDER BY r.serial";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([name, serial])?;
+    let (mut removed, mut release_shut, mut project_shut) = (false, false, false);
+    while let Some(row) = rows.next()? {
+        let about = row.get_ref(0)?.as_str_or_null()?;
+        let this = about == version;
+        match Action::parse(row.get_ref(1)?.as_str()?, about.is_some()) {
+            Action::RemoveProject => removed = true,
+            Action::RemoveRelease if this => removed = true,
+            Action::ReleaseQuarantined if this => release_shut = true,
+            Action::ReleaseQuarantineCleared if this => release_shut = false,
+            Action::ProjectQuarantined => project_shut = true,
+            Action::ProjectQuarantineCleared => project_shut = false,
+            // Of another release, or not entered.
+            _ => {}
+        }
+    }
+    Ok(removed || release_shut || project_shut)
+}
+
+/// The versions of a project that events made and none took away since, the oldest event first; of the project's name as
 /// registered.
 pub(super) fn versions(connection: &Connection, spelling: &str) -> rusqlite::Result<Vec<String>> {
     let sql = "SELECT e.version, v.text FROM names n JOIN releases r ON r.name = n.id \
@@ -66,7 +94,7 @@ pub(super) fn versions(connection: &Connection, spelling: &str) -> rusqlite::Res
                 versions.retain(|known| *known != version);
             }
             (Action::RemoveProject, _) => versions.clear(),
-            // Not entered.
+            // Of the whole project, or not entered.
             _ => {}
         }
     }
@@ -118,10 +146,10 @@ fn enter_after(connection: &Connection, after: i64, upto: i64) -> rusqlite::Resu
                WHERE e.serial > ?1 AND e.serial <= ?2 AND e.object IS NULL";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([after, end])?;
-    let mut found: Vec<[i64; 2]> = Vec::new();
+    let mut found: Vec<[i64; 3]> = Vec::new();
     while let Some(row) = rows.next()? {
-        if is_about_a_release(row.get_ref(3)?.as_str()?, row.get(2)?) {
-            found.push([row.get(0)?, row.get(1)?]);
+        if let Some(made) = made_a_release(row.get_ref(3)?.as_str()?, row.get(2)?) {
+            found.push([row.get(0)?, row.get(1)?, i64::from(made)]);
         }
     }
     // Neighbours are written together.
@@ -132,24 +160,120 @@ fn enter_after(connection: &Connection, after: i64, upto: i64) -> rusqlite::Resu
     }
     connection.prepare_cached("DELETE FROM releases_due WHERE after = ?1")?.execute([after])?;
     if end < upto {
-        let sql = "INSERT INTO releases_due VALUES (?1, ?2) \
-                   ON CONFLICT DO UPDATE SET upto = max(upto, excluded.upto)";
-        connection.prepare_cached(sql)?.execute([end, upto])?;
+        note(connection, end, upto)?;
     }
     Ok(())
 }
 
-fn insert(connection: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
-    connection.prepare_cached("INSERT OR IGNORE INTO releases VALUES (?1, ?2)")
+/// Notes events that are to be looked through.
+fn note(connection: &Connection, after: i64, upto: i64) -> rusqlite::Result<()> {
+    let sql =
+        "INSERT INTO releases_due VALUES (?1, ?2) ON CONFLICT DO UPDATE SET upto = max(upto, excluded.upto)";
+    connection.prepare_cached(sql)?.execute([after, upto]).map(|_| ())
 }
 
-fn is_about_a_release(action: &str, has_version: bool) -> bool {
-    matches!(
-        Action::parse(action, has_version),
-        Action::NewRelease
-            | Action::RemoveRelease
-            | Action::RemoveProject
-            | Action::ReleaseQuarantined
-            | Action::ReleaseQuarantineCleared
-    )
+fn insert(connection: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
+    connection.prepare_cached("INSERT OR IGNORE INTO releases VALUES (?1, ?2, ?3)")
+}
+
+/// Whether an event made a release, or else removed, hid or showed one or all of its project; `None` of others.
+fn made_a_release(action: &str, has_version: bool) -> Option<bool> {
+    match Action::parse(action, has_version) {
+        Action::NewRelease => Some(true),
+        Action::RemoveRelease
+        | Action::RemoveProject
+        | Action::ReleaseQuarantined
+        | Action::ReleaseQuarantineCleared
+        | Action::ProjectQuarantined
+        | Action::ProjectQuarantineCleared => Some(false),
+        Action::Create
+        | Action::AddFile { .. }
+        | Action::RemoveFile { .. }
+        | Action::YankRelease
+        | Action::UnyankRelease
+        | Action::Other(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::append::{Appended, keep};
+    use crate::journal::schema;
+    use crate::model::Serial;
+
+    fn event(serial: i64, version: Option<&str>, action: &str) -> Event {
+        let version = version.map(str::to_owned);
+        Event {
+            serial: Serial(serial),
+            name: "A".to_owned(),
+            version,
+            time: serial,
+            action: action.to_owned(),
+        }
+    }
+
+    /// What a large slice tells, whose other rows are about another project.
+    fn large(told: Vec<Event>) -> Vec<Event> {
+        let first = told.last().map_or(0, |event| event.serial.0) + 1;
+        let last = first + i64::try_from(AT_ONCE).unwrap();
+        let others = (first..=last)
+            .map(|serial| Event { name: "b".to_owned(), ..event(serial, Some("1"), "new release") });
+        told.into_iter().chain(others).collect()
+    }
+
+    #[test]
+    fn slices_of_either_size_tell_the_same_in_the_end_and_what_is_gone_at_once() {
+        let events = || {
+            vec![
+                event(1, None, "create"),
+                event(2, Some("1.0"), "new release"),
+                event(3, Some("1.0"), "add source file a-1.0.tar.gz"),
+                event(4, Some("2.0"), "new release"),
+                event(5, Some("2.0"), "remove release"),
+                event(6, Some("3.0"), "new release"),
+                event(7, Some("3.0"), "release quarantined"),
+                event(8, Some("4.0"), "new release"),
+                event(9, Some("4.0"), "remove"),
+                event(10, Some("4.0"), "new release"),
+                event(11, Some("1.0"), "remove file a-1.0.tar.gz"),
+            ]
+        };
+        for slice in [events(), large(events())] {
+            let folder = tempfile::tempdir().unwrap();
+            let connection = schema::open(&folder.path().join("journal.sqlite3")).unwrap();
+            let is_large = slice.len() > AT_ONCE;
+            assert_eq!(keep(&connection, &slice, &mut Appended::default()).unwrap(), is_large);
+            let name: i64 = connection
+                .query_row("SELECT id FROM names WHERE spelling = 'A'", [], |row| row.get(0))
+                .unwrap();
+            let gone = |version: &str, serial| is_gone(&connection, name, Some(version), serial).unwrap();
+            assert_eq!(
+                [gone("1.0", 2), gone("2.0", 4), gone("3.0", 6), gone("4.0", 8), gone("4.0", 10)],
+                [false, true, true, true, false]
+            );
+            if is_large {
+                assert_eq!(versions(&connection, "A").unwrap(), [""; 0]);
+                let due = |sql| {
+                    connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).optional().unwrap()
+                };
+                while let Some((after, upto)) = due("SELECT after, upto FROM releases_due") {
+                    enter_after(&connection, after, upto).unwrap();
+                }
+            }
+            assert_eq!(versions(&connection, "A").unwrap(), ["1.0", "4.0"]);
+            // What is told twice changes nothing; a removed project has none, and one that is shut none for a while.
+            keep(&connection, &events(), &mut Appended::default()).unwrap();
+            assert_eq!(versions(&connection, "A").unwrap(), ["1.0", "4.0"]);
+            keep(&connection, &[event(20_000, None, "project quarantined")], &mut Appended::default())
+                .unwrap();
+            assert!(gone("1.0", 2));
+            keep(&connection, &[event(20_001, None, "project quarantine cleared")], &mut Appended::default())
+                .unwrap();
+            assert!(!gone("1.0", 2) && gone("2.0", 4));
+            keep(&connection, &[event(20_002, None, "remove project")], &mut Appended::default()).unwrap();
+            assert!(gone("1.0", 2) && gone("4.0", 10));
+            assert_eq!(versions(&connection, "A").unwrap(), [""; 0]);
+        }
+    }
 }
