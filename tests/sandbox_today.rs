@@ -152,7 +152,9 @@ async fn the_commands_sandbox_dates_what_happens_now_unless_told_otherwise() {
         let mut command = tokio::process::Command::new(BINARY);
         command.args(["sandbox", "--listen", "127.0.0.1:0"]).args(arguments);
         let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
-        let line = BufReader::new(child.stdout.take().unwrap()).lines().next_line().await.unwrap().unwrap();
+        // Held to the end: it ends when nobody reads what it prints.
+        let mut printed = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = printed.next_line().await.unwrap().unwrap();
         let url = line.split_whitespace().nth(2).unwrap();
         let last = call(url, "changelog_last_serial", &[]).await.unwrap();
         let begun = Clock::system().unix();
