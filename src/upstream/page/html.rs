@@ -71,12 +71,29 @@ pub(in crate::upstream) fn base_of(url: &Url, href: &str) -> Url {
     base.unwrap_or_else(|| url.clone())
 }
 
+/// Writes letters, digits, `-`, `_` and `~` of the path as themselves, as pip does: with and without an escape it is the
+/// same address (RFC 3986, section 6.2.2.2), and not every server knows that.
+pub(super) fn unescape(url: &mut Url) {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~');
+    let mut parts = url.path().split('%');
+    let mut path = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let byte = part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match byte.filter(|&byte| plain(byte)) {
+            Some(byte) => path.extend(std::iter::once(char::from(byte)).chain(part[2..].chars())),
+            None => path.extend(std::iter::once('%').chain(part.chars())),
+        }
+    }
+    url.set_path(&path);
+}
+
 /// The file that a link leads to. Links to anything else, and to nowhere, are not on the page.
 fn file(mut anchor: Anchor, base: &Url, skipped: &mut Skipped) -> Option<PageFile> {
     let href = anchor.attributes.remove("href")?;
     let mut url = base.join(&href).ok()?;
     let fragment = url.fragment().map(str::to_owned);
     url.set_fragment(None);
+    unescape(&mut url);
     let last = url.path().rsplit('/').next()?;
     let last = percent_decode_str(last).decode_utf8().ok()?.into_owned();
     // The address knows the name best: file servers cut long texts. pip takes the name from `egg=` where there is one.
@@ -136,6 +153,19 @@ fn file(mut anchor: Anchor, base: &Url, skipped: &mut Skipped) -> Option<PageFil
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_needs_no_escape_in_an_address_has_none() {
+        let plain = |address: &str| {
+            let mut url: Url = address.parse().unwrap();
+            unescape(&mut url);
+            url.to_string()
+        };
+        assert_eq!(
+            plain("https://a.test/%61%2D%5f%7E%2F%25%2e%zz%?b=%2D"),
+            "https://a.test/a-_~%2F%25%2e%zz%?b=%2D"
+        );
+    }
 
     #[test]
     fn attributes_of_every_pep_are_read() {
@@ -224,7 +254,7 @@ mod tests {
         let expected = [
             ("a-1.zip", "https://index.test/simple/a/a-1.zip"),
             ("a-2.zip", "https://files.test/a-2.zip?sig=a&b=%2F"),
-            ("a-3+x.tgz", "https://index.test/simple/a/a%2D3%2Bx.tgz"),
+            ("a-3+x.tgz", "https://index.test/simple/a/a-3%2Bx.tgz"),
             ("a b-4.zip", "https://index.test/simple/a/a%20b-4.zip"),
             ("a-5.tar", "https://index.test/simple/a/a-5.tar"),
             ("a-6.zip", "http://files.test/a-6.zip"),

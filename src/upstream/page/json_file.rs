@@ -6,6 +6,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use url::Url;
 
+use super::html::unescape;
 use super::member::{Digests, Raw, Stated, digests, flag, read as read_member, text, whole_number};
 use super::{CoreMetadata, Others, PageFile, Skipped, Yanked, metadata_path};
 use crate::model::{FilePath, Stamp, path_of};
@@ -58,6 +59,7 @@ pub(super) fn file(raw: &str, base: &Url, skipped: &mut Skipped) -> Option<PageF
     };
     let fragment = url.fragment().map(str::to_owned);
     url.set_fragment(None);
+    unescape(&mut url);
     // pip looks at nothing else, so a page without names is one that pip reads.
     let last = || percent_decode_str(url.path().rsplit('/').next()?).decode_utf8().ok().map(String::from);
     let Some(filename) = stated.clone().or_else(last).filter(|name| FilePath::is_filename(name)) else {
