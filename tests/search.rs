@@ -49,6 +49,8 @@ async fn names(relay: &Relay, params: &[Value]) -> Vec<String> {
 
 /// Has the relay see these projects' documents.
 async fn see(relay: &Relay, projects: &[&str]) {
+    // The first listing fills the table of projects anew. What is learned meanwhile may be learned once more.
+    call(&relay.url, "changelog_last_serial", &[]).await.unwrap();
     for project in projects {
         call(&relay.url, "package_releases", &[Value::from(*project)]).await.unwrap();
     }
