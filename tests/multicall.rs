@@ -142,10 +142,11 @@ async fn a_hundred_lists_of_all_projects_in_one_call_cost_little_memory() {
     let scale = Some(ScaleSettings { projects: projects.path().to_owned(), events: 200_000 });
     let sandbox = Sandbox::start(SandboxSettings { scale, ..SandboxSettings::default() }).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let relay = Process::start(folder.path(), &sandbox.url(), &["follow.enabled=false"]).await;
+    let settings = ["follow.enabled=false", "rpc.longest_deadline=10m"];
+    let relay = Process::start(folder.path(), &sandbox.url(), &settings).await;
     assert_eq!(get(&format!("{}healthz", relay.url)).await.status, 200);
     let list = |relay: &Process, count: usize| {
-        let url = format!("{}pypi?deadline=50", relay.url);
+        let url = format!("{}pypi?deadline=550", relay.url);
         let calls = Value::Array(vec![one("list_packages_with_serial", &[]); count]);
         let body = encode_call("system.multicall", &[calls]).unwrap();
         async move {
