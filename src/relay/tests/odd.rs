@@ -75,27 +75,41 @@ async fn an_empty_file_whose_digest_is_that_of_nothing_is_one() {
     }
 }
 
+/// A store with room for the file, whatever the disk of this machine has.
+fn keeps_a_gigabyte(settings: StoreSettings) -> StoreSettings {
+    StoreSettings { max_bytes: 1_000_000_000, ..settings }
+}
+
 #[tokio::test]
 async fn a_right_file_comes_whole_and_in_parts_whatever_size_is_stated() {
     for stated in [1, 1_199_999, 1_200_001, 9_000_000_000] {
         for length in [Some(1_200_000), None] {
+            // For more than there is room for, nothing is kept.
+            let kept = stated < 1_000_000_000;
             let reply = Reply { length, ..Reply::good(&file()) };
-            let mut bench = Bench::new(vec![reply]).await;
+            let setup = Setup { store: keeps_a_gigabyte, ..Setup::default() };
+            let mut bench = Bench::with(setup, vec![reply]).await;
             bench.target.size = Some(stated);
             let (whole, part) = tokio::join!(bench.get(), bench.range("bytes=-10"));
             assert_eq!(right(whole).await, file(), "{stated}");
             let part = part.unwrap();
-            assert!(
-                matches!(&part.answer, Answer::Part(range, _) if *range == (1_199_990..1_200_000)),
+            if kept || length.is_some() {
+                assert!(
+                    matches!(&part.answer, Answer::Part(at, _) if *at == (1_199_990..1_200_000)),
+                    "{stated}"
+                );
+                assert_eq!(drain(content(part)).await.0, file()[1_199_990..]);
+            } else {
+                // What nobody knows the size of, and what is not kept, has no last ten bytes: all of it is sent.
+                assert_eq!(right(Ok(part)).await, file());
+            }
+            bench.quiet().await;
+            let again = bench.get().await.unwrap();
+            assert_eq!(
+                (again.source == Source::Hit, again.size == Some(1_200_000)),
+                (kept, kept || length.is_some()),
                 "{stated}"
             );
-            assert_eq!(drain(content(part)).await.0, file()[1_199_990..]);
-            bench.quiet().await;
-            let kept = bench.get().await.unwrap();
-            // More than there is room for is not kept.
-            if stated < 9_000_000_000 {
-                assert_eq!((kept.source, kept.size), (Source::Hit, Some(1_200_000)), "{stated}");
-            }
         }
     }
 }
