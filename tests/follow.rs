@@ -2,6 +2,7 @@
 
 mod absent;
 mod budget;
+mod calls_again;
 mod demand;
 mod history;
 mod leads;
