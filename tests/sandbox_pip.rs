@@ -3,20 +3,12 @@
 use std::path::Path;
 
 use cheesewire::sandbox::Sandbox;
-use tokio::process::Command;
 
+use crate::support::programs::{self, client_program, fresh_environment};
 use crate::support::sandbox;
 
-/// A command that must succeed; what it prints.
 async fn run(program: &Path, arguments: &[&str]) -> String {
-    let mut command = Command::new(program);
-    command.args(arguments).env_remove("PIP_NO_INDEX").env_remove("PIP_EXTRA_INDEX_URL");
-    command.env("PIP_FIND_LINKS", "").env("PIP_CONFIG_FILE", "/dev/null").env("NO_PROXY", "*");
-    command.env("PIP_DISABLE_PIP_VERSION_CHECK", "1").kill_on_drop(true);
-    let output = command.output().await.unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(output.status.success(), "{arguments:?}: {}{}", text(&output.stdout), text(&output.stderr));
-    text(&output.stdout)
+    programs::run(client_program(program).args(arguments)).await
 }
 
 async fn install(sandbox: &Sandbox, python: &Path, arguments: &[&str]) {
@@ -31,8 +23,7 @@ async fn pip_installs_every_installable_project_and_its_sdist() {
     let sandbox = sandbox().await;
     let folder = tempfile::tempdir().unwrap();
     let venv = folder.path().join("venv");
-    run(Path::new("python3"), &["-m", "venv", venv.to_str().unwrap()]).await;
-    let python = venv.join("bin/python");
+    let python = fresh_environment(&venv).await.join("python");
     let mut installed = 0;
     for project in sandbox.projects() {
         // What has no file that this interpreter may take is not for pip.

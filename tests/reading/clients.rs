@@ -8,6 +8,8 @@ use tokio::process::Command;
 
 use super::odd_pages::{PAGES, Wheel};
 use super::{Site, ZIP};
+use crate::support::installers::Installer;
+use crate::support::programs::{fetch, fresh_environment, run};
 use crate::support::{Relay, sandbox};
 
 /// Writes a wheel for each name, and an sdist with another ending for each ending that Python can write.
@@ -42,77 +44,10 @@ with zipfile.ZipFile(f"{folder}/sdist.zip", "w") as zip:
 const ENDINGS: [&str; 10] =
     ["tar", "tar.gz", "tgz", "tar.bz2", "tbz", "tar.xz", "txz", "tar.lzma", "tlz", "zip"];
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Installer {
-    Pip,
-    Uv,
-}
-
-impl Installer {
-    /// The names of what it installs of a project of an index; `None` if it fails.
-    async fn install(self, bin: &Path, folder: &Path, index: &str, project: &str) -> Option<Vec<String>> {
-        let digest = hex::encode(&Sha256::digest(format!("{index}{project}"))[..8]);
-        let target = folder.join(format!("{self:?}-{digest}"));
-        let mut command = match self {
-            Self::Pip => {
-                let mut pip = Command::new(bin.join("python"));
-                pip.args([
-                    "-m",
-                    "pip",
-                    "install",
-                    "--no-cache-dir",
-                    "--disable-pip-version-check",
-                    "--retries",
-                    "0",
-                ]);
-                pip
-            }
-            Self::Uv => {
-                let mut uv = Command::new(bin.join("uv"));
-                uv.args(["pip", "install", "--no-cache", "--no-config", "--python"]).arg(bin.join("python"));
-                uv
-            }
-        };
-        command.args(["--no-deps", "--index-url", index, "--target"]).arg(&target).arg(project);
-        for (name, value) in [("PIP_CONFIG_FILE", "/dev/null"), ("NO_PROXY", "*"), ("UV_HTTP_RETRIES", "0")] {
-            command.env(name, value);
-        }
-        for name in [
-            "PIP_INDEX_URL",
-            "PIP_EXTRA_INDEX_URL",
-            "PIP_FIND_LINKS",
-            "PIP_NO_INDEX",
-            "UV_INDEX_URL",
-            "UV_DEFAULT_INDEX",
-            "UV_INDEX",
-        ] {
-            command.env_remove(name);
-        }
-        let output = command.kill_on_drop(true).output().await.unwrap();
-        if !output.status.success() {
-            println!("{self:?} {index}{project}: {}", String::from_utf8_lossy(&output.stderr));
-            return None;
-        }
-        let entries = std::fs::read_dir(&target).unwrap().map(|entry| entry.unwrap().file_name());
-        let mut names: Vec<String> = entries.map(|name| name.into_string().unwrap()).collect();
-        names.retain(|name| name.ends_with(".dist-info"));
-        names.sort();
-        Some(names)
-    }
-}
-
-async fn run(command: &mut Command) {
-    let output = command.kill_on_drop(true).output().await.unwrap();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
 /// A virtual environment with the newest pip and uv.
 async fn installers(folder: &Path) -> PathBuf {
-    let path = folder.join("venv");
-    run(Command::new("python3").args(["-m", "venv"]).arg(&path)).await;
-    let bin = path.join("bin");
-    run(Command::new(bin.join("python")).args(["-m", "pip", "install", "--quiet", "--upgrade", "pip", "uv"]))
-        .await;
+    let bin = fresh_environment(&folder.join("venv")).await;
+    fetch(&bin, &["--upgrade", "pip", "uv"]).await;
     bin
 }
 

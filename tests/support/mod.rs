@@ -1,6 +1,9 @@
 //! Builders that the tests share.
 
+pub mod bandersnatch;
+pub mod installers;
 pub mod process;
+pub mod programs;
 pub mod scripted;
 
 mod client;
