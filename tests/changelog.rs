@@ -1,5 +1,6 @@
 //! Questions about the changelog as clients ask them, through a whole relay.
 
+mod at_the_head;
 mod loops;
 mod moments;
 mod odd;
