@@ -30,6 +30,7 @@ mod one_upstream;
 mod prefetch;
 mod process;
 mod promises;
+mod quarantine;
 mod reading;
 mod readme;
 mod relayed;
