@@ -222,6 +222,7 @@ fn state(
                     "noticed": restored.at,
                 })),
                 "listings": status.listings,
+                "untold": status.untold,
             },
             "history": {
                 "missing_serials": status.history_missing,

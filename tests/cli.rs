@@ -108,6 +108,29 @@ async fn doctor_takes_no_other_page_for_an_index() {
     }
 }
 
+#[tokio::test]
+async fn doctor_says_when_serials_say_nothing_and_what_the_relay_does_then() {
+    for (rows, good, relay) in [
+        (r#"{"name":"a"},{"name":"b"}"#, false, "up to 500 projects (follow.small_index)"),
+        (
+            r#"{"name":"a","_last-serial":7},{"_last-serial" : 7,"name":"b"}"#,
+            false,
+            "changes are found by content",
+        ),
+        (r#"{"name":"a","_last-serial":7}"#, true, "listings are compared"),
+        (r#"{"name":"a","_last-serial":7},{"name":"b","_last-serial":8}"#, true, "listings are compared"),
+    ] {
+        let sandbox = sandbox().await;
+        let headers = [("content-type".to_owned(), "application/vnd.pypi.simple.v1+json".to_owned())].into();
+        let body = format!(r#"{{"projects":[{rows}],"meta":{{"api-version":"1.1","_last-serial":9}}}}"#);
+        let answer = Effect::Answer { status: 200, headers, body };
+        sandbox.faults().add(Fault::on(Route::Listing, answer)).unwrap();
+        let found = &findings(&sandbox, &[]).await["serials in the listing"];
+        assert_eq!(found.0, good, "{rows}");
+        assert!(found.1.contains(relay), "{}", found.1);
+    }
+}
+
 /// The findings by check: whether good, and the relay's word.
 async fn findings(sandbox: &Sandbox, args: &[&str]) -> std::collections::BTreeMap<String, (bool, String)> {
     let folder = tempfile::tempdir().unwrap();

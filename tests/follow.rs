@@ -3,6 +3,7 @@
 mod absent;
 mod budget;
 mod calls_again;
+mod content;
 mod demand;
 mod history;
 mod leads;

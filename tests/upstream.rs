@@ -48,7 +48,7 @@ async fn a_page_is_asked_for_with_our_name_our_wishes_and_a_final_slash() {
         UpstreamSettings { contact: Some("me@here.test".to_owned()), ..UpstreamSettings::new(base) };
     let fetched = Upstream::new(settings).unwrap().project_page(&name(), None).await.unwrap();
     let Fetched::Fresh(document) = fetched else { panic!("not fresh") };
-    assert_eq!((document.etag.as_deref(), document.last_serial), (Some("\"1\""), Some(Serial(7))));
+    assert_eq!((document.validators.etag.as_deref(), document.last_serial), (Some("\"1\""), Some(Serial(7))));
     assert!(document.url.username().is_empty(), "{}", document.url);
 }
 

@@ -70,6 +70,9 @@ pub enum SyncError {
         "upstream has no XML-RPC, so what happened before its first listing cannot be had; use --history none"
     )]
     NoHistory,
+    /// Upstream does not tell what changes.
+    #[error("the projects are listed, but what changes is not known: {0}")]
+    Untold(String),
     /// It was stopped before it had what `--until-current` asked for.
     #[error(
         "stopped before the journal was current; what is in it stays, and the next sync goes on from there"
@@ -134,6 +137,9 @@ pub async fn run(config: Config, until: Until, stop: CancellationToken) -> Resul
         let complete = !history || now.history_missing == Some(0);
         if until_current && history && now.listings {
             break Err(SyncError::NoHistory);
+        }
+        if let Some(reason) = now.untold.clone().filter(|_| until_current) {
+            break Err(SyncError::Untold(reason));
         }
         if until_current && now.current && complete {
             break Ok(());

@@ -226,7 +226,8 @@ fn follow(reader: &mut Reader) -> FollowSettings {
     reader.set(
         "follow.small_index",
         &mut follow.small_index,
-        "If listings are compared and have at most so many projects, each page is looked at once in advance.",
+        "If listings are compared and have at most so many projects, each page is looked at once in advance; where serials \
+         say nothing, by each comparison. If there are more such projects, the changelog is refused.",
     );
     reader.set(
         "follow.pages_at_once",

@@ -89,6 +89,9 @@ impl Follower {
     /// Says in which way news come, and so how long "nothing happened" may be believed: through one way's pause and
     /// the time that a late or failed attempt takes.
     pub(super) fn by_listings(&self, listings: bool) {
+        if !listings {
+            self.set_untold(None);
+        }
         self.status.send_if_modified(|status| std::mem::replace(&mut status.listings, listings) != listings);
         self.keep_up(listings);
     }
@@ -97,7 +100,10 @@ impl Follower {
         let settings = &self.settings;
         self.journal.polls().come_by(if listings { News::Listings } else { News::Changelog });
         self.journal.set_upkeep(if !settings.follow {
-            Upkeep::OnDemand { head: settings.interval, projects: settings.listing_lifetime }
+            // A listing has 40 MB.
+            let head =
+                settings.interval.max(if listings { settings.listing_interval } else { Duration::ZERO });
+            Upkeep::OnDemand { head, projects: settings.listing_lifetime }
         } else if listings {
             Upkeep::Polled { head: settings.listing_interval.saturating_add(settings.head_lifetime) }
         } else {

@@ -81,8 +81,11 @@ pub(super) enum FollowError {
         /// When it will be looked for again.
         retry: Duration,
     },
-    /// Upstream's: it has neither XML-RPC nor serials.
-    #[error("upstream has no XML-RPC and its listing has no serials: it does not tell what changes")]
+    /// Upstream's: it has neither XML-RPC nor serials that say anything, and more pages than are compared.
+    #[error("what changes is not known: {0}")]
+    Untold(String),
+    /// Upstream's: its listing has left out the serials that it had before.
+    #[error("upstream has no XML-RPC and its listing lacks the serials that it had before")]
     NoSerials,
     /// Upstream's listing of all projects could not be had so far; the poller goes on trying.
     #[error("upstream's listing of projects could not be had so far")]
@@ -102,6 +105,7 @@ impl FollowError {
             | Self::OldListing { .. }
             | Self::Unsettled
             | Self::NoCalls { .. }
+            | Self::Untold(_)
             | Self::NoSerials
             | Self::NoListing => None,
         }
@@ -119,6 +123,7 @@ impl FollowError {
             | Self::OldListing { .. }
             | Self::Unsettled
             | Self::NoCalls { .. }
+            | Self::Untold(_)
             | Self::NoSerials
             | Self::NoListing => false,
         }
@@ -127,6 +132,7 @@ impl FollowError {
     /// What the callers who wait are told.
     pub(super) fn for_callers(&self) -> WantError {
         let retry = match self {
+            Self::Untold(_) => return WantError { reason: self.to_string(), retry: None },
             Self::NoCalls { retry } | Self::Leap { retry, .. } => *retry,
             Self::Behind { left, .. } => (*left).clamp(SOON, LATER),
             Self::Upstream(_)
@@ -138,7 +144,7 @@ impl FollowError {
             | Self::NoSerials
             | Self::NoListing => self.retry_after().unwrap_or(LATER),
         };
-        WantError { reason: self.to_string(), retry }
+        WantError { reason: self.to_string(), retry: Some(retry) }
     }
 
     /// The word for metrics.
@@ -164,6 +170,7 @@ impl FollowError {
             Self::OldListing { .. } => "old_listing",
             Self::Unsettled => "unsettled",
             Self::NoCalls { .. } => "no_calls",
+            Self::Untold(_) => "untold",
             Self::NoSerials => "no_serials",
             Self::NoListing => "no_listing",
         }

@@ -9,10 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::behind::Doubt;
 use super::calls::Calls;
-use super::derive::Issue;
+use super::derive::{Issue, Telling, own_start};
 use super::heard::Leap;
 use super::{FollowError, FollowSettings, FollowStatus, History, Source};
-use crate::journal::Journal;
+use crate::journal::{Journal, Position, SerialRule};
 use crate::model::{Event, ProjectName, Serial};
 use crate::upstream::{Listing, Slice, Upstream, UpstreamError};
 
@@ -25,6 +25,10 @@ pub(super) struct Follower {
     pub(super) calls: Calls,
     /// The last listing whose changes are all kept.
     pub(super) listed: Mutex<Option<Issue>>,
+    /// When upstream last answered a question for its listing.
+    pub(super) listing_asked: Mutex<Option<Instant>>,
+    /// Since when its listing lacks the serials that it had.
+    pub(super) serials_missing: std::sync::Mutex<Option<Instant>>,
     /// The pages of a small index were looked at for what they are before anything changes.
     pub(super) sighted: AtomicBool,
     /// The last serials between which upstream told of nothing, and since when it does.
@@ -65,6 +69,8 @@ pub async fn run(
         status,
         calls: Calls::new(answered),
         listed: Mutex::default(),
+        listing_asked: Mutex::default(),
+        serials_missing: std::sync::Mutex::default(),
         sighted: AtomicBool::default(),
         withheld: std::sync::Mutex::default(),
         leap: std::sync::Mutex::default(),
@@ -109,12 +115,21 @@ impl Follower {
         if let (false, Ok(Some(last))) = (self.settings.follow, &named) {
             self.hear_all(*last).await?;
         }
+        *self.listing_asked.lock().await = Some(Instant::now());
+        let calls_gone = matches!(named, Err(FollowError::NoCalls { .. })) || self.no_calls().is_some();
+        let telling = match self.judge_serials(&listing, self.journal.position().is_none()) {
+            // Its changelog tells what they do not.
+            Err(_) if !calls_gone => Telling::Nothing,
+            judged => judged?,
+        };
+        if telling == Telling::Nothing && calls_gone {
+            return self.list_without_serials(listing).await;
+        }
         let newest = self.believe_listing(&mut listing).await?;
         // Without its own serial a listing is at least as new as its newest project. One whose projects have none
         // (HTML of an old server) cannot be followed without XML-RPC.
         let last_serial = match (newest, named) {
             (Some(newest), _) => listing.last_serial.unwrap_or(newest),
-            (None, Err(FollowError::NoCalls { .. })) => return Err(FollowError::NoSerials),
             (None, named) => listing.last_serial.or(named?).ok_or(FollowError::NoSerials)?,
         };
         // A serial that was named after the listing says nothing of its time.
@@ -131,16 +146,89 @@ impl Follower {
                 return Ok(last_serial);
             }
         }
-        let projects = listing.projects.into_iter().map(|project| (project.name, project.serial)).collect();
+        let untold =
+            telling != Telling::Serials || listing.projects.iter().any(|project| project.serial.is_none());
+        let projects: Vec<(String, Option<Serial>)> =
+            listing.projects.into_iter().map(|project| (project.name, project.serial)).collect();
+        let listed = if untold { projects.clone() } else { Vec::new() };
         self.journal.seed(projects, last_serial).await?;
         self.journal.note_listed_at(listing.taken).await?;
         if stated {
             self.journal.note_first_listing(last_serial, listing.taken).await?;
         }
-        let issue = Issue { head: last_serial, taken: listing.taken, etag: listing.etag, confirmed: false };
+        let mut issue = Issue::new(last_serial, listing.taken, listing.validators, telling);
+        if untold {
+            // Only if there turns out to be no XML-RPC.
+            self.find_untold(&mut issue, listed).await?;
+        }
+        if calls_gone {
+            self.tell_untold(&issue);
+        }
         *self.listed.lock().await = Some(issue);
         tracing::info!(%last_serial, "the projects were filled from upstream's listing");
         Ok(last_serial)
+    }
+
+    /// The same from a listing whose serials say nothing: we count ourselves.
+    async fn list_without_serials(&self, listing: Listing) -> Result<Serial, FollowError> {
+        let position = self.journal.position();
+        let stated = listing.projects.iter().filter_map(|project| project.serial).max();
+        let start = || own_start(Serial(0), self.journal.clock().unix()).max(stated.unwrap_or_default());
+        let at = position.unwrap_or_else(|| Position::same(start()));
+        // Of what is compared each project has a number; where nothing is told, none could be compared with.
+        let compared = self.settings.follow && listing.projects.len() <= self.settings.small_index;
+        let number = compared.then_some(at.ours);
+        let names = || listing.projects.iter().map(|project| project.name.clone());
+        if position.is_none() || !self.settings.follow {
+            self.journal.seed(names().map(|name| (name, number)).collect(), at.theirs).await?;
+            self.journal.note_listed_at(listing.taken).await?;
+        }
+        let names = names().map(|name| (name, None)).collect();
+        let mut issue = Issue::new(at.theirs, listing.taken, listing.validators, Telling::Nothing);
+        self.find_untold(&mut issue, names).await?;
+        self.say_nothing().await?;
+        self.tell_untold(&issue);
+        *self.listed.lock().await = Some(issue);
+        tracing::info!(start = %at.ours, "the projects were filled from upstream's listing, whose serials say nothing");
+        Ok(at.theirs)
+    }
+
+    /// Finds the projects of which no serial tells.
+    async fn find_untold(
+        &self,
+        issue: &mut Issue,
+        names: Vec<(String, Option<Serial>)>,
+    ) -> Result<(), FollowError> {
+        let rule = if issue.telling == Telling::Serials { SerialRule::Higher } else { SerialRule::Ignored };
+        let found = self.journal.compare(names, rule, self.settings.small_index).await?;
+        (issue.untold, issue.untold_in_all) = (found.untold, found.untold_in_all);
+        if issue.telling == Telling::Nothing {
+            for job in &mut issue.untold {
+                job.serial = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says for good why what changes cannot be told, or that it can.
+    pub(super) fn set_untold(&self, reason: Option<String>) {
+        let untold = reason.is_some();
+        if untold && !self.journal.is_untold() {
+            tracing::warn!(reason, "what changes upstream cannot be told");
+            self.journal.not_caught_up();
+        }
+        self.journal.set_untold(untold);
+        self.status.send_if_modified(|status| {
+            let changed = status.untold != reason;
+            status.untold = reason;
+            changed
+        });
+    }
+
+    /// The error of a question for what cannot be told.
+    pub(super) fn untold(&self) -> Option<FollowError> {
+        let reason = self.status.borrow().untold.clone();
+        reason.filter(|_| self.no_calls().is_some()).map(FollowError::Untold)
     }
 
     /// Whether upstream's last serial by XML-RPC is needed to know what a listing says.

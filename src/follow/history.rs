@@ -37,7 +37,7 @@ impl Follower {
             match filled {
                 Ok(()) => waits = self::waits(&self.settings),
                 Err(error) => {
-                    let wait = wait_after(&error, &mut waits, self.settings.longest_wait);
+                    let wait = wait_after(&error, &mut waits, &self.settings);
                     tracing::warn!(%error, wait_seconds = wait.as_secs_f64(), "history cannot be fetched");
                     self.status.send_modify(|status| status.history_error = Some(error.to_string()));
                     sleep(wait).await;

@@ -69,7 +69,7 @@ impl Follower {
                     }
                 }
                 Err(error) => {
-                    let wait = wait_after(&error, &mut waits, self.settings.longest_wait);
+                    let wait = wait_after(&error, &mut waits, &self.settings);
                     poll.ended(Some(wait));
                     if error.needs_a_hand() {
                         tracing::error!(%error, wait_seconds = wait.as_secs_f64(), "the journal cannot be kept");
@@ -117,7 +117,9 @@ impl Follower {
             if settling {
                 self.settling.store(self.journal.relisting_owed().await?, Ordering::Relaxed);
             }
-            self.caught_up(asked)?;
+            if self.untold().is_none() {
+                self.caught_up(asked)?;
+            }
         }
         Ok(polled)
     }
@@ -245,12 +247,19 @@ pub(super) fn waits(settings: &FollowSettings) -> ExponentialBackoff {
 }
 
 /// Upstream's own hint if it has to be waited for, else the growing wait.
-pub(super) fn wait_after(error: &FollowError, waits: &mut ExponentialBackoff, longest: Duration) -> Duration {
+pub(super) fn wait_after(
+    error: &FollowError,
+    waits: &mut ExponentialBackoff,
+    settings: &FollowSettings,
+) -> Duration {
+    let (longest, listing) = (settings.longest_wait, settings.listing_interval);
     let growing = waits.next().unwrap_or(longest);
     match error {
         FollowError::Upstream(UpstreamError::Limited { retry }) | FollowError::Leap { retry, .. } => {
             growing.max(*retry)
         }
+        // The listing was had, and is not had again before its time.
+        FollowError::NoSerials => growing.max(listing),
         // Nothing to ask until then.
         FollowError::NoCalls { retry } => *retry,
         FollowError::Upstream(_)
@@ -260,7 +269,7 @@ pub(super) fn wait_after(error: &FollowError, waits: &mut ExponentialBackoff, lo
         | FollowError::Behind { .. }
         | FollowError::OldListing { .. }
         | FollowError::Unsettled
-        | FollowError::NoSerials
+        | FollowError::Untold(_)
         | FollowError::NoListing => growing,
     }
 }
@@ -274,13 +283,13 @@ mod tests {
         let settings = FollowSettings::default();
         let mut waits = waits(&settings);
         let lost = FollowError::Upstream(UpstreamError::TimedOut);
-        let mut next = || wait_after(&lost, &mut waits, settings.longest_wait);
+        let mut next = || wait_after(&lost, &mut waits, &settings);
         let first = next();
         assert!(first >= settings.shortest_wait && first <= 2 * settings.shortest_wait, "{first:?}");
         let later: Vec<Duration> = (0..20).map(|_| next()).collect();
         assert!(later[19] >= settings.longest_wait && later[19] <= 2 * settings.longest_wait, "{later:?}");
         let limited = FollowError::Upstream(UpstreamError::Limited { retry: Duration::from_hours(1) });
         let mut fresh = self::waits(&settings);
-        assert_eq!(wait_after(&limited, &mut fresh, settings.longest_wait), Duration::from_hours(1));
+        assert_eq!(wait_after(&limited, &mut fresh, &settings), Duration::from_hours(1));
     }
 }

@@ -25,7 +25,7 @@ impl Follower {
                 .as_ref()
                 .map(|outage| (outage, outage.until.saturating_duration_since(Instant::now())));
             if let Some((outage, left)) = left.filter(|(_, left)| !left.is_zero()) {
-                taken.finish(Err(WantError { retry: left, ..outage.error.clone() }));
+                taken.finish(Err(WantError { retry: Some(left), ..outage.error.clone() }));
                 continue;
             }
             let served = self.serve(taken.want).await;
@@ -54,6 +54,7 @@ impl Follower {
             Want::Since(since) if self.journal.knows_after(since).await? => Ok(()),
             Want::Since(since) => self.fetch(since).await,
             Want::LastSerial if self.journal.current_last_serial().is_ok() => Ok(()),
+            Want::LastSerial if self.untold().is_some() => self.untold().map_or(Ok(()), Err),
             Want::Projects if self.journal.projects_known().is_ok() => Ok(()),
             Want::LastSerial | Want::Projects if self.settings.follow => self.await_listing().await,
             Want::LastSerial => self.hear().await.map(|_| ()),
@@ -77,6 +78,9 @@ impl Follower {
     async fn await_comparison(&self) -> Result<(), FollowError> {
         let mut status = self.status.subscribe();
         while !self.journal.head_is_current() {
+            if let Some(error) = self.untold() {
+                return Err(error);
+            }
             if status.borrow_and_update().failures > 0 {
                 return Err(FollowError::NoListing);
             }
@@ -91,6 +95,9 @@ impl Follower {
         // At our head most questions are "anything new?", which a small call answers; so it does for numbers
         // that are no serial of anybody's.
         let mut named = None;
+        if let Some(error) = self.untold() {
+            return Err(error);
+        }
         if Some(since) >= self.journal.last_serial() {
             if self.settings.follow {
                 if self.news_by_listings().await? {
@@ -103,7 +110,13 @@ impl Follower {
                 return self.compare(position).await.map(|_| ());
             }
             let asked = Asked::now(self.journal.clock());
-            let last = self.hear().await?;
+            let last = match self.hear().await {
+                // That there is no XML-RPC is only found out now, and the poller finds it out, too.
+                Err(FollowError::NoCalls { .. }) if self.settings.follow => {
+                    return self.await_comparison().await;
+                }
+                heard => heard?,
+            };
             // Upstream's number for it, where ours is another. One beyond our head is nobody's.
             if let Some(position) = self.journal.position().filter(|position| position.is_ahead()) {
                 since = position.theirs;
@@ -114,7 +127,8 @@ impl Follower {
             named = Some((last, asked));
         }
         if let Some(error) = self.no_calls() {
-            return Err(error);
+            // A comparison may have told it since the question came.
+            return if self.journal.knows_after(since).await? { Ok(()) } else { Err(error) };
         }
         if !self.fetch_rows(since).await? {
             let last = if let Some((last, _)) = named { last } else { self.hear().await? };
@@ -156,7 +170,13 @@ impl Follower {
             None => self.named_last_serial().await,
         };
         let last = match named {
-            Err(FollowError::NoCalls { .. }) => self.list().await?,
+            Err(FollowError::NoCalls { .. }) => {
+                let listed = self.list().await?;
+                if let Some(error) = self.untold() {
+                    return Err(error);
+                }
+                listed
+            }
             named => self.hear_all(named?).await?,
         };
         self.journal.heard_last_serial(last).await?;

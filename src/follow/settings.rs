@@ -55,7 +55,8 @@ pub struct FollowSettings {
     pub listing_interval: Duration,
     /// If listings are compared and have at most so many projects, each page is looked at once in advance, so that
     /// changes are told exactly. 500 by default: two minutes of a polite client. Of a larger index a project's
-    /// first change is told by upload times.
+    /// first change is told by upload times. Of projects whose serials say nothing as many pages are asked for by each
+    /// comparison; if there are more, the changelog is refused.
     pub small_index: usize,
     /// Pages of changed projects that a comparison fetches at once. 4 by default: a quarter of what the index may
     /// fetch for clients.

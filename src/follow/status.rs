@@ -28,6 +28,8 @@ pub struct FollowStatus {
     pub events: u64,
     /// Upstream has no XML-RPC: events come from comparing its listings.
     pub listings: bool,
+    /// Why what changes cannot be told, if it never can as things are.
+    pub untold: Option<String>,
     /// Serials before our head that are not known; `None` if history is not fetched.
     pub history_missing: Option<i64>,
     /// Why history does not come at the moment.

@@ -16,6 +16,9 @@ use super::negotiate;
 use crate::model::{Event, Serial};
 use crate::rpc::{Feed, FeedCut, Told};
 
+/// When to ask again for what cannot be had as things are: once a day, as nothing in the format says "never".
+const NEVER: std::time::Duration = std::time::Duration::from_hours(24);
+
 /// How events are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Manner {
@@ -106,7 +109,9 @@ impl Manner {
             (Self::Lines, Told::Nothing) => "\n".to_owned(),
             (Self::ServerSent, Told::Cut(cut)) => {
                 let retry = match cut {
-                    FeedCut::Unknown(error) => format!("retry: {}\n", error.retry.as_millis()),
+                    FeedCut::Unknown(error) => {
+                        format!("retry: {}\n", error.retry.unwrap_or(NEVER).as_millis())
+                    }
                     FeedCut::Slow | FeedCut::Stopping | FeedCut::Failed => String::new(),
                 };
                 format!("{retry}event: cut\ndata: {}\n\n", reason(cut))

@@ -95,7 +95,7 @@ impl Inner {
         Ok(Some(Document {
             body: written.await.map_err(|_| IndexError::Lost)?.into(),
             content_type: "application/json".to_owned(),
-            etag: None,
+            validators: Box::default(),
             last_serial: page.last_serial,
             url: self.upstream.json_address(&project, version.as_deref()),
         }))
@@ -128,7 +128,7 @@ impl Inner {
             body: body.await.map_err(|_| IndexError::Lost)?,
             content_type: "application/json".to_owned(),
             // Its page changes without it.
-            etag: None,
+            validators: Box::default(),
             last_serial,
             url: base,
         }))

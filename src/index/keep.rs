@@ -42,14 +42,14 @@ impl Inner {
         let document = KeptDocument {
             body: document.body,
             content_type: document.content_type,
-            etag: document.etag,
+            etag: document.validators.etag,
             last_serial: document.last_serial,
             url: document.url.to_string(),
             checked: self.now(),
         };
         let read = read::<T>(key, document).await?;
         let (mut held, mut document) = read.map_err(UpstreamError::Unexpected)?;
-        let said = held.last_serial;
+        let said = held.last_serial.filter(|_| !self.journal.serials_say_nothing());
         let stated = said.and_then(|said| numbering.map_or(Some(said), |numbering| numbering.of_copy(said)));
         if let (Some(said), None) = (said, stated) {
             tracing::warn!(project = %key.project(), %said, "upstream states a serial that cannot be; not believed");

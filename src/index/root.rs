@@ -18,7 +18,7 @@ const API_MINOR: u32 = 4;
 pub struct RootListing {
     /// For `X-PyPI-Last-Serial`; `None` only if upstream states no serials.
     pub last_serial: Option<Serial>,
-    /// The strong validator, with its quotes: the list says the same as long as its serial is the same.
+    /// The strong validator, with its quotes: the list says the same as long as serial and version of its table are.
     pub etag: String,
     /// The list in pieces of some 50 KB, in the order of normalised names.
     pub body: Pin<Box<dyn Stream<Item = Result<Bytes, JournalError>> + Send>>,
@@ -42,7 +42,10 @@ impl Index {
             let answer = tokio::time::timeout(self.inner.settings.deadline, wanted.done()).await;
             let failure = match answer {
                 Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(IndexError::NotYet { retry: error.retry }),
+                Ok(Err(error)) => {
+                    let retry = error.retry.unwrap_or(self.inner.settings.deadline);
+                    Some(IndexError::NotYet { retry })
+                }
                 Err(_) => Some(IndexError::NotYet { retry: self.inner.settings.deadline }),
             };
             if let Some(failure) = failure.filter(|_| journal.projects_serial().is_none()) {
@@ -55,7 +58,8 @@ impl Index {
             Form::Html => (html(rows, last_serial).boxed(), "html"),
             Form::Json => (json(rows, last_serial).boxed(), "json"),
         };
-        let etag = format!("\"list-{word}-{}\"", last_serial.map_or(0, |serial| serial.0));
+        let (serial, version) = (last_serial.map_or(0, |serial| serial.0), journal.projects_version());
+        let etag = format!("\"list-{word}-{serial}-{version}\"");
         Ok(RootListing { last_serial, etag, body })
     }
 }

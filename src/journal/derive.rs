@@ -9,7 +9,9 @@ use super::append::{Appended, keep};
 use super::lead::{self, Lead};
 use super::position::{self, Position};
 use super::search::{self, Change};
-use super::{Journal, JournalError, absence, compress, coverage, facts, quarantine, restore, tombstone};
+use super::{
+    Journal, JournalError, absence, compress, coverage, facts, quarantine, restore, silent, tombstone,
+};
 use crate::model::{Event, ProjectName, Serial};
 
 /// What a part of a comparison found.
@@ -21,8 +23,8 @@ pub struct Derived {
     pub upto: Serial,
     /// What happened, in the order of serials.
     pub events: Vec<Event>,
-    /// Projects with their spelling and serial as listed.
-    pub listed: Vec<(ProjectName, String, Serial)>,
+    /// Projects with their spelling and serial as listed, if that is used.
+    pub listed: Vec<(ProjectName, String, Option<Serial>)>,
     /// Projects in quarantine, with their spelling and the serial that upstream states, if it does.
     pub quarantined: Vec<(ProjectName, String, Option<Serial>)>,
     /// Projects that are no more.
@@ -31,6 +33,10 @@ pub struct Derived {
     pub sightings: Vec<(ProjectName, Vec<u8>)>,
     /// The listing's own serial.
     pub head: Serial,
+    /// This is the end of a comparison after which upstream's serials tell again what changes.
+    pub restated: bool,
+    /// It is not known what else happened: there are no events, and no number moves.
+    pub untold: bool,
     /// When the listing was made, if this is the last part of its comparison.
     pub taken: Option<i64>,
     /// Projects of which upstream has lost events, and that were looked at; see [`super::Lost`].
@@ -54,7 +60,7 @@ impl Journal {
         });
         let packed = packed.await.map_err(|_| JournalError::Closed)?;
         let (derived, packed) = packed.map_err(JournalError::system)?;
-        let upto = derived.upto;
+        let (upto, silence) = (derived.upto, Arc::clone(self.silence()));
         let kept = self
             .write_then(
                 move |connection| {
@@ -62,6 +68,7 @@ impl Journal {
                         return Ok(None);
                     };
                     let (reached, changes, is_due) = put(connection, at, &derived, &packed)?;
+                    let version = derived.untold.then(|| silent::changed(connection)).transpose()?;
                     let carry = |event| tombstone::carry(connection, event);
                     let carried: Vec<bool> = derived.events.iter().map(carry).collect::<Result<_, _>>()?;
                     let removed = carried.contains(&true);
@@ -69,10 +76,11 @@ impl Journal {
                         tombstone::bound(connection, most)?;
                     }
                     let heard = facts::raise(connection, facts::HEARD_SERIAL, upto.0)?;
-                    Ok(Some((reached, heard, changes, removed, is_due)))
+                    Ok(Some((reached, heard, changes, removed, is_due, version)))
                 },
                 move |kept| {
-                    if let Some((reached, heard, changes, removed, is_due)) = kept {
+                    if let Some((reached, heard, changes, removed, is_due, version)) = kept {
+                        silence.set_version(version.unwrap_or(0));
                         names.apply(changes);
                         if *removed {
                             removals.send_modify(|version| *version += 1);
@@ -155,21 +163,7 @@ fn put(
     derived: &Derived,
     packed: &[(ProjectName, i64, Vec<u8>)],
 ) -> rusqlite::Result<(Position, Vec<Change>, bool)> {
-    let mut appended = Appended::default();
-    let is_due = keep(connection, &derived.events, &mut appended)?;
-    metrics::counter!("cheesewire_journal_rows_total", "outcome" => "derived").increment(appended.added);
-    coverage::insert(connection, derived.since.0, derived.upto.0)?;
-    // The listing has told all that upstream's changelog says up to its serial. That goes on from there, and polls of it
-    // would from ours.
-    let owed = facts::get(connection, facts::COMPARISON_OWED)?.is_some_and(|owed| owed != 0);
-    let listed = match derived.taken {
-        None => at.theirs,
-        // Journals of before have no number of upstream's where ours went above it.
-        Some(_) if owed && !at.is_ahead() => derived.head,
-        Some(_) => at.theirs.max(derived.head),
-    };
-    let reached = Position { ours: derived.upto, theirs: listed.min(derived.upto) };
-    position::set(connection, reached)?;
+    let (reached, is_due) = if derived.untold { (at, false) } else { keep_events(connection, at, derived)? };
     let sql = "INSERT INTO projects (name, spelling, serial) VALUES (?1, ?2, ?3) \
                ON CONFLICT DO UPDATE SET spelling = excluded.spelling, serial = excluded.serial";
     let mut listed = connection.prepare_cached(sql)?;
@@ -190,7 +184,8 @@ fn put(
         Ok(told)
     };
     for (name, spelling, stated) in &derived.listed {
-        let told = told(name, spelling, Some(*stated))?;
+        // Of an index without serials each project has a number once changes are told.
+        let told = told(name, spelling, *stated)?.or((!derived.untold).then_some(derived.since));
         listed.execute(params![name.as_str(), spelling, told.map(|told| told.0)])?;
         quarantine::leave(connection, name.as_str())?;
         absence::forget(connection, name.as_str())?;
@@ -215,7 +210,8 @@ fn put(
     for event in &derived.events {
         search::heed(connection, event)?;
     }
-    let nothing = derived.events.is_empty() && derived.upto == derived.since && derived.taken.is_none();
+    let nothing = derived.untold
+        || (derived.events.is_empty() && derived.upto == derived.since && derived.taken.is_none());
     let owed = !nothing && derived.taken.is_none() && derived.settled.is_empty();
     if !nothing || facts::get(connection, facts::COMPARISON_OWED)?.is_none() {
         facts::set(connection, facts::COMPARISON_OWED, i64::from(owed))?;
@@ -232,4 +228,29 @@ fn put(
     let touched =
         listed.chain(quarantined).chain(&derived.gone).map(|name| name.as_str().to_owned()).collect();
     Ok((reached, search::changes(connection, touched)?, is_due))
+}
+
+/// Keeps the events, and moves both numbers over them: where they are then.
+fn keep_events(
+    connection: &Connection,
+    at: Position,
+    derived: &Derived,
+) -> rusqlite::Result<(Position, bool)> {
+    let mut appended = Appended::default();
+    let is_due = keep(connection, &derived.events, &mut appended)?;
+    metrics::counter!("cheesewire_journal_rows_total", "outcome" => "derived").increment(appended.added);
+    coverage::insert(connection, derived.since.0, derived.upto.0)?;
+    // The listing has told all that upstream's changelog says up to its serial. That goes on from there, and polls of it
+    // would from ours.
+    let owed = facts::get(connection, facts::COMPARISON_OWED)?.is_some_and(|owed| owed != 0);
+    let listed = match derived.taken {
+        None => at.theirs,
+        Some(_) if derived.restated => derived.head,
+        // Journals of before have no number of upstream's where ours went above it.
+        Some(_) if owed && !at.is_ahead() => derived.head,
+        Some(_) => at.theirs.max(derived.head),
+    };
+    let reached = Position { ours: derived.upto, theirs: listed.min(derived.upto) };
+    position::set(connection, reached)?;
+    Ok((reached, is_due))
 }

@@ -15,6 +15,7 @@ use super::known::Known;
 use super::pace::Pace;
 use super::readers::Readers;
 use super::search::HeldNames;
+use super::silent::Silence;
 use super::want::Wants;
 use super::writer::Writer;
 use super::{Identity, JournalError, JournalSettings, Polls, facts, known_since, position, schema, upstream};
@@ -51,6 +52,7 @@ struct Inner {
     wants: Arc<Wants>,
     polls: Polls,
     names: Arc<HeldNames>,
+    silence: Arc<Silence>,
     interned: Arc<EventTexts>,
     identity: Identity,
     removals: Arc<watch::Sender<u64>>,
@@ -144,6 +146,10 @@ impl Journal {
         &self.inner.releases_due
     }
 
+    pub(super) fn silence(&self) -> &Arc<Silence> {
+        &self.inner.silence
+    }
+
     /// The names, for search.
     pub(super) fn names(&self) -> &Arc<HeldNames> {
         &self.inner.names
@@ -176,6 +182,7 @@ impl Inner {
         let position = position::get(&connection).map_err(wrong)?;
         let heard = facts::get(&connection, facts::HEARD_SERIAL).map_err(wrong)?.map(Serial);
         let pace = Pace::get(&connection).map_err(wrong)?;
+        let silence = Arc::new(Silence::of(&connection).map_err(wrong)?);
         let known = Known::new(position, heard, pace);
         // The process before may have died before it was noted.
         if let Some(at) = position {
@@ -198,6 +205,7 @@ impl Inner {
             wants,
             polls,
             names,
+            silence,
             interned,
             identity,
             removals,

@@ -53,6 +53,11 @@ pub(super) const DOCUMENTS_BYTES: &str = "documents_bytes";
 /// What the kept answers to calls weigh; kept right by triggers.
 pub(super) const ANSWERS_BYTES: &str = "answers_bytes";
 
+/// 1 if the index's serials say nothing: see `follow::derive`.
+pub(super) const SERIALS_SAY_NOTHING: &str = "serials_say_nothing";
+/// Counts changes of the project table that no serial tells.
+pub(super) const PROJECTS_VERSION: &str = "projects_version";
+
 pub(super) fn get(connection: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
     let mut statement = connection.prepare_cached("SELECT value FROM facts WHERE name = ?1")?;
     statement.query_row([name], |row| row.get(0)).optional()

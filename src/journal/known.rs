@@ -204,7 +204,8 @@ impl Journal {
     /// The last serial if it is as young as the upkeep promises; else upstream is asked, and the caller may wait
     /// for that and come again.
     pub fn current_last_serial(&self) -> Result<Serial, Wanted> {
-        self.known_ref().current_head().ok_or_else(|| self.want(Want::LastSerial))
+        let head = self.known_ref().current_head().filter(|_| !self.is_untold());
+        head.ok_or_else(|| self.want(Want::LastSerial))
     }
 
     /// Whether [`Journal::projects`] has a list as young as the upkeep promises; else upstream's listing is asked

@@ -53,7 +53,9 @@ impl Journal {
     /// What makes numbers of ours of what upstream states of a project now.
     pub async fn numbering(&self, name: &ProjectName) -> Result<Numbering, JournalError> {
         let (position, most) = (self.position(), self.most_plausible());
-        Ok(Numbering { lead: self.lead(name).await?, position, most })
+        // What is not used is not led either.
+        let lead = if self.serials_say_nothing() { None } else { self.lead(name).await? };
+        Ok(Numbering { lead, position, most })
     }
 
     /// A project's, if it has one.

@@ -37,6 +37,7 @@ mod restore;
 mod schema;
 mod search;
 mod settings;
+mod silent;
 mod since;
 mod since_time;
 mod slice;

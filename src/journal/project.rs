@@ -7,7 +7,7 @@ use futures_util::stream::{self, BoxStream};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::position::{self, Position};
-use super::{Journal, JournalError, facts, known_since, lead, quarantine, search};
+use super::{Journal, JournalError, facts, known_since, lead, quarantine, search, silent};
 use crate::model::{Action, Event, ProjectName, Serial};
 
 /// Rows that are read at a time. A read is short then (about a millisecond) and holds no lock while the rows
@@ -95,6 +95,7 @@ impl Journal {
         last_serial: Serial,
     ) -> Result<(), JournalError> {
         let (known, names, moment) = (self.known(), Arc::clone(self.names()), self.clock().unix_millis());
+        let silence = Arc::clone(self.silence());
         self.write_then(
             move |connection| {
                 let table = position::get(connection)?;
@@ -104,7 +105,12 @@ impl Journal {
                     Some(at) if at.is_ahead() => at,
                     Some(_) | None => Position::same(last_serial),
                 };
+                let mut version = 0;
                 if table.is_none_or(|at| at.theirs <= last_serial) {
+                    // Its rows may be others although its serial is the same.
+                    if table.is_some() {
+                        version = silent::changed(connection)?;
+                    }
                     fill(connection, &listing)?;
                     quarantine::after_listing(connection)?;
                     lead::carry(connection)?;
@@ -113,9 +119,10 @@ impl Journal {
                 }
                 let heard = facts::raise(connection, facts::HEARD_SERIAL, reached.ours.0)?;
                 known_since::begin(connection, moment, reached.ours.0)?;
-                Ok((reached, Serial(heard)))
+                Ok((reached, Serial(heard), version))
             },
-            move |&(reached, heard)| {
+            move |&(reached, heard, version)| {
+                silence.set_version(version);
                 names.drop_all();
                 known.listed(reached, heard);
             },

@@ -30,8 +30,8 @@ pub enum Want {
 pub struct WantError {
     /// For people.
     pub reason: String,
-    /// When asking again makes sense.
-    pub retry: Duration,
+    /// When asking again makes sense; `None` if it never does.
+    pub retry: Option<Duration>,
 }
 
 /// What a want ends with.
@@ -73,8 +73,10 @@ impl Wanted {
             Ok(outcome) => outcome.clone(),
             Err(_) => None,
         };
-        let given_up =
-            || WantError { reason: "the question was given up".to_owned(), retry: Duration::from_secs(1) };
+        let given_up = || WantError {
+            reason: "the question was given up".to_owned(),
+            retry: Some(Duration::from_secs(1)),
+        };
         outcome.unwrap_or_else(|| Err(given_up()))
     }
 }

@@ -151,24 +151,36 @@ impl Feed {
         let news = journal.watch_last_serial();
         let begun = Instant::now();
         let left = || settings.first_wait.saturating_sub(begun.elapsed());
-        let late = || WantError { reason: "upstream is being asked".to_owned(), retry: PAUSE };
+        let late = || WantError { reason: "upstream is being asked".to_owned(), retry: Some(PAUSE) };
         let head = loop {
             match journal.current_last_serial() {
                 Ok(head) => break head,
                 Err(wanted) => {
                     let done = timeout(left(), wanted.done()).await.unwrap_or_else(|_| Err(late()));
-                    done.map_err(|WantError { reason, retry }| FeedError::NoHead { reason, retry })?;
+                    done.map_err(|WantError { reason, retry }| FeedError::NoHead {
+                        reason,
+                        retry: later(retry),
+                    })?;
                 }
             }
         };
         let after = since.unwrap_or(head).max(Serial(0));
         while let Since::NotCovered(wanted) = journal.since_serial(after, 1).await? {
             let done = timeout(left(), wanted.done()).await.unwrap_or_else(|_| Err(late()));
-            done.map_err(|WantError { reason, retry }| FeedError::NotYet { after, reason, retry })?;
+            done.map_err(|WantError { reason, retry }| FeedError::NotYet {
+                after,
+                reason,
+                retry: later(retry),
+            })?;
         }
         let until = (!live).then_some(head);
         Ok(Subscription { feed: self.clone(), after, until, head, news, handed: None, _place: place })
     }
+}
+
+/// HTTP has no word for "never" but that the feed is unavailable: then once a day.
+fn later(retry: Option<Duration>) -> Duration {
+    retry.unwrap_or(Duration::from_hours(24))
 }
 
 impl Subscription {
@@ -242,7 +254,7 @@ impl Subscription {
                 }
                 tokio::select! {
                     _ = self.news.changed() => {}
-                    () = sleep(error.retry.max(PAUSE)) => {}
+                    () = sleep(later(error.retry).max(PAUSE)) => {}
                     () = &mut silence => return Some(Told::Nothing),
                 }
             }

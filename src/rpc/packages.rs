@@ -16,7 +16,8 @@ impl Rpc {
         self.projects_known().await?;
         let (journal, wide) = (self.0.journal.clone(), ask.wide);
         // Listings without a new event are the same unless upstream's listing itself was read again.
-        let key = Key { subject: Subject::Packages { serials }, head: journal.projects_serial(), wide };
+        let subject = Subject::Packages { serials, version: journal.projects_version() };
+        let key = Key { subject, head: journal.projects_serial(), wide };
         self.0.renderings.answer(key, ask.coder, move || list(&journal, serials, wide)).await
     }
 

@@ -34,8 +34,8 @@ pub(super) enum Subject {
     Slice { slice: Slice, serials: bool },
     /// A page of events.
     Page { scan: Scan, limit: usize },
-    /// All projects.
-    Packages { serials: bool },
+    /// All projects, by the version of their table.
+    Packages { serials: bool, version: i64 },
     /// Upstream's answer, by its stamp.
     Relayed { key: AnswerKey, stamp: u64 },
 }

@@ -13,7 +13,10 @@ const RETRY: Duration = Duration::from_mins(1);
 impl From<WantError> for Fault {
     fn from(error: WantError) -> Self {
         tracing::debug!(%error, "upstream could not answer a question of the journal");
-        Self::unavailable(error.retry)
+        match error.retry {
+            Some(retry) => Self::unavailable(retry),
+            None => Self::raised("RuntimeError", &error.reason),
+        }
     }
 }
 

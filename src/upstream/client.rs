@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use reqwest::StatusCode;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use url::Url;
 
 use super::text::{Format, first, utf8};
 use super::throttle::{silence_of, silence_of_header};
 use super::transport::{Kind, Shared, Transport, charset, header, media_type, read, send};
-use super::{UpstreamError, UpstreamSettings};
+use super::{UpstreamError, UpstreamSettings, Validators};
 use crate::model::{ProjectName, Serial};
 use crate::xmlrpc::{DecodeError, Fault, Limits, Value, decode_response, encode_call};
 
@@ -45,8 +45,8 @@ pub struct Document {
     pub body: Bytes,
     /// The media type in lower case, without parameters.
     pub content_type: String,
-    /// The validator for the next question.
-    pub etag: Option<String>,
+    /// The validators for the next question.
+    pub validators: Box<Validators>,
     /// `X-PyPI-Last-Serial`.
     pub last_serial: Option<Serial>,
     /// Where it came from in the end; what its relative links are relative to.
@@ -123,7 +123,7 @@ impl Upstream {
         validator: Option<&str>,
     ) -> Result<Fetched, UpstreamError> {
         let url = self.transport.addresses.json(name, version);
-        self.document(Kind::Json, &url, "application/json", validator).await
+        self.document(Kind::Json, &url, "application/json", &Validators::etag(validator)).await
     }
 
     /// Where a project's JSON document is, or that of one release.
@@ -154,7 +154,8 @@ impl Upstream {
     /// A project's JSON document; not repeated if it fails.
     pub async fn json_document_once(&self, name: &ProjectName) -> Result<Fetched, UpstreamError> {
         let url = self.transport.addresses.json(name, None);
-        let fetch = self.fetch(Kind::Json, &url, "application/json", None);
+        let unknown = Validators::default();
+        let fetch = self.fetch(Kind::Json, &url, "application/json", &unknown);
         self.transport.timed(Kind::Json, &url, fetch, |_| "fresh").await
     }
 
@@ -162,7 +163,7 @@ impl Upstream {
     /// and few ask.
     pub async fn provenance(&self, url: &Url) -> Result<Bytes, UpstreamError> {
         const INTEGRITY: &str = "application/vnd.pypi.integrity.v1+json";
-        match self.document(Kind::Provenance, url, INTEGRITY, None).await? {
+        match self.document(Kind::Provenance, url, INTEGRITY, &Validators::default()).await? {
             Fetched::Fresh(document) => Ok(document.body),
             Fetched::NotModified => Err(unasked_304()),
         }
@@ -173,10 +174,10 @@ impl Upstream {
         kind: Kind,
         url: &Url,
         accept: &'static str,
-        validator: Option<&str>,
+        known: &Validators,
     ) -> Result<Fetched, UpstreamError> {
         let once = || {
-            let fetch = self.fetch(kind, url, accept, validator);
+            let fetch = self.fetch(kind, url, accept, known);
             self.transport.timed(kind, url, fetch, |fetched| match fetched {
                 Fetched::NotModified => "not_modified",
                 Fetched::Fresh(_) => "fresh",
@@ -190,22 +191,16 @@ impl Upstream {
         kind: Kind,
         url: &Url,
         accept: &'static str,
-        validator: Option<&str>,
+        known: &Validators,
     ) -> Result<Fetched, UpstreamError> {
-        let mut request = self.transport.get(kind, url).header(ACCEPT, accept);
-        if let Some(validator) = validator {
-            request = request.header(IF_NONE_MATCH, validator);
-        }
+        let request = known.ask(self.transport.get(kind, url).header(ACCEPT, accept));
         let response = self.transport.fetch(request).await?;
         if response.status() == StatusCode::NOT_MODIFIED {
-            return match validator {
-                Some(_) => Ok(Fetched::NotModified),
-                None => Err(unasked_304()),
-            };
+            return if known.is_empty() { Err(unasked_304()) } else { Ok(Fetched::NotModified) };
         }
         whole(&response)?;
         let (content_type, charset) = (media_type(response.headers()), charset(response.headers()));
-        let etag = header(response.headers(), ETAG.as_str()).map(str::to_owned);
+        let validators = Box::new(Validators::of(response.headers()));
         let last_serial = last_serial(&response);
         let url = response.url().clone();
         let body = read(response, kind, self.transport.settings.page_limit).await?;
@@ -226,7 +221,7 @@ impl Upstream {
                 named(&content_type)
             )));
         }
-        Ok(Fetched::Fresh(Document { body, content_type, etag, last_serial, url }))
+        Ok(Fetched::Fresh(Document { body, content_type, validators, last_serial, url }))
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::UNIX_EPOCH;
 use bytes::{Buf, Bytes};
 use futures_util::TryStreamExt as _;
 use reqwest::StatusCode;
-use reqwest::header::{ACCEPT, AGE, DATE, ETAG, HeaderMap, IF_NONE_MATCH};
+use reqwest::header::{ACCEPT, AGE, DATE, HeaderMap};
 use tokio::sync::mpsc;
 use url::Url;
 
@@ -17,7 +17,7 @@ use super::client::{ACCEPT_SIMPLE, last_serial, named, whole};
 use super::coding::decoded;
 use super::text::{Format, peek, utf8_reader};
 use super::transport::{Kind, charset, header, media_type};
-use super::{Skipped, Upstream, UpstreamError};
+use super::{Skipped, Upstream, UpstreamError, Validators};
 use crate::model::Serial;
 
 /// Chunks between network and reader. A chunk has at most some 16 KB: enough to keep both busy.
@@ -30,8 +30,8 @@ pub struct Listing {
     pub last_serial: Option<Serial>,
     /// The projects in upstream's order.
     pub projects: Vec<ListedProject>,
-    /// The validator for the next question.
-    pub etag: Option<String>,
+    /// The validators for the next question.
+    pub validators: Validators,
     /// When upstream made it, in Unix seconds: by its own clock and less its age, or else when it came.
     pub taken: i64,
     /// What of it could not be used.
@@ -63,38 +63,31 @@ impl Upstream {
     /// The listing of all projects. Extra memory is bounded: the body is parsed while it is read.
     pub async fn listing(&self) -> Result<Listing, UpstreamError> {
         let unasked = || UpstreamError::Unexpected("304 to a question without validator".to_owned());
-        match self.listing_unless(None).await? {
+        match self.listing_unless(&Validators::default()).await? {
             Listed::New(listing) => Ok(listing),
             Listed::Same { .. } => Err(unasked()),
         }
     }
 
-    /// The listing at an address, unless it is still the one that `validator` stands for.
-    pub(super) async fn listing_at(
-        &self,
-        url: &Url,
-        validator: Option<&str>,
-    ) -> Result<Listed, UpstreamError> {
+    /// The listing at an address, unless it is still the copy that `known` is of.
+    pub(super) async fn listing_at(&self, url: &Url, known: &Validators) -> Result<Listed, UpstreamError> {
         let outcome = |listed: &Listed| match listed {
             Listed::New(_) => "fresh",
             Listed::Same { .. } => "not_modified",
         };
-        let once = || self.transport.timed(Kind::Listing, url, self.fetch_listing(url, validator), outcome);
+        let once = || self.transport.timed(Kind::Listing, url, self.fetch_listing(url, known), outcome);
         self.transport.repeated(once).await
     }
 
-    async fn fetch_listing(&self, url: &Url, validator: Option<&str>) -> Result<Listed, UpstreamError> {
-        let mut request = self.transport.get(Kind::Listing, url).header(ACCEPT, ACCEPT_SIMPLE);
-        if let Some(validator) = validator {
-            request = request.header(IF_NONE_MATCH, validator);
-        }
+    async fn fetch_listing(&self, url: &Url, known: &Validators) -> Result<Listed, UpstreamError> {
+        let request = known.ask(self.transport.get(Kind::Listing, url).header(ACCEPT, ACCEPT_SIMPLE));
         let response = self.transport.fetch(request).await?;
         let taken = taken(response.headers(), self.transport.settings.clock.unix());
-        if response.status() == StatusCode::NOT_MODIFIED && validator.is_some() {
+        if response.status() == StatusCode::NOT_MODIFIED && !known.is_empty() {
             return Ok(Listed::Same { taken });
         }
         whole(&response)?;
-        let etag = header(response.headers(), ETAG.as_str()).map(str::to_owned);
+        let validators = Validators::of(response.headers());
         let (media_type, charset) = (media_type(response.headers()), charset(response.headers()));
         let last_serial = last_serial(&response);
         let base = response.url().clone();
@@ -134,7 +127,7 @@ impl Upstream {
         }
         let mut listing = parsed??;
         listing.last_serial = listing.last_serial.max(last_serial);
-        (listing.etag, listing.taken) = (etag, taken);
+        (listing.validators, listing.taken) = (validators, taken);
         self.report(&listing.skipped);
         Ok(Listed::New(listing))
     }

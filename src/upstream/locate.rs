@@ -13,7 +13,7 @@ use super::addresses::Addresses;
 use super::client::ACCEPT_SIMPLE;
 use super::page::ProjectPage;
 use super::transport::Kind;
-use super::{Document, Fetched, Listed, Listing, Probed, Target, Upstream, UpstreamError};
+use super::{Document, Fetched, Listed, Listing, Probed, Target, Upstream, UpstreamError, Validators};
 use crate::model::ProjectName;
 
 /// Projects of a listing whose pages are looked at to learn whether it is an index's.
@@ -35,7 +35,7 @@ impl Upstream {
         }
         if self.simple_index().is_none() {
             // What it says is asked for again by who wants to know.
-            let _ = self.listing_unless(None).await;
+            let _ = self.listing_unless(&Validators::default()).await;
         }
         if self.likely_simple() == &likely { Ok(probed) } else { self.probe(Target::Listing).await }
     }
@@ -51,22 +51,27 @@ impl Upstream {
         name: &ProjectName,
         validator: Option<&str>,
     ) -> Result<Fetched, UpstreamError> {
-        let addresses = &self.transport.addresses;
-        if let Some(simple) = addresses.simple() {
-            return self.page_below(simple, name, validator).await;
-        }
-        Box::pin(self.page_somewhere(name, validator)).await
+        self.project_page_unless(name, &Validators::etag(validator)).await
     }
 
-    async fn page_somewhere(
+    /// The same, unless it is still the copy that `known` is of.
+    pub async fn project_page_unless(
         &self,
         name: &ProjectName,
-        validator: Option<&str>,
+        known: &Validators,
     ) -> Result<Fetched, UpstreamError> {
+        let addresses = &self.transport.addresses;
+        if let Some(simple) = addresses.simple() {
+            return self.page_below(simple, name, known).await;
+        }
+        Box::pin(self.page_somewhere(name, known)).await
+    }
+
+    async fn page_somewhere(&self, name: &ProjectName, known: &Validators) -> Result<Fetched, UpstreamError> {
         let addresses = &self.transport.addresses;
         let mut first = None;
         for (at, simple) in addresses.candidates().iter().enumerate() {
-            let fetched = self.page_below(simple, name, validator).await;
+            let fetched = self.page_below(simple, name, known).await;
             // Below the unlikely one an empty page proves nothing.
             let proof = |page: &ProjectPage| at == 0 || !page.files.is_empty();
             let shown = match &fetched {
@@ -90,26 +95,26 @@ impl Upstream {
         &self,
         simple: &Url,
         name: &ProjectName,
-        validator: Option<&str>,
+        known: &Validators,
     ) -> Result<Fetched, UpstreamError> {
-        self.document(Kind::Page, &Addresses::page(simple, name), ACCEPT_SIMPLE, validator).await
+        self.document(Kind::Page, &Addresses::page(simple, name), ACCEPT_SIMPLE, known).await
     }
 
-    /// The listing of all projects, unless it is still the one that `validator` stands for. Extra memory is bounded: the
+    /// The listing of all projects, unless it is still the copy that `known` is of. Extra memory is bounded: the
     /// body is parsed while it is read.
-    pub async fn listing_unless(&self, validator: Option<&str>) -> Result<Listed, UpstreamError> {
+    pub async fn listing_unless(&self, known: &Validators) -> Result<Listed, UpstreamError> {
         let addresses = &self.transport.addresses;
         if let Some(simple) = addresses.simple() {
-            return self.listing_at(simple, validator).await;
+            return self.listing_at(simple, known).await;
         }
-        Box::pin(self.listing_somewhere(validator)).await
+        Box::pin(self.listing_somewhere(known)).await
     }
 
-    async fn listing_somewhere(&self, validator: Option<&str>) -> Result<Listed, UpstreamError> {
+    async fn listing_somewhere(&self, known: &Validators) -> Result<Listed, UpstreamError> {
         let addresses = &self.transport.addresses;
         let mut first = None;
         for (at, simple) in addresses.candidates().iter().enumerate() {
-            let listed = self.listing_at(simple, validator).await;
+            let listed = self.listing_at(simple, known).await;
             let shown = match &listed {
                 Ok(Listed::New(listing)) => at == 0 || self.is_index(simple, listing).await,
                 Ok(Listed::Same { .. }) => true,
@@ -135,7 +140,7 @@ impl Upstream {
             return false;
         }
         for name in names().take(LOOKS) {
-            if let Ok(Fetched::Fresh(document)) = self.page_below(simple, &name, None).await
+            if let Ok(Fetched::Fresh(document)) = self.page_below(simple, &name, &Validators::default()).await
                 && shows(&name, &document, |page| !page.files.is_empty()).await
             {
                 return true;

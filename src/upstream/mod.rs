@@ -20,6 +20,7 @@ mod settings;
 mod text;
 mod throttle;
 mod transport;
+mod validators;
 
 pub use changelog::Slice;
 pub use client::{Document, Fetched, Upstream};
@@ -34,3 +35,4 @@ pub use page::{
 pub use probe::{Probed, Target};
 pub use settings::UpstreamSettings;
 pub use text::{Format, lenient_json};
+pub use validators::Validators;

@@ -142,7 +142,7 @@ async fn while_upstream_is_down_callers_hear_when_to_come_back() {
     let mut following = Following::start(folder.path(), &sandbox, on_demand()).await;
     sandbox.faults().add(Fault::on(Route::Rpc, Effect::Status { code: 503 })).unwrap();
     let error = following.journal.want(Want::LastSerial).done().await.unwrap_err();
-    assert!(error.reason.contains("503") && error.retry > Duration::from_secs(1), "{error:?}");
+    assert!(error.reason.contains("503") && error.retry > Some(Duration::from_secs(1)), "{error:?}");
     assert_eq!(following.status(|status| status.failures > 0).await.failures, 1);
     // The next question is not carried to an upstream that just failed.
     let error = following.journal.want(Want::Since(Serial(1))).done().await.unwrap_err();

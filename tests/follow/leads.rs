@@ -114,7 +114,7 @@ async fn a_lead_outlives_a_new_listing_and_ends_with_upstreams_own_event() {
         since: Serial(9),
         upto: Serial(12),
         events: vec![event(11), event(12)],
-        listed: vec![(name.clone(), "A".to_owned(), Serial(5))],
+        listed: vec![(name.clone(), "A".to_owned(), Some(Serial(5)))],
         head: Serial(9),
         taken: Some(1),
         ..Derived::default()

@@ -39,7 +39,7 @@ async fn who_asks_the_same_waits_for_the_same_answer() {
     journal.want(since(2));
     // Nothing but the other question is left to be asked.
     assert_eq!(journal.next_want().await.want, since(2));
-    let failure = WantError { reason: "down".to_owned(), retry: Duration::from_secs(9) };
+    let failure = WantError { reason: "down".to_owned(), retry: Some(Duration::from_secs(9)) };
     taken.finish(Err(failure.clone()));
     assert_eq!(before.done().await, Err(failure.clone()));
     assert_eq!(within("it was not joined", during.done()).await, Err(failure));

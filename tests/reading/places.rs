@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use cheesewire::index::IndexError;
-use cheesewire::upstream::{Upstream, UpstreamError, UpstreamSettings};
+use cheesewire::upstream::{Upstream, UpstreamError, UpstreamSettings, Validators};
 use cheesewire::xmlrpc::Value;
 use serde_json::json;
 
@@ -52,7 +52,7 @@ async fn the_usual_place_costs_no_question_more() {
     let upstream = upstream(site.serve().await);
     upstream.project_page(&name("a"), None).await.unwrap();
     assert!(matches!(upstream.project_page(&name("c"), None).await, Err(UpstreamError::Absent(404))));
-    upstream.listing_unless(None).await.unwrap();
+    upstream.listing_unless(&Validators::default()).await.unwrap();
     assert_eq!(site.asked(), ["/simple/a/", "/simple/c/", "/simple/"]);
 }
 
@@ -72,7 +72,7 @@ async fn an_index_that_is_only_down_is_not_taken_for_another() {
         for status in [StatusCode::NOT_FOUND, StatusCode::FORBIDDEN, StatusCode::SERVICE_UNAVAILABLE] {
             site.say_of_missing(status);
             let upstream = upstream(site.serve().await);
-            assert!(upstream.listing_unless(None).await.is_err(), "{root}");
+            assert!(upstream.listing_unless(&Validators::default()).await.is_err(), "{root}");
             assert!(upstream.project_page(&name("a"), None).await.is_err(), "{root}");
             assert_eq!(upstream.simple_index(), None, "{root}");
             if status == StatusCode::SERVICE_UNAVAILABLE {

@@ -2,6 +2,7 @@
 
 pub mod bandersnatch;
 pub mod installers;
+pub mod plain;
 pub mod process;
 pub mod programs;
 pub mod scripted;

@@ -95,12 +95,7 @@ impl Doctor<'_> {
              index, with or without /simple/"
         };
         self.say("listing", json, found, Some(&listing), relay);
-        let serials = json && String::from_utf8_lossy(&listing.body).contains("\"_last-serial\"");
-        let (found, relay) = if serials {
-            ("each project has its last serial", "without XML-RPC, listings are compared to make events")
-        } else {
-            ("none", "without XML-RPC, changes cannot be followed; lists, pages and files are served")
-        };
+        let (serials, found, relay) = self.worth_of_serials(&listing, json);
         self.say("serials in the listing", serials, found, None, relay);
         let etag = listing.etag.is_some();
         let relay =
@@ -112,6 +107,32 @@ impl Doctor<'_> {
         let relay = "times of derived events are upstream's; waits are ours";
         self.say("clock", skew.is_some_and(|skew| skew.abs() <= SKEW), found, None, relay);
         Some(listing)
+    }
+
+    /// Whether the listing's serials tell what changes, as far as its beginning shows.
+    fn worth_of_serials(&self, listing: &Probed, json: bool) -> (bool, String, String) {
+        let serials = if json { project_serials(&listing.body) } else { Vec::new() };
+        let (most, interval) = (self.follow.small_index, self.follow.listing_interval);
+        let interval = humantime::format_duration(interval);
+        let by_content = format!(
+            "without XML-RPC, changes are found by content: each page is asked for every {interval}, with our own numbers, in \
+             an index of up to {most} projects (follow.small_index); of a larger one the changelog is refused, and lists, \
+             pages, files and search by name work"
+        );
+        match serials.first() {
+            None => (false, "none".to_owned(), by_content),
+            Some(_) if serials.len() == 1 => {
+                let relay = "without XML-RPC, listings are compared to make events, and the page until there is more than one";
+                (true, "one project has its last serial".to_owned(), relay.to_owned())
+            }
+            Some(first) if serials.iter().all(|serial| serial == first) => {
+                (false, format!("the same for every project, {first}: it says nothing"), by_content)
+            }
+            Some(_) => {
+                let relay = "without XML-RPC, listings are compared to make events";
+                (true, "each project has its last serial".to_owned(), relay.to_owned())
+            }
+        }
     }
 
     async fn calls(&mut self, full: bool) {
@@ -247,6 +268,20 @@ impl Doctor<'_> {
             Err(error) => self.say("ranges", false, error.to_string(), None, "kept files are served"),
         }
     }
+}
+
+/// The serials that the projects in a listing's beginning have.
+fn project_serials(beginning: &[u8]) -> Vec<i64> {
+    let text = String::from_utf8_lossy(beginning);
+    let Some((_, projects)) = text.split_once("\"projects\"") else { return Vec::new() };
+    // What stands after the list is the listing's own.
+    let projects = projects.split(']').next().unwrap_or(projects);
+    let serial = |rest: &str| {
+        let number = rest.trim_start().strip_prefix(':')?.trim_start();
+        let end = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
+        number[..end].parse().ok()
+    };
+    projects.split("\"_last-serial\"").skip(1).filter_map(serial).collect()
 }
 
 fn relayed(method: &str) -> &'static str {

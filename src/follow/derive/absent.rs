@@ -9,8 +9,10 @@
 
 use super::super::FollowError;
 use super::super::follower::Follower;
+use super::judge::Telling;
 use crate::journal::{AbsenceRules, Difference};
 use crate::model::{ProjectName, Serial};
+use crate::upstream::Validators;
 
 /// So many absent projects are nothing unusual, however small the index: what an administrator removes at a time.
 const FEW: usize = 20;
@@ -33,32 +35,47 @@ pub(in super::super) struct Issue {
     pub(in super::super) head: Serial,
     /// When upstream made it, in Unix seconds.
     pub(in super::super) taken: i64,
-    pub(in super::super) etag: Option<String>,
+    pub(in super::super) validators: Validators,
     /// It is the one that was compared before.
     pub(in super::super) confirmed: bool,
+    /// What its serials are worth.
+    pub(in super::super) telling: Telling,
+    /// Projects that it has and of which no serial tells, if those are few enough to look at each time.
+    pub(in super::super) untold: Vec<Difference>,
+    /// How many there are.
+    pub(in super::super) untold_in_all: usize,
+}
+
+impl Issue {
+    /// A new one, before it was compared.
+    pub(in super::super) fn new(head: Serial, taken: i64, validators: Validators, telling: Telling) -> Self {
+        Self { head, taken, validators, confirmed: false, telling, untold: Vec::new(), untold_in_all: 0 }
+    }
 }
 
 impl Follower {
-    /// Notes what a new listing lacks.
+    /// Notes what a new listing lacks. Where serials say nothing, times tell that the listing is new enough.
     pub(super) async fn note_gone(
         &self,
         gone: Vec<(ProjectName, Option<Serial>)>,
         issue: &Issue,
     ) -> Result<(), FollowError> {
         let listed = gone.len();
-        let absent = gone.into_iter().filter(|(_, last)| last.is_none_or(|last| last <= issue.head));
+        let by_serial = issue.telling != Telling::Nothing;
+        let absent =
+            gone.into_iter().filter(|(_, last)| !by_serial || last.is_none_or(|last| last <= issue.head));
         let absent: Vec<_> = absent.map(|(name, _)| name).collect();
         let newer = listed - absent.len();
         if newer > 0 {
             tracing::debug!(newer, "projects that the listing lacks are newer than it");
         }
-        Ok(self.journal.note_absences(absent, issue.taken, issue.etag.clone()).await?)
+        Ok(self.journal.note_absences(absent, issue.taken, issue.validators.etag.clone()).await?)
     }
 
     /// Absent projects whose pages are to be asked what became of them.
     pub(super) async fn absent(&self, issue: &Issue) -> Result<Vec<Difference>, FollowError> {
         let rules = AbsenceRules { few: FEW, percent: PERCENT, same_again: SAME_AGAIN, most: MOST_ABSENT };
-        let absences = self.journal.absences(issue.taken, issue.etag.clone(), rules).await?;
+        let absences = self.journal.absences(issue.taken, issue.validators.etag.clone(), rules).await?;
         // Counts stay far below 2⁵³, where a double still counts by one.
         #[allow(clippy::cast_precision_loss)]
         metrics::gauge!("cheesewire_follow_doubted_absences").set(absences.doubted as f64);

@@ -4,7 +4,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::super::FollowError;
 use super::super::follower::Follower;
-use super::look::read_document;
+use super::look::read_page;
 use crate::journal::{Derived, Project};
 use crate::model::{ProjectName, Serial};
 use crate::upstream::Fetched;
@@ -40,7 +40,7 @@ impl Follower {
             return Ok(None);
         };
         let serial = document.last_serial;
-        let sighting = read_document(&name, document).await;
+        let sighting = read_page(&name, document).await;
         let sighting =
             sighting.filter(|seen| project.serial.is_some() && serial.max(seen.serial) == project.serial);
         Ok(sighting.and_then(|seen| serde_json::to_vec(&seen).ok()).map(|seen| (name, seen)))

@@ -51,7 +51,13 @@ pub(super) fn changes(before: Option<&Sighting>, after: &Sighting, now: i64) -> 
     for file in before.files.iter().filter(|file| stays(&file.version) && !has(after, file)) {
         say(file.version.as_deref(), now, format!("remove file {}", file.filename));
     }
-    let mut added: Vec<&SeenFile> = after.files.iter().filter(|file| !has(before, file)).collect();
+    // Pages of PyPI's never do that, those of static files do: who has the file is told to fetch it anew.
+    let replaced = |file: &&SeenFile| before.files.iter().any(|known| known.is_replaced_by(file));
+    for file in after.files.iter().filter(replaced) {
+        say(file.version.as_deref(), now, format!("remove file {}", file.filename));
+    }
+    let is_added = |file: &&SeenFile| !has(before, file) || replaced(file);
+    let mut added: Vec<&SeenFile> = after.files.iter().filter(is_added).collect();
     added.sort_by_key(|file| file.uploaded);
     let mut releases: Vec<(&String, Option<i64>)> = after
         .versions
@@ -128,6 +134,7 @@ mod tests {
             version: Some(version.to_owned()),
             uploaded: Some(uploaded),
             yanked,
+            ..SeenFile::default()
         }
     }
 
@@ -212,5 +219,22 @@ mod tests {
             [row("2", 30, "new release"), row("2", 30, "add source file a-2.zip")]
         );
         assert!(told(Some(&after.at(30)), &after).is_empty());
+    }
+
+    #[test]
+    fn a_file_with_other_bytes_under_the_same_name_is_removed_and_added() {
+        let with = |digest: Option<&str>| {
+            let digest = digest.map(str::to_owned);
+            page(&["1"], &[SeenFile { digest, ..file("a-1.zip", "1", 10, false) }])
+        };
+        let replaced = [row("1", 999, "remove file a-1.zip"), row("1", 10, "add source file a-1.zip")];
+        assert_eq!(told(Some(&with(Some("sha256=aa"))), &with(Some("sha256=bb"))), replaced);
+        for (before, after) in [
+            (Some("sha256=aa"), Some("sha256=aa")),
+            (Some("md5=aa"), Some("sha256=bb")),
+            (None, Some("sha256=bb")),
+        ] {
+            assert!(told(Some(&with(before)), &with(after)).is_empty(), "{before:?} {after:?}");
+        }
     }
 }

@@ -21,6 +21,15 @@ pub(super) struct Looked {
     pub(super) stated: Option<Serial>,
     pub(super) changes: Vec<Change>,
     pub(super) outcome: Outcome,
+    /// No serial told that there is something to see.
+    pub(super) by_content: bool,
+}
+
+impl Looked {
+    /// It is listed, and nothing else is known.
+    pub(super) fn nothing(job: Difference) -> Self {
+        Self { stated: job.serial, job, changes: Vec::new(), outcome: Outcome::Unseen, by_content: false }
+    }
 }
 
 pub(super) enum Outcome {
@@ -46,7 +55,8 @@ impl Follower {
     pub(super) async fn look(&self, job: Difference, now: i64) -> Result<Looked, FollowError> {
         let page = self.page(&job.name, job.serial, None).await?;
         let stated = job.serial;
-        let looked = |job, stated, changes, outcome| Ok(Looked { job, stated, changes, outcome });
+        let looked =
+            |job, stated, changes, outcome| Ok(Looked { job, stated, changes, outcome, by_content: false });
         let mut after = match (page, job.listed) {
             (Page::Sighting(after), true) => after,
             (Page::Sighting(after), false) if after.quarantined => after,
@@ -59,7 +69,10 @@ impl Follower {
                 return looked(job, stated, vec![], Outcome::Unseen);
             }
         };
-        if after.serial > stated && job.listed && !after.quarantined {
+        if stated.is_none() && job.listed {
+            // Serials say nothing.
+            after.serial = None;
+        } else if after.serial > stated && job.listed && !after.quarantined {
             // What was uploaded since the listing comes with the next one, and with the serials that upstream gave it.
             // Told now it would take those of others, or find no room and go above all of upstream's.
             after = Sighting { serial: stated, ..after.at(now) };
@@ -146,7 +159,7 @@ impl Follower {
                 Err(error) => return self.doubt(name, error).await,
             };
             let serial = document.last_serial;
-            let Some(sighting) = read_document(name, document).await else { return Ok(Page::Useless) };
+            let Some(sighting) = read_page(name, document).await else { return Ok(Page::Useless) };
             let serial = serial.max(sighting.serial);
             let from_before = last.is_some_and(|last| serial > Some(last));
             if (serial >= expected && !from_before) || attempt >= self.settings.page_attempts {
@@ -186,12 +199,17 @@ impl Follower {
 }
 
 /// Reads what upstream sent.
-pub(super) async fn read_document(name: &ProjectName, document: Document) -> Option<Sighting> {
+pub(super) async fn read_page(name: &ProjectName, document: Document) -> Option<Sighting> {
     read(name, document.content_type, document.body, document.url.as_str()).await
 }
 
 /// Reads a page off the reactor: the largest take half a second.
-async fn read(name: &ProjectName, content_type: String, body: Bytes, url: &str) -> Option<Sighting> {
+pub(super) async fn read(
+    name: &ProjectName,
+    content_type: String,
+    body: Bytes,
+    url: &str,
+) -> Option<Sighting> {
     let (name, url) = (name.clone(), Url::parse(url).ok()?);
     let read = move || {
         ProjectPage::read(&name, &content_type, &body, &url)

@@ -28,7 +28,7 @@ impl Follower {
             let seen = self.journal.newest_time().await?;
             let earliest = seen.map_or(i64::MIN, |seen| seen.saturating_add(1));
             let times = Times { earliest: earliest.max(now.saturating_sub(STEP_BACK)).min(now), taken: now };
-            let mut derived = derived(at.ours, at.theirs, looked, times, false);
+            let mut derived = derived(at.ours, at.ours, at.theirs, looked, times, false);
             derived.settled = settled;
             // If the table has moved meanwhile they are looked at again.
             self.keep_derived(derived).await?;
@@ -79,6 +79,6 @@ impl Follower {
                 (found, outcome)
             }
         };
-        Ok(Looked { stated: job.serial, job, changes, outcome })
+        Ok(Looked { stated: job.serial, job, changes, outcome, by_content: false })
     }
 }

@@ -1,9 +1,10 @@
 //! What of a project's page matters for events.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::model::{Serial, Stamp, version_of};
-use crate::upstream::{ProjectPage, Yanked};
+use crate::upstream::{CoreMetadata, ProjectPage, Validators, Yanked};
 
 /// A project's page at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,9 +16,18 @@ pub(super) struct Sighting {
     /// All releases, also those without files.
     pub(super) versions: Vec<String>,
     pub(super) files: Vec<SeenFile>,
+    /// A digest of what else installers read on it; none in sightings of before.
+    #[serde(default)]
+    pub(super) rest: Option<String>,
+    /// By what it can be asked for again.
+    #[serde(default)]
+    pub(super) validators: Validators,
+    /// Its project is listed, and it was not there.
+    #[serde(default)]
+    pub(super) missing: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SeenFile {
     pub(super) filename: String,
     /// `None` if its name does not tell.
@@ -25,6 +35,9 @@ pub(super) struct SeenFile {
     /// Unix seconds.
     pub(super) uploaded: Option<i64>,
     pub(super) yanked: bool,
+    /// `ALGORITHM=DIGITS`, if the page states any.
+    #[serde(default)]
+    pub(super) digest: Option<String>,
 }
 
 impl Sighting {
@@ -40,9 +53,18 @@ impl Sighting {
             }
             let uploaded = file.upload_time.as_deref().and_then(Stamp::parse).map(Stamp::unix);
             let yanked = file.yanked != Yanked::No;
-            files.push(SeenFile { filename: file.filename.clone(), version, uploaded, yanked });
+            let digest = file.hashes.get_key_value("sha256").or_else(|| file.hashes.iter().next());
+            let digest = digest.map(|(algorithm, digits)| format!("{algorithm}={digits}"));
+            files.push(SeenFile { filename: file.filename.clone(), version, uploaded, yanked, digest });
         }
-        Self { serial: page.last_serial, quarantined: page.is_quarantined(), versions, files }
+        Self {
+            serial: page.last_serial,
+            quarantined: page.is_quarantined(),
+            versions,
+            files,
+            rest: Some(rest(page)),
+            ..Self::default()
+        }
     }
 
     /// As it must have looked at `moment`, by upload times alone: what has none was there already. What went since
@@ -55,7 +77,7 @@ impl Sighting {
         };
         let was = |version: &&String| of(&files, version) || !of(&self.files, version);
         let versions = self.versions.iter().filter(was).cloned().collect();
-        Self { serial: None, quarantined: false, versions, files }
+        Self { serial: None, quarantined: false, versions, files, ..self.clone() }
     }
 
     /// Whether every file of a release is yanked.
@@ -63,6 +85,44 @@ impl Sighting {
         let mut files = self.files.iter().filter(|file| file.version.as_deref() == Some(version)).peekable();
         files.peek().is_some() && files.all(|file| file.yanked)
     }
+}
+
+impl SeenFile {
+    /// Other bytes have its name now.
+    pub(super) fn is_replaced_by(&self, other: &Self) -> bool {
+        let split = |digest: &Option<String>| {
+            let (algorithm, digits) = digest.as_deref()?.split_once('=')?;
+            Some((algorithm.to_owned(), digits.to_owned()))
+        };
+        let digests = split(&self.digest).zip(split(&other.digest));
+        self.filename == other.filename && digests.is_some_and(|(a, b)| a.0 == b.0 && a.1 != b.1)
+    }
+}
+
+/// What installers read beside names and digests. Addresses are left out: some servers sign them anew each time.
+fn rest(page: &ProjectPage) -> String {
+    let mut digest = Sha256::new();
+    let mut add = |text: Option<&str>| {
+        digest.update([u8::from(text.is_some())]);
+        digest.update(text.unwrap_or_default());
+        digest.update([0]);
+    };
+    for file in &page.files {
+        add(Some(&file.filename));
+        add(file.requires_python.as_deref());
+        match &file.yanked {
+            Yanked::No | Yanked::Yes(None) => add(None),
+            Yanked::Yes(Some(reason)) => add(Some(reason)),
+        }
+        match &file.core_metadata {
+            CoreMetadata::No => add(None),
+            CoreMetadata::Yes(hashes) => add(Some(&format!("{hashes:?}"))),
+        }
+    }
+    let status = page.status.as_ref();
+    add(status.map(|status| status.status.as_str()));
+    add(status.and_then(|status| status.reason.as_deref()));
+    hex::encode(&digest.finalize()[..16])
 }
 
 #[cfg(test)]
