@@ -167,10 +167,17 @@ impl Follower {
 
     /// What a new listing says of projects that it has. What it lacks is noted.
     async fn differences(&self, position: Position, mut listing: Listing) -> Result<Found, FollowError> {
-        let telling = self.judge_serials(&listing, false)?;
         let relisting = self.journal.relisting_owed().await?;
+        // What happens is in the changelog of an upstream that has one; what it lost, names tell.
+        let names_only = relisting
+            && self.no_calls().is_none()
+            && !self.journal.serials_say_nothing()
+            && listing.projects.iter().all(|project| project.serial.is_none());
+        let telling = if names_only { Telling::Serials } else { self.judge_serials(&listing, false)? };
         let mut head = position.theirs;
-        if telling == Telling::Nothing {
+        if names_only {
+            self.check_made_after_restore(&listing, head).await?;
+        } else if telling == Telling::Nothing {
             // Names of an older listing than the last say nothing.
             if Some(listing.taken) < self.journal.listed_at().await? {
                 return match self.listed.lock().await.clone() {
@@ -181,7 +188,7 @@ impl Follower {
         } else {
             head = self.believe_listing(&mut listing).await?.ok_or(FollowError::NoSerials)?;
             if relisting && self.no_calls().is_none() && head > position.theirs {
-                return Err(FollowError::OldListing { listed: head, last: position.theirs });
+                return Err(FollowError::OldListing { listed: Some(head), last: position.theirs });
             }
             if head >= position.theirs {
                 self.not_behind(position.theirs, head).await?;
@@ -212,8 +219,10 @@ impl Follower {
             found.changed = self.journal.compare(projects, SerialRule::Higher, 0).await?.changed;
         }
         let mut issue = Issue::new(head, listing.taken, listing.validators, telling);
-        issue.untold = found.untold;
-        if !again {
+        if !names_only {
+            issue.untold = found.untold;
+        }
+        if !again && !names_only {
             let new = found.changed.iter().filter(|job| issue.says_nothing_of(job)).count();
             issue.untold_in_all = found.untold_in_all + new;
         }
@@ -224,6 +233,15 @@ impl Follower {
         }
         self.note_gone(found.gone, &issue).await?;
         Ok(ControlFlow::Continue((found.changed, issue)))
+    }
+
+    /// Fails if a listing without serials is a copy of from before upstream was restored.
+    async fn check_made_after_restore(&self, listing: &Listing, head: Serial) -> Result<(), FollowError> {
+        let restored = self.journal.restored().await?;
+        if restored.is_some_and(|restored| listing.taken < restored.at) {
+            return Err(FollowError::OldListing { listed: None, last: head });
+        }
+        Ok(())
     }
 
     /// What a comparison starts from.

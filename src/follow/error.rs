@@ -64,11 +64,12 @@ pub(super) enum FollowError {
     },
     /// Upstream's: it was restored from an older copy, and its listing is from before that.
     #[error(
-        "upstream's listing, of serial {listed}, is not from after upstream was restored to an older copy, at {last}"
+        "upstream's listing{}, is not from after upstream was restored to an older copy, at {last}",
+        listed.map_or_else(|| ", without serials".to_owned(), |serial| format!(", of serial {serial}"))
     )]
     OldListing {
-        /// The listing's serial.
-        listed: Serial,
+        /// The listing's serial, if it states any.
+        listed: Option<Serial>,
         /// Upstream's last serial.
         last: Serial,
     },

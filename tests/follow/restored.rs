@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cheesewire::follow::FollowSettings;
+use cheesewire::follow::{FollowSettings, FollowStatus};
 use cheesewire::journal::{JournalSettings, Project, Want};
 use cheesewire::model::{Clock, Event, Serial};
-use cheesewire::sandbox::{Change, Publication, Route, Sandbox, XmlRpc};
+use cheesewire::sandbox::{Change, Publication, Route, Sandbox, SandboxSettings, XmlRpc};
 use futures_util::TryStreamExt as _;
 use tempfile::TempDir;
 
@@ -29,6 +29,10 @@ struct Lives {
 
 const NOON: i64 = 1_800_000_000;
 
+/// Before and after any time that a listing states.
+const YEARS_AGO: i64 = 1_500_000_000;
+const YEARS_AHEAD: i64 = 9_000_000_000;
+
 fn release(name: &str, version: &str) -> Change {
     Change::Publish(Publication::new(name, version).into())
 }
@@ -36,7 +40,19 @@ fn release(name: &str, version: &str) -> Change {
 impl Lives {
     /// Both lives have the fixtures; then the first has these changes, which the backup has not.
     async fn new(settings: FollowSettings, lost: Vec<Change>) -> Self {
-        let (first, second) = (sandbox().await, sandbox().await);
+        Self::of([sandbox().await, sandbox().await], settings, lost).await
+    }
+
+    /// The same of an index whose listing states no serials.
+    async fn in_html(settings: FollowSettings, lost: Vec<Change>) -> Self {
+        let start = async || {
+            let settings = SandboxSettings { simple_json: false, ..SandboxSettings::default() };
+            Sandbox::start(settings).await.unwrap()
+        };
+        Self::of([start().await, start().await], settings, lost).await
+    }
+
+    async fn of([first, second]: [Sandbox; 2], settings: FollowSettings, lost: Vec<Change>) -> Self {
         for change in lost {
             first.change(change).await.unwrap();
         }
@@ -283,6 +299,50 @@ async fn a_backup_from_before_the_first_listing_is_settled_by_comparing_a_listin
         last = event.serial;
     }
     assert_eq!(Some(last), following.journal.last_serial());
+}
+
+/// An index without serials in its listing, whose backup is from before the first listing, at that time by our clock.
+async fn restored_in_html(now: i64) -> (Lives, Following, Serial) {
+    let settings = FollowSettings { listing_interval: Duration::from_millis(5), ..polling() };
+    let lives = Lives::in_html(settings, lost()).await;
+    lives.clock.set(now);
+    let mut following = lives.follow().await;
+    let head = lives.first.last_serial();
+    following.reaches(head).await;
+    lives.restore(vec![release("only-after", "1.0")]).await;
+    lives.time_passes(&mut following).await;
+    (lives, following, head)
+}
+
+#[tokio::test]
+async fn where_listings_state_no_serials_their_names_settle_it() {
+    let (lives, mut following, head) = restored_in_html(YEARS_AGO).await;
+    within(async {
+        while table(&following).await.keys().ne(&names(&lives.second)) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let status = following.status(|status| status.current && status.failures == 0).await;
+    assert!(status.untold.is_none() && !following.journal.serials_say_nothing());
+    let events = following.since(head).await;
+    let of = |name: &str| events.iter().filter(|event| event.name == name).count();
+    assert!(of("chain-d") > 0 && of("only-before") > 0 && of("only-after") > 0, "{events:?}");
+    // And its changelog goes on.
+    let ours = following.journal.last_serial().unwrap();
+    lives.second.change(release("wire-core", "90.0")).await.unwrap();
+    let events = looped(&following, ours, |events| !events.is_empty()).await;
+    assert!(events.iter().all(|event| event.name == "wire-core"));
+}
+
+#[tokio::test]
+async fn a_listing_without_serials_from_before_upstream_was_restored_settles_nothing() {
+    let (_lives, mut following, _) = restored_in_html(YEARS_AHEAD).await;
+    let of_before = |status: &FollowStatus| {
+        status.last_error.as_ref().is_some_and(|error| error.contains("is not from after"))
+    };
+    following.status(of_before).await;
+    assert!(table(&following).await.contains_key("only-before"));
 }
 
 #[tokio::test]
