@@ -1,6 +1,7 @@
 //! Indexes of every hand: what pip and uv take of them directly, the relay takes too, and no part is taken for the whole.
 
 mod clients;
+mod digests;
 mod documents;
 mod odd_pages;
 mod pages;

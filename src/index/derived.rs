@@ -10,14 +10,16 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
-use sha2::Digest as _;
 use tokio::task::spawn_blocking;
 
 use super::facade::Inner;
 use super::held::Held;
+use super::known::strongest;
 use super::{Index, IndexError, JsonDocument, core_metadata};
 use crate::journal::DocumentKey;
-use crate::model::{FileKind, ProjectName, Serial, Stamp, latest, same_version, version_of, wheel_tag};
+use crate::model::{
+    FileHasher, FileKind, ProjectName, Serial, Stamp, latest, same_version, version_of, wheel_tag,
+};
 use crate::upstream::{CoreMetadata, Document, PageFile, ProjectPage, UpstreamError, Yanked};
 
 /// A page by its releases.
@@ -173,9 +175,11 @@ impl Inner {
             Err(UpstreamError::Absent(_)) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        if let Some(stated) = hashes.get("sha256") {
-            let found = hex::encode(sha2::Sha256::digest(&bytes));
-            if !stated.eq_ignore_ascii_case(&found) {
+        if let Some(stated) = strongest(hashes) {
+            let mut found = FileHasher::new(stated.algorithm());
+            found.update(&bytes);
+            let found = found.digest();
+            if stated != found {
                 tracing::warn!(file = file.filename, %stated, %found, "metadata with a wrong digest is not used");
                 return Ok(None);
             }

@@ -3,8 +3,7 @@
 use serde_json::Value;
 use url::Url;
 
-use super::known::UNMATCHED;
-use super::location;
+use super::{known, location};
 use crate::journal::KnownFile;
 use crate::model::{FilePath, ProjectName, Serial, latest};
 use crate::upstream::{Skipped, Stated, lenient_json, serial_member, stated, whole_number};
@@ -40,15 +39,9 @@ impl JsonDocument {
         self.file_objects().filter_map(|file| {
             let url = self.base.join(file["url"].as_str()?).ok()?;
             let Stated { hashes, unmatchable, .. } = stated(&file["digests"]);
-            let sha256 = hashes.get("sha256").and_then(|digits| digits.parse().ok());
-            let sha256 = if unmatchable { Some(UNMATCHED) } else { sha256 };
-            Some(KnownFile {
-                path: location::path_of(&url)?,
-                url: url.as_str().into(),
-                sha256,
-                size: whole_number(&file["size"]).filter(|&size| size > 0),
-                project: project.clone(),
-            })
+            let digest = known::deciding(&hashes, unmatchable);
+            let path = location::path_of(&url)?;
+            Some(known::known(project, path, url.as_str().into(), digest, whole_number(&file["size"])))
         })
     }
 

@@ -1,40 +1,53 @@
 //! What a page lets be fetched.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::location;
 use crate::journal::KnownFile;
-use crate::model::{ProjectName, Sha256};
+use crate::model::{Digest, FilePath, ProjectName, Sha256};
 use crate::upstream::{CoreMetadata, PageFile, metadata_path};
 
 /// Stands for a stated digest that cannot be one: no bytes are known that have it, so none are delivered.
-pub(super) const UNMATCHED: Sha256 = Sha256([0; 32]);
+const UNMATCHED: Sha256 = Sha256([0; 32]);
 
 impl PageFile {
     /// What may be fetched for this line: the file, and its metadata if advertised.
     pub(super) fn known(&self, project: &ProjectName) -> impl Iterator<Item = KnownFile> {
-        let file = KnownFile {
-            path: self.path.clone(),
-            url: self.url.as_str().into(),
-            sha256: if self.unmatchable { Some(UNMATCHED) } else { sha256(&self.hashes) },
-            // Some indexes state 0 where they do not know.
-            size: self.size.filter(|&size| size > 0),
-            project: project.clone(),
-        };
+        let address = self.url.as_str().into();
+        let file =
+            known(project, self.path.clone(), address, deciding(&self.hashes, self.unmatchable), self.size);
         let metadata = match &self.core_metadata {
             CoreMetadata::No => None,
-            CoreMetadata::Yes(hashes) => metadata_path(&self.path).map(|path| KnownFile {
-                path,
-                url: location::metadata_url(&self.url).as_str().into(),
-                sha256: sha256(hashes),
-                size: None,
-                project: project.clone(),
+            CoreMetadata::Yes(hashes) => metadata_path(&self.path).map(|path| {
+                let address = location::metadata_url(&self.url).as_str().into();
+                known(project, path, address, strongest(hashes), None)
             }),
         };
         std::iter::once(file).chain(metadata)
     }
 }
 
-fn sha256(hashes: &BTreeMap<String, String>) -> Option<Sha256> {
-    hashes.get("sha256")?.parse().ok()
+/// A file that an index names; `digest` decides whether its bytes are right.
+pub(super) fn known(
+    project: &ProjectName,
+    path: FilePath,
+    url: Arc<str>,
+    digest: Option<Digest>,
+    size: Option<u64>,
+) -> KnownFile {
+    let sha256 = digest.and_then(|digest| digest.sha256());
+    // Some indexes state 0 where they do not know.
+    let size = size.filter(|&size| size > 0);
+    KnownFile { path, url, digest, sha256, size, project: project.clone() }
+}
+
+/// The digest that decides, of those that are stated: none that bytes can have, if all are wrong.
+pub(super) fn deciding(hashes: &BTreeMap<String, String>, unmatchable: bool) -> Option<Digest> {
+    if unmatchable { Some(UNMATCHED.into()) } else { strongest(hashes) }
+}
+
+/// The strongest of stated digests.
+pub(super) fn strongest(hashes: &BTreeMap<String, String>) -> Option<Digest> {
+    Digest::strongest(hashes.iter().map(|(name, digits)| (name.as_str(), digits.as_str())))
 }

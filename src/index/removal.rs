@@ -9,7 +9,7 @@ use super::facade::Inner;
 use super::held::{Held, Standing};
 use super::{Doomed, Index, IndexError, KnownFile, PrefetchQueue, Tombstone};
 use crate::journal::DocumentKey;
-use crate::model::{FilePath, ProjectName, Serial, Sha256};
+use crate::model::{Digest, FilePath, ProjectName, Serial, Sha256};
 
 impl Index {
     /// Why the file at a path is not to be had, if that is known. Asks no upstream, and of files that are asked for
@@ -77,6 +77,20 @@ impl Index {
     /// A file with this digest that a kept document names.
     pub async fn file_with(&self, sha256: Sha256) -> Result<Option<KnownFile>, IndexError> {
         Ok(self.inner.journal.file_with(sha256).await?)
+    }
+}
+
+impl Index {
+    /// The SHA-256 of the file that the index states by another digest, if it was fetched once.
+    pub async fn content_of(&self, digest: &Digest) -> Result<Option<Sha256>, IndexError> {
+        Ok(self.inner.journal.content_of(digest).await?)
+    }
+
+    /// Remembers it. On a full disk it is not remembered, and the file is fetched again after a restart.
+    pub async fn note_content(&self, digest: &Digest, sha256: Sha256) {
+        if let Err(error) = self.inner.journal.note_content(digest, sha256).await {
+            tracing::error!(%digest, %error, "what a digest stands for cannot be remembered");
+        }
     }
 }
 

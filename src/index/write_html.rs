@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::known::strongest;
 use super::location;
 use crate::model::Serial;
 use crate::upstream::{CoreMetadata, PageFile, ProjectPage, Yanked};
@@ -55,8 +56,11 @@ fn meta(out: &mut String, name: &str, content: &str) {
 
 fn file(out: &mut String, file: &PageFile) {
     let mut href = format!("../../packages/{}", location::encoded(&file.path));
-    let best = file.hashes.get_key_value("sha256").or_else(|| file.hashes.first_key_value());
-    let digest = best.map(|(algorithm, digits)| format!("{algorithm}={digits}"));
+    // There is room for one. Every installer knows SHA-256.
+    let digest = file.hashes.get("sha256").map(|digits| format!("sha256={digits}"));
+    let digest = digest.or_else(|| {
+        strongest(&file.hashes).map(|best| format!("{}={}", best.algorithm().name(), best.digits()))
+    });
     let parts: Vec<&str> = digest.iter().chain(&file.fragment).map(String::as_str).collect();
     if !parts.is_empty() {
         href.push('#');

@@ -35,7 +35,7 @@ impl Beside {
 
     /// Gives every file that kept documents name and that has a digest to `each`.
     pub fn files(&self, mut each: impl FnMut(KnownFile)) -> Result<(), JournalError> {
-        let sql = "SELECT path, files.url, sha256, size, project FROM documents \
+        let sql = "SELECT path, files.url, sha256, size, project, digest FROM documents \
                    JOIN files ON files.document = documents.id WHERE sha256 IS NOT NULL";
         self.told(|connection| {
             let mut statement = connection.prepare(sql)?;

@@ -181,7 +181,7 @@ fn store(
     connection.prepare_cached(sql)?.execute(params![id, bound(document.body.len()), packed])?;
     known_file::insert(connection, id, files)?;
     // What the page has for a path no more, or with another digest: its kept bytes go.
-    let named: HashSet<Sha256> = files.iter().filter_map(|file| file.sha256).collect();
+    let named: HashSet<Sha256> = digests(connection, key)?.into_iter().collect();
     for sha256 in before.into_iter().filter(|old| !named.contains(old)) {
         doomed::insert(connection, sha256.0, false)?;
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{Journal, JournalError};
-use crate::model::{FilePath, ProjectName, Sha256};
+use crate::model::{Digest, FilePath, ProjectName, Sha256};
 
 /// What a row weighs besides its texts, roughly: two keys, a digest, record headers.
 const ROW_BYTES: usize = 100;
@@ -17,7 +17,9 @@ pub struct KnownFile {
     pub path: FilePath,
     /// Its absolute address upstream.
     pub url: Arc<str>,
-    /// The digest that its bytes must have; `None` if nobody states one.
+    /// The digest that decides whether its bytes are right: the strongest that is stated.
+    pub digest: Option<Digest>,
+    /// Its SHA-256, which it is kept under: stated, or known since it was fetched.
     pub sha256: Option<Sha256>,
     /// Its length in bytes, if stated.
     pub size: Option<u64>,
@@ -37,7 +39,7 @@ impl Journal {
     pub async fn file(&self, path: &FilePath) -> Result<Option<KnownFile>, JournalError> {
         let path = path.clone();
         self.read(move |connection| {
-            let sql = "SELECT path, files.url, sha256, size, project FROM files \
+            let sql = "SELECT path, files.url, sha256, size, project, digest FROM files \
                        JOIN documents ON documents.id = files.document WHERE path = ?1";
             let found = connection.prepare_cached(sql)?.query_row([path.as_str()], known).optional()?;
             Ok(found.flatten())
@@ -48,7 +50,7 @@ impl Journal {
     /// A file with this digest, if a kept document names one. Looks through all of them: for repairs.
     pub async fn file_with(&self, sha256: Sha256) -> Result<Option<KnownFile>, JournalError> {
         self.read(move |connection| {
-            let sql = "SELECT path, files.url, sha256, size, project FROM files \
+            let sql = "SELECT path, files.url, sha256, size, project, digest FROM files \
                        JOIN documents ON documents.id = files.document WHERE sha256 = ?1 LIMIT 1";
             let found = connection.prepare_cached(sql)?.query_row([sha256.0], known).optional()?;
             Ok(found.flatten())
@@ -60,9 +62,10 @@ impl Journal {
 /// Makes `files` the document's. A path that two documents name belongs to the project's page, which names it as
 /// long as the file exists; between others to the newest.
 pub(super) fn insert(connection: &Connection, document: i64, files: &[KnownFile]) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO files (path, document, filename, url, sha256, size) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+    let sql = "INSERT INTO files (path, document, filename, url, sha256, size, digest) \
+               VALUES (?1, ?2, ?3, ?4, coalesce(?5, (SELECT sha256 FROM contents WHERE digest = ?7)), ?6, ?7) \
                ON CONFLICT (path) DO UPDATE SET document = excluded.document, url = excluded.url, \
-               sha256 = excluded.sha256, size = excluded.size \
+               sha256 = excluded.sha256, size = excluded.size, digest = excluded.digest \
                WHERE (SELECT kind FROM documents WHERE id = excluded.document) = 0 \
                OR (SELECT kind FROM documents WHERE id = files.document) <> 0";
     let mut statement = connection.prepare_cached(sql)?;
@@ -71,7 +74,16 @@ pub(super) fn insert(connection: &Connection, document: i64, files: &[KnownFile]
         // No file has 2⁶³ bytes; a stated size that large is as good as none.
         let size = file.size.and_then(|size| i64::try_from(size).ok());
         let path = &file.path;
-        statement.execute(params![path.as_str(), document, path.filename(), file.url, sha256, size])?;
+        let digest = file.digest.filter(|digest| digest.sha256().is_none()).map(|digest| digest.to_string());
+        statement.execute(params![
+            path.as_str(),
+            document,
+            path.filename(),
+            file.url,
+            sha256,
+            size,
+            digest
+        ])?;
     }
     Ok(())
 }
@@ -83,5 +95,7 @@ pub(super) fn known(row: &Row<'_>) -> rusqlite::Result<Option<KnownFile>> {
     let (Ok(path), Ok(project)) = (path, project) else { return Ok(None) };
     let size = row.get::<_, Option<i64>>(3)?.and_then(|size| u64::try_from(size).ok());
     let sha256 = row.get::<_, Option<[u8; 32]>>(2)?.map(Sha256);
-    Ok(Some(KnownFile { path, url: row.get(1)?, sha256, size, project }))
+    let digest = row.get_ref(5)?.as_str_or_null()?.and_then(|digest| digest.parse().ok());
+    let digest = digest.or(sha256.map(Digest::from));
+    Ok(Some(KnownFile { path, url: row.get(1)?, digest, sha256, size, project }))
 }

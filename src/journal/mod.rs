@@ -7,6 +7,7 @@ mod append;
 mod beside;
 mod changed;
 mod compress;
+mod content;
 mod coverage;
 mod cut;
 mod derive;

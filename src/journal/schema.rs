@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/10.sql"),
     include_str!("schema/11.sql"),
     include_str!("schema/12.sql"),
+    include_str!("schema/13.sql"),
 ];
 /// How long a connection waits for another one's short lock (recovery, checkpoints), before it is an error.
 const BUSY: Duration = Duration::from_secs(5);

@@ -9,6 +9,7 @@ use tracing::debug;
 
 use super::delivery::Delivery;
 use crate::blob::Writer;
+use crate::model::Algorithm;
 use crate::upstream::Coding;
 
 /// Coded bytes that are read at a time. Decoded they are a thousand times as many at most (RFC 1951): 16 MiB in memory.
@@ -43,9 +44,14 @@ impl Decoder {
 }
 
 /// What the written bytes are without their coding; `None` if they do not have it, or there is no room for them.
-pub(super) async fn decoded(delivery: &Arc<Delivery>, coded: &Writer, coding: Coding) -> Option<Writer> {
+pub(super) async fn decoded(
+    delivery: &Arc<Delivery>,
+    coded: &Writer,
+    coding: Coding,
+    algorithm: Algorithm,
+) -> Option<Writer> {
     let (reader, size) = (coded.reader(), coded.written());
-    let mut writer = delivery.store.writer(None).await.ok()?;
+    let mut writer = delivery.store.writer(None).await.ok()?.decided_by(algorithm);
     let mut decoder = Decoder::new(coding);
     let mut at = 0;
     loop {

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use super::buffers::Buffers;
+use super::contents::Contents;
 use super::direct::Direct;
 use super::flight::Pilot;
 use super::flights::{Flights, Joined};
@@ -21,7 +22,7 @@ use super::target::Target;
 use super::want::Want;
 use super::{FetchError, RelayError, RelaySettings};
 use crate::blob::{Blob, Key, Store};
-use crate::model::Sha256;
+use crate::model::{Digest, Sha256};
 use crate::upstream::Upstream;
 
 /// Files whose size is remembered, each with some 300 bytes.
@@ -44,23 +45,47 @@ pub(super) struct Delivery {
     pub(super) upstream: Upstream,
     flights: Flights,
     tasks: TaskTracker,
+    pub(super) contents: Contents,
     /// What upstream said of the sizes of files that are not here, by their address.
     sizes: moka::future::Cache<Arc<str>, Option<u64>>,
 }
 
 impl Delivery {
-    pub(super) fn new(upstream: Upstream, store: Store, settings: RelaySettings, tasks: TaskTracker) -> Self {
+    pub(super) fn new(
+        upstream: Upstream,
+        store: Store,
+        settings: RelaySettings,
+        tasks: TaskTracker,
+        contents: Contents,
+    ) -> Self {
         let transfers = Semaphore::new(settings.transfers);
         let directs = Arc::new(Semaphore::new(settings.directs));
         let (buffers, counters) = (Buffers::new(&settings), Counters::new());
         let flights = Flights::default();
         let sizes = moka::future::Cache::builder().max_capacity(SIZES).time_to_live(SIZES_LAST).build();
-        Self { store, settings, transfers, directs, buffers, counters, upstream, flights, tasks, sizes }
+        Self {
+            store,
+            settings,
+            transfers,
+            directs,
+            buffers,
+            counters,
+            upstream,
+            flights,
+            tasks,
+            contents,
+            sizes,
+        }
     }
 
     /// Answers for a file. A body's first bytes are awaited, so that a fetch that fails before them has an
     /// error's status instead of a cut.
-    pub(super) async fn serve(self: &Arc<Self>, target: Target, want: &Want) -> Result<Served, RelayError> {
+    pub(super) async fn serve(
+        self: &Arc<Self>,
+        mut target: Target,
+        want: &Want,
+    ) -> Result<Served, RelayError> {
+        target.sha256 = self.content_of(&target).await;
         let aged = |source, size, age, answer| Served {
             path: target.path.clone(),
             sha256: target.sha256,
@@ -106,8 +131,18 @@ impl Delivery {
     }
 
     /// The file, if it is here whole.
-    async fn kept(&self, target: &Target) -> Option<Blob> {
-        self.store.get(&target.key()?).await
+    pub(super) async fn kept(&self, target: &Target) -> Option<Blob> {
+        let sha256 = self.content_of(target).await?;
+        self.store.get(&Key { sha256, size: None }).await
+    }
+
+    /// What a file is kept under, if that is known. Its stated size may be wrong.
+    pub(super) async fn content_of(&self, target: &Target) -> Option<Sha256> {
+        match (target.sha256, &target.digest) {
+            (Some(sha256), _) => Some(sha256),
+            (None, Some(digest)) => self.contents.of(digest).await,
+            (None, None) => None,
+        }
     }
 
     /// The size of a file that is not here: the index's word, else upstream's, which is asked once for all who want it.
@@ -141,14 +176,14 @@ impl Delivery {
         target: &Target,
         want: &Want,
     ) -> Result<(Source, Option<u64>, Origin), RelayError> {
-        let Some(key) = target.key() else {
+        let Some(digest) = target.digest else {
             let direct = Direct::start(self, target).await?;
             return Ok((Source::Relayed, direct.size(), Origin::Direct(Box::new(direct))));
         };
-        if let Some(blob) = self.store.get(&key).await {
+        if let Some(blob) = self.kept(target).await {
             return Ok((Source::Hit, Some(blob.size()), Origin::Kept(blob)));
         }
-        let (source, mut flight) = self.join(target, key)?;
+        let (source, mut flight) = self.join(target, digest)?;
         let mut size = flight.size().await?;
         if flight.left_nothing() {
             let direct = Direct::start(self, target).await?;
@@ -161,8 +196,12 @@ impl Delivery {
         Ok((source, size, Origin::Flight(flight)))
     }
 
-    pub(super) fn join(self: &Arc<Self>, target: &Target, key: Key) -> Result<(Source, Flight), RelayError> {
-        match self.flights.join(key, self.settings.flights)? {
+    pub(super) fn join(
+        self: &Arc<Self>,
+        target: &Target,
+        digest: Digest,
+    ) -> Result<(Source, Flight), RelayError> {
+        match self.flights.join(digest, target.sha256, self.settings.flights)? {
             Joined::Running(stage) => {
                 let flight = Flight(stage);
                 let source = if flight.is_whole() { Source::Hit } else { Source::Joined };
@@ -171,7 +210,7 @@ impl Delivery {
             Joined::New(takeoff) => {
                 let flight = Flight(takeoff.stage.subscribe());
                 let (delivery, target) = (Arc::clone(self), target.clone());
-                self.tasks.spawn(Pilot { delivery, target, key, takeoff }.fly());
+                self.tasks.spawn(Pilot { delivery, target, digest, takeoff }.fly());
                 Ok((Source::Miss, flight))
             }
         }
@@ -179,12 +218,12 @@ impl Delivery {
 
     /// A file with this digest is on its way.
     pub(super) fn arriving(&self, sha256: Sha256) -> bool {
-        self.flights.of(sha256).is_some()
+        self.flights.arriving(sha256)
     }
 
     /// Waits until no file with this digest is on its way: it is kept now, if it could be.
-    pub(super) async fn landed(&self, sha256: Sha256) {
-        while let Some(mut flight) = self.flights.of(sha256) {
+    pub(super) async fn landed(&self, digest: &Digest) {
+        while let Some(mut flight) = self.flights.of(digest) {
             // An error is the flight's end.
             while flight.changed().await.is_ok() {}
         }

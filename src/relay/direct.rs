@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sha2::Digest;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::FetchError;
@@ -12,7 +11,7 @@ use super::delivery::Delivery;
 use super::stage::{Spill, released};
 use super::target::Target;
 use super::transfer::{From, Transfer};
-use crate::model::Sha256;
+use crate::model::FileHasher;
 use crate::upstream::UpstreamError;
 
 /// One transfer and what of it is held back.
@@ -20,7 +19,7 @@ pub(super) struct Direct {
     delivery: Arc<Delivery>,
     target: Target,
     transfer: Transfer,
-    hasher: sha2::Sha256,
+    hasher: FileHasher,
     /// Bytes that came from upstream, and of a spilled flight before.
     arrived: u64,
     /// Bytes that have left, counted from the start of the file.
@@ -33,7 +32,7 @@ pub(super) struct Direct {
 impl Direct {
     /// From the first byte on.
     pub(super) async fn start(delivery: &Arc<Delivery>, target: &Target) -> Result<Self, FetchError> {
-        Self::open(delivery, target, &Spill::nothing(), Bytes::new()).await
+        Self::open(delivery, target, &Spill::nothing(target), Bytes::new()).await
     }
 
     /// From where a flight stopped; `held` are its bytes between those released and the last written.
@@ -99,7 +98,7 @@ impl Direct {
         let limit = if self.ended {
             self.arrived
         } else {
-            let holdback = if self.target.sha256.is_some() { self.delivery.settings.holdback } else { 0 };
+            let holdback = if self.target.digest.is_some() { self.delivery.settings.holdback } else { 0 };
             released(self.arrived, self.size(), holdback)
         };
         while let Some(first) = self.held.front_mut() {
@@ -120,10 +119,10 @@ impl Direct {
     }
 
     fn check(&self) -> Result<(), FetchError> {
-        let actual = Sha256(self.hasher.clone().finalize().into());
-        match self.target.sha256 {
+        let actual = self.hasher.digest();
+        match self.target.digest {
             Some(expected) if expected != actual => {
-                Err(self.transfer.oddity.clone().unwrap_or(FetchError::Digest { expected, actual }))
+                Err(self.transfer.oddity.clone().unwrap_or(FetchError::wrong(expected, actual)))
             }
             // What nobody states anything of may be anything, but for nothing at all.
             None if self.arrived == 0 && self.target.size != Some(0) => {

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::index::{IndexError, Tombstone};
-use crate::model::Sha256;
+use crate::model::Digest;
 use crate::upstream::UpstreamError;
 
 /// Why a fetch brought no file: upstream's side, but for [`FetchError::Lost`]. `Clone`, because all who
@@ -14,12 +14,12 @@ pub enum FetchError {
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
     /// The bytes are not those that the index promised.
-    #[error("upstream sent a wrong file: sha256 is {actual}, should be {expected}")]
+    #[error("upstream sent a wrong file: {} is {}, should be {}", actual.algorithm().name(), actual.digits(), expected.digits())]
     Digest {
         /// What the index states.
-        expected: Sha256,
+        expected: Box<Digest>,
         /// What came.
-        actual: Sha256,
+        actual: Box<Digest>,
     },
     /// The size is not the one that the index, or upstream's first answer, stated.
     #[error("upstream sent a wrong file: {sent} bytes, should be {stated}")]
@@ -58,6 +58,11 @@ pub enum RelayError {
 }
 
 impl FetchError {
+    /// Other bytes than the index promised.
+    pub(super) fn wrong(expected: Digest, actual: Digest) -> Self {
+        Self::Digest { expected: expected.into(), actual: actual.into() }
+    }
+
     /// The transfer broke off, and the rest of it may still be had.
     pub(super) fn resumable(&self) -> bool {
         match self {

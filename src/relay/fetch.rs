@@ -19,9 +19,8 @@ pub struct Fetched {
 impl Relay {
     /// It is here; that this was asked is no use of it.
     pub(super) async fn is_kept(&self, file: &KnownFile) -> bool {
-        let key = file.sha256.map(|sha256| Key { sha256, size: None });
-        match key {
-            Some(key) => self.delivery.store.has(&key).await,
+        match self.delivery.content_of(&Target::new(file)).await {
+            Some(sha256) => self.delivery.store.has(&Key { sha256, size: None }).await,
             None => false,
         }
     }
@@ -41,8 +40,8 @@ impl Relay {
                 bytes += piece?.len() as u64;
             }
         }
-        if let Some(sha256) = file.sha256 {
-            self.delivery.landed(sha256).await;
+        if let Some(digest) = &file.digest {
+            self.delivery.landed(digest).await;
         }
         Ok(Fetched { source, bytes })
     }

@@ -18,13 +18,14 @@ use super::target::Target;
 use super::transfer::{From, Transfer};
 use super::{FetchError, RelaySettings};
 use crate::blob::{Blob, KeepError, Key, Writer};
+use crate::model::Digest;
 use crate::upstream::Coding;
 
 /// The task.
 pub(super) struct Pilot {
     pub(super) delivery: Arc<Delivery>,
     pub(super) target: Target,
-    pub(super) key: Key,
+    pub(super) digest: Digest,
     pub(super) takeoff: Takeoff,
 }
 
@@ -52,14 +53,14 @@ impl Pilot {
     async fn try_fly(&self) -> Result<Writer, End> {
         // Between a follower's look into the store and its look into the table another flight may have
         // landed.
-        if let Some(blob) = self.delivery.store.get(&self.key).await {
+        if let Some(blob) = self.delivery.kept(&self.target).await {
             return Err(End::Whole(blob));
         }
         let _turn = self.delivery.transfers.acquire().await.map_err(|_| FetchError::Lost)?;
         let size = self.target.size;
         let begun = self.delivery.store.writer(size).await;
-        let writer = begun.map_err(|cause| End::Spilled(cause, Spill::nothing()))?;
-        self.arrive(writer).await
+        let writer = begun.map_err(|cause| End::Spilled(cause, Spill::nothing(&self.target)))?;
+        self.arrive(writer.decided_by(self.digest.algorithm())).await
     }
 
     /// Takes the bytes in until they are all there and right.
@@ -118,26 +119,30 @@ impl Pilot {
         coding: Option<Coding>,
         oddity: Option<FetchError>,
     ) -> Result<Writer, FetchError> {
-        let (expected, actual) = (self.key.sha256, writer.sha256());
+        let (expected, actual) = (self.digest, writer.digest());
         if expected == actual {
             return Ok(writer);
         }
         if let Some(coding) = coding
-            && let Some(decoded) = decoded(&self.delivery, &writer, coding).await
-            && decoded.sha256() == expected
+            && let Some(decoded) = decoded(&self.delivery, &writer, coding, expected.algorithm()).await
+            && decoded.digest() == expected
         {
             return Ok(decoded);
         }
-        Err(oddity.unwrap_or(FetchError::Digest { expected, actual }))
+        Err(oddity.unwrap_or(FetchError::wrong(expected, actual)))
     }
 
     /// Releases the last bytes, then keeps the file. The flight stays in the table until it is kept, so
     /// that nobody fetches it in between.
     async fn land(self, writer: Writer) {
-        let size = writer.written();
+        let (size, sha256) = (writer.written(), writer.sha256());
+        self.delivery.contents.learn(&self.digest, sha256);
         self.takeoff.stage.send_replace(Stage::Whole(Blob::File(writer.reader(), size)));
-        match writer.finish(&self.key).await {
-            Ok(()) => debug!(path = %self.target.path, bytes = size, "fetched and kept"),
+        match writer.finish(&Key { sha256, size: None }).await {
+            Ok(()) => {
+                debug!(path = %self.target.path, bytes = size, "fetched and kept");
+                self.delivery.contents.note(&self.digest, sha256).await;
+            }
             Err(cause) => self.unkept(&cause),
         }
     }

@@ -7,12 +7,19 @@ use tokio::sync::watch;
 
 use super::RelayError;
 use super::stage::Stage;
-use crate::blob::Key;
-use crate::model::Sha256;
+use crate::model::{Digest, Sha256};
 
 /// The table of what is in the air.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Flights(Arc<Mutex<HashMap<Key, watch::Receiver<Stage>>>>);
+pub(super) struct Flights(Arc<Mutex<HashMap<Digest, Running>>>);
+
+/// A flight.
+#[derive(Debug)]
+struct Running {
+    stage: watch::Receiver<Stage>,
+    /// What the file will be kept under, as far as it is known.
+    sha256: Option<Sha256>,
+}
 
 /// What a request finds.
 pub(super) enum Joined {
@@ -25,33 +32,42 @@ pub(super) enum Joined {
 /// The duty to fly. Dropped, the flight is out of the table, whatever became of it.
 pub(super) struct Takeoff {
     flights: Flights,
-    key: Key,
+    digest: Digest,
     /// Where the flight reports.
     pub(super) stage: watch::Sender<Stage>,
 }
 
 impl Flights {
     /// Joins the flight of a file or makes one, if there are fewer than `most`.
-    pub(super) fn join(&self, key: Key, most: usize) -> Result<Joined, RelayError> {
+    pub(super) fn join(
+        &self,
+        digest: Digest,
+        sha256: Option<Sha256>,
+        most: usize,
+    ) -> Result<Joined, RelayError> {
         let mut flights = self.lock();
-        if let Some(running) = flights.get(&key) {
-            return Ok(Joined::Running(running.clone()));
+        if let Some(running) = flights.get(&digest) {
+            return Ok(Joined::Running(running.stage.clone()));
         }
         if flights.len() >= most {
             return Err(RelayError::Busy);
         }
         let (stage, follower) = watch::channel(Stage::Asking);
-        flights.insert(key, follower);
-        Ok(Joined::New(Takeoff { flights: self.clone(), key, stage }))
+        flights.insert(digest, Running { stage: follower, sha256 });
+        Ok(Joined::New(Takeoff { flights: self.clone(), digest, stage }))
     }
 
-    /// The flight of that digest, under whatever key. The table is short.
-    pub(super) fn of(&self, sha256: Sha256) -> Option<watch::Receiver<Stage>> {
-        let flights = self.lock();
-        flights.iter().find(|(key, _)| key.sha256 == sha256).map(|(_, stage)| stage.clone())
+    /// The flight of that digest.
+    pub(super) fn of(&self, digest: &Digest) -> Option<watch::Receiver<Stage>> {
+        self.lock().get(digest).map(|running| running.stage.clone())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, watch::Receiver<Stage>>> {
+    /// A flight is known to end under that name, by whatever digest. The table is short.
+    pub(super) fn arriving(&self, sha256: Sha256) -> bool {
+        self.lock().values().any(|running| running.sha256 == Some(sha256))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Running>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -64,7 +80,7 @@ impl Takeoff {
         // The table's own is one.
         let alone = self.stage.receiver_count() <= 1;
         if alone {
-            flights.remove(&self.key);
+            flights.remove(&self.digest);
         }
         alone
     }
@@ -81,8 +97,11 @@ impl Drop for Takeoff {
     fn drop(&mut self) {
         let mut flights = self.flights.lock();
         // Not one that began after this was given up.
-        if flights.get(&self.key).is_some_and(|running| self.stage.subscribe().same_channel(running)) {
-            flights.remove(&self.key);
+        if flights
+            .get(&self.digest)
+            .is_some_and(|running| self.stage.subscribe().same_channel(&running.stage))
+        {
+            flights.remove(&self.digest);
         }
     }
 }

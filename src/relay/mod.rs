@@ -6,6 +6,7 @@
 
 mod again;
 mod buffers;
+mod contents;
 mod decode;
 mod delivery;
 mod direct;

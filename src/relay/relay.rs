@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
 
+use super::contents::Contents;
 use super::delivery::Delivery;
 use super::target::Target;
 use super::{RelayError, RelaySettings, Served, Want};
@@ -28,7 +29,8 @@ impl Relay {
         settings: RelaySettings,
         tasks: TaskTracker,
     ) -> Self {
-        Self { index, delivery: Arc::new(Delivery::new(upstream, store, settings, tasks)) }
+        let contents = Contents::new(Some(index.clone()));
+        Self { index, delivery: Arc::new(Delivery::new(upstream, store, settings, tasks, contents)) }
     }
 
     /// What its index is as new as.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::FetchError;
+use super::target::Target;
 use crate::blob::{Blob, Reader};
+use crate::model::FileHasher;
 
 /// How far a flight is.
 #[derive(Debug, Clone)]
@@ -31,7 +33,7 @@ pub(super) struct Spill {
     pub(super) released: u64,
     pub(super) size: Option<u64>,
     /// Over the bytes written.
-    pub(super) hasher: sha2::Sha256,
+    pub(super) hasher: FileHasher,
     /// What `If-Range` may have.
     pub(super) validator: Option<String>,
 }
@@ -83,8 +85,8 @@ impl Flight {
 
 impl Spill {
     /// Nothing was written.
-    pub(super) fn nothing() -> Self {
-        let hasher = <sha2::Sha256 as sha2::Digest>::new();
+    pub(super) fn nothing(target: &Target) -> Self {
+        let hasher = target.hasher();
         Self { reader: None, written: 0, released: 0, size: None, hasher, validator: None }
     }
 }

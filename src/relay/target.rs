@@ -7,9 +7,8 @@ use tracing::{debug, error, warn};
 use url::Url;
 
 use super::FetchError;
-use crate::blob::Key;
 use crate::index::KnownFile;
-use crate::model::{FilePath, Sha256};
+use crate::model::{Digest, FileHasher, FilePath, Sha256};
 use crate::upstream::UpstreamError;
 
 /// A file that upstream's index named.
@@ -17,13 +16,17 @@ use crate::upstream::UpstreamError;
 pub(super) struct Target {
     pub(super) path: FilePath,
     pub(super) url: Arc<str>,
+    /// What decides whether it is right; `None` if nobody states a digest.
+    pub(super) digest: Option<Digest>,
+    /// What it is kept under, as far as it is known.
     pub(super) sha256: Option<Sha256>,
     pub(super) size: Option<u64>,
 }
 
 impl Target {
     pub(super) fn new(known: &KnownFile) -> Self {
-        Self { path: known.path.clone(), url: known.url.clone(), sha256: known.sha256, size: known.size }
+        let KnownFile { path, url, digest, sha256, size, project: _ } = known;
+        Self { path: path.clone(), url: url.clone(), digest: *digest, sha256: *sha256, size: *size }
     }
 
     /// Where upstream has it; read only by who fetches it.
@@ -32,9 +35,9 @@ impl Target {
         Ok(self.url.parse().map_err(no_address)?)
     }
 
-    /// What it is kept under; a file whose digest nobody states is not kept. Its stated size may be wrong.
-    pub(super) fn key(&self) -> Option<Key> {
-        self.sha256.map(|sha256| Key { sha256, size: None })
+    /// For its bytes.
+    pub(super) fn hasher(&self) -> FileHasher {
+        self.digest.map_or_else(FileHasher::default, |digest| FileHasher::new(digest.algorithm()))
     }
 
     /// Logs and counts the end of a fetch, once a fetch.

@@ -81,7 +81,7 @@ impl Transfer {
         let other_size = target.size.zip(size).filter(|(stated, sent)| stated != sent);
         let other_size = other_size.map(|(stated, sent)| FetchError::Size { stated, sent });
         let oddity = response.oddity.clone().map(FetchError::from).or(other_size);
-        if let (Some(oddity), None) = (&oddity, target.sha256) {
+        if let (Some(oddity), None) = (&oddity, target.digest) {
             return Err(oddity.clone());
         }
         Ok(Self {
@@ -130,7 +130,7 @@ impl Transfer {
             let from = From { byte: self.at, size: self.size, validator: self.validator.as_deref() };
             match Self::open(&self.delivery, &self.target, from).await {
                 // Without a digest only the validator tells that it is the same file's rest.
-                Ok(rest) if self.target.sha256.is_none() && rest.validator != self.validator => {
+                Ok(rest) if self.target.digest.is_none() && rest.validator != self.validator => {
                     return Err(error);
                 }
                 Ok(rest) => {
@@ -145,7 +145,7 @@ impl Transfer {
     }
 
     fn may_resume(&self) -> bool {
-        self.target.sha256.is_some() || self.validator.is_some()
+        self.target.digest.is_some() || self.validator.is_some()
     }
 }
 

@@ -37,6 +37,7 @@ async fn writer() {
         let file = KnownFile {
             path: FilePath::parse(&format!("a/{round}")).unwrap(),
             url: "https://files.test/packages/a".into(),
+            digest: None,
             sha256: None,
             size: None,
             project: name.clone(),

@@ -27,6 +27,7 @@ fn file(project: &str, path: &str) -> KnownFile {
     KnownFile {
         path: FilePath::parse(path).unwrap(),
         url: format!("https://files.test/packages/{path}").into(),
+        digest: Some(Sha256([7; 32]).into()),
         sha256: Some(Sha256([7; 32])),
         size: Some(12),
         project: name(project),
@@ -54,6 +55,29 @@ async fn a_kept_document_comes_back_after_a_restart() {
     assert_eq!(journal.document(&page("A")).await.unwrap(), Some(kept));
     let path = FilePath::parse("1/a-1.whl").unwrap();
     assert_eq!(journal.file(&path).await.unwrap(), Some(file("a", "1/a-1.whl")));
+}
+
+#[tokio::test]
+async fn a_page_of_before_that_may_state_other_digests_is_fetched_whole_when_it_is_asked_for_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = Journal::open(folder.path(), JournalSettings::default()).await.unwrap();
+    let without = |path| KnownFile { digest: None, sha256: None, ..file("b", path) };
+    journal.keep_document(&page("a"), &document("a", 1), vec![file("a", "1/a-1.whl")]).await.unwrap();
+    journal.keep_document(&page("b"), &document("b", 1), vec![without("1/b-1.whl")]).await.unwrap();
+    let metadata = vec![file("c", "1/c-1.whl"), without("1/c-1.whl.metadata")];
+    journal.keep_document(&page("c"), &document("c", 1), metadata).await.unwrap();
+    journal.close().await;
+    let raw = rusqlite::Connection::open(folder.path().join("journal.sqlite3")).unwrap();
+    raw.execute_batch(
+        "DROP TABLE contents; DROP INDEX files_digest; ALTER TABLE files DROP COLUMN digest; PRAGMA user_version = 12",
+    )
+    .unwrap();
+    drop(raw);
+    let journal = Journal::open(folder.path(), JournalSettings::default()).await.unwrap();
+    for (project, etag) in [("a", true), ("b", false), ("c", true)] {
+        let kept = journal.document(&page(project)).await.unwrap().unwrap();
+        assert_eq!(kept.etag.is_some(), etag, "{project}");
+    }
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ fn file(filename: &str, digest: u8) -> KnownFile {
     KnownFile {
         path: path(filename),
         url: format!("https://files.test/packages/x/{filename}").into(),
+        digest: Some(Sha256([digest; 32]).into()),
         sha256: Some(Sha256([digest; 32])),
         size: None,
         project: name(),
@@ -107,6 +108,7 @@ async fn an_older_journal_learns_of_its_late_removals() {
     raw.execute_batch(
         "DROP TABLE removals; DROP TABLE leads; DROP TABLE lost; DROP TABLE upstream_identity; DROP TABLE releases; DROP TABLE releases_due; \
          DROP TABLE known_since; DROP INDEX prefetch_noted; ALTER TABLE prefetch DROP COLUMN noted; \
+         DROP TABLE contents; DROP INDEX files_digest; ALTER TABLE files DROP COLUMN digest; \
          DROP TABLE quarantined; DROP TABLE absences; \
          CREATE TABLE hidden (project TEXT PRIMARY KEY) STRICT, WITHOUT ROWID; \
          ALTER TABLE tombstones DROP COLUMN noted; PRAGMA user_version = 5",

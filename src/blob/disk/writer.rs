@@ -7,14 +7,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sha2::Digest;
 use tempfile::TempPath;
 
 use super::super::store::joined;
 use super::super::{KeepError, Key};
 use super::layout::shard_of;
 use super::{Disk, Reader};
-use crate::model::Sha256;
+use crate::model::{Algorithm, Digest, FileHasher, Sha256};
 
 /// A file that grows. Dropped without [`Writer::finish`], it leaves nothing behind.
 #[derive(Debug)]
@@ -22,7 +21,7 @@ pub struct Writer {
     disk: Arc<Disk>,
     file: Arc<File>,
     path: TempPath,
-    hasher: sha2::Sha256,
+    hasher: FileHasher,
     written: u64,
     reservation: Reservation,
 }
@@ -35,7 +34,7 @@ pub struct Spilled {
     /// Bytes that are there.
     pub written: u64,
     /// Over exactly these bytes.
-    pub hasher: sha2::Sha256,
+    pub hasher: FileHasher,
     /// Why no more are kept.
     pub cause: KeepError,
 }
@@ -49,7 +48,7 @@ impl Writer {
         reservation.grow(size.unwrap_or(0))?;
         let (file, path) = tempfile::NamedTempFile::new_in(disk.layout.temporary())?.into_parts();
         let (disk, file) = (Arc::clone(disk), Arc::new(file));
-        Ok(Self { disk, file, path, hasher: sha2::Sha256::new(), written: 0, reservation })
+        Ok(Self { disk, file, path, hasher: FileHasher::default(), written: 0, reservation })
     }
 
     /// Reads what is written, also after the writer is gone.
@@ -62,9 +61,21 @@ impl Writer {
         self.written
     }
 
-    /// The digest of what is written.
+    /// Has [`Self::digest`] made by that algorithm too. Before anything is written.
+    #[must_use]
+    pub fn decided_by(mut self, algorithm: Algorithm) -> Self {
+        self.hasher = FileHasher::new(algorithm);
+        self
+    }
+
+    /// The SHA-256 of what is written: what it will be kept under.
     pub fn sha256(&self) -> Sha256 {
-        Sha256(self.hasher.clone().finalize().into())
+        self.hasher.sha256()
+    }
+
+    /// The digest of what is written that decides: SHA-256, unless [`Self::decided_by`] named another.
+    pub fn digest(&self) -> Digest {
+        self.hasher.digest()
     }
 
     /// Hashes and writes the batch in one go on a blocking thread.

@@ -321,7 +321,7 @@ async fn a_write_that_outgrows_the_bound_leaves_its_bytes_and_digest_to_go_on_fr
     let spilled = writer.append(vec![bytes.clone()]).await.unwrap_err();
     assert!(matches!(spilled.cause, KeepError::NoRoom));
     assert_eq!(spilled.written, 9_000);
-    assert_eq!(Sha256(spilled.hasher.finalize().into()), key.sha256);
+    assert_eq!(spilled.hasher.sha256(), key.sha256);
     assert_eq!(spilled.reader.read_at(0, vec![0; 9_000]).await.unwrap(), bytes);
     // What it had reserved is free again.
     keep(&store, &key, &bytes).await.unwrap();

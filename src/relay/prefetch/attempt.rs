@@ -73,7 +73,7 @@ impl Relay {
             Err(IndexError::NoSuchFile) => return self.unnamed(queued).await,
             Err(error) => return Err(error.into()),
         };
-        if !self.still_wanted(queued, settings).await? || file.sha256.is_none() {
+        if !self.still_wanted(queued, settings).await? || file.digest.is_none() {
             return Ok(Outcome::Unwanted);
         }
         let size = file.size.unwrap_or(0);

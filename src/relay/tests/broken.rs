@@ -140,7 +140,7 @@ async fn a_wheel_of_2500_megabytes_arrives_over_a_line_that_breaks_every_20() {
     });
     let mut bench = Bench::new(vec![Reply::status(404)]).await;
     bench.target.url = format!("http://{address}/x-1.whl").into();
-    (bench.target.sha256, bench.target.size) = (Some(expected), None);
+    bench.expects(expected, None);
     let mut stream = content(bench.get().await.unwrap()).into_stream();
     let (mut hasher, mut got) = (sha2::Sha256::new(), 0);
     while let Some(bytes) = stream.next().await {

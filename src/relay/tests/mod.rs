@@ -21,6 +21,7 @@ use tempfile::TempDir;
 use tokio_util::task::TaskTracker;
 
 use self::script::{Reply, Script};
+use super::contents::Contents;
 use super::delivery::Delivery;
 use super::pump::{Origin, Pump};
 use super::target::Target;
@@ -73,14 +74,21 @@ impl Bench {
         let floorless = StoreSettings { free_floor: 0, ..StoreSettings::new(folder.path().to_owned()) };
         let store = Store::open(&(setup.store)(floorless)).unwrap();
         let upstream = Upstream::new(upstream).unwrap();
-        let delivery = Arc::new(Delivery::new(upstream, store, setup.relay, tasks.clone()));
+        let delivery =
+            Arc::new(Delivery::new(upstream, store, setup.relay, tasks.clone(), Contents::new(None)));
         let target = Target {
             path: FilePath::parse("ab/cd/x-1.whl").unwrap(),
             url: script.url.as_str().into(),
+            digest: setup.digest_known.then(|| digest(&file()).into()),
             sha256: setup.digest_known.then(|| digest(&file())),
             size: setup.size_known.then(|| file().len() as u64),
         };
         Self { folder, tasks, delivery, script, target }
+    }
+
+    fn expects(&mut self, sha256: Sha256, size: Option<u64>) {
+        (self.target.digest, self.target.sha256, self.target.size) =
+            (Some(sha256.into()), Some(sha256), size);
     }
 
     async fn serve(&self, want: Want) -> Result<Served, RelayError> {
@@ -99,7 +107,7 @@ impl Bench {
     /// store, and the last may come when all is over.
     fn together(&self, clients: usize) -> Vec<Pump> {
         let (delivery, target) = (&self.delivery, &self.target);
-        let join = |_| delivery.join(target, target.key().unwrap()).unwrap();
+        let join = |_| delivery.join(target, target.digest.unwrap()).unwrap();
         let joined: Vec<_> = (0..clients).map(join).collect();
         assert!(joined[1..].iter().all(|(source, _)| *source == Source::Joined));
         let whole = 0..target.size.unwrap();
@@ -211,8 +219,8 @@ async fn no_wrong_file_is_delivered_whole_or_kept() {
             bench.together(2).into_iter().map(|pump| async { drain(pump.prime().await.unwrap().1).await });
         for (bytes, error) in join_all(both).await {
             assert!(bytes.len() <= file().len() - (64 << 10), "{} bytes left", bytes.len());
-            let wrong = matches!(error, Some(RelayError::Fetch(FetchError::Digest { expected, .. }))
-                if expected == digest(&file()));
+            let wrong = matches!(&error, Some(RelayError::Fetch(FetchError::Digest { expected, .. }))
+                if **expected == digest(&file()).into());
             assert!(wrong, "{error:?}");
         }
         bench.quiet().await;
@@ -225,7 +233,7 @@ async fn no_wrong_file_is_delivered_whole_or_kept() {
 async fn a_wrong_small_file_has_an_error_status_and_the_next_client_a_new_fetch() {
     let small = Bytes::from(vec![7; 1000]);
     let mut bench = Bench::new(vec![Reply::wrong_byte(&small, 500), Reply::good(&small)]).await;
-    (bench.target.sha256, bench.target.size) = (Some(digest(&small)), Some(1000));
+    bench.expects(digest(&small), Some(1000));
     assert!(matches!(bench.get().await, Err(RelayError::Fetch(FetchError::Digest { .. }))));
     assert_eq!(right(bench.get().await).await, small);
 }
@@ -447,7 +455,7 @@ async fn more_flights_than_allowed_are_told_to_come_back() {
     let relay = RelaySettings { flights: 1, ..Setup::default().relay };
     let bench = Bench::with(Setup { relay, ..Setup::default() }, vec![reply]).await;
     let first = bench.get().await;
-    let other = Target { sha256: Some(Sha256([0; 32])), ..bench.target.clone() };
+    let other = Target { digest: Some(Sha256([0; 32]).into()), sha256: None, ..bench.target.clone() };
     let refused = bench.delivery.serve(other, &Want::default()).await;
     assert!(matches!(refused, Err(RelayError::Busy)), "{refused:?}");
     gate.add_permits(1);

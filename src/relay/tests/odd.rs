@@ -48,7 +48,7 @@ async fn an_empty_answer_does_not_end_before_the_check_has() {
     let setup = Setup { size_known: false, ..Setup::default() };
     let bench = Bench::with(setup, vec![Reply::good(&Bytes::new())]).await;
     // The moment between upstream's head, which says that there is nothing, and the check.
-    let (source, flight) = bench.delivery.join(&bench.target, bench.target.key().unwrap()).unwrap();
+    let (source, flight) = bench.delivery.join(&bench.target, bench.target.digest.unwrap()).unwrap();
     let pump = Pump::new(&bench.delivery, &bench.target, source, Origin::Flight(flight), 0..0, Some(0));
     assert!(is_digest_error(&pump.prime().await));
 }
@@ -67,7 +67,7 @@ async fn an_empty_file_whose_digest_is_that_of_nothing_is_one() {
     for store in [keeps_nothing as fn(StoreSettings) -> StoreSettings, |settings| settings] {
         let mut bench =
             Bench::with(Setup { store, ..Setup::default() }, vec![Reply::good(&Bytes::new())]).await;
-        (bench.target.sha256, bench.target.size) = (Some(digest(b"")), None);
+        bench.expects(digest(b""), None);
         for _ in 0..2 {
             assert_eq!(right(bench.get().await).await, b"");
             bench.quiet().await;

@@ -9,7 +9,7 @@ use url::Url;
 use super::html::unescape;
 use super::member::{Digests, Raw, Stated, digests, flag, read as read_member, text, whole_number};
 use super::{CoreMetadata, Others, PageFile, Skipped, Yanked, metadata_path};
-use crate::model::{FilePath, Stamp, path_of};
+use crate::model::{Algorithm, FilePath, Stamp, path_of};
 
 /// What a member says, if it is there; `meaning` gives none where it says nothing that can be used.
 pub(super) fn member<T>(
@@ -160,11 +160,7 @@ fn core_metadata(value: &Value) -> Option<CoreMetadata> {
 pub(super) fn fragment_parts(fragment: &str, digests: &mut Digests) -> Option<String> {
     let mut rest = Vec::new();
     for part in fragment.split('&').filter(|part| !part.is_empty()) {
-        let stated = part.split_once('=').filter(|(name, _)| {
-            let name = name.to_ascii_lowercase();
-            let known = ["md5", "sha1", "sha224", "sha256", "sha384", "sha512", "blake2b", "blake2s"];
-            known.contains(&name.as_str())
-        });
+        let stated = part.split_once('=').filter(|(name, _)| Algorithm::parse(name).is_some());
         match stated {
             Some((name, digest)) => digests.insert(name, digest),
             None => rest.push(part),

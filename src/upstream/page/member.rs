@@ -7,7 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::super::text::repaired;
-use crate::model::Serial;
+use crate::model::{Algorithm, Digest, Serial};
 
 /// A member as upstream wrote it.
 pub(in crate::upstream) type Raw = Box<RawValue>;
@@ -82,24 +82,15 @@ pub(super) struct Digests {
 impl Digests {
     /// Takes what is stated for an algorithm.
     pub(super) fn insert(&mut self, algorithm: &str, digest: &str) {
-        let (algorithm, digest) = (algorithm.to_ascii_lowercase(), digest.trim());
-        let digits = match algorithm.as_str() {
-            "md5" => Some(32),
-            "sha1" => Some(40),
-            "sha224" => Some(56),
-            "sha256" => Some(64),
-            "sha384" => Some(96),
-            "sha512" => Some(128),
-            _ => None,
-        };
-        let hexadecimal = digest.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if digest.is_empty() {
+        let digits = digest.trim();
+        if digits.is_empty() {
             // None is stated.
-        } else if digits.is_some_and(|digits| !hexadecimal || digest.len() != digits) {
-            self.wrong = true;
+        } else if Algorithm::parse(algorithm).is_none() {
+            self.found.insert(algorithm.to_ascii_lowercase(), digits.to_owned());
+        } else if let Some(digest) = Digest::parse(algorithm, digits) {
+            self.found.insert(digest.algorithm().name().to_owned(), digest.digits());
         } else {
-            let digest = if hexadecimal { digest.to_ascii_lowercase() } else { digest.to_owned() };
-            self.found.insert(algorithm, digest);
+            self.wrong = true;
         }
     }
 
