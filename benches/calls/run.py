@@ -27,7 +27,7 @@ from common import ANSWERS, ASKS, Process, built, serve
 
 HERE = Path(__file__).resolve().parent
 METHOD = "changelog_last_serial"
-OURS, BARE = "cheesewire", "bare hyper"
+OURS, BARE, OTHER = "cheesewire", "bare hyper", "cheesewire, the other build"
 
 
 def peer(serial):
@@ -81,6 +81,9 @@ def measure(arguments, folder):
             "Python's SimpleXMLRPCServer": [sys.executable, __file__, "--peer", str(serial)],
         }
         urls = {OURS: url}
+        if arguments.against:
+            relay, urls[OTHER] = serve(str(arguments.against), sandbox, folder / "other", [])
+            running.enter_context(relay)
         for name, command in commands.items():
             process = running.enter_context(Process([*ANSWERS, *command], "stdout"))
             urls[name] = process.address(r"at (\S+)")
@@ -116,6 +119,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=4, help="of each peer in a round")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--binary", type=Path, help="the relay; default: built here")
+    parser.add_argument("--against", type=Path, help="another build of the relay, as one more peer")
     parser.add_argument("--bare", help="bare hyper; default: built here")
     parser.add_argument("--peer", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

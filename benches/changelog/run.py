@@ -120,64 +120,91 @@ def peer(page):
     server.serve_forever()
 
 
+class Figures:
+    """What was measured of one build: a number a round, each with its unit and what was noted of it."""
+
+    def __init__(self, build):
+        self.build, self.rows = build, {}
+
+    def add(self, name, number, unit, limit="", note=""):
+        self.rows.setdefault(name, ([], unit, limit, note))[0].append(number)
+        print(f"  {self.build}: {name}: {written(number, unit)} {note}", file=sys.stderr)
+
+
+def written(number, unit):
+    """With three digits that say something."""
+    return f"{number:.{0 if number >= 20 else 1}f} {unit}".strip()
+
+
+def has(binary, setting):
+    """Whether a build has a setting."""
+    settings = subprocess.run([binary, "config"], text=True, capture_output=True, check=True).stdout
+    return re.search(rf"^#? ?{setting} = ", settings, re.MULTILINE) is not None
+
+
 def measure(arguments, folder):
-    binary, data, figures = str(arguments.binary), folder / "data", []
-
-    def figure(name, value, limit="", note=""):
-        figures.append((name, value, limit, note))
-        print(f"  {name}: {value} {note}", file=sys.stderr)
-
     projects = arguments.projects
     if not projects:
         projects = folder / "names.tsv.gz"
         names(projects, 100_000)
-    settings = subprocess.run([binary, "config"], text=True, capture_output=True, check=True).stdout
-    backfills = re.search(r"^#? ?history = ", settings, re.MULTILINE) is not None
-    command = [*ASKS, binary, "sandbox", "--listen", "127.0.0.1:0"]
+    builds = {"cheesewire": str(arguments.binary)}
+    if arguments.against:
+        builds["the other build"] = str(arguments.against)
+    figures = {build: Figures(build) for build in builds}
+    command = [*ASKS, str(arguments.binary), "sandbox", "--listen", "127.0.0.1:0"]
     command += ["--projects", str(projects), "--events", str(arguments.events)]
     with Process(command, "stdout") as sandbox:
         upstream = sandbox.address(r"sandbox at (\S+)")
-        relay, url = serve(binary, upstream, data, ["follow.history=all"] if backfills else [])
+        for n in range(arguments.rounds):
+            # Each round begins with another, so that none always follows the same.
+            turns = list(builds.items())[:: -1 if n % 2 else 1]
+            for build, binary in turns:
+                with tempfile.TemporaryDirectory(dir=folder) as data:
+                    moments = catch_up(arguments, binary, upstream, Path(data), figures[build].add)
+                    # Or a question by time would wait for a poll, and for its turn.
+                    unpolled = ["rpc.poll_age=1h"] if has(binary, "poll_age") else []
+                    relay, url = serve(binary, upstream, data, unpolled)
+                    with relay:
+                        answers(arguments, folder, Client(url), figures[build].add, moments)
+                        figures[build].add("peak memory while it answers", relay.peak(), "MB", "200 MB")
+    return list(figures.values())
+
+
+def catch_up(arguments, binary, upstream, data, figure):
+    """Fills a journal; gives moments with so many events after them."""
+    backfills, events = has(binary, "history"), arguments.events
+    relay, url = serve(binary, upstream, data, ["follow.history=all"] if backfills else [])
+    with relay:
+        client = Client(url)
+        client.value("changelog_last_serial")
+        seeded = time.perf_counter() - relay.begun
+        fill(client, data, backfills)
+        took = time.perf_counter() - relay.begun
+        peak = relay.peak()
+    disk = sum(file.stat().st_size for file in data.glob("journal.sqlite3*"))
+    # Or the system goes on writing gigabytes to the disk beside what is measured next.
+    os.sync()
+    with sqlite3.connect(f"file:{data}/journal.sqlite3?mode=ro", uri=True) as database:
+        kept = database.execute("SELECT COUNT(*) FROM events").fetchone()[0]
+        newest = "SELECT time FROM events ORDER BY time DESC LIMIT 1 OFFSET ?"
+        sizes = [min(rows, kept // 2) for rows in [PAGE, UNCUT]]
+        moments = [database.execute(newest, [rows]).fetchone()[0] for rows in sizes]
+    if kept != events:
+        sys.exit(f"the journal has {kept} events of {events}")
+    how = "by itself" if backfills else "asked for page by page"
+    figure("full catch-up", took, "s", "6 min at 36 M", how)
+    figure("of that, until the list of projects is there", seeded, "s")
+    figure("rate", events / took / 1000, "k events/s")
+    figure("peak memory meanwhile", peak, "MB", "200 MB")
+    figure("disk", disk / events, "B an event", "100 B")
+    starts = []
+    for _ in range(5):
+        relay, url = serve(binary, upstream, data, [])
         with relay:
-            client = Client(url)
-            client.value("changelog_last_serial")
-            seeded = time.perf_counter() - relay.begun
-            fill(client, data, backfills)
-            took = time.perf_counter() - relay.begun
-            peak = relay.peak()
-        disk = sum(file.stat().st_size for file in data.glob("journal.sqlite3*"))
-        # Or the system goes on writing gigabytes to the disk beside what is measured next.
-        os.sync()
-        events = arguments.events
-        with sqlite3.connect(f"file:{data}/journal.sqlite3?mode=ro", uri=True) as database:
-            kept = database.execute("SELECT COUNT(*) FROM events").fetchone()[0]
-            # Times with about so many events after them.
-            newest = "SELECT time FROM events ORDER BY time DESC LIMIT 1 OFFSET ?"
-            sizes = [min(rows, kept // 2) for rows in [PAGE, UNCUT]]
-            moments = [database.execute(newest, [rows]).fetchone()[0] for rows in sizes]
-        if kept != events:
-            sys.exit(f"the journal has {kept} events of {events}")
-        how = "by itself" if backfills else "asked for page by page"
-        figure("full catch-up", f"{took:.0f} s", "6 min at 36 M", how)
-        figure("of that, until the list of projects is there", f"{seeded:.1f} s")
-        figure("rate", f"{events / took / 1000:.0f} k events/s")
-        figure("peak memory meanwhile", f"{peak:.0f} MB", "200 MB")
-        figure("disk", f"{disk / events:.0f} B an event", "100 B")
-        starts = []
-        for _ in range(5):
-            relay, url = serve(binary, upstream, data, [])
-            with relay:
-                Client(url).value("changelog_last_serial")
-                starts.append(time.perf_counter() - relay.begun)
-        figure("start-up to first answer", f"{median(starts):.0f} ms", "200 ms")
-        # Or a question by time would wait for a poll, and for its turn.
-        unpolled = ["rpc.poll_age=1h"] if re.search(r"^#? ?poll_age = ", settings, re.MULTILINE) else []
-        relay, url = serve(binary, upstream, data, unpolled)
-        with relay:
-            client = Client(url)
-            answers(arguments, folder, client, figure, moments)
-            figure("peak memory meanwhile", f"{relay.peak():.0f} MB", "200 MB")
-    return figures
+            Client(url).value("changelog_last_serial")
+            starts.append(time.perf_counter() - relay.begun)
+    figure("start-up to first answer", median(starts), "ms", "200 ms")
+    return moments
 
 
 def answers(arguments, folder, client, figure, moments):
@@ -195,8 +222,8 @@ def answers(arguments, folder, client, figure, moments):
         again = [client.call(method, argument(starts[0]), *more)[1] for _ in range(repeats + 1)]
         rows = len(client.value(method, argument(starts[0]), *more))
         size = f"{rows:,} events, {statistics.median(sizes) / 1e6:.1f} MB"
-        figure(f"{method}, uncached", f"{median(uncached):.0f} ms", limit, f"{size}; worst {max(uncached) * 1000:.0f} ms")
-        figure(f"{method}, repeated", f"{median(again[1:]):.1f} ms", "10 ms")
+        figure(f"{method}, uncached", median(uncached), "ms", limit, f"{size}; worst {max(uncached) * 1000:.0f} ms")
+        figure(f"{method}, repeated", median(again[1:]), "ms", "10 ms")
         return uncached, again[1:]
 
     uncached, again = pages("changelog_since_serial", lambda start: start, "100 ms")
@@ -207,34 +234,46 @@ def answers(arguments, folder, client, figure, moments):
             uncut(client, figure, since, repeats)
     client.call("list_packages_with_serial")
     listed = [client.call("list_packages_with_serial")[:2] for _ in range(repeats)]
-    figure("list_packages_with_serial, first byte", f"{median([first for first, _ in listed]):.1f} ms", "20 ms")
-    figure("list_packages_with_serial, whole", f"{median([whole for _, whole in listed]):.0f} ms")
+    figure("list_packages_with_serial, first byte", median([first for first, _ in listed]), "ms", "20 ms")
+    figure("list_packages_with_serial, whole", median([whole for _, whole in listed]), "ms")
     page = folder / "page.pickle"
     page.write_bytes(pickle.dumps(client.value("changelog_since_serial", starts[0])))
     with Process([*ANSWERS, sys.executable, __file__, "--peer", str(page)], "stdout") as python:
         rival = Client(python.address(r"at (\S+)"))
         theirs = [rival.call("changelog_since_serial", 1)[1] for _ in range(repeats)]
     whole = median(theirs)
-    figure("Python's xmlrpc.server, the same page from memory", f"{whole:.0f} ms", "", "the peer")
-    figure("times as fast as it, uncached", f"{whole / median(uncached):.1f}")
-    figure("times as fast as it, repeated", f"{whole / median(again):.1f}")
+    figure("Python's xmlrpc.server, the same page from memory", whole, "ms", "", "the peer")
+    figure("times as fast as it, uncached", whole / median(uncached), "")
+    figure("times as fast as it, repeated", whole / median(again), "")
 
 
 def uncut(client, figure, since, repeats):
     """All events since a time, in one answer. It is kept nowhere, so each is uncached."""
     asked = [client.call("changelog", since) for _ in range(repeats)]
     answer = asked[0][2]
-    note = f"{answer.count(b'<data>') - 1:,} events, {len(answer) / 1e6:.1f} MB; first byte after "
+    note = f"{len(answer) / 1e6:.1f} MB; first byte after "
     note += f"{median([first for first, _, _ in asked]):.0f} ms"
-    figure("changelog without a limit", f"{median([whole for _, whole, _ in asked]):.0f} ms", "", note)
+    figure(f"changelog without a limit, {answer.count(b'<data>') - 1:,} events", median([whole for _, whole, _ in asked]), "ms", "", note)
 
 
 def table(arguments, figures):
     names = Path(arguments.projects).name if arguments.projects else "100,000 made-up names"
-    print(f"\n{arguments.events:,} events, {names}, {os.cpu_count()} cores, medians of {arguments.repeat}:\n")
-    print("| figure | measured | limit | |\n|---|---|---|---|")
-    for row in figures:
-        print("| " + " | ".join(row) + " |")
+    rounds = f", {arguments.rounds} rounds" if arguments.rounds > 1 else ""
+    print(f"\n{arguments.events:,} events, {names}, {os.cpu_count()} cores, medians of {arguments.repeat}{rounds}:\n")
+    ours, others = figures[0], figures[1:]
+    more = "".join(f" {other.build} | to that |" for other in others)
+    print(f"| figure | measured |{more} limit | |\n|---|---|{'---|---|' * len(others)}---|---|")
+    for name, (numbers, unit, limit, note) in ours.rows.items():
+        cells = [name, written(statistics.median(numbers), unit)]
+        for other in others:
+            # Not every build has everything.
+            if name in other.rows:
+                its = other.rows[name][0]
+                ratio = statistics.median(mine / theirs for mine, theirs in zip(numbers, its))
+                cells += [written(statistics.median(its), unit), f"{ratio:.3f}"]
+            else:
+                cells += ["", ""]
+        print("| " + " | ".join([*cells, limit, note]) + " |")
 
 
 def main():
@@ -242,7 +281,9 @@ def main():
     parser.add_argument("--projects", type=Path, help="a list of names; default: 100,000 made-up ones")
     parser.add_argument("--events", type=int, default=2_000_000)
     parser.add_argument("--repeat", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=1, help="from the empty folder on")
     parser.add_argument("--binary", type=Path, help="default: built here")
+    parser.add_argument("--against", type=Path, help="another build, measured beside it in the same rounds")
     parser.add_argument("--folder", type=Path, help="where the journal is made; default: a temporary folder")
     parser.add_argument("--peer", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
