@@ -6,5 +6,6 @@ mod documents;
 mod events;
 mod opening;
 mod removals;
+mod restoring;
 mod search;
 mod wants;

@@ -16,7 +16,7 @@ fn path(filename: &str) -> FilePath {
     FilePath::parse(&format!("x/{filename}")).unwrap()
 }
 
-fn file(filename: &str, digest: u8) -> KnownFile {
+pub(super) fn file(filename: &str, digest: u8) -> KnownFile {
     KnownFile {
         path: path(filename),
         url: format!("https://files.test/packages/x/{filename}").into(),
@@ -28,7 +28,7 @@ fn file(filename: &str, digest: u8) -> KnownFile {
 }
 
 /// A page as new as the serial, which names the files.
-async fn keep(journal: &Journal, serial: i64, files: Vec<KnownFile>) {
+pub(super) async fn keep(journal: &Journal, serial: i64, files: Vec<KnownFile>) {
     let document = KeptDocument {
         body: Bytes::from_static(b"{}"),
         content_type: "application/vnd.pypi.simple.v1+json".to_owned(),
@@ -40,13 +40,13 @@ async fn keep(journal: &Journal, serial: i64, files: Vec<KnownFile>) {
     journal.keep_document(&DocumentKey::Page(name()), &document, files).await.unwrap();
 }
 
-async fn journal(folder: &tempfile::TempDir, settings: JournalSettings) -> Journal {
+pub(super) async fn journal(folder: &tempfile::TempDir, settings: JournalSettings) -> Journal {
     let journal = Journal::open(folder.path(), settings).await.unwrap();
     journal.seed(vec![("a".to_owned(), Some(Serial(10)))], Serial(10)).await.unwrap();
     journal
 }
 
-async fn happens(journal: &Journal, serial: i64, version: Option<&str>, action: &str) {
+pub(super) async fn happens(journal: &Journal, serial: i64, version: Option<&str>, action: &str) {
     let event = Event {
         serial: Serial(serial),
         name: "A".to_owned(),
