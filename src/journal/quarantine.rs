@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{Journal, JournalError, Project, search};
+use super::{Journal, JournalError, Project, search, silent};
 use crate::model::{ProjectName, Serial};
 
 impl Journal {
@@ -18,17 +18,25 @@ impl Journal {
         serial: Option<Serial>,
     ) -> Result<(), JournalError> {
         let (project, names) = (project.clone(), Arc::clone(self.names()));
+        let silence = Arc::clone(self.silence());
         let work = move |connection: &Connection| {
             let sql = "SELECT serial FROM projects WHERE name = ?1";
             let row = connection.prepare_cached(sql)?.query_row([project.as_str()], |row| row.get(0));
-            let last_event = row.optional()?.flatten().map(Serial);
+            let row: Option<Option<i64>> = row.optional()?;
+            let last_event = row.flatten().map(Serial);
             if last_event > serial {
-                return Ok(Vec::new());
+                return Ok((Vec::new(), 0));
             }
             enter(connection, project.as_str(), None, serial)?;
-            search::changes(connection, BTreeSet::from([project.as_str().to_owned()]))
+            // It leaves the list, and no event says so.
+            let version = if row.is_some() { silent::changed(connection)? } else { 0 };
+            Ok((search::changes(connection, BTreeSet::from([project.as_str().to_owned()]))?, version))
         };
-        self.write_then(work, move |changes| names.apply(changes)).await.map(|_| ())
+        let after = move |(changes, version): &(Vec<_>, i64)| {
+            silence.set_version(*version);
+            names.apply(changes);
+        };
+        self.write_then(work, after).await.map(|_| ())
     }
 
     /// A project that is in the table or in quarantine.

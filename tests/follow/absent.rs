@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::listings::{comparing, told, without_calls};
 use super::{Following, polling};
+use crate::support::plain::Plain;
 use crate::support::{Answer, Relay, call, get, get_with, sandbox, until};
 use cheesewire::xmlrpc::Value;
 
@@ -295,4 +296,30 @@ async fn a_few_projects_that_are_absent_at_once_are_removed_at_once() {
     let following = Following::start(folder.path(), &sandbox, comparing()).await;
     following.reaches(Serial(before.0 + 20)).await;
     assert_eq!(table(&following).await.len(), sandbox.listed().len() - 20);
+}
+
+#[tokio::test]
+async fn a_quarantine_that_only_a_page_tells_changes_the_list_and_its_validator() {
+    let index = Plain::start(true).await;
+    index.list(&[("a", Some(5)), ("b", Some(7))]);
+    index.page("a", Some(5), &["a-1.zip"]);
+    index.page_of("b", Some(7), &[], &json!({"status": "quarantined"}));
+    let relay = Relay::start(&index.url, &["follow.enabled=false"]).await;
+    let names = async || {
+        let list = call(&relay.url, "list_packages", &[]).await.ok()?;
+        Some(list.as_array()?.iter().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>())
+    };
+    let shown = async |path: &str, known: &str| {
+        let url = format!("{}simple/{path}", relay.url);
+        let headers = [("accept", JSON), ("if-none-match", known)];
+        get_with(Method::GET, &url, &headers).await.unwrap()
+    };
+    until("no list", async || names().await.is_some()).await;
+    assert_eq!(names().await.unwrap(), ["a", "b"]);
+    let kept = shown("", "").await.header("etag").to_owned();
+    assert_eq!(shown("", &kept).await.status, 304);
+    assert_eq!(shown("b/", "").await.json()["files"].as_array().unwrap().len(), 0);
+    until("it stays in the list", async || names().await.is_some_and(|names| names == ["a"])).await;
+    let list = shown("", &kept).await;
+    assert_eq!((list.status, list.json()["projects"].as_array().map(Vec::len)), (200, Some(1)));
 }
