@@ -95,6 +95,13 @@ async fn within<T>(wait: impl Future<Output = T>) -> T {
     crate::support::within("it never came", wait).await
 }
 
+/// An event as upstream's changelog has it.
+fn row_of(event: &Event) -> Value {
+    let version = event.version.as_deref().map_or(Value::Nil, Value::from);
+    let (name, action) = (event.name.as_str().into(), event.action.as_str().into());
+    Value::Array(vec![name, version, event.time.into(), action, event.serial.0.into()])
+}
+
 /// An XML-RPC method that answers something else.
 fn answers(method: &str, value: &Value) -> Fault {
     let body = String::from_utf8(encode_response(value, false).unwrap().to_vec()).unwrap();

@@ -1,5 +1,8 @@
 //! An upstream whose last serial is lower than it was: one of several servers lags, or it was restored from an older copy.
 //!
+//! One that has passed its last serial of then since is told by the last row that we have: it is asked for again with what
+//! follows it, and is another row, or none.
+//!
 //! A server that lags has only rows that we have. One that was restored may have others, below our last serial; as long as
 //! it is not known which it is, "nothing happened" must not be said then. It is taken for restored when each of its answers
 //! in [`super::FollowSettings::calls_doubt`] is lower. From there on (`journal::Position`):
@@ -18,6 +21,7 @@ use super::follower::Follower;
 use super::poll::Polled;
 use crate::journal::{Asked, Position};
 use crate::model::{Event, Serial};
+use crate::upstream::Slice;
 
 /// Answers of one run that it takes besides the time: a run that begins hours after the first lower answer asks more than
 /// one of several servers.
@@ -35,6 +39,8 @@ pub(super) struct Doubt {
     strange: bool,
     /// For which last serial rows were looked at.
     looked_at: Option<Serial>,
+    /// Its last serial was higher, and our last row is none of its.
+    overtaken: bool,
 }
 
 impl Follower {
@@ -64,6 +70,52 @@ impl Follower {
         Ok(Polled::More)
     }
 
+    /// What upstream tells after `since`; `None` if it was restored, which only `conclude` makes it. Fails as long as it may
+    /// have been: the last row that we have is read again with what follows it, and is another one.
+    pub(super) async fn rows_after(
+        &self,
+        since: Serial,
+        conclude: bool,
+    ) -> Result<Option<Slice>, FollowError> {
+        let again = since > Serial(0) && self.journal.ends_with_row(since).await?;
+        let from = if again { Serial(since.0 - 1) } else { since };
+        let mut slice = self.upstream.changelog_since(from).await.map_err(|error| self.judge(error))?;
+        let Some(last) = slice.last.filter(|&last| again && last > since) else { return Ok(Some(slice)) };
+        if self.still_has(since, slice.take_upto(since)).await? {
+            self.doubt_lock().overtaken = false;
+            return Ok(Some(slice));
+        }
+        self.doubt_lock().overtaken = true;
+        self.journal.not_caught_up();
+        let left = self.doubt_left(since, last).await?;
+        if !left.is_zero() || !conclude {
+            return Err(FollowError::Overtaken { known: since, left });
+        }
+        let to = self.last_in_common(since, since).await?;
+        self.restored(to, last, false).await?;
+        Ok(None)
+    }
+
+    /// Whether upstream still has what we have up to `known`, of which it gives `rows` now.
+    async fn still_has(&self, known: Serial, rows: Vec<Event>) -> Result<bool, FollowError> {
+        let none = rows.is_empty();
+        for row in rows {
+            if !self.journal.common_with(vec![row]).await?.differs {
+                return Ok(true);
+            }
+        }
+        if !none {
+            return Ok(false);
+        }
+        // Not every number is given out. Or the row was taken back: then those before it are the same.
+        let ahead = self.journal.position().is_none_or(Position::is_ahead);
+        let Some(known_from) = self.journal.known_from().await?.filter(|_| !ahead) else { return Ok(true) };
+        let from = Serial(known.0.saturating_sub(WINDOW)).max(known_from);
+        let mut slice = self.upstream.changelog_since(from).await.map_err(|error| self.judge(error))?;
+        slice.cut(known);
+        Ok(!self.journal.common_with(sorted(slice.events)).await?.differs)
+    }
+
     /// The same of a listing: which events it does not know, nobody can tell. An older copy must not be given here.
     pub(super) async fn listing_fell_back(
         &self,
@@ -83,6 +135,10 @@ impl Follower {
     /// Upstream's last serial is not lower than it was.
     pub(super) async fn not_behind(&self, known: Serial, last: Serial) -> Result<(), FollowError> {
         self.tell_if_behind(known, last);
+        if last > known && self.doubt_lock().overtaken {
+            // A higher one says nothing else.
+            return Ok(());
+        }
         let doubt = std::mem::take(&mut *self.doubt_lock());
         // Also of an earlier run.
         if doubt.answers > 0 || !self.heard_abreast.swap(true, Ordering::Relaxed) {

@@ -52,6 +52,19 @@ pub(super) enum FollowError {
         /// How long it has to stay so.
         left: Duration,
     },
+    /// Upstream's: the last row that it told before is another now, as if it had been restored from an older copy and had
+    /// passed its last serial of then since.
+    #[error(
+        "upstream's changelog has another row {known} than before, and new events may hide below: in {} s it is taken for \
+         restored from an older copy",
+        .left.as_secs()
+    )]
+    Overtaken {
+        /// The row's serial.
+        known: Serial,
+        /// How long it has to stay so.
+        left: Duration,
+    },
     /// Upstream's: its last serial is far beyond the pace of before.
     #[error("upstream's last serial is {said}, and nothing beyond {most} is plausible: it is asked again")]
     Leap {
@@ -102,6 +115,7 @@ impl FollowError {
             | Self::Lost { .. }
             | Self::Withheld { .. }
             | Self::Behind { .. }
+            | Self::Overtaken { .. }
             | Self::Leap { .. }
             | Self::OldListing { .. }
             | Self::Unsettled
@@ -120,6 +134,7 @@ impl FollowError {
             | Self::Lost { .. }
             | Self::Withheld { .. }
             | Self::Behind { .. }
+            | Self::Overtaken { .. }
             | Self::Leap { .. }
             | Self::OldListing { .. }
             | Self::Unsettled
@@ -135,7 +150,7 @@ impl FollowError {
         let retry = match self {
             Self::Untold(_) => return WantError { reason: self.to_string(), retry: None },
             Self::NoCalls { retry } | Self::Leap { retry, .. } => *retry,
-            Self::Behind { left, .. } => (*left).clamp(SOON, LATER),
+            Self::Behind { left, .. } | Self::Overtaken { left, .. } => (*left).clamp(SOON, LATER),
             Self::Upstream(_)
             | Self::Journal(_)
             | Self::Lost { .. }
@@ -167,6 +182,7 @@ impl FollowError {
             Self::Lost { .. } => "lost",
             Self::Withheld { .. } => "withheld",
             Self::Behind { .. } => "behind",
+            Self::Overtaken { .. } => "overtaken",
             Self::Leap { .. } => "leap",
             Self::OldListing { .. } => "old_listing",
             Self::Unsettled => "unsettled",

@@ -181,8 +181,8 @@ impl Follower {
             self.caught_up_unless_settling(asked);
             return Ok(Polled::Current);
         }
-        let slice = self.upstream.changelog_since(since).await;
-        let kept = self.keep_news(slice, since, Some(upto)).await?;
+        let Some(slice) = self.rows_after(since, true).await? else { return Ok(Polled::More) };
+        let kept = self.keep_news(Ok(slice), since, Some(upto)).await?;
         if let Some(doubt) = doubt {
             return Err(doubt);
         }
@@ -267,6 +267,7 @@ pub(super) fn wait_after(
         | FollowError::Lost { .. }
         | FollowError::Withheld { .. }
         | FollowError::Behind { .. }
+        | FollowError::Overtaken { .. }
         | FollowError::OldListing { .. }
         | FollowError::Unsettled
         | FollowError::Untold(_)

@@ -199,8 +199,8 @@ impl Follower {
             && position.is_ahead()
             && position.theirs < last
         {
-            let slice = self.upstream.changelog_since(position.theirs).await;
-            if self.keep_news(slice, position.theirs, Some(last)).await?.is_none() {
+            let Some(slice) = self.rows_after(position.theirs, true).await? else { continue };
+            if self.keep_news(Ok(slice), position.theirs, Some(last)).await?.is_none() {
                 self.withheld(position.theirs, last)?;
                 break;
             }
@@ -214,8 +214,10 @@ impl Follower {
 
     /// Whether upstream had rows.
     async fn fetch_rows(&self, since: Serial) -> Result<bool, FollowError> {
-        let slice = self.upstream.changelog_since(since).await;
-        Ok(self.keep_news(slice, since, None).await?.is_some())
+        let Some(slice) = self.rows_after(since, !self.settings.follow).await? else {
+            return Err(FollowError::Unsettled);
+        };
+        Ok(self.keep_news(Ok(slice), since, None).await?.is_some())
     }
 }
 

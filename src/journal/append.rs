@@ -47,6 +47,7 @@ impl Journal {
             let all = events.len();
             events.retain(inside);
             let outside = count(all - events.len());
+            let last_row = events.last().map(|event| event.serial);
             let numbered = position::number(connection, events, asked_since, complete_to)?;
             let mut appended = Appended { outside, ..Appended::default() };
             let is_due = keep(connection, &numbered.events, &mut appended)?;
@@ -54,6 +55,9 @@ impl Journal {
                 coverage::insert(connection, after.0, upto.0)?;
             }
             let carried = carry_projects(connection, &numbered)?;
+            if let Some(row) = last_row.filter(|_| numbered.reached.is_some()) {
+                facts::set(connection, facts::LAST_ROW, row.0)?;
+            }
             if carried.removed {
                 tombstone::bound(connection, most)?;
             }

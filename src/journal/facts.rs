@@ -20,6 +20,8 @@ pub(super) const PACE_TIME: &str = "pace_time";
 pub(super) const BEHIND_SINCE: &str = "behind_since";
 /// The lowest that it named since then.
 pub(super) const BEHIND_LEAST: &str = "behind_least";
+/// The serial of the last row that its changelog has told, by its numbers.
+pub(super) const LAST_ROW: &str = "last_row";
 /// The serial that upstream was restored to when that was last found, by its numbers; see `restore`.
 pub(super) const RESTORED_TO: &str = "restored_to";
 /// Our last serial at that time.

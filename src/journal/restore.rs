@@ -85,6 +85,14 @@ impl Journal {
         self.write(forget_behind).await
     }
 
+    /// Whether upstream's changelog has told all up to `serial`, by its numbers, and a row with it.
+    pub async fn ends_with_row(&self, serial: Serial) -> Result<bool, JournalError> {
+        if self.position().is_none_or(|at| at.theirs != serial) {
+            return Ok(false);
+        }
+        Ok(self.read(|connection| facts::get(connection, facts::LAST_ROW)).await? == Some(serial.0))
+    }
+
     /// How far these rows of upstream's, in ascending order, are events that we have, whatever their numbers here.
     pub async fn common_with(&self, rows: Vec<Event>) -> Result<Common, JournalError> {
         self.read(move |connection| common(connection, &rows)).await

@@ -27,6 +27,15 @@ pub struct Slice {
 }
 
 impl Slice {
+    /// Takes the rows up to `upto` out of the others, and tells which could be read.
+    pub fn take_upto(&mut self, upto: Serial) -> Vec<Event> {
+        let (taken, left) = std::mem::take(&mut self.events).into_iter().partition(|row| row.serial <= upto);
+        self.events = left;
+        self.skipped.retain(|&serial| serial > upto);
+        self.last = self.last.filter(|&last| last > upto);
+        taken
+    }
+
     /// Leaves out the rows beyond `last`, the last serial that upstream can have given. Tells how many.
     pub fn cut(&mut self, last: Serial) -> usize {
         let before = self.events.len() + self.skipped.len();
