@@ -297,6 +297,12 @@ fn index(reader: &mut Reader) -> IndexSettings {
         "How long upstream's \"no such project\" is remembered; its 404s count towards its rate limit.",
     );
     reader.set("index.absent_entries", &mut index.absent_entries, "How many absences are remembered.");
+    reader.set(
+        "index.asked_files",
+        &mut index.asked_files,
+        "If a JSON document is made of a page: up to how many of its files that have no size or time there are asked for \
+         it at their server.",
+    );
     reader.bytes("index.parsed_bytes", &mut index.parsed_bytes, "Parsed pages and documents in memory.");
     reader.bytes(
         "index.rendered_bytes",

@@ -71,7 +71,7 @@ impl Inner {
             Err(error) => return Err(error),
         };
         // The largest pages have ten thousand files: not on the reactor.
-        let content = page.content.clone();
+        let content = self.with_sizes_and_times(page.content.clone()).await?;
         let outline = spawn_blocking(move || Outline::of(content)).await.map_err(|_| IndexError::Lost)?;
         let release = match &version {
             Some(version) => outline.all().find(|release| same_version(release.version, version)),
@@ -115,7 +115,7 @@ impl Inner {
         let DocumentKey::Json(project, version) = key else { return Ok(None) };
         let Some(json) = json.filter(|json| json.lacks(version.is_none())) else { return Ok(None) };
         let page = match self.clone().page_of(project.clone()).await {
-            Ok(page) => Some(page.content.clone()),
+            Ok(page) => Some(self.with_sizes_and_times(page.content.clone()).await?),
             Err(IndexError::NoSuchProject) => None,
             Err(error) => return Err(error),
         };
@@ -294,6 +294,9 @@ fn object(file: &PageFile) -> Value {
         Yanked::No => (false, None),
         Yanked::Yes(reason) => (true, reason.clone()),
     };
+    // No client is ready for a document without them: -1 as calls have it, and a time that nobody takes for a real one.
+    let size = file.size.map_or_else(|| json!(-1), Value::from);
+    let time = file.upload_time.as_deref().unwrap_or("1970-01-01T00:00:00.000000Z");
     json!({
         "comment_text": "",
         "digests": file.hashes,
@@ -304,10 +307,10 @@ fn object(file: &PageFile) -> Value {
         "packagetype": kind.map_or("", FileKind::packagetype),
         "python_version": python,
         "requires_python": file.requires_python,
-        "size": file.size,
+        "size": size,
         // JSON API's second form is to the second, in UTC, and has no zone.
-        "upload_time": file.upload_time.as_deref().and_then(Stamp::parse).map(Stamp::json_seconds),
-        "upload_time_iso_8601": file.upload_time,
+        "upload_time": Stamp::parse(time).map(Stamp::json_seconds),
+        "upload_time_iso_8601": time,
         "url": file.url.as_str(),
         "yanked": yanked,
         "yanked_reason": reason,

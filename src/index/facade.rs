@@ -18,7 +18,7 @@ use super::{
 use crate::journal::{DocumentKey, Journal};
 use crate::memo::Memo;
 use crate::model::{FilePath, LONGEST_VERSION, ProjectName, Serial};
-use crate::upstream::Upstream;
+use crate::upstream::{FileHead, Upstream};
 
 /// Paths whose project is remembered in memory. 100,000 of some 250 bytes: the files that are asked for often.
 const PATHS: u64 = 100_000;
@@ -63,6 +63,8 @@ pub(super) struct Inner {
     pub(super) learning: Learning,
     /// What pages say of files that are asked for often.
     pub(super) lines: moka::sync::Cache<FilePath, Line>,
+    /// What the server of the files says of those for which a page states too little.
+    pub(super) heads: moka::sync::Cache<super::unstated::FileId, FileHead>,
     /// The highest serial that a page or document here has; -1 before there is one.
     pub(super) seen: AtomicI64,
     /// When upstream stated it, in Unix seconds.
@@ -94,6 +96,7 @@ impl Index {
             untombed: moka::sync::Cache::new(PATHS),
             learning: Learning::new(&settings.learn),
             lines: moka::sync::Cache::new(LINES),
+            heads: moka::sync::Cache::new(super::unstated::REMEMBERED),
             seen: AtomicI64::new(-1),
             seen_at: AtomicI64::new(0),
             hits: super::renew::counter("hit"),

@@ -36,6 +36,9 @@ pub struct IndexSettings {
     pub absent_max_age: Duration,
     /// How many absences are remembered. 10,000, some 200 bytes each.
     pub absent_entries: u64,
+    /// How many files of a page without their size or time are asked for it at their server, if a document is made of the
+    /// page; of a page with more of them these stay unknown. 1,000: half a minute's requests without a byte of a file.
+    pub asked_files: usize,
     /// Bytes of parsed pages and documents in memory. 64 MiB: a few thousand pages of the usual 20 KB.
     pub parsed_bytes: u64,
     /// Bytes of rendered pages and documents in memory, compressed forms included. 64 MiB.
@@ -58,6 +61,7 @@ impl Default for IndexSettings {
             older_after: Duration::from_mins(30),
             absent_max_age: Duration::from_mins(1),
             absent_entries: 10_000,
+            asked_files: 1_000,
             parsed_bytes: 64 << 20,
             rendered_bytes: 64 << 20,
             learn: LearnSettings::default(),

@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap};
+use reqwest::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, LAST_MODIFIED,
+};
 use reqwest::header::{IF_RANGE, RANGE};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use url::Url;
@@ -38,6 +41,25 @@ pub struct FileResponse {
     pub coding: Option<Coding>,
     /// The bytes from `start` on. It ends without an error only after as many as upstream announced.
     pub body: Pin<Box<dyn Stream<Item = Result<Bytes, UpstreamError>> + Send>>,
+}
+
+/// What a file's server says of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FileHead {
+    /// Bytes; `None` if it does not say, or not of the file's own bytes.
+    pub size: Option<u64>,
+    /// `Last-Modified` in Unix seconds: of a file that never changes, when it was put there.
+    pub modified: Option<i64>,
+}
+
+impl FileHead {
+    fn of(response: &Response) -> Self {
+        let modified = header(response.headers(), LAST_MODIFIED.as_str());
+        let modified = modified.and_then(|text| httpdate::parse_http_date(text).ok());
+        let since = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let modified = since.and_then(|since| i64::try_from(since.as_secs()).ok());
+        Self { size: stated_size(response), modified }
+    }
 }
 
 /// Content codings that can be undone (RFC 9110 section 8.4.1).
@@ -73,24 +95,33 @@ impl Upstream {
 
     /// How many bytes a file has, without fetching it; `None` if upstream does not say, or not of the file's own bytes.
     pub async fn file_size(&self, url: &Url) -> Result<Option<u64>, UpstreamError> {
-        let once = || self.transport.timed(Kind::File, url, self.ask_size(url), |_| "fresh");
+        Ok(self.file_head(url).await?.size)
+    }
+
+    /// What a file's server says of it, without fetching it.
+    pub async fn file_head(&self, url: &Url) -> Result<FileHead, UpstreamError> {
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(UpstreamError::Unexpected("an address of a file that is not HTTP".to_owned()));
+        }
+        let once = || self.transport.timed(Kind::File, url, self.ask_head(url), |_| "fresh");
         self.transport.repeated(once).await
     }
 
     /// By HEAD. Some hosts do not answer that, or not as they answer GET: then by the first byte.
-    async fn ask_size(&self, url: &Url) -> Result<Option<u64>, UpstreamError> {
+    async fn ask_head(&self, url: &Url) -> Result<FileHead, UpstreamError> {
         let asked = |request: RequestBuilder| request.header(ACCEPT_ENCODING, "identity");
         match self.transport.fetch(asked(self.transport.head(url))).await {
             Ok(response) => {
-                if let Some(size) = stated_size(&response) {
-                    return Ok(Some(size));
+                let head = FileHead::of(&response);
+                if head.size.is_some() {
+                    return Ok(head);
                 }
             }
             Err(UpstreamError::Absent(_) | UpstreamError::Status(_)) => {}
             Err(error) => return Err(error),
         }
         let first = asked(self.transport.get(Kind::File, url)).header(RANGE, "bytes=0-0");
-        Ok(stated_size(&self.transport.fetch(first).await?))
+        Ok(FileHead::of(&self.transport.fetch(first).await?))
     }
 
     async fn open(&self, url: &Url, resume: Option<&Resume>) -> Result<FileResponse, UpstreamError> {

@@ -25,7 +25,7 @@ mod validators;
 pub use changelog::Slice;
 pub use client::{Document, Fetched, Upstream};
 pub use error::UpstreamError;
-pub use file::{Coding, FileResponse, Resume};
+pub use file::{Coding, FileHead, FileResponse, Resume};
 pub use html::{Anchor, HtmlElement, elements};
 pub use listing::{Listed, ListedProject, Listing};
 pub use page::{

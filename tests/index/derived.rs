@@ -2,8 +2,9 @@
 
 use axum::Router;
 use axum::routing::get as route;
-use cheesewire::index::IndexError;
-use cheesewire::sandbox::{Effect, Fault, Route, Sandbox};
+use cheesewire::index::{IndexError, IndexSettings};
+use cheesewire::model::Stamp;
+use cheesewire::sandbox::{Effect, Fault, Route, Sandbox, SandboxSettings};
 use cheesewire::xmlrpc::Value;
 use serde_json::Value as Json;
 
@@ -137,4 +138,82 @@ async fn of_a_bare_page_versions_and_files_are_told_and_no_metadata_is_made_up()
     for path in ["pypi/b/json", "pypi/a/7/json"] {
         assert_eq!(get(&format!("{}{path}", relay.url)).await.status, 404, "{path}");
     }
+}
+
+/// A sandbox whose pages are HTML alone, which has neither sizes nor times, and that has no documents.
+async fn html_only() -> Sandbox {
+    let settings = SandboxSettings { simple_json: false, ..SandboxSettings::default() };
+    let sandbox = Sandbox::start(settings).await.unwrap();
+    sandbox.faults().add(Fault::on(Route::Json, Effect::Status { code: 404 })).unwrap();
+    sandbox
+}
+
+/// How often files were asked for without their bytes.
+fn heads(sandbox: &Sandbox) -> usize {
+    sandbox.requests().last().filter(|seen| seen.method == "HEAD").count()
+}
+
+#[tokio::test]
+async fn sizes_and_times_that_a_page_does_not_state_are_asked_of_the_files_server_once() {
+    let sandbox = html_only().await;
+    let relay = IndexRelay::start(&sandbox.url(), quick()).await;
+    let files = |project: &str| {
+        let project = sandbox.project(project).unwrap();
+        project.files().map(|(_, upload)| upload.clone()).collect::<Vec<_>>()
+    };
+    let before = files("wire-core").len();
+    let document = relay.index.json(&name("wire-core"), None).await.unwrap();
+    for (kind, expected) in [("first", before), ("second", before)] {
+        assert_eq!(heads(&sandbox), expected, "{kind}");
+        // Of another version only what is new is asked for.
+        relay.index.json(&name("wire-core"), Some("1.0")).await.unwrap();
+    }
+    let objects: Vec<&Json> = document.value["releases"]
+        .as_object()
+        .unwrap()
+        .values()
+        .flat_map(|files| files.as_array().unwrap())
+        .collect();
+    assert_eq!(objects.len(), before);
+    for upload in files("wire-core") {
+        let named = |object: &&&Json| object["filename"] == upload.file.filename;
+        let object = objects.iter().find(named).unwrap();
+        assert_eq!(object["size"], upload.file.content.size());
+        let time = Stamp::from_unix(upload.time).unwrap();
+        assert_eq!(object["upload_time"], time.json_seconds());
+        assert_eq!(object["upload_time_iso_8601"], time.rfc3339_micros());
+    }
+}
+
+#[tokio::test]
+async fn of_more_files_than_are_asked_for_a_document_says_that_it_does_not_know() {
+    let sandbox = html_only().await;
+    let count = sandbox.project("wire-core").unwrap().files().count();
+    for (asked_files, asked) in [(count - 1, 0), (count, count)] {
+        sandbox.forget_requests();
+        let relay = IndexRelay::start(&sandbox.url(), IndexSettings { asked_files, ..quick() }).await;
+        let document = relay.index.json(&name("wire-core"), None).await.unwrap();
+        assert_eq!(heads(&sandbox), asked);
+        let object = &document.value["urls"][0];
+        assert_eq!(object["size"] == -1, asked == 0);
+        // No client is ready for a document without a time.
+        assert_eq!(object["upload_time_iso_8601"] == "1970-01-01T00:00:00.000000Z", asked == 0);
+    }
+}
+
+#[tokio::test]
+async fn a_silent_server_of_files_is_asked_a_few_times_and_one_that_wants_silence_makes_a_failure() {
+    let sandbox = html_only().await;
+    let count = sandbox.project("many-versions").unwrap().files().count();
+    assert!(count > 100);
+    sandbox.faults().add(Fault::on(Route::File, Effect::Reset)).unwrap();
+    let relay = IndexRelay::start(&sandbox.url(), quick()).await;
+    let document = relay.index.json(&name("many-versions"), None).await.unwrap();
+    assert_eq!(document.value["urls"][0]["size"], -1);
+    assert!((1..=20).contains(&sandbox.requests().route(Route::File)), "{count}");
+    sandbox.faults().clear();
+    sandbox.faults().add(Fault::on(Route::Json, Effect::Status { code: 404 })).unwrap();
+    sandbox.faults().add(Fault::on(Route::File, Effect::Status { code: 429 })).unwrap();
+    let failed = relay.index.json(&name("wire-top"), None).await;
+    assert!(matches!(failed, Err(IndexError::Upstream(_))), "{failed:?}");
 }
