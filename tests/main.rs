@@ -27,6 +27,7 @@ mod load;
 mod methods;
 mod multicall;
 mod one_upstream;
+mod other_indexes;
 mod prefetch;
 mod process;
 mod promises;

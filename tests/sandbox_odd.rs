@@ -58,6 +58,23 @@ async fn members_of_pages_documents_and_the_listing_can_be_odd() {
 }
 
 #[tokio::test]
+async fn an_answer_without_a_validator_is_whole_each_time() {
+    let sandbox = sandbox().await;
+    for (route, path) in [(Route::Page, "simple/wire-core/"), (Route::Listing, "simple/")] {
+        let url = format!("{}{path}", sandbox.url());
+        let usual = get(&url).await;
+        odd(&sandbox, route, Odd::NoValidator);
+        for method in [Method::GET, Method::HEAD] {
+            let validator = ("if-none-match", usual.header("etag"));
+            let again = get_with(method.clone(), &url, &[validator]).await.unwrap();
+            assert_eq!((again.status, again.header("etag"), again.header("last-modified")), (200, "", ""));
+            let length = if method == Method::GET { usual.bytes().len() } else { 0 };
+            assert_eq!(again.bytes().len(), length, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_odd_answer_has_a_length_and_a_validator_of_its_own() {
     let sandbox = sandbox().await;
     let url = format!("{}simple/wire-core/", sandbox.url());

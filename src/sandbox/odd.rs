@@ -45,6 +45,8 @@ pub enum Odd {
     Bom,
     /// The answer says that it is of another type.
     ContentType(String),
+    /// The answer has no validator, and is whole each time: many servers make their pages anew for each request.
+    NoValidator,
     /// Each row of a changelog has another value in a column, or one more after its last.
     Row {
         /// The column, counted from 0.
@@ -88,13 +90,13 @@ pub(super) async fn apply(
     let mut body = body.to_bytes();
     // A HEAD is answered with the true answer's length and validator.
     let made = !body.is_empty();
-    let mut content_type = None;
+    let (mut content_type, mut validator) = (None, true);
     if oddities.iter().any(|oddity| oddity.what.is_of_json()) {
         body = odd_json::edit(&oddities, &body).unwrap_or(body);
     }
     for Oddity { what, only } in oddities {
         let only = only.as_deref();
-        if !made && !matches!(what, Odd::ContentType(_)) {
+        if !made && !matches!(what, Odd::ContentType(_) | Odd::NoValidator) {
             continue;
         }
         match what {
@@ -108,12 +110,16 @@ pub(super) async fn apply(
             }
             Odd::Bom => body = Bytes::from([BOM, &body].concat()),
             Odd::ContentType(kind) => content_type = Some(kind),
+            Odd::NoValidator => validator = false,
         }
     }
     let (len, etag) = (body.len().to_string(), etag_of(&body));
     let mut response = Response::from_parts(head, whole(body));
     if let Some(kind) = content_type {
         set(&mut response, header::CONTENT_TYPE, &kind);
+    }
+    if !validator {
+        response.headers_mut().remove(header::ETAG);
     }
     if !made {
         return response;

@@ -74,7 +74,12 @@ fn change(what: &Odd, parent: &mut Map<String, Value>, name: &str, raw: &mut Vec
                 parent.shift_insert(place + 1, format!("{name}{MARK}"), value);
             }
         }
-        Odd::Text { .. } | Odd::Bom | Odd::ContentType(_) | Odd::Row { .. } | Odd::ShortRow { .. } => {}
+        Odd::Text { .. }
+        | Odd::Bom
+        | Odd::ContentType(_)
+        | Odd::NoValidator
+        | Odd::Row { .. }
+        | Odd::ShortRow { .. } => {}
     }
 }
 

@@ -26,7 +26,8 @@ pub(super) fn edit(what: &Odd, only: Option<&str>, body: &[u8]) -> Option<Bytes>
             | Odd::Repeated { .. }
             | Odd::Text { .. }
             | Odd::Bom
-            | Odd::ContentType(_) => {}
+            | Odd::ContentType(_)
+            | Odd::NoValidator => {}
         }
     }
     encode_response(&Value::Array(rows), true).ok()

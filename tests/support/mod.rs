@@ -1,6 +1,7 @@
 //! Builders that the tests share.
 
 pub mod bandersnatch;
+pub mod devpi;
 pub mod installers;
 pub mod plain;
 pub mod process;
