@@ -452,3 +452,24 @@ async fn head_on_a_miss_without_a_stated_size_has_upstreams_length_or_promises_n
     );
     assert_eq!(get(&url).await.bytes(), b"bytes");
 }
+
+#[tokio::test]
+async fn a_kept_file_that_is_edited_in_place_between_two_requests_is_fetched_anew() {
+    use std::os::unix::fs::FileExt as _;
+    let files = Files::with(|store| StoreSettings { hot_file: 1, ..store }, RelaySettings::default()).await;
+    let file = files.file(SMALL);
+    for cache in ["miss", "hit"] {
+        assert_eq!(with(&files, &file, &[]).await.header("x-cache"), cache);
+        files.quiet().await;
+    }
+    let digits = file.digests.sha256.to_string();
+    let path = files.folder.path().join("files/sha256").join(&digits[..2]).join(&digits);
+    let other: Vec<u8> = file.content.to_vec().iter().map(|byte| !byte).collect();
+    std::fs::File::options().write(true).open(path).unwrap().write_all_at(&other, 0).unwrap();
+    for cache in ["miss", "hit"] {
+        let answer = with(&files, &file, &[]).await;
+        assert_eq!((answer.status, answer.header("x-cache")), (200, cache));
+        assert_eq!(answer.bytes(), file.content.to_vec());
+        files.quiet().await;
+    }
+}

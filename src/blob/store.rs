@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +10,7 @@ use moka::sync::Cache;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::disk::{Disk, Map, Reader, Writer};
+use super::disk::{Disk, Map, Reader, Sound, Writer};
 use super::{Hot, KeepError, Key, OpenError, StoreSettings};
 use crate::model::{Clock, Sha256};
 
@@ -48,7 +48,7 @@ pub enum Blob {
 enum Unmapped {
     Absent,
     /// It is held in memory instead.
-    Small(Hot, File),
+    Small(Hot, Sound),
     Failed(io::Error),
 }
 
@@ -123,20 +123,20 @@ impl Store {
     /// its page tables, and counts as memory of its own.
     fn open_entry(&self, key: &Key) -> io::Result<Option<Blob>> {
         let opened = self.maps.try_get_with(key.sha256, || {
-            let (file, size) = self.disk.entry(key)?.ok_or(Unmapped::Absent)?;
-            if size <= self.hot_file {
-                return Err(Unmapped::Small(read(&file, size)?, file));
+            let entry = self.disk.entry(key)?.ok_or(Unmapped::Absent)?;
+            if entry.size <= self.hot_file {
+                return Err(Unmapped::Small(read(&entry.file, entry.size)?, entry));
             }
-            Ok(self.disk.map(file, size)?)
+            Ok(self.disk.map(entry)?)
         });
         match opened {
             Ok(map) => Ok(Some(Blob::Mapped(map))),
             Err(why) => match &*why {
                 Unmapped::Absent => Ok(None),
-                Unmapped::Small(hot, file) => {
+                Unmapped::Small(hot, entry) => {
                     self.hot.insert(key.sha256, hot.clone());
-                    // Discarded between its opening and now: then after who discarded it looked here.
-                    if file.metadata()?.nlink() == 0 {
+                    // Discarded between its opening and now: then after who discarded it looked here. Or written to.
+                    if !entry.is_kept()? {
                         self.cool(key.sha256);
                         return Ok(None);
                     }

@@ -1,8 +1,8 @@
 //! Whether what stands at an entry's path is the entry: any contradiction throws the whole entry away.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use rustix::fs::OFlags;
@@ -11,16 +11,42 @@ use tracing::warn;
 
 use super::super::Key;
 use super::Disk;
-use super::usage::is_ours;
+use super::usage::Mark;
 use crate::model::Sha256;
+
+/// An entry that is what it should be.
+#[derive(Debug)]
+pub(in super::super) struct Sound {
+    pub(in super::super) file: File,
+    pub(in super::super) size: u64,
+    /// What its time has as long as nobody else writes to it.
+    mark: Mark,
+}
+
+impl Sound {
+    /// Whether it is still the entry: not taken away, and as it was found; one look at the file.
+    pub(in super::super) fn is_kept(&self) -> io::Result<bool> {
+        let facts = self.file.metadata()?;
+        Ok(facts.nlink() > 0 && self.is_as_found(&facts)?)
+    }
+
+    /// Nobody has written to it.
+    pub(super) fn is_unchanged(&self) -> io::Result<bool> {
+        self.is_as_found(&self.file.metadata()?)
+    }
+
+    fn is_as_found(&self, facts: &Metadata) -> io::Result<bool> {
+        Ok(facts.len() == self.size && Mark::read(facts.modified()?) == self.mark)
+    }
+}
 
 /// Bytes of one read.
 const PIECE: usize = 256 << 10;
 
 impl Disk {
-    /// Opens an entry if it is sound; blocking. Its length is compared each time; its bytes only after somebody
-    /// else wrote to it, which its time shows.
-    pub(super) fn sound(&self, key: &Key) -> io::Result<Option<(File, u64)>> {
+    /// Opens an entry if it is sound; blocking. Its length is compared each time; its bytes only if it does not have its
+    /// mark: somebody else wrote to it, or put another file in its place.
+    pub(super) fn sound(&self, key: &Key) -> io::Result<Option<Sound>> {
         let path = self.layout.entry(key.sha256);
         let file = match open(&path) {
             Ok(file) => file,
@@ -38,16 +64,22 @@ impl Disk {
         if let Some(stated) = key.size.filter(|&stated| stated != facts.len()) {
             return self.unsound(key, &format!("{} bytes instead of {stated}", facts.len()));
         }
-        if !is_ours(facts.modified()?) {
+        let (modified, mut mark) = (facts.modified()?, self.recency.mark(key.sha256));
+        if Mark::read(modified) != mark {
             let actual = digest(&file)?;
             if actual != key.sha256 {
                 return self.unsound(key, &format!("other bytes: sha256 is {actual}"));
             }
-            // Where nothing can be written it is read again the next time.
-            let noted = file.set_modified(self.recency.fresh());
-            noted.or_else(|cause| if self.read_only() { Ok(()) } else { Err(cause) })?;
+            if file.metadata()?.modified()? != modified {
+                return self.unsound(key, "written to while it was read");
+            }
+            match file.set_modified(self.recency.fresh(key.sha256)) {
+                // Where nothing can be written it is read again the next time.
+                Err(_) if self.read_only() => mark = Mark::read(modified),
+                noted => noted?,
+            }
         }
-        Ok(Some((file, facts.len())))
+        Ok(Some(Sound { file, size: facts.len(), mark }))
     }
 
     /// Whether a file of the key's length stands at its path; blocking.

@@ -69,7 +69,7 @@ impl Inventory {
             let sha256 = item.file_name().to_str().and_then(|name| name.parse::<Sha256>().ok());
             match sha256.filter(|&sha256| facts.is_file() && self.layout.entry(sha256) == item.path()) {
                 Some(sha256) => {
-                    let usage = Usage::read(facts.modified()?);
+                    let usage = Usage::read(facts.modified()?, sha256);
                     found.kept.push(Kept {
                         sha256,
                         size: facts.len(),

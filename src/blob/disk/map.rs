@@ -1,15 +1,15 @@
 //! A kept file as memory: its bytes go from the page cache to the socket without a copy of ours.
 
-use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use memmap2::{Advice, Mmap, UncheckedAdvice};
 
+use super::check::Sound;
 use super::reader::Gate;
 
 /// Bytes of one read where the kernel does not load pages on request.
@@ -27,12 +27,15 @@ const BLOCK: usize = 2 << 20;
 /// mapping behind the new end is killed with SIGBUS. Nothing here ever reads one: bytes are loaded by the kernel
 /// (`madvise`) and copied by it to the socket (`writev`), and both then fail with `EFAULT` instead. The client's
 /// connection is cut, and [`Map::ready`] refuses what comes after.
+///
+/// **Written to by hand.** The time of the file shows it (see `usage`) from the next look on, which each use and each part
+/// that is given out takes: the connection is cut before its end, and the entry is opened, and so checked, anew.
 #[derive(Debug, Clone)]
 pub struct Map(Arc<Mapped>);
 
 #[derive(Debug)]
 struct Mapped {
-    file: File,
+    entry: Sound,
     memory: Memory,
     /// All of it; slices of it keep the mapping.
     bytes: Bytes,
@@ -55,19 +58,19 @@ impl AsRef<[u8]> for Memory {
 }
 
 impl Map {
-    /// Maps an entry of `size` bytes, more than none; blocking. At most some `most` bytes of it count as our memory.
+    /// Maps an entry of more than no bytes; blocking. At most some `most` bytes of it count as our memory.
     #[expect(unsafe_code, reason = "memory maps; see below")]
-    pub(super) fn new(file: File, size: u64, gate: &Gate, most: usize) -> io::Result<Self> {
-        let length = usize::try_from(size).map_err(io::Error::other)?;
+    pub(super) fn new(entry: Sound, gate: &Gate, most: usize) -> io::Result<Self> {
+        let length = usize::try_from(entry.size).map_err(io::Error::other)?;
         // SAFETY: the bytes behind the slice must not change as long as it lives. Entries are named by their
         // digest, written beside, and put in place by a rename, never opened for writing again: what replaces
         // one is another file. Against hands from outside see the type's words.
-        let map = unsafe { memmap2::MmapOptions::new().len(length).map(&file)? };
+        let map = unsafe { memmap2::MmapOptions::new().len(length).map(&entry.file)? };
         let memory = Memory(Arc::new(map));
         let bytes = Bytes::from_owner(memory.clone());
-        let came = file.metadata()?.created().ok();
+        let came = entry.file.metadata()?.created().ok();
         let (gate, touched) = (gate.clone(), Mutex::default());
-        Ok(Self(Arc::new(Mapped { file, memory, bytes, came, gate, most, touched })))
+        Ok(Self(Arc::new(Mapped { entry, memory, bytes, came, gate, most, touched })))
     }
 
     /// The size in bytes.
@@ -80,9 +83,9 @@ impl Map {
         self.0.came
     }
 
-    /// It is still the entry: neither evicted nor cut short.
+    /// It is still the entry: neither evicted nor written to.
     pub(in super::super) fn is_kept(&self) -> bool {
-        self.0.file.metadata().is_ok_and(|facts| facts.nlink() > 0 && facts.len() == self.size())
+        self.0.entry.is_kept().unwrap_or(false)
     }
 
     /// The bytes of a range, if they are in memory: then sending them waits for no disk. An error if the file
@@ -135,11 +138,8 @@ impl Map {
     }
 
     fn within(&self, range: Range<u64>) -> io::Result<Range<usize>> {
-        if self.0.file.metadata()?.len() != self.size() {
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "a kept file was cut short by somebody",
-            ));
+        if !self.0.entry.is_unchanged()? {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a kept file was written to by somebody"));
         }
         let end = usize::try_from(range.end.min(self.size())).map_err(io::Error::other)?;
         let start = usize::try_from(range.start).map_err(io::Error::other)?.min(end);
@@ -170,7 +170,7 @@ impl Map {
         let mut piece = vec![0; PIECE.min(length)];
         for at in (start..range.end).step_by(PIECE) {
             let wanted = piece.len().min(range.end - at);
-            self.0.file.read_exact_at(&mut piece[..wanted], at as u64)?;
+            self.0.entry.file.read_exact_at(&mut piece[..wanted], at as u64)?;
         }
         Ok(())
     }

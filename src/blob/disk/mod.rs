@@ -18,7 +18,7 @@ mod writer;
 
 use std::fs::File;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use self::layout::{Layout, SHARDS};
 use self::recency::Recency;
@@ -26,6 +26,7 @@ use self::room::Room;
 use super::{Key, OpenError, StoreSettings};
 use crate::model::Sha256;
 
+pub(super) use check::Sound;
 pub use inventory::{Inventory, Kept, Shelf};
 pub use map::Map;
 pub use reader::Reader;
@@ -52,10 +53,13 @@ impl Disk {
             // What has no folder has no entries: a new cache is counted from the start.
             *room.hold(shard) = !layout.shard(shard).exists();
         }
+        // Where nothing can be tried, an entry without a mark is read once more than it need be.
+        let marks = lock.is_none() || keeps_nanoseconds(&layout).unwrap_or(true);
+        let (half_life, clock) = (settings.half_life, settings.clock.clone());
         Ok(Self {
             layout,
             room,
-            recency: Recency::new(settings.half_life, settings.max_bytes, settings.clock.clone()),
+            recency: Recency::new(half_life, settings.max_bytes, clock, marks),
             gate: reader::Gate::new(settings.readers),
             mapped_bytes: settings.mapped_bytes,
             tending: settings.tending,
@@ -75,12 +79,20 @@ impl Disk {
     }
 
     /// Opens an entry; blocking. One that contradicts its key is thrown away.
-    pub(super) fn entry(&self, key: &Key) -> io::Result<Option<(File, u64)>> {
+    pub(super) fn entry(&self, key: &Key) -> io::Result<Option<Sound>> {
         self.sound(key)
     }
 
     /// Maps an open entry; blocking.
-    pub(super) fn map(&self, file: File, size: u64) -> io::Result<Map> {
-        Map::new(file, size, &self.gate, self.mapped_bytes)
+    pub(super) fn map(&self, entry: Sound) -> io::Result<Map> {
+        Map::new(entry, &self.gate, self.mapped_bytes)
     }
+}
+
+/// Whether the file system keeps modification times whole.
+fn keeps_nanoseconds(layout: &Layout) -> io::Result<bool> {
+    let (probe, time) =
+        (tempfile::tempfile_in(layout.temporary())?, UNIX_EPOCH + Duration::new(1, 123_456_789));
+    probe.set_modified(time)?;
+    Ok(probe.metadata()?.modified()? == time)
 }

@@ -10,7 +10,7 @@ use tracing::debug;
 
 use super::layout::Layout;
 use super::turnover::Turnover;
-use super::usage::{Usage, is_ours};
+use super::usage::{Mark, Usage};
 use crate::model::{Clock, Sha256};
 
 /// The most entries remembered between two batches, about 1 MB. At half of it a batch is written early; more
@@ -22,6 +22,8 @@ const REMEMBERED: usize = 16_384;
 pub(super) struct Recency {
     clock: Clock,
     longest: Duration,
+    /// The file system keeps them.
+    marks: bool,
     turnover: Turnover,
     noted: Mutex<HashMap<Sha256, Noted>>,
     /// Told when a batch is due before its time.
@@ -35,10 +37,11 @@ struct Noted {
 }
 
 impl Recency {
-    pub(super) fn new(half_life: Duration, max_bytes: u64, clock: Clock) -> Self {
+    pub(super) fn new(half_life: Duration, max_bytes: u64, clock: Clock, marks: bool) -> Self {
         Self {
             clock,
             longest: half_life,
+            marks,
             turnover: Turnover::new(max_bytes),
             noted: Mutex::default(),
             due: Notify::new(),
@@ -71,8 +74,13 @@ impl Recency {
     }
 
     /// The time to write to an entry that has just come, or whose bytes were just found right.
-    pub(super) fn fresh(&self) -> SystemTime {
-        Usage::new(self.clock.system_time()).written()
+    pub(super) fn fresh(&self, sha256: Sha256) -> SystemTime {
+        Usage::new(self.clock.system_time()).written(self.mark(sha256))
+    }
+
+    /// The mark of an entry that is as we left it.
+    pub(super) fn mark(&self, sha256: Sha256) -> Mark {
+        if self.marks { Mark::of(sha256) } else { Mark::NONE }
     }
 
     /// What an entry is worth, with the uses noted here; the least goes first. `modified` is what the file
@@ -80,7 +88,7 @@ impl Recency {
     pub(super) fn worth(&self, sha256: Sha256, modified: SystemTime, half_life: Duration) -> f64 {
         let noted = self.lock().get(&sha256).copied();
         // Read after the entry's time: a use meanwhile is not in the future.
-        with(Usage::read(modified), noted, half_life).worth(self.clock.system_time(), half_life)
+        with(Usage::read(modified, sha256), noted, half_life).worth(self.clock.system_time(), half_life)
     }
 
     pub(super) fn forget(&self, sha256: Sha256) {
@@ -94,12 +102,13 @@ impl Recency {
             // An entry that was evicted meanwhile is no loss; a disk that refuses loses recency only.
             let written = File::open(layout.entry(sha256)).and_then(|file| {
                 let modified = file.metadata()?.modified()?;
-                if !is_ours(modified) {
-                    // Edited since: the mark that says so stays until the bytes are checked.
+                let mark = Mark::read(modified);
+                if ![Mark::NONE, self.mark(sha256)].contains(&mark) {
+                    // Edited since: the time that says so stays until the bytes are checked.
                     return Ok(());
                 }
-                let usage = Usage::read(modified);
-                file.set_modified(with(usage, Some(noted), half_life).written())
+                let usage = Usage::read(modified, sha256);
+                file.set_modified(with(usage, Some(noted), half_life).written(mark))
             });
             if let Err(cause) = written {
                 debug!(%sha256, %cause, "recency not written");

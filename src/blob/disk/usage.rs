@@ -4,11 +4,13 @@
 //! which each use adds one and which halves with the half-life. So recency and frequency survive a restart,
 //! cost one system call, need no memory and no database, and cannot disagree with the file they are about.
 //!
-//! Somebody who edits an entry leaves the clock's own nanoseconds, which are no multiple of a thousand but
-//! for one time in a thousand: such an entry is read again before it is believed. A file system of whole
-//! seconds loses the weight and this check, nothing else.
+//! The nanoseconds below the microseconds are the entry's mark: made of its digest, so that neither the time that an edit
+//! leaves nor another entry's is taken for it, but for one time in a thousand. An entry without its mark is read again
+//! before it is believed. A file system of coarser times loses the weight and this check, nothing else.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::model::Sha256;
 
 /// Steps of the weight's logarithm: 64 to a doubling, so that a thousand reach weights of 2^15.6.
 const STEPS: f64 = 64.0;
@@ -16,6 +18,26 @@ const STEPS: f64 = 64.0;
 const MOST: f64 = 999.0;
 /// Seconds that a use may lie in the future, by a clock that is being corrected or that of another machine's folder.
 const SKEW: f64 = 60.0;
+
+/// What an entry's modification time tells besides its use: whether it is as we left it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark(u32);
+
+impl Mark {
+    /// That of entries of before there were marks, and where the file system does not keep nanoseconds.
+    pub(super) const NONE: Self = Self(0);
+
+    /// An entry's own.
+    pub(super) fn of(sha256: Sha256) -> Self {
+        let [high, low, ..] = sha256.0;
+        Self(1 + u32::from(u16::from_be_bytes([high, low])) % 999)
+    }
+
+    /// The one that a modification time has.
+    pub(super) fn read(modified: SystemTime) -> Self {
+        Self(nanoseconds(modified) % 1_000)
+    }
+}
 
 /// When and how much an entry was used.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,21 +54,21 @@ impl Usage {
     }
 
     /// Reads a modification time; one that is not ours says when, and counts as one use.
-    pub(super) fn read(modified: SystemTime) -> Self {
-        if !is_ours(modified) {
+    pub(super) fn read(modified: SystemTime, sha256: Sha256) -> Self {
+        if ![Mark::NONE, Mark::of(sha256)].contains(&Mark::read(modified)) {
             return Self::new(modified);
         }
         let steps = nanoseconds(modified) / 1_000 % 1_000;
         Self { last: modified, weight: (f64::from(steps) / STEPS).exp2() }
     }
 
-    /// The modification time that says this.
-    pub(super) fn written(self) -> SystemTime {
+    /// The modification time that says this, with a mark.
+    pub(super) fn written(self, mark: Mark) -> SystemTime {
         let since = self.last.duration_since(UNIX_EPOCH).unwrap_or_default();
         let steps = (self.weight.max(1.0).log2() * STEPS).round().min(MOST);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 999")]
         let steps = steps as u32;
-        let nanoseconds = since.subsec_millis() * 1_000_000 + steps * 1_000;
+        let nanoseconds = since.subsec_millis() * 1_000_000 + steps * 1_000 + mark.0;
         UNIX_EPOCH + Duration::new(since.as_secs(), nanoseconds)
     }
 
@@ -67,11 +89,6 @@ impl Usage {
     }
 }
 
-/// Whether the time was written by [`Usage::written`].
-pub(super) fn is_ours(modified: SystemTime) -> bool {
-    nanoseconds(modified).is_multiple_of(1_000)
-}
-
 fn nanoseconds(time: SystemTime) -> u32 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos())
 }
@@ -87,6 +104,7 @@ fn seconds_between(from: SystemTime, to: SystemTime) -> f64 {
 mod tests {
     use super::*;
 
+    const ENTRY: Sha256 = Sha256([7; 32]);
     const DAY: Duration = Duration::from_hours(24);
 
     fn at(seconds: u64) -> SystemTime {
@@ -97,13 +115,24 @@ mod tests {
     fn a_time_keeps_last_use_to_the_millisecond_and_weight_to_a_hundredth() {
         for weight in [1.0, 2.0, 3.7, 100.0, 40_000.0] {
             let last = at(5) + Duration::from_nanos(123_456_789);
-            let read = Usage::read(Usage { last, weight }.written());
-            assert!((read.weight / weight - 1.0).abs() < 0.01, "{weight}: {read:?}");
-            assert!(read.last.duration_since(at(5)).unwrap().as_millis() == 123);
+            for mark in [Mark::NONE, Mark::of(ENTRY)] {
+                let written = Usage { last, weight }.written(mark);
+                let read = Usage::read(written, ENTRY);
+                assert!((read.weight / weight - 1.0).abs() < 0.01, "{weight}: {read:?}");
+                assert!(read.last.duration_since(at(5)).unwrap().as_millis() == 123);
+                assert_eq!(Mark::read(written), mark);
+            }
         }
         let foreign = at(5) + Duration::from_nanos(123_456_789);
-        assert!(!is_ours(foreign));
-        assert_eq!(Usage::read(foreign), Usage::new(foreign));
+        assert_ne!(Mark::read(foreign), Mark::of(ENTRY));
+        assert_eq!(Usage::read(foreign, ENTRY), Usage::new(foreign));
+    }
+
+    #[test]
+    fn every_entry_has_a_mark_and_few_the_same() {
+        let marks = (0..=u8::MAX).map(|first| Mark::of(Sha256([first; 32])));
+        let marks: std::collections::HashSet<_> = marks.map(|mark| mark.0).collect();
+        assert!(marks.len() > 200 && marks.iter().all(|mark| (1..1_000).contains(mark)), "{}", marks.len());
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl Writer {
 
     fn persist(self, sha256: Sha256) -> Result<(), KeepError> {
         // Its first use; it also marks the time as ours.
-        self.file.set_modified(self.disk.recency.fresh())?;
+        self.file.set_modified(self.disk.recency.fresh(sha256))?;
         self.file.sync_all()?;
         let shard = shard_of(sha256);
         let folder = self.disk.layout.shard(shard);

@@ -105,3 +105,103 @@ async fn however_many_want_a_large_file_at_once_it_is_mapped_once() {
     }
     assert_eq!(places.len(), 1);
 }
+
+/// Writes other bytes of the same length over a kept file, as an editor in place does.
+fn overwrite(path: &Path, bytes: &[u8]) {
+    use std::os::unix::fs::FileExt as _;
+    File::options().write(true).open(path).unwrap().write_all_at(bytes, 0).unwrap();
+}
+
+#[tokio::test]
+async fn a_mapped_file_that_is_written_to_in_place_goes_out_no_more() {
+    let folder = folder();
+    let store = Store::open(&StoreSettings { hot_file: 1000, ..settings(folder.path()) }).unwrap();
+    let (key, bytes) = content(1, 300_000);
+    let map = kept_map(&store, &key, &bytes).await;
+    let path = path_of(folder.path(), &key);
+    overwrite(&path, &[9; 10]);
+    assert!(map.ready(0..300_000).is_err() && map.load(200_000..300_000).await.is_err(), "to who has it");
+    assert!(store.get(&key).await.is_none(), "to who comes");
+    assert!(!path.exists());
+    keep(&store, &key, &bytes).await.unwrap();
+    assert_eq!(read(store.get(&key).await.unwrap()).await, bytes);
+}
+
+#[tokio::test]
+async fn a_mapped_file_whose_time_alone_was_changed_is_read_once_and_stays() {
+    let folder = folder();
+    let store = Store::open(&StoreSettings { hot_file: 1000, ..settings(folder.path()) }).unwrap();
+    let (key, bytes) = content(1, 300_000);
+    kept_map(&store, &key, &bytes).await;
+    let path = path_of(folder.path(), &key);
+    let touched = SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 123_456_999);
+    File::options().write(true).open(&path).unwrap().set_modified(touched).unwrap();
+    assert_eq!(read(store.get(&key).await.unwrap()).await, bytes);
+    let marked = path.metadata().unwrap().modified().unwrap();
+    assert_ne!(marked, touched);
+    assert_eq!(read(store.get(&key).await.unwrap()).await, bytes);
+    assert_eq!(path.metadata().unwrap().modified().unwrap(), marked, "read a second time");
+}
+
+#[tokio::test]
+async fn that_a_use_is_noted_in_its_time_is_no_change_of_a_mapped_file() {
+    let folder = folder();
+    let store = Store::open(&StoreSettings { hot_file: 1000, ..settings(folder.path()) }).unwrap();
+    let (key, bytes) = content(1, 300_000);
+    let map = kept_map(&store, &key, &bytes).await;
+    let before = path_of(folder.path(), &key).metadata().unwrap().modified().unwrap();
+    store.used(key.sha256, 1.0);
+    let over = CancellationToken::new();
+    over.cancel();
+    store.tend(over).await;
+    assert_ne!(path_of(folder.path(), &key).metadata().unwrap().modified().unwrap(), before);
+    assert_eq!(map.load(0..300_000).await.unwrap(), bytes);
+    let Some(Blob::Mapped(again)) = store.get(&key).await else { panic!("no map") };
+    assert_eq!(again.load(0..1).await.unwrap().as_ptr(), map.load(0..1).await.unwrap().as_ptr());
+}
+
+#[tokio::test]
+async fn entries_that_somebody_swapped_are_thrown_away() {
+    for hot_file in [1000, 1 << 20] {
+        let folder = folder();
+        let open = || Store::open(&StoreSettings { hot_file, ..settings(folder.path()) }).unwrap();
+        let (one, other) = (content(1, 300_000), content(2, 300_000));
+        let store = open();
+        for (key, bytes) in [&one, &other] {
+            keep(&store, key, bytes).await.unwrap();
+        }
+        let (path, place) = (path_of(folder.path(), &one.0), folder.path().join("place"));
+        std::fs::rename(&path, &place).unwrap();
+        std::fs::rename(path_of(folder.path(), &other.0), &path).unwrap();
+        std::fs::rename(&place, path_of(folder.path(), &other.0)).unwrap();
+        let is_thrown_away = async |store: &Store, key: &Key| {
+            let found = store.get(&Key { size: None, ..*key }).await;
+            found.is_none() && !path_of(folder.path(), key).exists()
+        };
+        assert!(is_thrown_away(&store, &one.0).await, "{hot_file}");
+        drop(store);
+        assert!(is_thrown_away(&open(), &other.0).await, "{hot_file}, by one that has seen neither");
+    }
+}
+
+#[tokio::test]
+async fn an_entry_of_before_there_were_marks_is_read_once_and_has_one_then() {
+    let folder = folder();
+    let store =
+        Store::open(&StoreSettings { hot_bytes: 0, hot_file: 1000, ..settings(folder.path()) }).unwrap();
+    for (seed, right) in [(1, true), (2, false)] {
+        let (key, bytes) = content(seed, 300_000);
+        keep(&store, &key, &bytes).await.unwrap();
+        let path = path_of(folder.path(), &key);
+        if !right {
+            overwrite(&path, &[9; 10]);
+        }
+        let without = SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 123_456_000);
+        File::options().write(true).open(&path).unwrap().set_modified(without).unwrap();
+        assert_eq!(store.get(&key).await.is_some(), right);
+        assert_eq!(path.exists(), right);
+        if right {
+            assert_ne!(path.metadata().unwrap().modified().unwrap(), without);
+        }
+    }
+}
