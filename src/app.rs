@@ -1,5 +1,8 @@
 //! The composition root: names the concrete parts, starts them, and ends them in order.
 
+mod state;
+mod tasks;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -15,12 +18,14 @@ use url::Url;
 use crate::blob::{OpenError, Store};
 use crate::config::Config;
 use crate::follow::{self, FollowStatus};
-use crate::http::{self, Admin, Edge, Listen, ListenerSettings, Origins, Parts};
+use crate::http::{self, Admin, Edge, Listen, ListenerSettings, Look, Origins, Parts};
 use crate::index::Index;
 use crate::journal::{Journal, JournalError};
 use crate::relay::Relay;
 use crate::rpc::{Feed, Rpc};
 use crate::upstream::{Upstream, UpstreamError};
+use state::State;
+use tasks::Tasks;
 
 /// Bounds of histograms' buckets in seconds: from an answer out of memory to a client's timeout.
 const BUCKETS: [f64; 12] = [0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 4.0, 10.0];
@@ -31,7 +36,7 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 /// How often the metrics' samples are folded into their buckets, so that they do not pile up unread.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Why the relay does not start.
+/// Why the relay does not start, or ends by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// The address can't be listened on.
@@ -54,6 +59,9 @@ pub enum AppError {
     /// The upstream settings make no client.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
+    /// The thread that writes the journal is gone: a fault of the relay's.
+    #[error("the journal's writer ended by itself; its reason is in the log")]
+    WriterEnded,
     /// Another recorder of metrics is installed in this process.
     #[error("metrics can't be recorded: {0}")]
     Metrics(String),
@@ -94,46 +102,53 @@ impl App {
         let index = Index::new(upstream.clone(), journal.clone(), config.index.clone());
         let relay =
             Relay::new(index.clone(), upstream.clone(), store.clone(), config.relay.clone(), tasks.clone());
-        let sweeper = relay.clone();
         let rpc = Rpc::new(journal.clone(), index.clone(), upstream.clone(), config.rpc.clone());
 
         let background = CancellationToken::new();
         let (status, followed) = watch::channel(FollowStatus::default());
-        tasks.spawn(follow::run(
-            journal.clone(),
-            upstream,
-            config.follow.clone(),
-            status,
-            background.clone(),
-        ));
-        let learning = index.clone();
-        let learning = async move { learning.learn_for_ever().await };
-        tasks.spawn(background.clone().run_until_cancelled_owned(learning));
-        let tending = background.clone();
-        tasks.spawn(async move { store.tend(tending).await });
-        let (prefetcher, prefetch, prefetching) =
-            (sweeper.clone(), config.prefetch.clone(), background.clone());
-        tasks.spawn(async move { prefetcher.prefetch_for_ever(prefetch, prefetching).await });
-        let sweeping = background.clone();
-        tasks.spawn(async move { sweeper.sweep_for_ever(sweeping).await });
-        tasks.spawn(background.clone().run_until_cancelled_owned(upkeep(metrics.clone())));
+        let kept = Tasks::new(tasks.clone(), background.clone());
+        let (following, asking, how) = (journal.clone(), upstream, config.follow.clone());
+        kept.keep(state::FOLLOWING, move |stop| {
+            follow::run(following.clone(), asking.clone(), how.clone(), status.clone(), stop)
+        });
+        keep(&kept, "search", &index, |index| async move { index.learn_for_ever().await });
+        kept.keep("cache", move |stop| {
+            let store = store.clone();
+            async move {
+                store.tend(stop.clone()).await;
+                // There is nothing to tend in a folder that is read-only.
+                stop.cancelled().await;
+            }
+        });
+        let (prefetcher, prefetch) = (relay.clone(), config.prefetch.clone());
+        kept.keep("prefetch", move |stop| {
+            let (prefetcher, prefetch) = (prefetcher.clone(), prefetch.clone());
+            async move {
+                prefetcher.prefetch_for_ever(prefetch, stop.clone()).await;
+                // There is nothing to fetch without rules.
+                stop.cancelled().await;
+            }
+        });
+        let sweeper = relay.clone();
+        kept.keep("sweep", move |stop| {
+            let sweeper = sweeper.clone();
+            async move { sweeper.sweep_for_ever(stop).await }
+        });
+        keep(&kept, "metrics", &metrics, upkeep);
+        keep(&kept, "releases", &journal, |journal| async move { journal.enter_releases_for_ever().await });
+        keep(&kept, "journal", &journal, |journal| async move { journal.try_writing_for_ever().await });
         let warming = journal.clone();
-        let warming = async move {
+        kept.once(async move {
             if let Err(error) = warming.warm().await {
                 tracing::warn!(%error, "names could not be read ahead; pages are answered without");
             }
-        };
-        tasks.spawn(background.clone().run_until_cancelled_owned(warming));
-
-        let entering = journal.clone();
-        let entering = async move { entering.enter_releases_for_ever().await };
-        tasks.spawn(background.clone().run_until_cancelled_owned(entering));
+        });
 
         let stopping = CancellationToken::new();
         let feed = Feed::new(journal.clone(), config.feed.clone(), stopping.clone());
         let admin = Admin {
             metrics: Arc::new(move || metrics.render()),
-            state: state(journal.clone(), followed),
+            state: look(State::new(journal.clone(), followed, kept, &config.follow)),
             stopping: stopping.clone(),
         };
         let origins = Origins::new(config.http.public_url.as_ref().map(Url::as_str), first);
@@ -149,21 +164,26 @@ impl App {
         &self.addresses
     }
 
-    /// Serves until `stop`; then lets requests and fetches end within the drain time, and closes the journal.
-    pub async fn run(self, stop: CancellationToken) {
+    /// Serves until `stop`; then lets requests and fetches end within the drain time, and closes the journal. Fails if it
+    /// had to end by itself.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), AppError> {
         for address in &self.addresses {
             tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
         }
         // Feeds have to hear of it before requests are waited for.
         let stopping = self.stopping;
         let told = async {
-            stop.cancelled().await;
+            let ended = tokio::select! {
+                () = stop.cancelled() => Ok(()),
+                () = self.journal.writer_ended() => Err(AppError::WriterEnded),
+            };
             stopping.cancel();
             let now = Instant::now();
             // No end is one that is too far away.
-            now.checked_add(self.settings.drain).unwrap_or(now + FOR_EVER)
+            (now.checked_add(self.settings.drain).unwrap_or(now + FOR_EVER), ended)
         };
-        let (end, ()) = tokio::join!(told, http::serve(self.listeners, self.edge, &self.settings, &stopping));
+        let ((end, ended), ()) =
+            tokio::join!(told, http::serve(self.listeners, self.edge, &self.settings, &stopping));
         self.background.cancel();
         self.tasks.close();
         // What is left of the drain time; what ends at once when told to may do so in any case.
@@ -173,6 +193,7 @@ impl App {
         }
         self.journal.close().await;
         tracing::info!("stopped");
+        ended
     }
 }
 
@@ -198,36 +219,25 @@ async fn upkeep(metrics: PrometheusHandle) {
     }
 }
 
-/// What `/readyz` tells of the journal and of following upstream.
-fn state(
-    journal: Journal,
-    followed: watch::Receiver<FollowStatus>,
-) -> Arc<dyn Fn() -> serde_json::Value + Send + Sync> {
-    Arc::new(move || {
-        let status = followed.borrow();
-        let since = status.last_success.map(|at| at.elapsed().as_secs());
-        serde_json::json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "last_serial": journal.last_serial(),
-            "upstream": {
-                "last_serial": journal.upstream_serial(),
-                "seconds_since_success": since,
-                "failures": status.failures,
-                "last_error": status.last_error,
-                "behind": status.upstream_behind,
-                "unbelieved": status.unbelieved,
-                "restored": status.restored.map(|restored| serde_json::json!({
-                    "to": restored.to,
-                    "last_serial_then": restored.head,
-                    "noticed": restored.at,
-                })),
-                "listings": status.listings,
-                "untold": status.untold,
-            },
-            "history": {
-                "missing_serials": status.history_missing,
-                "last_error": status.history_error,
-            },
-        })
-    })
+/// Keeps `run` running on clones of `part`; it is dropped when all is stopped.
+fn keep<P, T>(
+    tasks: &Tasks,
+    name: &'static str,
+    part: &P,
+    run: impl Fn(P) -> T + Send + Sync + Copy + 'static,
+) where
+    P: Clone + Send + Sync + 'static,
+    T: Future<Output = ()> + Send + 'static,
+{
+    let part = part.clone();
+    tasks.keep(name, move |stop| {
+        let part = part.clone();
+        async move {
+            stop.run_until_cancelled(run(part)).await;
+        }
+    });
+}
+
+fn look(state: State) -> Look {
+    Arc::new(move || Box::pin(state.clone().readiness()))
 }

@@ -36,6 +36,7 @@ pub mod follow;
 pub mod http;
 pub mod index;
 pub mod journal;
+pub mod log;
 pub mod memo;
 pub mod model;
 pub mod relay;

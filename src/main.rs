@@ -1,6 +1,6 @@
 //! The `cheesewire` command: arguments, logs, configuration, signals, and a drain with a deadline.
 
-use std::io::IsTerminal as _;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::anyhow;
@@ -12,6 +12,8 @@ use cheesewire::cli::sync::SyncError;
 use cheesewire::cli::{self, Cli, Command};
 use cheesewire::config::{ConfigError, LogFormat, LogSettings};
 use cheesewire::journal::JournalError;
+use cheesewire::log::{self, LogWriter, escaped};
+use cheesewire::model::redacted_lines;
 use clap::Parser as _;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -28,7 +30,14 @@ fn main() -> ExitCode {
         Err(error) => {
             // Help and version are no errors; a wrong flag is one of the configuration.
             let code = if error.use_stderr() { ConfigError::EXIT_CODE } else { 0 };
-            error.print().ok();
+            let text = error.render().to_string();
+            let shown = redacted_lines(&text);
+            if shown == text {
+                // With colours.
+                error.print().ok();
+            } else {
+                complain(&shown);
+            }
             return ExitCode::from(code);
         }
     };
@@ -36,12 +45,20 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Our errors name their cause in their own words; the chain would say it twice.
-            eprintln!("cheesewire: {error}");
-            let own = error.downcast_ref::<CacheError>().map(CacheError::exit_code);
             let configuration = is_of_configuration(&error).then_some(ConfigError::EXIT_CODE);
+            let text = error.to_string();
+            // Complaints about the configuration have a line each, and say nothing that came over the network.
+            let text = if configuration.is_some() { text.into() } else { escaped(&text) };
+            complain(&format!("cheesewire: {text}\n"));
+            let own = error.downcast_ref::<CacheError>().map(CacheError::exit_code);
             ExitCode::from(configuration.or(own).unwrap_or(1))
         }
     }
+}
+
+/// Nobody may be reading there, which is no reason to panic.
+fn complain(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 fn is_of_configuration(error: &anyhow::Error) -> bool {
@@ -57,34 +74,40 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(args) => {
             let config = args.config()?;
-            logs(&config.log)?;
+            let _logs = logs(&config.log)?;
             // Reading at once as allowed leaves as many threads for everything else.
             let runtime = with_threads(BLOCKING_THREADS.max(2 * config.store.readers))?;
-            runtime.block_on(async { Ok(cli::serve::run(config, stop_signal()?).await?) })
+            runtime.block_on(async {
+                outlive()?;
+                Ok(cli::serve::run(config, stop_signal()?).await?)
+            })
         }
         Command::Demo(args) => {
-            logs(&LogSettings::default())?;
+            let _logs = logs(&LogSettings::default())?;
             runtime()?.block_on(async { Ok(cli::demo::run(args, stop_signal()?).await?) })
         }
         Command::Sandbox(args) => {
-            logs(&LogSettings::default())?;
+            let _logs = logs(&LogSettings::default())?;
             runtime()?.block_on(async { Ok(cli::sandbox::run(args, stop_signal()?).await?) })
         }
         Command::Sync(args) => {
             let config = args.config()?;
-            logs(&config.log)?;
+            let _logs = logs(&config.log)?;
             let until = args.until();
-            runtime()?.block_on(async { Ok(cli::sync::run(config, until, stop_signal()?).await?) })
+            runtime()?.block_on(async {
+                outlive()?;
+                Ok(cli::sync::run(config, until, stop_signal()?).await?)
+            })
         }
         Command::Doctor(args) => runtime()?.block_on(async { Ok(cli::doctor::run(args).await?) }),
         Command::Call(args) => runtime()?.block_on(async { Ok(cli::call::run(args).await?) }),
         Command::Cache(args) => {
-            logs(&LogSettings { filter: "warn".to_owned(), ..LogSettings::default() })?;
+            let _logs = logs(&LogSettings { filter: "warn".to_owned(), ..LogSettings::default() })?;
             runtime()?.block_on(async { Ok(cli::cache::run(args).await?) })
         }
         Command::Adopt(args) => {
             let config = args.config()?;
-            logs(&LogSettings { filter: "warn".to_owned(), ..LogSettings::default() })?;
+            let _logs = logs(&LogSettings { filter: "warn".to_owned(), ..LogSettings::default() })?;
             runtime()?.block_on(async { Ok(cli::adopt::run(config).await?) })
         }
         Command::Config(args) => Ok(cli::config::run(&args.template()?)?),
@@ -120,11 +143,12 @@ fn stop_signal() -> anyhow::Result<CancellationToken> {
                 _ = interrupt.recv() => "SIGINT",
             };
             if first {
+                // Before anything is said of it.
+                cancelled.cancel();
                 tracing::info!(
                     signal = name,
                     "stopping; running requests may end, a second signal cuts them"
                 );
-                cancelled.cancel();
             } else {
                 std::process::exit(1);
             }
@@ -137,16 +161,22 @@ fn listen(name: &str, kind: SignalKind) -> anyhow::Result<Signal> {
     signal(kind).map_err(|error| anyhow!("{name} can't be listened for: {error}"))
 }
 
-fn logs(settings: &LogSettings) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&settings.filter).map_err(|error| anyhow!("log.filter: {error}"))?;
-    // Colours are for people: in a file or a journal they are noise.
-    let colours =
-        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
-    let logs =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
-    match settings.format {
-        LogFormat::Text => logs.init(),
-        LogFormat::Json => logs.json().init(),
-    }
+/// From now on no terminal that closes and no limit on the size of files ends the process: SIGHUP, which old habits also
+/// send to have settings read, changes nothing, and a write past the limit fails as one to a full disk does.
+fn outlive() -> anyhow::Result<()> {
+    let mut hangup = listen("SIGHUP", SignalKind::hangup())?;
+    // Once listened for, it ends nothing for as long as the process lives.
+    drop(listen("SIGXFSZ", SignalKind::from_raw(libc::SIGXFSZ))?);
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            tracing::info!(signal = "SIGHUP", "going on; settings are read at the start only");
+        }
+    });
     Ok(())
+}
+
+/// Dropped, it has the last lines written.
+fn logs(settings: &LogSettings) -> anyhow::Result<LogWriter> {
+    let filter = EnvFilter::try_new(&settings.filter).map_err(|error| anyhow!("log.filter: {error}"))?;
+    log::start(filter, settings.format == LogFormat::Json).map_err(|error| anyhow!("no log: {error}"))
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("memo", &[]),
+    ("log", &[]),
     ("xmlrpc", &["model"]),
     ("journal", &["model"]),
     ("blob", &["model"]),

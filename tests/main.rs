@@ -3,6 +3,7 @@
 // Figures of a run are printed for who asks for them with --nocapture.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs, unreachable_pub)]
 
+mod alive;
 mod answers;
 mod architecture;
 mod arguments;
@@ -22,6 +23,7 @@ mod hostile;
 mod index;
 mod journal;
 mod kill;
+mod leaks;
 mod limits;
 mod load;
 mod methods;

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Write as _};
 use clap::Args;
 use url::Url;
 
+use crate::model::redacted;
 use crate::rpc::{Kind, METHODS};
 use crate::upstream::{Upstream, UpstreamError, UpstreamSettings};
 use crate::xmlrpc::{Fault, Value};
@@ -35,7 +36,7 @@ pub enum CallError {
     #[error("fault {}: {}", .0.code, .0.string)]
     Fault(Fault),
     /// The call did not work.
-    #[error("{server}: {error}")]
+    #[error("{}: {error}", redacted(server.as_str()))]
     Server {
         /// Whom it was for.
         server: Url,

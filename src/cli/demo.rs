@@ -52,8 +52,9 @@ pub async fn run(args: DemoArgs, stop: CancellationToken) -> Result<(), DemoErro
     let app = App::build(&config(args, &sandbox, folder.path())?).await?;
     let relay = app.addresses().first().map_or_else(String::new, |address| format!("http://{address}"));
     std::io::stdout().lock().write_all(lines(&relay, &sandbox.url()).as_bytes())?;
-    app.run(stop).await;
+    let ended = app.run(stop).await;
     sandbox.stop().await;
+    ended?;
     Ok(folder.close()?)
 }
 

@@ -59,6 +59,5 @@ impl ServeArgs {
 
 /// Serves until `stop`.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), AppError> {
-    App::build(&config).await?.run(stop).await;
-    Ok(())
+    App::build(&config).await?.run(stop).await
 }

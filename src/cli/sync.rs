@@ -12,6 +12,7 @@ use super::ServeArgs;
 use crate::config::{Config, ConfigError};
 use crate::follow::{self, FollowStatus, History};
 use crate::journal::{Journal, JournalError};
+use crate::log::escaped;
 use crate::upstream::{Upstream, UpstreamError};
 
 /// From one look at the progress to the next.
@@ -126,14 +127,15 @@ pub async fn run(config: Config, until: Until, stop: CancellationToken) -> Resul
     let history = config.follow.history == History::All;
     let (sender, mut status) = watch::channel(FollowStatus::default());
     let cancel = CancellationToken::new();
-    let task = tokio::spawn(follow::run(journal.clone(), upstream, config.follow, sender, cancel.clone()));
+    let mut task =
+        tokio::spawn(follow::run(journal.clone(), upstream, config.follow, sender, cancel.clone()));
     let mut progress = Progress::new();
     let (mut polled, mut filled) = (Change::default(), Change::default());
     let ended = loop {
         let now = status.borrow_and_update().clone();
         let quiet = polled.age((now.events, now.last_success));
         let stuck = filled.age(now.history_missing);
-        progress.show(&now, journal.last_serial().map(|serial| serial.0))?;
+        progress.show(&now, journal.last_serial().map(|serial| serial.0));
         let complete = !history || now.history_missing == Some(0);
         if until_current && history && now.listings {
             break Err(SyncError::NoHistory);
@@ -152,6 +154,7 @@ pub async fn run(config: Config, until: Until, stop: CancellationToken) -> Resul
         tokio::select! {
             () = stop.cancelled() => break if until_current { Err(SyncError::Stopped) } else { Ok(()) },
             () = tokio::time::sleep(TICK) => {}
+            _ = &mut task => break Err(SyncError::Ended),
             // Without this a small index would be waited for half a second.
             changed = status.changed(), if until_current && !progress.busy() => {
                 if changed.is_err() {
@@ -161,12 +164,13 @@ pub async fn run(config: Config, until: Until, stop: CancellationToken) -> Resul
         }
     };
     cancel.cancel();
-    // An error would be the task's panic; the journal is closed in order either way.
-    let followed = task.await;
+    // The journal is closed in order also if the task has panicked, which is told already.
+    if !task.is_finished() {
+        let _ = task.await;
+    }
     let last = journal.last_serial();
     journal.close().await;
     ended?;
-    followed.map_err(|_| SyncError::Ended)?;
     progress.end(status.borrow().events, last.map(|serial| serial.0))?;
     Ok(())
 }
@@ -218,7 +222,7 @@ impl Progress {
         self.ticks > 20
     }
 
-    fn show(&mut self, status: &FollowStatus, head: Option<i64>) -> std::io::Result<()> {
+    fn show(&mut self, status: &FollowStatus, head: Option<i64>) {
         let missing = status.history_missing.unwrap_or(0).max(0).unsigned_abs();
         let head = head.unwrap_or(0).max(0).unsigned_abs();
         self.bar.set_length(head);
@@ -236,10 +240,10 @@ impl Progress {
             let errors: String = errors.into_iter().flatten().map(told).collect();
             let of = format!("{} serials of {} missing", HumanCount(missing), HumanCount(head));
             let line = format!("{events}, {of}{left}{errors}");
-            writeln!(std::io::stderr(), "{line}")?;
+            // Nobody may be reading; the work goes on.
+            let _ = writeln!(std::io::stderr(), "{}", escaped(&line));
         }
         self.ticks = self.ticks.saturating_add(1);
-        Ok(())
     }
 
     fn end(&self, events: u64, last: Option<i64>) -> std::io::Result<()> {

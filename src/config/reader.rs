@@ -6,6 +6,7 @@ use std::fmt;
 use super::setting::{Bytes, Count, Room, Setting};
 use super::source::{Origin, Sources};
 use super::{ConfigError, Described};
+use crate::model::redacted;
 
 /// How alike an unknown key must be to a known one to be taken for a slip (Jaro–Winkler, 0 to 1).
 const ALIKE: f64 = 0.8;
@@ -25,9 +26,12 @@ impl Reader {
     pub(super) fn set<T: Setting>(&mut self, key: &'static str, place: &mut T, meaning: &'static str) {
         let default = place.write();
         if let Some((value, origin)) = self.given.remove(key) {
-            match text(&value).as_deref().and_then(T::read) {
-                Some(read) => *place = read,
-                None => self.complaints.push(format!("{key} = {value} ({origin}): expected {}", T::EXPECTED)),
+            if let Some(read) = text(&value).as_deref().and_then(T::read) {
+                *place = read;
+            } else {
+                // Whatever it is, a password may be in it.
+                let value = redacted(&value.to_string());
+                self.complaints.push(format!("{key} = {value} ({origin}): expected {}", T::EXPECTED));
             }
         }
         self.described.push(Described { key, default, value: place.write(), meaning });
@@ -80,7 +84,8 @@ impl Reader {
             let best = self.described.iter().max_by(|a, b| near(a).total_cmp(&near(b)));
             let hint = best.filter(|known| near(known) > ALIKE);
             let hint = hint.map_or_else(String::new, |known| format!("; did you mean {}?", known.key));
-            self.complaints.push(format!("{key} ({origin}): no such setting{hint}"));
+            // An address that was written in the wrong place is a key here.
+            self.complaints.push(format!("{} ({origin}): no such setting{hint}", redacted(key)));
         }
         if self.complaints.is_empty() {
             Ok(self.described)

@@ -8,6 +8,7 @@ use tracing_subscriber::EnvFilter;
 use url::Url;
 
 use crate::http::{Listen, Proxies};
+use crate::model::{LEFT_OUT, redacted};
 
 /// A type that a setting can have. Values from the environment and from flags are texts; a file may also
 /// have TOML's numbers and booleans, which have a text form too.
@@ -66,14 +67,19 @@ impl Setting for Duration {
 }
 
 impl Setting for Url {
-    const EXPECTED: &'static str = "an address such as http://index.test/ (or https) without ? and #";
+    const EXPECTED: &'static str =
+        "an address such as http://index.test/ (or https) without ? and #, with a password written out";
     fn read(text: &str) -> Option<Self> {
         // Paths are put behind it, where a query would be lost.
-        let is_base = |url: &Url| url.has_host() && url.query().is_none() && url.fragment().is_none();
+        // What was printed without its password is no address to be used.
+        let is_base = |url: &Url| {
+            url.has_host() && url.query().is_none() && url.fragment().is_none() && url.username() != LEFT_OUT
+        };
         Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && is_base(url))
     }
+    /// Without user and password: it is printed.
     fn write(&self) -> String {
-        self.to_string()
+        redacted(self.as_str())
     }
 }
 

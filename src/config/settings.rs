@@ -15,7 +15,7 @@ use crate::blob::StoreSettings;
 use crate::follow::FollowSettings;
 use crate::index::IndexSettings;
 use crate::journal::JournalSettings;
-use crate::model::Clock;
+use crate::model::{Clock, redacted};
 use crate::relay::RelaySettings;
 use crate::upstream::UpstreamSettings;
 
@@ -39,7 +39,7 @@ impl Setting for Address {
     fn write(&self) -> String {
         match self {
             Self::Pip => "pip".to_owned(),
-            Self::Url(url) => url.to_string(),
+            Self::Url(url) => url.write(),
         }
     }
 }
@@ -76,8 +76,9 @@ fn upstream(reader: &mut Reader) -> Result<(UpstreamSettings, bool), ConfigError
         Some(Address::Pip) => pip::index()?,
         Some(Address::Url(url)) => url.into(),
     };
-    let base = Url::read(&text)
-        .ok_or_else(|| ConfigError::one(format!("upstream.url = {text}: expected {}", Url::EXPECTED)))?;
+    let base = Url::read(&text).ok_or_else(|| {
+        ConfigError::one(format!("upstream.url = {}: expected {}", redacted(&text), Url::EXPECTED))
+    })?;
     let mut upstream = UpstreamSettings::new(base);
     reader.set(
         "upstream.simple",

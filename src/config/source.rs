@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 use super::ConfigError;
+use crate::model::redacted;
 
 /// Environment variables are this prefix and the key in capitals, `__` for the dot:
 /// `http.idle_timeout` is `CHEESEWIRE_HTTP__IDLE_TIMEOUT`.
@@ -52,8 +53,13 @@ impl Sources {
 
     /// Adds TOML text; `name` is used in complaints.
     pub fn text(&mut self, text: &str, name: &str) -> Result<(), ConfigError> {
-        let table: toml::Table =
-            text.parse().map_err(|error| ConfigError::one(format!("{name} is not TOML: {error}")))?;
+        // Without the line itself, in which a password may stand.
+        let not_toml = |error: toml::de::Error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            ConfigError::one(format!("{name} is not TOML: line {line}: {}", error.message()))
+        };
+        let table: toml::Table = text.parse().map_err(not_toml)?;
         self.table("", table, &Origin::File(name.to_owned()));
         Ok(())
     }
@@ -92,10 +98,11 @@ impl Sources {
     /// Adds `KEY=VALUE` of a `--set` flag.
     pub fn set(&mut self, assignment: &str) -> Result<(), ConfigError> {
         let Some((key, value)) = assignment.split_once('=') else {
-            let complaint = format!("--set {assignment}: write KEY=VALUE, such as http.idle_timeout=30s");
+            let complaint =
+                format!("--set {}: write KEY=VALUE, such as http.idle_timeout=30s", redacted(assignment));
             return Err(ConfigError::one(complaint));
         };
-        self.flag(&format!("--set {key}"), key.trim(), Some(value.trim().to_owned()));
+        self.flag(&format!("--set {}", redacted(key)), key.trim(), Some(value.trim().to_owned()));
         Ok(())
     }
 }

@@ -145,6 +145,25 @@ impl FollowError {
         }
     }
 
+    /// What it is for who asks from outside: without paths of this machine.
+    pub(super) fn reason(&self) -> String {
+        match self {
+            Self::Journal(error) => error.reason(),
+            Self::Upstream(_)
+            | Self::Lost { .. }
+            | Self::Withheld { .. }
+            | Self::Behind { .. }
+            | Self::Leap { .. }
+            | Self::OldListing { .. }
+            | Self::Unsettled
+            | Self::NoCalls { .. }
+            | Self::Overtaken { .. }
+            | Self::Untold(_)
+            | Self::NoSerials
+            | Self::NoListing => self.to_string(),
+        }
+    }
+
     /// What the callers who wait are told.
     pub(super) fn for_callers(&self) -> WantError {
         let retry = match self {
@@ -160,7 +179,7 @@ impl FollowError {
             | Self::NoSerials
             | Self::NoListing => self.retry_after().unwrap_or(LATER),
         };
-        WantError { reason: self.to_string(), retry: Some(retry) }
+        WantError { reason: self.reason(), retry: Some(retry) }
     }
 
     /// The word for metrics.

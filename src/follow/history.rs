@@ -39,7 +39,7 @@ impl Follower {
                 Err(error) => {
                     let wait = wait_after(&error, &mut waits, &self.settings);
                     tracing::warn!(%error, wait_seconds = wait.as_secs_f64(), "history cannot be fetched");
-                    self.status.send_modify(|status| status.history_error = Some(error.to_string()));
+                    self.status.send_modify(|status| status.history_error = Some(error.reason()));
                     sleep(wait).await;
                 }
             }

@@ -76,7 +76,7 @@ impl Follower {
                     } else {
                         tracing::warn!(%error, wait_seconds = wait.as_secs_f64(), "following upstream failed");
                     }
-                    self.status.send_modify(|status| status.failed(&error.to_string()));
+                    self.status.send_modify(|status| status.failed(&error.reason()));
                     sleep(wait).await;
                 }
             }

@@ -39,7 +39,7 @@ impl Follower {
             if !self.settings.follow {
                 self.status.send_modify(|status| match &served {
                     Ok(()) => status.succeeded(),
-                    Err(error) => status.failed(&error.to_string()),
+                    Err(error) => status.failed(&error.reason()),
                 });
             }
             outage = served.as_ref().err().and_then(Outage::of);

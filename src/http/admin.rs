@@ -1,5 +1,6 @@
 //! For who runs it: is it alive, is it ready, what does it count.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
@@ -15,10 +16,22 @@ use tokio_util::sync::CancellationToken;
 pub struct Admin {
     /// The metrics in Prometheus' text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    /// What is known of the state: for people and for probes that look closer.
-    pub state: Arc<dyn Fn() -> serde_json::Value + Send + Sync>,
+    /// Looks at the state: for people and for probes that look closer.
+    pub state: Look,
     /// Set once the order to stop has come.
     pub stopping: CancellationToken,
+}
+
+/// Looks at the state of the relay.
+pub type Look = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Readiness> + Send>> + Send + Sync>;
+
+/// Whether the relay should get requests, and what is known of its state.
+#[derive(Debug, Clone)]
+pub struct Readiness {
+    /// Why it should not; empty: it should.
+    pub unready: Vec<String>,
+    /// A JSON object. Anybody may read it: it names no path and no address with a password.
+    pub state: serde_json::Value,
 }
 
 pub(super) fn routes(admin: Admin) -> Router {
@@ -29,13 +42,16 @@ pub(super) fn routes(admin: Admin) -> Router {
         .with_state(admin)
 }
 
-/// 200 while requests are taken; 503 once the order to stop has come, so that a balancer looks elsewhere.
-/// An upstream that is down does not make the relay unready: what is kept is served.
+/// 200 while requests are taken and answered right; 503 once the order to stop has come, or for a reason in the body, so
+/// that a balancer looks elsewhere.
 async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
-    let stopping = admin.stopping.is_cancelled();
-    let status = if stopping { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-    let mut state = (admin.state)();
-    state["ready"] = (!stopping).into();
+    let Readiness { mut unready, mut state } = (admin.state)().await;
+    if admin.stopping.is_cancelled() {
+        unready.push("the relay stops".to_owned());
+    }
+    let status = if unready.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    state["ready"] = unready.is_empty().into();
+    state["unready"] = unready.into();
     (status, [(CACHE_CONTROL, "no-store"), (CONTENT_TYPE, "application/json")], format!("{state}\n"))
 }
 

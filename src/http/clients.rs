@@ -2,6 +2,7 @@
 
 mod address;
 mod proxies;
+mod shares;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -19,6 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::xmlrpc::{Call, Fault, Value};
 use address::ClientKey;
 pub use proxies::Proxies;
+pub(super) use shares::Shares;
 
 /// When to come back for a place among one's own calls: most take less.
 const PLACE: Duration = Duration::from_secs(1);
@@ -34,6 +36,9 @@ pub struct ClientLimits {
     /// Calls of one client that may be answered at the same time, until the last byte of each has left. Default: no
     /// limit.
     pub calls_at_once: Option<usize>,
+    /// Subscribers of the feed at once that are one client. Default 16, a quarter of all places: the mirrors of a site
+    /// behind one address, and no client keeps the others out.
+    pub feeds_at_once: usize,
     /// Proxies whose `X-Forwarded-For` is believed. Default: none, so the client is who connects.
     pub trusted_proxies: Proxies,
     /// Clients that are remembered; the one not seen for longest goes, and is new when it comes again. Default 10,000,
@@ -47,6 +52,7 @@ impl Default for ClientLimits {
             calls_per_second: None,
             burst: 20,
             calls_at_once: None,
+            feeds_at_once: 16,
             trusted_proxies: Proxies::default(),
             remembered: 10_000,
         }

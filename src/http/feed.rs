@@ -1,18 +1,21 @@
 //! `/journal/events`: the feed as server-sent events and as lines of JSON.
 
-use axum::Router;
+use std::net::SocketAddr;
+
 use axum::body::Body;
-use axum::extract::{Query, State};
+use axum::extract::{ConnectInfo, Query, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::negotiate;
+use super::clients::Shares;
+use super::{negotiate, rescue};
 use crate::model::{Event, Serial};
 use crate::rpc::{Feed, FeedCut, Told};
 
@@ -40,11 +43,19 @@ struct Asked {
 #[error("the feed was cut: {0}")]
 struct Broken(FeedCut);
 
-pub(super) fn routes(feed: Feed) -> Router {
-    Router::new().route("/journal/events", get(events)).with_state(feed)
+/// Where it is.
+pub(super) const PATH: &str = "/journal/events";
+
+pub(super) fn routes(feed: Feed, shares: Shares) -> Router {
+    Router::new().route(PATH, get(events)).with_state((feed, shares))
 }
 
-async fn events(State(feed): State<Feed>, Query(asked): Query<Asked>, headers: HeaderMap) -> Response {
+async fn events(
+    State((feed, shares)): State<(Feed, Shares)>,
+    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Response {
     let manner = negotiate::feed(&headers);
     // Whoever comes back says so in the header; the address is still that of its first time.
     let resumed = headers.get("last-event-id").filter(|id| !id.is_empty());
@@ -62,12 +73,17 @@ async fn events(State(feed): State<Feed>, Query(asked): Query<Asked>, headers: H
         (Manner::Lines, None | Some("false" | "0")) => false,
         (Manner::Lines, Some(_)) => return refused("follow is true or false\n"),
     };
+    let Some(share) = shares.take(peer.map(|Extension(ConnectInfo(peer))| peer), &headers) else {
+        return rescue::too_many_feeds(shares.most());
+    };
     let subscription = match feed.subscribe(since, live).await {
         Ok(subscription) => subscription,
         Err(error) => return error.into_response(),
     };
     let head = subscription.head();
     let pieces = subscription.pieces().flat_map(move |told| {
+        // Held as long as the answer is.
+        let _ = &share;
         let broken = match &told {
             Told::Cut(cut) if !live => Some(Broken(cut.clone())),
             Told::Cut(_) | Told::Events(_) | Told::Nothing => None,

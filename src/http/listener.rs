@@ -166,7 +166,7 @@ fn connection(
             request.extensions_mut().insert(deadline);
         }
         // Only if somebody asks for it: it costs an allocation.
-        if edge.judges_clients() {
+        if edge.judges_client(&request) {
             request.extensions_mut().insert(ConnectInfo(origin.peer));
         }
         let (edge, phase, dates) = (edge.clone(), phase.clone(), dates.clone());

@@ -29,7 +29,7 @@ use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
-pub use admin::Admin;
+pub use admin::{Admin, Look, Readiness};
 pub use body::CallLimits;
 pub use clients::{ClientLimits, Proxies};
 pub use descriptors::affordable_connections;
@@ -39,6 +39,7 @@ pub use listener::{Listen, ListenerSettings, serve};
 pub use origin::Origins;
 pub use patience::Patience;
 
+use clients::Shares;
 use files::Files;
 use hyper::body::Incoming;
 use reply::Reply;
@@ -104,12 +105,13 @@ impl Edge {
         let Parts { rpc, feed, index, relay, admin } = parts;
         let calls = Calls::new(rpc, limits, clients, origins.clone());
         let files = Files::new(relay);
-        Self { calls, routes: routes(feed, index, files.clone(), admin, origins), files }
+        let feeds = Shares::of_feeds(clients);
+        Self { calls, routes: routes(feed, feeds, index, files.clone(), admin, origins), files }
     }
 
     /// Whether it matters who asks.
-    fn judges_clients(&self) -> bool {
-        self.calls.judges_clients()
+    fn judges_client(&self, request: &Request<Incoming>) -> bool {
+        self.calls.judges_clients() || request.uri().path() == feed::PATH
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Reply> {
@@ -127,11 +129,11 @@ impl Edge {
     }
 }
 
-fn routes(feed: Feed, index: Index, files: Files, admin: Admin, origins: &Origins) -> Router {
+fn routes(feed: Feed, feeds: Shares, index: Index, files: Files, admin: Admin, origins: &Origins) -> Router {
     // Outermost first: every request is counted, then routed; what no route takes ends in the fallback.
     Router::new()
         .merge(rpc::routes())
-        .merge(feed::routes(feed))
+        .merge(feed::routes(feed, feeds))
         .merge(index::routes(index, origins.clone()))
         .merge(files.routes())
         .merge(admin::routes(admin))

@@ -74,9 +74,9 @@ impl Default for LearnSettings {
 }
 
 impl Index {
-    /// Reads documents for search until it is dropped. Only the first call does.
+    /// Reads documents for search until it is dropped. One call at a time does.
     pub async fn learn_for_ever(&self) {
-        let Some(mut waiting) = self.inner.learning.waiting.lock().await.take() else { return };
+        let mut waiting = self.inner.learning.waiting.lock().await;
         let settings = &self.inner.settings.learn;
         let mut ticks = interval(Duration::from_secs_f64(1.0 / settings.documents_per_second));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -118,9 +118,65 @@ impl JournalError {
         }
     }
 
+    /// Nothing can be written, or a part of the file not be read, because of the disk or the system.
+    pub(super) fn is_of_the_disk(&self) -> bool {
+        match self {
+            Self::Folder { .. } | Self::Broken { .. } | Self::Full { .. } | Self::System { .. } => true,
+            Self::Sqlite { source, .. } => matches!(
+                source.sqlite_error_code(),
+                Some(
+                    ErrorCode::SystemIoFailure
+                        | ErrorCode::OutOfMemory
+                        | ErrorCode::FileLockingProtocolFailed
+                )
+            ),
+            Self::InUse { .. }
+            | Self::Foreign { .. }
+            | Self::Newer { .. }
+            | Self::OtherUpstream { .. }
+            | Self::Panicked { .. }
+            | Self::Closed => false,
+        }
+    }
+
+    /// What it is, without the paths of this machine: for whoever is not who runs the relay.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Folder { source, .. } => {
+                format!("the journal's folder or file cannot be used: {}", source.kind())
+            }
+            Self::InUse { .. } => "the journal is in use by another process".to_owned(),
+            Self::Broken { .. } => "the journal is damaged".to_owned(),
+            Self::Foreign { .. } => "the journal is another program's database".to_owned(),
+            Self::Newer { .. } => "a newer cheesewire wrote the journal".to_owned(),
+            Self::OtherUpstream { .. } => "the journal belongs to another upstream".to_owned(),
+            Self::Full { .. } => "the disk is full".to_owned(),
+            Self::System { source } => {
+                format!("the system refuses what the journal needs: {}", source.kind())
+            }
+            // SQLite's own text may name its file.
+            Self::Sqlite { source, .. } => match source.sqlite_error_code() {
+                Some(code) => format!("the journal failed: {code:?}"),
+                None => "the journal failed".to_owned(),
+            },
+            Self::Panicked { .. } => "a fault of the relay's, which its log names".to_owned(),
+            Self::Closed => self.to_string(),
+        }
+    }
+
     /// Sorts what SQLite said about the database at `path`.
     pub(super) fn sqlite(path: &Path, source: rusqlite::Error) -> Self {
         let path = path.to_owned();
+        // What was written as one type and is read as another was changed on the disk.
+        if matches!(
+            source,
+            rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..)
+                | rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::Utf8Error(..)
+        ) {
+            return Self::Broken { path, source: Arc::new(source) };
+        }
         match source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
                 Self::Broken { path, source: Arc::new(source) }

@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
+use super::health::Health;
 use super::interned::Interned;
 use super::known::Known;
 use super::pace::Pace;
@@ -18,13 +19,15 @@ use super::search::HeldNames;
 use super::silent::Silence;
 use super::want::Wants;
 use super::writer::Writer;
-use super::{Identity, JournalError, JournalSettings, Polls, facts, known_since, position, schema, upstream};
+use super::{
+    Identity, JournalError, JournalSettings, Polls, facts, known_since, position, private, schema, upstream,
+};
 use crate::model::{Clock, Serial};
 
 /// The database's name in the data folder.
 pub(super) const DATABASE: &str = "journal.sqlite3";
 /// Locked as long as the database is open; a second process would find stale caches and its own writer.
-const LOCK: &str = "journal.lock";
+pub(super) const LOCK: &str = "journal.lock";
 
 /// The journal of one data folder.
 ///
@@ -57,6 +60,7 @@ struct Inner {
     identity: Identity,
     removals: Arc<watch::Sender<u64>>,
     releases_due: watch::Sender<()>,
+    health: Health,
 }
 
 impl Journal {
@@ -136,6 +140,14 @@ impl Journal {
         self.inner.identity
     }
 
+    pub(super) fn shared_health(&self) -> &Health {
+        &self.inner.health
+    }
+
+    pub(super) fn writer(&self) -> &Writer {
+        &self.inner.writer
+    }
+
     /// Counts changes of tombstones.
     pub(super) fn removals(&self) -> Arc<watch::Sender<u64>> {
         Arc::clone(&self.inner.removals)
@@ -171,9 +183,10 @@ impl Journal {
 
 impl Inner {
     fn open(folder: &Path, settings: JournalSettings) -> Result<Self, JournalError> {
-        std::fs::create_dir_all(folder).map_err(|error| JournalError::folder(folder, error))?;
+        private::folder(folder).map_err(|error| JournalError::folder(folder, error))?;
         let lock = lock(folder)?;
         let path = Journal::database(folder);
+        private::file(&path).map_err(|error| JournalError::folder(&path, error))?;
         let connection = schema::open(&path)?;
         if let Some(identity) = &settings.upstream {
             upstream::claim(&connection, folder, identity)?;
@@ -189,8 +202,9 @@ impl Inner {
             known_since::note(&connection, settings.clock.unix_millis(), at.ours.0).map_err(wrong)?;
         }
         let identity = Identity::of(&connection).map_err(wrong)?;
-        let readers = Arc::new(Readers::new(path.clone(), settings.readers));
-        let writer = Writer::start(connection, lock, path, settings.queue)?;
+        let health = Health::default();
+        let readers = Arc::new(Readers::new(path.clone(), settings.readers, health.clone()));
+        let writer = Writer::start(connection, lock, path, settings.queue, health.clone())?;
         let (known, wants, names) = (Arc::new(known), Arc::default(), Arc::default());
         let (removals, releases_due) = (Arc::default(), watch::Sender::new(()));
         let interned =
@@ -210,6 +224,7 @@ impl Inner {
             identity,
             removals,
             releases_due,
+            health,
         })
     }
 }
@@ -221,8 +236,7 @@ const LOCK_TRIES: usize = 10;
 
 fn lock(folder: &Path) -> Result<File, JournalError> {
     let path = folder.join(LOCK);
-    let file = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(|error| JournalError::folder(&path, error))?;
+    let file = private::file(&path).map_err(|error| JournalError::folder(&path, error))?;
     let patience = ConstantBuilder::default().with_delay(LOCK_PAUSE).with_max_times(LOCK_TRIES);
     let locked = (|| file.try_lock()).retry(patience).when(|error| matches!(error, TryLockError::WouldBlock));
     match locked.call() {

@@ -46,6 +46,8 @@ pub(super) const KNOWN_BY_DAYS: &str = "known_by_days";
 pub(super) const CALLS_ANSWERED: &str = "calls_answered";
 /// Up to here the changelog was looked through for files to be fetched in advance.
 pub(super) const PREFETCHED_SERIAL: &str = "prefetched_serial";
+/// Unix seconds of the last attempt to write after writes had failed; nobody reads it.
+pub(super) const WRITTEN: &str = "written";
 /// The day that the next number is of, since 1970.
 pub(super) const PREFETCH_DAY: &str = "prefetch_day";
 /// Bytes fetched in advance on that day.

@@ -18,12 +18,14 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
+use super::health::Health;
 use super::{JournalError, schema};
 
 /// The threads that read: started when first needed, up to a number.
 pub(super) struct Readers {
     path: PathBuf,
     most: usize,
+    health: Health,
     state: Mutex<State>,
 }
 
@@ -53,8 +55,8 @@ type Job = Box<dyn FnOnce(rusqlite::Result<&Connection>) -> Tell + Send>;
 type Tell = Box<dyn FnOnce() + Send>;
 
 impl Readers {
-    pub(super) fn new(path: PathBuf, connections: usize) -> Self {
-        Self { path, most: connections.max(1), state: Mutex::default() }
+    pub(super) fn new(path: PathBuf, connections: usize, health: Health) -> Self {
+        Self { path, most: connections.max(1), health, state: Mutex::default() }
     }
 
     /// Runs `work` on a thread that may block. It should be short: a long read keeps the write-ahead log from
@@ -65,13 +67,14 @@ impl Readers {
         W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        let path = self.path.clone();
+        let (path, health) = (self.path.clone(), self.health.clone());
         let job = move |connection: rusqlite::Result<&Connection>| -> Tell {
             // Who asked may have left while it waited.
             if answer.is_closed() {
                 return Box::new(|| ());
             }
             let read = connection.and_then(work).map_err(|error| JournalError::sqlite(&path, error));
+            let read = read.inspect_err(|error| health.failed(error));
             // Or meanwhile.
             Box::new(move || drop(answer.send(read)))
         };
@@ -189,7 +192,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("db");
         Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
-        (folder, Arc::new(Readers::new(path, connections)))
+        (folder, Arc::new(Readers::new(path, connections, Health::default())))
     }
 
     async fn thread_of(readers: &Arc<Readers>) -> thread::ThreadId {

@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::JournalError;
+use super::health::Health;
 
 /// The most jobs that share a commit: past some dozens a commit's own cost is no longer seen, and the first of
 /// them should not wait for many.
@@ -39,10 +40,11 @@ impl Writer {
         lock: File,
         path: PathBuf,
         queue: usize,
+        health: Health,
     ) -> Result<Self, JournalError> {
         let (jobs, waiting) = mpsc::channel(queue.max(1));
         let body = move || {
-            let closing = run(&connection, &path, waiting);
+            let closing = run(&connection, &path, waiting, &health);
             drop((connection, lock));
             if let Some(closed) = closing {
                 // Who asked may have left.
@@ -66,6 +68,11 @@ impl Writer {
         let task = Task { work: Some(work), worked: None, after, answer };
         self.jobs.send(Message::Job(Box::new(task))).await.map_err(|_| JournalError::Closed)?;
         answered.await.map_err(|_| JournalError::Closed)?
+    }
+
+    /// Waits until the thread is gone.
+    pub(super) async fn ended(&self) {
+        self.jobs.closed().await;
     }
 
     /// Ends the thread after what waits in its queue.
@@ -121,6 +128,7 @@ fn run(
     connection: &Connection,
     path: &Path,
     mut jobs: mpsc::Receiver<Message>,
+    health: &Health,
 ) -> Option<oneshot::Sender<()>> {
     while let Some(message) = jobs.blocking_recv() {
         let mut batch = Vec::new();
@@ -135,7 +143,16 @@ fn run(
                 next = jobs.try_recv().ok();
             }
         }
-        let committed = commit(connection, path, &mut batch);
+        let changes = connection.total_changes();
+        let (committed, refused) = commit(connection, path, &mut batch);
+        match (&committed, &refused) {
+            (_, Some(error)) | (Err(error), None) => {
+                health.failed(error);
+                health.unwritten(error);
+            }
+            (Ok(()), None) if connection.total_changes() != changes => health.written(),
+            (Ok(()), None) => {}
+        }
         if let Err(error) = &committed {
             tracing::error!(%error, jobs = batch.len(), "a journal commit failed");
             metrics::counter!("cheesewire_journal_failed_commits_total").increment(1);
@@ -152,8 +169,24 @@ fn run(
     None
 }
 
-/// Runs the jobs in one transaction.
-fn commit(connection: &Connection, path: &Path, batch: &mut [Box<dyn Job>]) -> Result<(), JournalError> {
+/// Runs the jobs in one transaction. Also tells the last failure of a job that the disk or the system is to blame for:
+/// SQLite may have undone that job alone.
+fn commit(
+    connection: &Connection,
+    path: &Path,
+    batch: &mut [Box<dyn Job>],
+) -> (Result<(), JournalError>, Option<JournalError>) {
+    let mut refused = None;
+    let committed = commit_all(connection, path, batch, &mut refused);
+    (committed, refused)
+}
+
+fn commit_all(
+    connection: &Connection,
+    path: &Path,
+    batch: &mut [Box<dyn Job>],
+    refused: &mut Option<JournalError>,
+) -> Result<(), JournalError> {
     let wrong = |error| JournalError::sqlite(path, error);
     if batch.is_empty() {
         return Ok(());
@@ -161,6 +194,9 @@ fn commit(connection: &Connection, path: &Path, batch: &mut [Box<dyn Job>]) -> R
     connection.execute_batch("BEGIN IMMEDIATE").map_err(wrong)?;
     for job in batch {
         let worked = job.run(connection, path);
+        if let Some(error) = worked.as_ref().err().filter(|error| error.is_of_the_disk()) {
+            *refused = Some(error.clone());
+        }
         // A full disk or a failed read makes SQLite roll the whole transaction back by itself: the jobs before
         // this one are lost too, and must hear it.
         if connection.is_autocommit() {
@@ -210,7 +246,7 @@ mod tests {
         connection.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x)").unwrap();
         connection.execute_batch(&format!("PRAGMA max_page_count = {pages}")).unwrap();
         let lock = File::create(folder.path().join("lock")).unwrap();
-        let writer = Writer::start(connection, lock, path, 16).unwrap();
+        let writer = Writer::start(connection, lock, path, 16, Health::default()).unwrap();
         (folder, writer)
     }
 

@@ -15,7 +15,8 @@ pub struct Process {
     /// Its address with a `/` at the end.
     pub url: String,
     child: Child,
-    log: Lines<BufReader<ChildStderr>>,
+    /// `None` once nobody reads it any more.
+    log: Option<Lines<BufReader<ChildStderr>>>,
 }
 
 impl Process {
@@ -39,7 +40,7 @@ impl Process {
             let entry: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
             if entry["fields"]["message"] == "listening" {
                 let url = format!("http://{}/", entry["fields"]["address"].as_str().unwrap());
-                return Self { url, child, log };
+                return Self { url, child, log: Some(log) };
             }
             seen.push(line);
         }
@@ -57,16 +58,41 @@ impl Process {
 
     /// SIGTERM.
     pub fn terminate(&self) {
-        let status = std::process::Command::new("kill").args(["-TERM", &self.pid().to_string()]).status();
+        self.signal("-TERM");
+    }
+
+    /// Any signal, as `kill` names it.
+    pub fn signal(&self, name: &str) {
+        let status = std::process::Command::new("kill").args([name, &self.pid().to_string()]).status();
         assert!(status.unwrap().success());
+    }
+
+    /// Nobody reads its log from here on: the reader is gone.
+    pub fn close_log(&mut self) {
+        self.log = None;
+    }
+
+    /// Waits for its end without reading its log: its exit code.
+    pub async fn exit(mut self) -> Option<i32> {
+        super::within("it does not end", self.child.wait()).await.unwrap().code()
+    }
+
+    /// Lets it write to files up to `most` bytes from here on; `None`: as before.
+    pub fn limit_files(&self, most: Option<u64>) {
+        use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+        let pid = Pid::from_raw(i32::try_from(self.pid()).unwrap());
+        let limit = Rlimit { current: most, maximum: getrlimit(Resource::Fsize).maximum };
+        prlimit(pid, Resource::Fsize, limit).unwrap();
     }
 
     /// Waits for its end: its exit code and the rest of its log.
     pub async fn end(mut self) -> (Option<i32>, Vec<String>) {
         let mut rest = Vec::new();
         let all = async {
-            while let Some(line) = self.log.next_line().await.unwrap() {
-                rest.push(line);
+            if let Some(log) = &mut self.log {
+                while let Some(line) = log.next_line().await.unwrap() {
+                    rest.push(line);
+                }
             }
             self.child.wait().await.unwrap()
         };

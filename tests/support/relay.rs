@@ -41,7 +41,10 @@ impl Relay {
         let app = App::build(&config).await.unwrap();
         let url = format!("http://{}/", app.addresses()[0]);
         let stop = CancellationToken::new();
-        let running = tokio::spawn(app.run(stop.clone()));
+        let running = tokio::spawn({
+            let stop = stop.clone();
+            async move { app.run(stop).await.unwrap() }
+        });
         Self { url, stop, running, folder }
     }
 

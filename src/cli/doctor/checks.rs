@@ -2,11 +2,9 @@
 
 use std::time::Instant;
 
-use url::Url;
-
 use super::{Finding, millis};
 use crate::follow::FollowSettings;
-use crate::model::ProjectName;
+use crate::model::{ProjectName, redacted};
 use crate::upstream::{CoreMetadata, PageFile, Probed, ProjectPage, Target, Upstream, UpstreamError};
 use crate::xmlrpc::Value;
 
@@ -67,7 +65,7 @@ impl Doctor<'_> {
                 return None;
             }
         };
-        let place = self.upstream.simple_index().map(Url::to_string);
+        let place = self.upstream.simple_index().map(|url| redacted(url.as_str()));
         let relay = match &place {
             Some(_) => "pages are asked for below it, for as long as the relay runs",
             None => {

@@ -71,6 +71,11 @@ fn clients(reader: &mut Reader) -> ClientLimits {
          Unset: no limit.",
     );
     clients.calls_at_once = places.map(|places| places.0);
+    reader.count(
+        "clients.feeds_at_once",
+        &mut clients.feeds_at_once,
+        "Subscribers of the feed (feed.subscribers) that one client may have at once; one more is told to come back.",
+    );
     reader.set(
         "clients.trusted_proxies",
         &mut clients.trusted_proxies,

@@ -31,6 +31,13 @@ impl IntoResponse for FeedError {
     }
 }
 
+/// Of a client that has its share of the places.
+pub(in crate::http) fn too_many_feeds(most: usize) -> Response {
+    let reason =
+        format!("you have {most} feeds open, the most that one client may (clients.feeds_at_once)\n");
+    (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, whole_seconds(PLACE))], reason).into_response()
+}
+
 fn later(reason: &FeedError, retry: Duration) -> Response {
     let retry = [(RETRY_AFTER, whole_seconds(retry))];
     (StatusCode::SERVICE_UNAVAILABLE, retry, format!("{reason}\n")).into_response()

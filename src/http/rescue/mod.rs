@@ -5,4 +5,5 @@ mod feed;
 mod index;
 mod relay;
 
+pub(super) use feed::too_many_feeds;
 pub(super) use relay::{bad_path, unsatisfiable};

@@ -33,8 +33,8 @@ pub(in crate::index) struct Learning {
     later: mpsc::Sender<ProjectName>,
     /// Those in the queue.
     queued: Mutex<HashSet<ProjectName>>,
-    /// The other end, until somebody reads.
-    pub(super) waiting: tokio::sync::Mutex<Option<mpsc::Receiver<ProjectName>>>,
+    /// The other end, for the one who reads.
+    pub(super) waiting: tokio::sync::Mutex<mpsc::Receiver<ProjectName>>,
     failed: Mutex<Failed>,
 }
 
@@ -56,7 +56,7 @@ impl Learning {
             budget: quota.map(|quota| RateLimiter::direct(quota.allow_burst(settings.burst))),
             later,
             queued: Mutex::default(),
-            waiting: tokio::sync::Mutex::new(Some(waiting)),
+            waiting: tokio::sync::Mutex::new(waiting),
             failed: Mutex::default(),
         }
     }

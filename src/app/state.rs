@@ -1,0 +1,108 @@
+//! What `/readyz` tells: whether the relay should get requests, why not, and how following upstream goes.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::tasks::Tasks;
+use crate::follow::{FollowSettings, FollowStatus};
+use crate::http::Readiness;
+use crate::journal::Journal;
+
+/// The name of the task that follows upstream.
+pub(super) const FOLLOWING: &str = "follow";
+
+/// What is looked at.
+#[derive(Clone)]
+pub(super) struct State {
+    pub(super) journal: Journal,
+    pub(super) followed: watch::Receiver<FollowStatus>,
+    pub(super) tasks: Tasks,
+    /// Whether upstream is polled at all.
+    pub(super) polled: bool,
+    /// How long a journal may take no writes before the relay is not ready any more.
+    pub(super) unwritten: Duration,
+}
+
+impl State {
+    pub(super) fn new(
+        journal: Journal,
+        followed: watch::Receiver<FollowStatus>,
+        tasks: Tasks,
+        settings: &FollowSettings,
+    ) -> Self {
+        Self { journal, followed, tasks, polled: settings.follow, unwritten: settings.head_lifetime }
+    }
+
+    /// An upstream that is down does not make the relay unready: what is kept is served.
+    pub(super) async fn readiness(self) -> Readiness {
+        let failed = self.tasks.failed();
+        let ended = failed.get(FOLLOWING).is_some_and(|task| task.down);
+        let mut unready = Vec::new();
+        if ended {
+            unready
+                .push("following upstream has ended by a fault of the relay's; it is begun again".to_owned());
+        }
+        let readable = self.journal.check_read().await;
+        if let Err(error) = &readable {
+            unready.push(format!("the journal cannot be read: {}", error.reason()));
+        }
+        let health = self.journal.health();
+        if health.damaged {
+            unready.push("the journal is damaged; the log says what to do".to_owned());
+        }
+        let unwritten = health.unwritten.as_ref().map(|unwritten| unwritten.since.elapsed());
+        if unwritten.is_some_and(|since| since >= self.unwritten) {
+            unready.push("the journal cannot be written for longer than follow.head_lifetime".to_owned());
+        }
+        let tasks: serde_json::Map<String, Value> = failed
+            .iter()
+            .map(|(name, task)| ((*name).to_owned(), json!({"failures": task.times, "down": task.down})))
+            .collect();
+        let following = match (ended, self.polled) {
+            (true, _) => "ended",
+            (false, true) => "polling",
+            (false, false) => "disabled",
+        };
+        let mut state = self.upstream();
+        state["following"] = following.into();
+        state["journal"] = json!({
+            "readable": readable.is_ok(),
+            "damaged": health.damaged,
+            "writable": unwritten.is_none(),
+            "seconds_unwritable": unwritten.map(|since| since.as_secs()),
+            "last_write_error": health.unwritten.map(|unwritten| unwritten.reason),
+        });
+        state["failed_tasks"] = tasks.into();
+        Readiness { unready, state }
+    }
+
+    fn upstream(&self) -> Value {
+        let status = self.followed.borrow();
+        let since = status.last_success.map(|at| at.elapsed().as_secs());
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "last_serial": self.journal.last_serial(),
+            "upstream": {
+                "last_serial": self.journal.upstream_serial(),
+                "seconds_since_success": since,
+                "failures": status.failures,
+                "last_error": status.last_error,
+                "behind": status.upstream_behind,
+                "unbelieved": status.unbelieved,
+                "restored": status.restored.map(|restored| json!({
+                    "to": restored.to,
+                    "last_serial_then": restored.head,
+                    "noticed": restored.at,
+                })),
+                "listings": status.listings,
+                "untold": status.untold,
+            },
+            "history": {
+                "missing_serials": status.history_missing,
+                "last_error": status.history_error,
+            },
+        })
+    }
+}

@@ -1,0 +1,72 @@
+//! The data folder and the journal's files are their owner's alone: they tell which projects somebody works with, and
+//! pages of a private index lie in them.
+
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use super::facade::{DATABASE, LOCK};
+
+/// What SQLite puts beside its file. New ones get the mode of the file.
+const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
+/// What else may be in a data folder: the cache of package files.
+const CACHE: &str = "files";
+
+/// Makes the folder if it is missing, for its owner alone, and closes one to others that an earlier version made. One in
+/// which other things lie as well is left as it is: others may have to get at those.
+pub(super) fn folder(folder: &Path) -> io::Result<()> {
+    if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        std::fs::create_dir_all(parent)?;
+    }
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {
+            if is_ours(folder)? {
+                close(folder, 0o700);
+            } else {
+                tracing::info!(folder = %folder.display(), "other things lie in the data folder too: its mode stays");
+            }
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether nothing lies in a folder but what the relay puts there.
+fn is_ours(folder: &Path) -> io::Result<bool> {
+    for entry in std::fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let is_ours =
+            name.to_str().is_some_and(|name| name == CACHE || name == LOCK || name.starts_with(DATABASE));
+        if !is_ours {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Opens a file of the journal's for writing, makes it if it is missing, and closes it and what lies beside it to others.
+pub(super) fn file(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+    close(path, 0o600);
+    for beside in BESIDE {
+        let mut name = path.as_os_str().to_owned();
+        name.push(beside);
+        close(Path::new(&name), 0o600);
+    }
+    Ok(file)
+}
+
+/// Takes away what a mode has beyond `mode`. What is not there needs nothing; a file of another owner, or one on a disk
+/// without modes, is told of and used.
+fn close(path: &Path, mode: u32) {
+    let Ok(found) = path.metadata() else { return };
+    let found = found.permissions().mode() & 0o7777;
+    if found & !mode == 0 {
+        return;
+    }
+    if let Err(error) = std::fs::set_permissions(path, Permissions::from_mode(found & mode)) {
+        tracing::warn!(path = %path.display(), %error, "others may read this, and its mode cannot be changed");
+    }
+}
