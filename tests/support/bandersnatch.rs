@@ -158,6 +158,8 @@ impl Mirror {
             let page: serde_json::Value = serde_json::from_slice(&text).unwrap();
             let of = |file: &serde_json::Value| {
                 let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+                // uv refuses a page with another size than a whole number.
+                assert!(file["size"].is_u64(), "{file}");
                 (text(&file["filename"]), text(&file["hashes"]["sha256"]))
             };
             let files = page["files"].as_array().unwrap().iter().map(of).collect();
