@@ -17,6 +17,7 @@ use axum::routing::get;
 use super::files::X_LAST_SERIAL;
 use super::negotiate;
 use super::origin::Origins;
+use super::rescue::InJson;
 use crate::index::{Index, IndexError, Rendered, RootListing};
 use crate::model::{ProjectName, Serial};
 
@@ -41,7 +42,9 @@ pub fn routes(index: Index, origins: Origins) -> Router {
         .route("/pypi/{name}", get(about))
         .route("/pypi/{name}/", get(about))
         .route("/pypi/{name}/json", get(json))
+        .route("/pypi/{name}/json/", get(json))
         .route("/pypi/{name}/{version}/json", get(json_of_release))
+        .route("/pypi/{name}/{version}/json/", get(json_of_release))
         .route("/integrity/{name}/{version}/{file}/provenance", get(provenance))
         .with_state(Shared { index, origins: Arc::new(origins) })
 }
@@ -92,16 +95,16 @@ async fn json(
     State(shared): State<Shared>,
     Path(name): Path<String>,
     request: Parts,
-) -> Result<Response, IndexError> {
-    document(&shared, &name, None, &request).await
+) -> Result<Response, InJson> {
+    Ok(document(&shared, &name, None, &request).await?)
 }
 
 async fn json_of_release(
     State(shared): State<Shared>,
     Path((name, version)): Path<(String, String)>,
     request: Parts,
-) -> Result<Response, IndexError> {
-    document(&shared, &name, Some(&version), &request).await
+) -> Result<Response, InJson> {
+    Ok(document(&shared, &name, Some(&version), &request).await?)
 }
 
 async fn document(

@@ -222,7 +222,7 @@ async fn a_release_that_does_not_exist_is_told_from_a_project() {
     assert!(matches!(endless, Err(IndexError::NoSuchRelease)), "{endless:?}");
     assert_eq!(sandbox.requests().total(), 0);
     let answer = get(&relay.url("/pypi/wire-core/77/json")).await;
-    assert_eq!((answer.status, answer.text()), (404, "no such release\n"));
+    assert_eq!((answer.status, answer.text()), (404, r#"{"message":"no such release"}"#));
 }
 
 #[tokio::test]

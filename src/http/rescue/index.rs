@@ -7,31 +7,52 @@ use axum::response::{IntoResponse, Response};
 use crate::index::{IndexError, Side};
 use crate::xmlrpc::whole_seconds;
 
-impl IntoResponse for IndexError {
-    fn into_response(self) -> Response {
-        match self.side() {
-            Side::Client => {
-                tracing::debug!(reason = %self, "404 for the index");
-                answer(StatusCode::NOT_FOUND, self.to_string())
-            }
-            Side::UpstreamDown(retry) => {
-                tracing::error!(reason = %self, "503 for the index");
-                let mut response = answer(StatusCode::SERVICE_UNAVAILABLE, self.to_string());
-                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(whole_seconds(retry)));
-                response
-            }
-            Side::UpstreamBroken => {
-                tracing::error!(reason = %self, "502 for the index");
-                answer(StatusCode::BAD_GATEWAY, self.to_string())
-            }
-            Side::Ours => {
-                tracing::error!(reason = %self, "500 for the index");
-                answer(StatusCode::INTERNAL_SERVER_ERROR, "the relay failed".to_owned())
-            }
-        }
+/// An error as clients of the JSON API read it: an object with a `message` (WIRE.md section 8).
+#[derive(Debug)]
+pub(in super::super) struct InJson(IndexError);
+
+impl From<IndexError> for InJson {
+    fn from(error: IndexError) -> Self {
+        Self(error)
     }
 }
 
-fn answer(status: StatusCode, reason: String) -> Response {
-    (status, [(CONTENT_TYPE, "text/plain; charset=utf-8")], reason + "\n").into_response()
+impl IntoResponse for InJson {
+    fn into_response(self) -> Response {
+        respond(&self.0, |status, message| {
+            let body = serde_json::json!({ "message": message }).to_string();
+            (status, [(CONTENT_TYPE, "application/json")], body).into_response()
+        })
+    }
+}
+
+impl IntoResponse for IndexError {
+    fn into_response(self) -> Response {
+        respond(&self, |status, reason| {
+            (status, [(CONTENT_TYPE, "text/plain; charset=utf-8")], reason + "\n").into_response()
+        })
+    }
+}
+
+fn respond(error: &IndexError, answer: impl Fn(StatusCode, String) -> Response) -> Response {
+    match error.side() {
+        Side::Client => {
+            tracing::debug!(reason = %error, "404 for the index");
+            answer(StatusCode::NOT_FOUND, error.to_string())
+        }
+        Side::UpstreamDown(retry) => {
+            tracing::error!(reason = %error, "503 for the index");
+            let mut response = answer(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(whole_seconds(retry)));
+            response
+        }
+        Side::UpstreamBroken => {
+            tracing::error!(reason = %error, "502 for the index");
+            answer(StatusCode::BAD_GATEWAY, error.to_string())
+        }
+        Side::Ours => {
+            tracing::error!(reason = %error, "500 for the index");
+            answer(StatusCode::INTERNAL_SERVER_ERROR, "the relay failed".to_owned())
+        }
+    }
 }

@@ -6,4 +6,5 @@ mod index;
 mod relay;
 
 pub(super) use feed::too_many_feeds;
+pub(super) use index::InJson;
 pub(super) use relay::{bad_path, unsatisfiable};
