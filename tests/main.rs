@@ -51,5 +51,6 @@ mod sandbox_today;
 mod search;
 mod search_waits;
 mod support;
+mod unknown;
 mod upstream;
 mod writing;

@@ -304,6 +304,33 @@ fn index(reader: &mut Reader) -> IndexSettings {
         "If a JSON document is made of a page: up to how many of its files that have no size or time there are asked for \
          it at their server.",
     );
+    reader.set(
+        "index.unknown_poll_age",
+        &mut index.unknown_poll_age,
+        "Where upstream's changelog is followed, an unknown name is not there if a poll that began at most so long ago did \
+         not tell of it; else it first has upstream polled.",
+    );
+    reader.set(
+        "index.unknown_wait",
+        &mut index.unknown_wait,
+        "How long unknown names wait for one poll, together.",
+    );
+    reader.set(
+        "index.unknown_per_second",
+        &mut index.unknown_per_second,
+        "Names that upstream's listing lacks and that it is asked for all the same, a second: where listings are compared, or \
+         upstream was not heard lately.",
+    );
+    reader.count(
+        "index.unknown_burst",
+        &mut index.unknown_burst,
+        "How many of them may be asked for at once after a rest.",
+    );
+    reader.set(
+        "index.unknown_waiting",
+        &mut index.unknown_waiting,
+        "How many of them may wait for their turn; one more is told to come back.",
+    );
     reader.bytes("index.parsed_bytes", &mut index.parsed_bytes, "Parsed pages and documents in memory.");
     reader.bytes(
         "index.rendered_bytes",

@@ -6,6 +6,10 @@ use crate::journal::JournalError;
 use crate::memo::FillError;
 use crate::upstream::UpstreamError;
 
+/// When to come back for a name that upstream could not be asked for: installers ask for names that are not there all the
+/// time, and pip waits so long five times.
+pub(super) const SHORT: Duration = Duration::from_secs(2);
+
 /// A question that has no answer. `Clone`, because all who waited for one fetch get the same.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum IndexError {
@@ -27,6 +31,9 @@ pub enum IndexError {
         /// When to come back.
         retry: Duration,
     },
+    /// Upstream failed, and nobody has told of a project of that name. It may be there: this is no "no such project".
+    #[error("whether there is such a project is not known: {0}")]
+    Unconfirmed(UpstreamError),
     /// Upstream's copies are older than a removal that its changelog tells: they must not go out.
     #[error("upstream's page is older than a removal in its changelog")]
     BeforeRemoval {
@@ -60,6 +67,10 @@ impl IndexError {
         match self {
             Self::NoSuchProject | Self::NoSuchRelease | Self::NoSuchFile => Side::Client,
             Self::NotYet { retry } | Self::BeforeRemoval { retry } => Side::UpstreamDown(*retry),
+            Self::Unconfirmed(error) => {
+                let retry = error.retry_after().unwrap_or(SHORT);
+                Side::UpstreamDown(retry.min(SHORT))
+            }
             Self::Upstream(error) => match error {
                 UpstreamError::Absent(_) => Side::Client,
                 UpstreamError::Unexpected(_)

@@ -12,6 +12,7 @@ use super::files::Line;
 use super::held::Held;
 use super::learn::Learning;
 use super::rendered::{RenderKey, Rendering};
+use super::unknown::Unknown;
 use super::{
     Form, IndexError, IndexSettings, JsonDocument, ProjectPage, Rendered, location, write_html, write_json,
 };
@@ -59,6 +60,8 @@ pub(super) struct Inner {
     /// Paths that had no tombstone when the journal's removals had this count.
     pub(super) untombed: moka::sync::Cache<FilePath, u64>,
     pub(super) removals: tokio::sync::watch::Receiver<u64>,
+    /// What names that upstream may not have may cost it.
+    pub(super) unknown: Unknown,
     /// What search does not know yet.
     pub(super) learning: Learning,
     /// What pages say of files that are asked for often.
@@ -94,6 +97,7 @@ impl Index {
             absent: moka::sync::Cache::new(settings.absent_entries),
             projects_of: moka::sync::Cache::new(PATHS),
             untombed: moka::sync::Cache::new(PATHS),
+            unknown: Unknown::new(&settings),
             learning: Learning::new(&settings.learn),
             lines: moka::sync::Cache::new(LINES),
             heads: moka::sync::Cache::new(super::unstated::REMEMBERED),
@@ -199,7 +203,15 @@ impl Index {
             return Err(IndexError::NoSuchRelease);
         }
         let document = DocumentKey::Json(name.clone(), version.map(str::to_owned));
-        match self.inner.current(&self.inner.documents, &document).await {
+        let found = match version {
+            Some(version) => self.inner.check_version(&document, version).await,
+            None => Ok(()),
+        };
+        let found = match found {
+            Ok(()) => self.inner.current(&self.inner.documents, &document).await,
+            Err(error) => Err(error),
+        };
+        match found {
             Err(IndexError::NoSuchProject) => {
                 self.held_page(name).await?;
                 Err(IndexError::NoSuchRelease)

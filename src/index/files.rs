@@ -89,11 +89,16 @@ impl Index {
     /// A file of a page that is not kept, such as a lock file names: its own name tells whose it may be. It is found only
     /// if one of those projects' pages names this very path.
     async fn find_by_its_name(&self, path: &FilePath) -> Result<(ProjectName, Found), IndexError> {
-        let listed = self.inner.journal.projects_serial().is_some();
-        for project in projects_of(path.filename()).into_iter().take(MAX_OWNERS) {
-            if listed && self.inner.journal.project(&project).await?.is_none() {
-                continue;
+        let owners = projects_of(path.filename()).into_iter().take(MAX_OWNERS);
+        let (mut listed, mut others) = (Vec::new(), Vec::new());
+        for project in owners {
+            match self.inner.registered_by_now(&project).await? {
+                Some(_) => listed.push(project),
+                None => others.push(project),
             }
+        }
+        // Those of which nobody has told come last: to ask for one may cost what `unknown` says.
+        for project in listed.into_iter().chain(others) {
             match self.find_at(&project, path).await {
                 Ok(found) => return Ok((project, found)),
                 Err(IndexError::NoSuchFile) => {}

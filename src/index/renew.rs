@@ -43,6 +43,9 @@ impl Inner {
             self.hits.increment(1);
             return Ok(held.clone());
         }
+        if previous.is_none() {
+            self.check_registered(key).await?;
+        }
         let renewal = Self::renew(self.clone(), key.clone(), previous.clone());
         let renewed = tokio::time::timeout(self.settings.patience, memo.fill(key, renewal));
         if let Ok(renewed) = renewed.await {
@@ -129,7 +132,7 @@ impl Inner {
                 }
                 // What servers of files say of what is not there.
                 Err(IndexError::Upstream(UpstreamError::Status(401 | 403)))
-                    if self.is_unlisted(&key).await? =>
+                    if self.is_unlisted(key.project(), true).await? =>
                 {
                     return self.absent(&key).await;
                 }
@@ -169,6 +172,9 @@ impl Inner {
         held: Option<&Held<T>>,
         standing: Standing,
     ) -> Result<Answer<T>, IndexError> {
+        if held.is_none() {
+            self.may_ask_for(key.project()).await?;
+        }
         // What upstream states of its copy, which a 304 need not tell, decides whether that is the one that we lead.
         let numbering = self.journal.numbering(key.project()).await?;
         let validator = held.filter(|_| numbering.lead.is_none()).and_then(|held| held.etag.as_deref());
@@ -226,12 +232,6 @@ impl Inner {
         Ok(held)
     }
 
-    /// Upstream's listing is known, and lacks the project.
-    async fn is_unlisted(&self, key: &DocumentKey) -> Result<bool, IndexError> {
-        let listed = self.journal.projects_known().is_ok();
-        Ok(listed && self.journal.project(key.project()).await?.is_none())
-    }
-
     /// Upstream says 404 or 410: that is remembered for a moment, and what was kept is gone.
     async fn absent<T>(&self, key: &DocumentKey) -> Result<T, IndexError> {
         self.forget(key).await;
@@ -245,7 +245,7 @@ impl Inner {
     async fn check_absent(&self, key: &DocumentKey) -> Result<(), IndexError> {
         let Some(absence) = self.absent.get(key) else { return Ok(()) };
         if is_younger(absence.since, self.now(), self.settings.absent_max_age) {
-            let row = self.journal.registered(key.project()).await?;
+            let row = self.registered_by_now(key.project()).await?;
             if row.and_then(|row| row.serial) == absence.serial {
                 return Err(IndexError::NoSuchProject);
             }
@@ -288,7 +288,7 @@ impl Inner {
         standing: Standing,
         error: UpstreamError,
     ) -> Result<Arc<Held<T>>, IndexError> {
-        let now = self.now();
+        let (now, nothing) = (self.now(), held.is_none());
         let usable = |held: &Arc<Held<T>>| held.is_usable(now, self.settings.stale_if_error);
         match held.filter(|held| held.may_outlast(standing) && usable(held)) {
             Some(held) if !self.removed_since(key, &held, standing).await? => {
@@ -296,6 +296,7 @@ impl Inner {
                 metrics::counter!("cheesewire_index_stale_total").increment(1);
                 Ok(Arc::new(held.settled(self.now(), self.settings.failure_pause, standing, true)))
             }
+            Some(_) | None if nothing => Err(self.unconfirmed(key.project(), error).await?),
             Some(_) | None => Err(error.into()),
         }
     }

@@ -39,6 +39,20 @@ pub struct IndexSettings {
     /// How many files of a page without their size or time are asked for it at their server, if a document is made of the
     /// page; of a page with more of them these stay unknown. 1,000: half a minute's requests without a byte of a file.
     pub asked_files: usize,
+    /// Where upstream's changelog is followed, a name that is not in the project table is not there if a poll that began at most
+    /// so long ago did not tell of it. 5 s: a project that was published a moment ago is there within seconds, and unknown
+    /// names cost upstream one small call in that time, however many they are.
+    pub unknown_poll_age: Duration,
+    /// How long such names wait for one poll, together. 2 s: a poll takes a fraction of that, and the oldest clients wait
+    /// for 5 s.
+    pub unknown_wait: Duration,
+    /// Names that upstream's listing lacks and that are asked for all the same, a second: listings are compared, or upstream
+    /// was not heard lately. 20: a few per cent of what an index's cache gives one client.
+    pub unknown_per_second: f64,
+    /// How many of them may be asked for at once after a rest. 200: private names in one large set of requirements.
+    pub unknown_burst: u32,
+    /// How many may wait for their turn; one more is told to come back. 200: those of the 10 s that clients wait.
+    pub unknown_waiting: usize,
     /// Bytes of parsed pages and documents in memory. 64 MiB: a few thousand pages of the usual 20 KB.
     pub parsed_bytes: u64,
     /// Bytes of rendered pages and documents in memory, compressed forms included. 64 MiB.
@@ -62,6 +76,11 @@ impl Default for IndexSettings {
             absent_max_age: Duration::from_mins(1),
             absent_entries: 10_000,
             asked_files: 1_000,
+            unknown_poll_age: Duration::from_secs(5),
+            unknown_wait: Duration::from_secs(2),
+            unknown_per_second: 20.0,
+            unknown_burst: 200,
+            unknown_waiting: 200,
             parsed_bytes: 64 << 20,
             rendered_bytes: 64 << 20,
             learn: LearnSettings::default(),

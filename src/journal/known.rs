@@ -221,6 +221,15 @@ impl Journal {
         if known { Ok(()) } else { Err(self.want(Want::Projects)) }
     }
 
+    /// Whether the project table follows upstream's changelog: then a project that is not in it, nor in quarantine, was not
+    /// there when upstream was heard last.
+    pub fn projects_follow_changelog(&self) -> bool {
+        let inside = self.known_ref().lock();
+        matches!(inside.upkeep, Upkeep::Polled { .. })
+            && inside.position.is_some()
+            && self.polls().by_changelog()
+    }
+
     /// The serial up to which the project table is right; `None` before a listing filled it.
     pub fn projects_serial(&self) -> Option<Serial> {
         self.known_ref().lock().projects()

@@ -28,6 +28,8 @@ struct State {
     running: bool,
     /// A question wants one.
     wanted: bool,
+    /// Since when a question waits for one; over when a poll that began after that has ended.
+    waited: Option<Instant>,
     /// Polls fail; the next is at about that time.
     down: Option<Instant>,
 }
@@ -48,6 +50,11 @@ impl Polls {
     /// Whether news come by comparing listings.
     pub(super) fn by_listings(&self) -> bool {
         self.0.borrow().news == Some(News::Listings)
+    }
+
+    /// Whether news come from upstream's changelog.
+    pub(super) fn by_changelog(&self) -> bool {
+        self.0.borrow().news == Some(News::Changelog)
     }
 
     /// Waits until a question wants a poll.
@@ -85,6 +92,27 @@ impl Polls {
         }
     }
 
+    /// As [`Self::recent`], for at most `most` since the first of those began to wait who wait for the same poll: however
+    /// many questions come one after the other, a poll that does not end costs them `most` together.
+    pub async fn recent_within(&self, age: Duration, most: Duration) {
+        let recent = self.recent(age);
+        let mut recent = std::pin::pin!(recent);
+        if futures_util::poll!(recent.as_mut()).is_ready() {
+            return;
+        }
+        let now = Instant::now();
+        self.0.send_if_modified(|state| {
+            state.waited.get_or_insert(now);
+            false
+        });
+        let began = self.0.borrow().waited.unwrap_or(now);
+        // An end that is too far away is none.
+        match began.checked_add(most) {
+            Some(end) => drop(tokio::time::timeout_at(end, recent).await),
+            None => recent.await,
+        }
+    }
+
     /// The pause after a failure is over, and the next poll is for a question to cause.
     pub fn try_again(&self) {
         self.0.send_modify(|state| state.down = None);
@@ -108,7 +136,11 @@ impl Poll<'_> {
 
 impl Drop for Poll<'_> {
     fn drop(&mut self) {
-        self.0.0.send_modify(|state| state.running = false);
+        self.0.0.send_modify(|state| {
+            state.running = false;
+            // Whoever began to wait before the poll did got what it waited for.
+            state.waited = state.waited.filter(|waited| state.begun < Some(*waited));
+        });
     }
 }
 
@@ -185,6 +217,30 @@ mod tests {
         assert!(polls.recent(SECOND).now_or_never().is_none());
         polls.come_by(News::Listings);
         assert!(polls.recent(SECOND).now_or_never().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_poll_that_does_not_end_costs_all_who_ask_one_after_the_other_one_wait_together() {
+        let (polls, most) = (polls(), 2 * SECOND);
+        let began = Instant::now();
+        let waits = async || {
+            let asked = Instant::now();
+            polls.recent_within(SECOND, most).await;
+            asked.elapsed()
+        };
+        let slow = polls.begin();
+        advance(2 * SECOND).await;
+        assert_eq!(waits().await, most);
+        for _ in 0..100 {
+            assert_eq!(waits().await, Duration::ZERO);
+        }
+        // It ends, but began before they asked; so does the next, which did not.
+        slow.ended(None);
+        assert_eq!(waits().await, Duration::ZERO);
+        polls.begin().ended(None);
+        assert_eq!((waits().await, began.elapsed()), (Duration::ZERO, 4 * SECOND));
+        advance(2 * SECOND).await;
+        assert_eq!(waits().await, most, "another poll is another wait");
     }
 
     #[tokio::test(start_paused = true)]

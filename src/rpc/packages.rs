@@ -6,6 +6,7 @@ use super::answer::{self, Pieces, StreamError, written};
 use super::arguments::Arguments;
 use super::rendered::{Key, Subject};
 use super::{Answer, Ask, Rpc, release};
+use crate::index::IndexError;
 use crate::journal::{AnswerKey, Journal, Project};
 use crate::model::{ProjectName, Serial};
 use crate::xmlrpc::{Encoder, Fault, TooWide, Value};
@@ -49,7 +50,14 @@ impl Rpc {
         let Ok(name) = ProjectName::parse(arguments.text(0)) else {
             return Answer::value(&Value::Array(vec![]), ask.wide);
         };
-        let document = self.document(name.as_str(), None).await?;
+        let document = match self.0.index.json(&name, None).await {
+            Ok(document) => Some(document),
+            // Upstream's own answer, which it need not be asked for.
+            Err(IndexError::NoSuchProject) => return Answer::value(&Value::Array(vec![]), ask.wide),
+            // One without a release, or in quarantine.
+            Err(IndexError::NoSuchRelease) => None,
+            Err(error) => return Err(error.into()),
+        };
         if let Some(roles) = document.and_then(|document| release::roles(&document.value)) {
             return Answer::value(&roles, ask.wide);
         }

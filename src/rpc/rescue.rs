@@ -50,6 +50,11 @@ impl From<UpstreamError> for Fault {
 
 impl From<IndexError> for Fault {
     fn from(error: IndexError) -> Self {
+        // Who calls is told what upstream said, however long that is.
+        let error = match error {
+            IndexError::Unconfirmed(error) => return error.into(),
+            error => error,
+        };
         match error.side() {
             // What does not exist is an empty answer, which the methods give; an upstream that has no JSON
             // API is no better tomorrow, but may be switched.

@@ -134,8 +134,19 @@ async fn what_was_quarantined_before_the_first_listing_has_one_page_and_is_liste
             [listing.text().contains("quarantined-project"), called]
         };
         until("no list", async || page("simple/").await.status == 200).await;
+        let followed = matches!(mode, XmlRpc::Live);
+        let moment = Value::Int(2_000_000_000);
+        until("upstream is never heard", async || {
+            !followed || call(&relay.url, "changelog", std::slice::from_ref(&moment)).await.is_ok()
+        })
+        .await;
         for _ in 0..5 {
             let answer = page("simple/quarantined-project/").await;
+            if followed {
+                // Nobody has told of it, so it is not asked for.
+                assert_eq!((answer.status, listed().await), (404, [false; 2]));
+                continue;
+            }
             assert_eq!(
                 (answer.status, &answer.json()["project-status"]["status"]),
                 (200, &"quarantined".into())
@@ -159,7 +170,13 @@ async fn a_project_that_upstream_has_and_does_not_list_has_one_page() {
     let sandbox = sandbox().await;
     let hidden = "wire-top".to_owned();
     list_without(&sandbox, &[hidden], sandbox.last_serial(), "\"x\"", 1);
-    let settings = ["index.page_max_age=1ms", "index.absent_max_age=1ms", "index.behind_pause=1ms"];
+    // Where the changelog is followed, what nobody has told of is not asked for.
+    let settings = [
+        "follow.source=listings",
+        "index.page_max_age=1ms",
+        "index.absent_max_age=1ms",
+        "index.behind_pause=1ms",
+    ];
     let relay = Relay::start(&sandbox.url(), &settings).await;
     until("no list", async || get(&format!("{}simple/", relay.url)).await.status == 200).await;
     for _ in 0..5 {

@@ -1,0 +1,161 @@
+//! Names that upstream may not have.
+//!
+//! What is known not to be there is not asked for: each question would cost upstream a request, and tell it the names of
+//! private projects. Where its changelog is followed, one small call tells of all new projects. Elsewhere a name is asked
+//! for, with a budget. It is never said not to be there because upstream could not be asked: an installer would take the
+//! project of that name from its other index.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tokio::sync::Semaphore;
+
+use super::error::SHORT;
+use super::facade::Inner;
+use super::{IndexError, IndexSettings, JsonDocument, Side};
+use crate::journal::{DocumentKey, Project};
+use crate::model::{AskedVersions, ProjectName};
+use crate::upstream::UpstreamError;
+
+/// What names that are not in the project table may cost upstream.
+pub(super) struct Unknown {
+    /// How many may be asked for now; `None` where the settings give no rate.
+    budget: Option<DefaultDirectRateLimiter>,
+    /// Room for those that wait for it.
+    waiting: Semaphore,
+}
+
+impl Unknown {
+    pub(super) fn new(settings: &IndexSettings) -> Self {
+        let period = Duration::try_from_secs_f64(1.0 / settings.unknown_per_second).ok();
+        let quota = period.and_then(Quota::with_period);
+        let burst = NonZeroU32::new(settings.unknown_burst).unwrap_or(NonZeroU32::MIN);
+        Self {
+            budget: quota.map(|quota| RateLimiter::direct(quota.allow_burst(burst))),
+            waiting: Semaphore::new(settings.unknown_waiting.min(Semaphore::MAX_PERMITS)),
+        }
+    }
+
+    /// Waits for the budget.
+    async fn turn(&self) -> Result<(), IndexError> {
+        let Some(budget) = &self.budget else { return Ok(()) };
+        if budget.check().is_ok() {
+            return Ok(());
+        }
+        let _room = self.waiting.try_acquire().map_err(|_| {
+            metrics::counter!("cheesewire_index_unknown_total", "outcome" => "refused").increment(1);
+            IndexError::NotYet { retry: SHORT }
+        })?;
+        budget.until_ready().await;
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// A project that is in the table or in quarantine, once upstream was polled if it is not: a project that was published a
+    /// moment ago is found.
+    pub(super) async fn registered_by_now(&self, name: &ProjectName) -> Result<Option<Project>, IndexError> {
+        let known = self.journal.registered(name).await?;
+        if known.is_some() || !self.journal.projects_follow_changelog() {
+            return Ok(known);
+        }
+        let polled =
+            self.journal.polls().recent_within(self.settings.unknown_poll_age, self.settings.unknown_wait);
+        tokio::select! {
+            biased;
+            // No poll comes as long as upstream wants no calls.
+            () = self.upstream.silenced() => {}
+            () = polled => {}
+        }
+        Ok(self.journal.registered(name).await?)
+    }
+
+    /// Fails if there is no such project: upstream's changelog is followed, upstream was heard lately, and it has not told
+    /// of it. Of a project whose page or document is kept only upstream's own word on that counts.
+    pub(super) async fn check_registered(&self, key: &DocumentKey) -> Result<(), IndexError> {
+        let name = key.project();
+        if self.registered_by_now(name).await?.is_some()
+            || !self.journal.projects_follow_changelog()
+            || !self.journal.head_is_current()
+        {
+            return Ok(());
+        }
+        for kept in [key, &DocumentKey::Page(name.clone()), &DocumentKey::Json(name.clone(), None)] {
+            if self.journal.document(kept).await?.is_some() {
+                return Ok(());
+            }
+        }
+        metrics::counter!("cheesewire_index_unknown_total", "outcome" => "denied").increment(1);
+        Err(IndexError::NoSuchProject)
+    }
+
+    /// Fails if the project's document tells that it has no such version: then the version's own is not asked for. One that is
+    /// kept is asked about itself.
+    pub(super) async fn check_version(
+        self: &Arc<Self>,
+        key: &DocumentKey,
+        version: &str,
+    ) -> Result<(), IndexError> {
+        if self.documents.get(key).await.is_some() || self.journal.document(key).await?.is_some() {
+            return Ok(());
+        }
+        let project = DocumentKey::Json(key.project().clone(), None);
+        let document = match self.current(&self.documents, &project).await {
+            Ok(document) => document,
+            // An index may have a release's document and none of the project.
+            Err(error) if error.side() == Side::UpstreamBroken => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        if document.content.lists(version) {
+            return Ok(());
+        }
+        // The document is old, and upstream fails: what it lacks may be there by now.
+        if document.stale { Err(IndexError::NotYet { retry: SHORT }) } else { Err(IndexError::NoSuchRelease) }
+    }
+
+    /// Upstream's listing is known, with `current` as young as the journal's upkeep promises, and lacks the project, which
+    /// is not in quarantine either.
+    pub(super) async fn is_unlisted(&self, name: &ProjectName, current: bool) -> Result<bool, IndexError> {
+        let listed = if current {
+            self.journal.projects_known().is_ok()
+        } else {
+            self.journal.projects_serial().is_some()
+        };
+        Ok(listed && self.journal.registered(name).await?.is_none())
+    }
+
+    /// Waits for the budget if upstream's listing lacks the name.
+    pub(super) async fn may_ask_for(&self, name: &ProjectName) -> Result<(), IndexError> {
+        if self.is_unlisted(name, false).await? {
+            self.unknown.turn().await?;
+            metrics::counter!("cheesewire_index_unknown_total", "outcome" => "asked").increment(1);
+        }
+        Ok(())
+    }
+
+    /// The failure of a question about a project of which nothing is kept. One that nobody has told of may be a name that
+    /// upstream does not have, and for that a client must not wait long.
+    pub(super) async fn unconfirmed(
+        &self,
+        name: &ProjectName,
+        error: UpstreamError,
+    ) -> Result<IndexError, IndexError> {
+        let down = matches!(IndexError::Upstream(error.clone()).side(), Side::UpstreamDown(_));
+        let told = !down || self.journal.registered(name).await?.is_some();
+        Ok(if told { IndexError::Upstream(error) } else { IndexError::Unconfirmed(error) })
+    }
+}
+
+impl JsonDocument {
+    /// Whether a project's document lists a version, in any spelling.
+    pub(super) fn lists(&self, version: &str) -> bool {
+        let mut listed = self.versions().chain(self.version());
+        if listed.clone().any(|listed| listed == version) {
+            return true;
+        }
+        let asked = AskedVersions::new([version]);
+        listed.any(|listed| asked.have(listed))
+    }
+}
