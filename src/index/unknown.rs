@@ -143,7 +143,11 @@ impl Inner {
         error: UpstreamError,
     ) -> Result<IndexError, IndexError> {
         let down = matches!(IndexError::Upstream(error.clone()).side(), Side::UpstreamDown(_));
-        let told = !down || self.journal.registered(name).await?.is_some();
+        // Whose page is kept is there, listed or not.
+        let page = DocumentKey::Page(name.clone());
+        let told = !down
+            || self.journal.registered(name).await?.is_some()
+            || self.journal.document(&page).await?.is_some();
         Ok(if told { IndexError::Upstream(error) } else { IndexError::Unconfirmed(error) })
     }
 }
