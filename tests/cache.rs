@@ -13,7 +13,7 @@ use crate::support::{Relay, get, sandbox, until, within};
 
 /// A relay that has kept all files of two projects.
 async fn filled(sandbox: &Sandbox) -> Relay {
-    let relay = Relay::start(&sandbox.url(), &["cache.free_floor=0"]).await;
+    let relay = Relay::start(&sandbox.url(), &[]).await;
     for name in ["many-tags", "wire-top"] {
         assert_eq!(get(&format!("{}simple/{name}/", relay.url)).await.status, 200);
         for (_, upload) in sandbox.project(name).unwrap().files() {
@@ -196,7 +196,7 @@ async fn a_folder_without_a_cache_is_named_and_not_made() {
 #[tokio::test]
 async fn prefetch_asks_a_relay_for_what_the_rules_want() {
     let sandbox = sandbox().await;
-    let relay = Relay::start(&sandbox.url(), &["cache.free_floor=0"]).await;
+    let relay = Relay::start(&sandbox.url(), &[]).await;
     let prefetch = async |rules: &[&str]| {
         let mut command = Command::new(BINARY);
         command.args(["cache", "prefetch", "--relay", &relay.url]).args(rules).kill_on_drop(true);

@@ -92,8 +92,7 @@ async fn kill_rounds(rounds: u64) {
     let bound = all / 3;
     assert!(files.iter().all(|file| file.size < bound));
     let folder = tempfile::tempdir().unwrap();
-    let settings =
-        [format!("cache.max_bytes={bound}"), "cache.free_floor=0".into(), "cache.tending=50ms".into()];
+    let settings = [format!("cache.max_bytes={bound}"), "cache.tending=50ms".into()];
     let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
     let (mut whole, mut unfinished, mut most) = (0, 0, 0);
     for round in 0..rounds {
@@ -206,7 +205,7 @@ async fn on_a_disk_filled_to_the_brim_every_client_gets_right_bytes_and_keeping_
     let folder = tempfile::tempdir().unwrap();
     let mounted = Mounted::tmpfs(folder.path().join("files"), "4m");
     let cache = mounted.0.clone();
-    let settings = ["cache.free_floor=0", "cache.max_bytes=1GiB", "cache.hot_bytes=0"];
+    let settings = ["cache.max_bytes=1GiB", "cache.hot_bytes=0"];
     let relay = Relay::start_in(folder, &sandbox.url(), &settings).await;
     learn(&sandbox, &relay.url).await;
 

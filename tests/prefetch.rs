@@ -6,8 +6,7 @@ use cheesewire::sandbox::{Change, Effect, Fault, Publication, Route, Sandbox};
 
 use crate::support::{Relay, get, sandbox, until};
 
-const QUICK: [&str; 4] =
-    ["follow.interval=20ms", "cache.free_floor=0", "prefetch.shortest_wait=1s", "index.absent_max_age=1s"];
+const QUICK: [&str; 3] = ["follow.interval=20ms", "prefetch.shortest_wait=1s", "index.absent_max_age=1s"];
 
 async fn relay(sandbox: &Sandbox, settings: &[&str]) -> Relay {
     let relay = Relay::start(&sandbox.url(), &[&QUICK, settings].concat()).await;

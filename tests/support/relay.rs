@@ -67,8 +67,9 @@ fn config(folder: &Path, upstream: &str, settings: &[&str]) -> Config {
     sources.flag("test", "http.listen", Some("127.0.0.1:0".to_owned()));
     sources.flag("test", "data.folder", Some(folder.display().to_string()));
     // The sandbox has no limit unless a test wants one. No deadline decides anything but where a test sets one: the
-    // product's would on a machine that is ten times slower.
+    // product's would on a machine that is ten times slower. Nor does the room that its disk has left.
     for (key, value) in [
+        ("cache.free_floor", "0"),
         ("upstream.calls_per_second", "1000"),
         ("rpc.deadline", "5m"),
         ("rpc.longest_deadline", "10m"),
