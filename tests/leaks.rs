@@ -182,7 +182,13 @@ async fn the_folder_and_the_journal_are_their_owners_alone_new_and_from_before()
 #[tokio::test]
 async fn one_client_does_not_get_all_places_of_the_feed() {
     let sandbox = sandbox().await;
-    let settings = ["feed.subscribers=8", "clients.feeds_at_once=3", "clients.trusted_proxies=127.0.0.1"];
+    // That a subscriber is gone shows when it is written to.
+    let settings = [
+        "feed.subscribers=8",
+        "feed.keep_alive=1s",
+        "clients.feeds_at_once=3",
+        "clients.trusted_proxies=127.0.0.1",
+    ];
     let relay = Relay::start(&sandbox.url(), &settings).await;
     let subscribe = async |from: &str| {
         let url = format!("{}journal/events?follow=true", relay.url);
