@@ -251,6 +251,41 @@ async fn a_project_in_quarantine_is_not_denied() {
 }
 
 #[tokio::test]
+async fn a_project_whose_page_is_kept_is_not_denied_though_nobody_told_of_it() {
+    let sandbox = sandbox().await;
+    let rows: Vec<_> = (sandbox.listed().iter().filter(|project| project.name != "wire-top"))
+        .map(|project| json!({"name": project.name, "_last-serial": project.last_serial}))
+        .collect();
+    let meta = json!({"api-version": "1.4", "_last-serial": sandbox.last_serial()});
+    let body = json!({"meta": meta, "projects": rows}).to_string();
+    let headers = [("content-type".to_owned(), JSON.to_owned())].into();
+    let listing = Fault::on(Route::Listing, Effect::Answer { status: 200, headers, body });
+    sandbox.faults().add(listing).unwrap();
+    let relay = comparing(&sandbox, &[]).await;
+    assert_eq!(relay.page("wire-top").await, 200);
+    let folder = relay.stop().await;
+    let relay = Relay::start_in(folder, &sandbox.url(), &["follow.source=changelog"]).await;
+    until("upstream is never heard", async || relay.page("private").await == 404).await;
+    sandbox.forget_requests();
+    assert_eq!(relay.page("private").await, 404);
+    assert_eq!(named(&sandbox), 0);
+    assert_eq!(get(&relay.at("pypi/wire-top/json")).await.status, 200);
+    assert_eq!(get(&relay.at("pypi/wire-top/1.0/json")).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_version_that_only_an_old_document_lacks_is_not_said_not_to_be_there() {
+    let sandbox = sandbox().await;
+    let relay = comparing(&sandbox, &["index.json_max_age=1ms"]).await;
+    let version = async || get(&relay.at("pypi/wire-top/9.9/json")).await;
+    assert_eq!(version().await.status, 404);
+    let fault = Fault::on(Route::Json, Effect::Status { code: 503 });
+    sandbox.faults().add(fault).unwrap();
+    until("the document is not old", async || version().await.status != 404).await;
+    is_not_denied(&version().await);
+}
+
+#[tokio::test]
 async fn two_thousand_unknown_versions_cost_one_document() {
     for listings in [false, true] {
         let sandbox = sandbox().await;

@@ -62,7 +62,10 @@ async fn tells(following: &Following, since: Serial, expected: &[(&str, Option<&
 
 /// An index of two projects, with these serials, in JSON.
 async fn two(tagged: bool, serial: Option<i64>) -> Plain {
-    let index = Plain::start(tagged).await;
+    fill(Plain::start(tagged).await, serial)
+}
+
+fn fill(index: Plain, serial: Option<i64>) -> Plain {
     index.list(&[("a", serial), ("b", serial)]);
     index.page("a", serial, &["a-1.zip"]);
     index.page("b", serial, &["b-1.zip"]);
@@ -188,14 +191,16 @@ async fn what_changed_while_nobody_compared_is_told_after_a_restart() {
 
 #[tokio::test]
 async fn unchanged_pages_cost_a_304_where_there_is_a_validator() {
-    let (folder, index) = (tempfile::tempdir().unwrap(), two(true, None).await);
-    let following = follow(&index, folder.path(), comparing()).await;
-    head(&following).await;
-    looked_at(&index, &["a", "b"]).await;
-    index.forget();
-    comparisons(&index, 3).await;
-    for path in ["/simple/", "/simple/a/", "/simple/b/"] {
-        assert!(index.asked(path, 304) >= 2 && index.asked(path, 200) == 0, "{path}");
+    for index in [two(true, None).await, fill(Plain::timed().await, None)] {
+        let folder = tempfile::tempdir().unwrap();
+        let following = follow(&index, folder.path(), comparing()).await;
+        head(&following).await;
+        looked_at(&index, &["a", "b"]).await;
+        index.forget();
+        comparisons(&index, 3).await;
+        for path in ["/simple/", "/simple/a/", "/simple/b/"] {
+            assert!(index.asked(path, 304) >= 2 && index.asked(path, 200) == 0, "{path}");
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::header::{CONTENT_TYPE, DATE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
@@ -27,7 +27,12 @@ struct Inside {
     pages: BTreeMap<String, (u16, &'static str, String)>,
     asked: Vec<Asked>,
     tagged: bool,
+    timed: bool,
 }
+
+/// When a timed index was written, and what its clock says.
+const WRITTEN: &str = "Thu, 01 Jan 2026 00:00:00 GMT";
+const NOW: &str = "Thu, 01 Jan 2026 00:01:00 GMT";
 
 /// Clones are the same index.
 #[derive(Clone)]
@@ -39,7 +44,16 @@ pub struct Plain {
 impl Plain {
     /// With an `ETag` on each page, or without any validator.
     pub async fn start(tagged: bool) -> Self {
-        let inside = Arc::new(Mutex::new(Inside { tagged, ..Inside::default() }));
+        Self::with(Inside { tagged, ..Inside::default() }).await
+    }
+
+    /// With a `Last-Modified` on each page, and nothing else to ask again by. Its pages do not change.
+    pub async fn timed() -> Self {
+        Self::with(Inside { timed: true, ..Inside::default() }).await
+    }
+
+    async fn with(inside: Inside) -> Self {
+        let inside = Arc::new(Mutex::new(inside));
         let url = serve(Router::new().fallback(answer).with_state(inside.clone())).await;
         Self { url: url.to_string(), inside }
     }
@@ -114,15 +128,20 @@ async fn answer(State(inside): State<Arc<Mutex<Inside>>>, headers: HeaderMap, re
     let (status, kind, body) =
         found.or_else(|| inside.pages.get(&path).cloned()).unwrap_or((404, "text/plain", "none".to_owned()));
     let tag = format!("\"{}\"", hex::encode(&Sha256::digest(&body)[..8]));
-    let known =
-        headers.get(IF_NONE_MATCH).is_some_and(|known| known.to_str().is_ok_and(|known| known == tag));
-    let status = if inside.tagged && known && status == 200 { 304 } else { status };
+    let says = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let known = inside.tagged && says(IF_NONE_MATCH) == Some(tag.as_str())
+        || inside.timed && says(IF_MODIFIED_SINCE) == Some(WRITTEN);
+    let status = if known && status == 200 { 304 } else { status };
     inside.asked.push(Asked { path, status });
     let code = StatusCode::from_u16(status).unwrap();
     let mut response =
         (code, [(CONTENT_TYPE, kind)], if status == 304 { String::new() } else { body }).into_response();
     if inside.tagged && matches!(status, 200 | 304) {
         response.headers_mut().insert(ETAG, tag.parse().unwrap());
+    }
+    if inside.timed && matches!(status, 200 | 304) {
+        response.headers_mut().insert(LAST_MODIFIED, WRITTEN.parse().unwrap());
+        response.headers_mut().insert(DATE, NOW.parse().unwrap());
     }
     response
 }

@@ -102,11 +102,8 @@ impl Recency {
             // An entry that was evicted meanwhile is no loss; a disk that refuses loses recency only.
             let written = File::open(layout.entry(sha256)).and_then(|file| {
                 let modified = file.metadata()?.modified()?;
+                // If somebody edited it since, its time goes on saying so until the bytes are checked.
                 let mark = Mark::read(modified);
-                if ![Mark::NONE, self.mark(sha256)].contains(&mark) {
-                    // Edited since: the time that says so stays until the bytes are checked.
-                    return Ok(());
-                }
                 let usage = Usage::read(modified, sha256);
                 file.set_modified(with(usage, Some(noted), half_life).written(mark))
             });

@@ -161,6 +161,25 @@ async fn that_a_use_is_noted_in_its_time_is_no_change_of_a_mapped_file() {
 }
 
 #[tokio::test]
+async fn a_use_that_is_noted_after_an_edit_does_not_hide_it() {
+    let folder = folder();
+    let store = Store::open(&StoreSettings { hot_file: 1000, ..settings(folder.path()) }).unwrap();
+    let (key, bytes) = content(1, 300_000);
+    let map = kept_map(&store, &key, &bytes).await;
+    store.used(key.sha256, 1.0);
+    let path = path_of(folder.path(), &key);
+    overwrite(&path, &[9; 10]);
+    // A time of an edit that is nobody's mark by chance.
+    let edited = SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 123_456_999);
+    File::options().write(true).open(&path).unwrap().set_modified(edited).unwrap();
+    let over = CancellationToken::new();
+    over.cancel();
+    store.tend(over).await;
+    assert!(map.ready(0..300_000).is_err());
+    assert!(store.get(&key).await.is_none());
+}
+
+#[tokio::test]
 async fn entries_that_somebody_swapped_are_thrown_away() {
     for hot_file in [1000, 1 << 20] {
         let folder = folder();
