@@ -215,11 +215,16 @@ impl Config {
         Ok((config, given))
     }
 
-    /// All settings with their meanings, defaults and values, as a TOML file.
-    pub fn template(sources: Sources) -> Result<String, ConfigError> {
+    /// All settings with their meanings, defaults and values, in the order of their sections.
+    pub fn described(sources: Sources) -> Result<Vec<Described>, ConfigError> {
         let mut reader = Reader::new(sources);
         settings::read(&mut reader)?;
-        Ok(template::write(&reader.finish()?))
+        reader.finish()
+    }
+
+    /// The same as a TOML file.
+    pub fn template(sources: Sources) -> Result<String, ConfigError> {
+        Ok(template::write(&Self::described(sources)?))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What each client gets when upstream goes wrong: a table, run row by row, that also stands in the README.
+//! What each client gets when upstream goes wrong: a table, run row by row, that also stands in docs/files.md.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::{Answer, Files, Relay, get_with, sandbox};
 
 use Got::{Cut, Part, Right, Spoilt, Status};
 
-const README: &str = include_str!("../README.md");
+const PAGE: &str = include_str!("../docs/files.md");
 
 /// Nobody waits longer: six answers, each with its silence, its pauses, and a slow machine.
 const LIMIT: Duration = Duration::from_mins(1);
@@ -265,6 +265,6 @@ fn table(size: u64) -> Vec<String> {
 fn the_readme_has_the_table() {
     let rows = table(SIZE);
     for row in &rows {
-        assert!(README.contains(row.as_str()), "the README lacks {row}; all of it:\n{}", rows.join("\n"));
+        assert!(PAGE.contains(row.as_str()), "docs/files.md lacks {row}; all of it:\n{}", rows.join("\n"));
     }
 }

@@ -1,21 +1,37 @@
-//! The README says what is so.
+//! The README and the pages in `docs/` say what is so.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
 use cheesewire::config::{Config, Sources};
 use cheesewire::rpc::{METHODS, Param};
 
-const README: &str = include_str!("../README.md");
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The pages for people, by their path below the root.
+fn pages() -> BTreeMap<PathBuf, String> {
+    let docs = std::fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = docs.filter(|path| path.extension().is_some_and(|ending| ending == "md"));
+    let pages = pages.chain([root().join("README.md")]);
+    pages.map(|path| (path.strip_prefix(root()).unwrap().to_owned(), read(&path))).collect()
+}
 
 /// The cells of the table rows that begin with a code word.
-fn rows() -> Vec<Vec<String>> {
-    let rows = README.lines().filter(|line| line.starts_with("| `"));
+fn rows(page: &str) -> Vec<Vec<String>> {
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
     rows.map(|row| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()).collect()
 }
 
 #[test]
-fn every_method_stands_in_the_readme_with_its_parameters_and_source() {
-    let rows = rows();
+fn every_method_stands_in_its_page_with_its_parameters_and_source() {
+    let rows = rows(&read(&root().join("docs/methods.md")));
     for method in METHODS {
         let params = method.params.iter().map(Param::words);
         let signature = format!("`{}({})`", method.name, params.collect::<Vec<_>>().join(", "));
@@ -26,52 +42,109 @@ fn every_method_stands_in_the_readme_with_its_parameters_and_source() {
 
 /// Every setting's default by its key.
 fn defaults() -> BTreeMap<String, String> {
-    let template = Config::template(Sources::default()).unwrap();
-    let mut section = String::new();
-    let mut settings = BTreeMap::new();
-    for line in template.lines() {
-        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
-            name.clone_into(&mut section);
-        } else if let Some((key, value)) = line.trim_start_matches("# ").split_once(" = ") {
-            settings.insert(format!("{section}.{key}"), value.trim_matches('"').to_owned());
-        }
-    }
-    settings
+    let settings = Config::described(Sources::default()).unwrap();
+    settings.into_iter().map(|setting| (setting.key.to_owned(), setting.default)).collect()
 }
 
 #[test]
-fn whatever_the_readme_calls_by_a_settings_name_is_one() {
+fn whatever_a_page_calls_by_a_settings_name_is_one() {
     let settings = defaults();
     let sections: HashSet<&str> = settings.keys().filter_map(|key| Some(key.split_once('.')?.0)).collect();
-    let key = |code: &&str| {
+    let is_key = |code: &str| {
         let section = code.split_once('.').map_or("", |(section, _)| section);
         let is_word = |c: char| c.is_ascii_lowercase() || matches!(c, '.' | '_');
-        sections.contains(section) && code.chars().all(is_word)
+        // The names of source files look like settings.
+        sections.contains(section) && code.chars().all(is_word) && !code.ends_with(".rs")
     };
-    // Code words stand between backquotes: every second piece.
-    let words =
-        README.split('`').skip(1).step_by(2).map(|code| code.split([' ', '=']).next().unwrap_or(code));
-    let named: HashSet<&str> = words.filter(key).collect();
-    assert!(named.len() > 40, "{named:?}");
-    let wrong: Vec<_> = named.iter().filter(|name| !settings.contains_key(**name)).collect();
-    assert!(wrong.is_empty(), "{wrong:?}");
+    let (mut seen, mut wrong) = (0, Vec::new());
+    for (path, page) in pages() {
+        // Code words stand between backquotes: every second piece.
+        let words = page.split('`').skip(1).step_by(2);
+        for word in words.map(|code| code.split([' ', '=']).next().unwrap_or(code)).filter(|word| is_key(word)) {
+            seen += 1;
+            if !settings.contains_key(word) {
+                wrong.push(format!("{}: {word}", path.display()));
+            }
+        }
+    }
+    assert!(seen > 100, "{seen}");
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
 fn the_settings_in_the_readme_exist_with_those_defaults() {
     let settings = defaults();
-    let (_, chapter) = README.split_once("The ones most often set:").unwrap();
-    let (chapter, _) = chapter.split_once("\n## ").unwrap();
     let mut seen = 0;
-    for row in chapter.lines().filter(|line| line.starts_with("| `")) {
-        let cells: Vec<_> = row.trim_matches('|').split('|').collect();
-        let words = |cell: &str| {
-            cell.split(',').map(|word| word.trim().trim_matches('`').to_owned()).collect::<Vec<_>>()
-        };
-        for (key, default) in words(cells[0]).iter().zip(words(cells[1])) {
-            assert_eq!(settings.get(key), Some(&default), "{key}");
+    for cells in rows(&read(&root().join("README.md"))) {
+        if let Some(default) = settings.get(cells[0].trim_matches('`')) {
+            assert_eq!(default, cells[1].trim_matches('`'), "{}", cells[0]);
             seen += 1;
         }
     }
-    assert!(seen >= 12, "{seen}");
+    assert!(seen >= 6, "{seen}");
+}
+
+/// The table of all settings, as it has to stand in its page.
+fn table() -> String {
+    let mut table = "| key | default | meaning |\n|---|---|---|\n".to_owned();
+    for setting in Config::described(Sources::default()).unwrap() {
+        let default = setting.default.replace('|', "\\|");
+        let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
+        let meaning = setting.meaning.replace('|', "\\|");
+        writeln!(table, "| `{}` | {default} | {meaning} |", setting.key).unwrap();
+    }
+    table
+}
+
+#[test]
+fn the_page_of_all_settings_is_the_one_that_they_make() {
+    let path = root().join("docs/configuration.md");
+    let page = read(&path);
+    let head = page.split("| key | default | meaning |").next().unwrap();
+    let right = format!("{}\n\n{}", head.trim_end(), table());
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &right).unwrap();
+        return;
+    }
+    let differs = page.lines().zip(right.lines()).find(|(is, should)| is != should);
+    assert!(page == right, "run it with UPDATE_DOCS=1 set; the first line that differs: {differs:#?}");
+}
+
+#[test]
+fn what_a_page_links_to_is_there() {
+    let pages = pages();
+    let mut seen = 0;
+    for (path, page) in &pages {
+        for (at, _) in page.match_indices("](") {
+            let target = page[at + 2..].split(')').next().unwrap();
+            if target.contains("://") {
+                continue;
+            }
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            let file = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            let there = root().join(&file);
+            assert!(there.exists(), "{}: {target}", path.display());
+            if !heading.is_empty() {
+                assert!(headings(&read(&there)).contains(heading), "{}: {target}", path.display());
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 10, "{seen}");
+}
+
+/// The headings of a page in the form that links to them have.
+fn headings(page: &str) -> HashSet<String> {
+    let titles = page.lines().filter_map(|line| line.starts_with('#').then(|| line.trim_start_matches('#').trim()));
+    let slug = |title: &str| {
+        let kept = title.to_lowercase().replace(' ', "-");
+        kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect()
+    };
+    titles.map(slug).collect()
+}
+
+#[test]
+fn the_readme_stays_short() {
+    let size = read(&root().join("README.md")).len();
+    assert!(size <= 8 << 10, "{size} bytes: what is about one topic belongs into its page in docs/");
 }

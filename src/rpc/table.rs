@@ -1,5 +1,5 @@
 //! The methods as data: name, parameters, result, source, lifetime. Validation, introspection and the
-//! README's table derive from it (WIRE.md section 4).
+//! the table in docs/methods.md derive from it (WIRE.md section 4).
 
 use crate::xmlrpc::Fault;
 
@@ -101,7 +101,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// In words, for the README.
+    /// In words, for the page of methods.
     pub fn words(self) -> &'static str {
         match self {
             Self::Journal => "journal",
