@@ -60,7 +60,9 @@ fn whatever_a_page_calls_by_a_settings_name_is_one() {
     for (path, page) in pages() {
         // Code words stand between backquotes: every second piece.
         let words = page.split('`').skip(1).step_by(2);
-        for word in words.map(|code| code.split([' ', '=']).next().unwrap_or(code)).filter(|word| is_key(word)) {
+        for word in
+            words.map(|code| code.split([' ', '=']).next().unwrap_or(code)).filter(|word| is_key(word))
+        {
             seen += 1;
             if !settings.contains_key(word) {
                 wrong.push(format!("{}: {word}", path.display()));
@@ -135,7 +137,8 @@ fn what_a_page_links_to_is_there() {
 
 /// The headings of a page in the form that links to them have.
 fn headings(page: &str) -> HashSet<String> {
-    let titles = page.lines().filter_map(|line| line.starts_with('#').then(|| line.trim_start_matches('#').trim()));
+    let titles =
+        page.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
     let slug = |title: &str| {
         let kept = title.to_lowercase().replace(' ', "-");
         kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect()
