@@ -4,13 +4,15 @@
     benches/files/run.py                        # everything, some 10 minutes
     benches/files/run.py --only hits,misses     # parts: hits, peers, misses, crowd
 
-Builds the release binary; needs Python 3, nginx and wrk, and for the peers a way to pip's index. An nginx that serves
-static files is the index upstream of everyone. Who answers has one core and who asks, with the index, the other. Peers
-are measured in turns, round by round; a ratio is the median of the rounds' ratios.
+Builds the release binary; needs Python 3, a C compiler, nginx and wrk, and for the peers a way to pip's index. An nginx
+that serves static files is the index upstream of everyone. Who answers has one core and who asks, with the index, the other.
+Peers are measured in turns, round by round; a ratio is the median of the rounds' ratios. Hits have the physical limit beside
+them: a loop (loop.c) that writes the same mapped bytes to whoever asks. `--against BINARY` measures another build in the same rounds.
 """
 
 import argparse
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -71,6 +73,12 @@ class Server:
                 if self.child.poll() is not None or time.monotonic() > deadline:
                     sys.exit(f"{name} does not answer:\n{Path(log).read_text()}")
                 time.sleep(0.05)
+
+    def cpu(self):
+        """Processor seconds of the child and of its children, so far."""
+        pids = [self.child.pid, *map(int, Path(f"/proc/{self.child.pid}/task/{self.child.pid}/children").read_text().split())]
+        stats = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids)
+        return sum(int(stat[11]) + int(stat[12]) for stat in stats) / os.sysconf("SC_CLK_TCK")
 
     def memory(self, field):
         status = Path(f"/proc/{self.child.pid}/status").read_text()
@@ -181,9 +189,18 @@ def nginx_cache(scratch, upstream):
         }}""", f"proxy_cache_path {folder} levels=1:2 keys_zone=kept:10m max_size=10g inactive=1d use_temp_path=off;")
 
 
-def cheesewire(arguments, scratch, upstream, name="cheesewire"):
+def bare_loop(scratch, file):
+    """The physical limit: see loop.c."""
+    program = scratch / "loop"
+    if not program.exists():
+        subprocess.run([os.environ.get("CC", "cc"), "-O2", "-o", program, ROOT / "benches/files/loop.c"], check=True)
     port = free_port()
-    command = [arguments.binary, "serve", "--listen", f"127.0.0.1:{port}", "--data", scratch / name,
+    return Server("loop", [program, file, port], port, ANSWERS, scratch / "loop.log")
+
+
+def cheesewire(arguments, scratch, upstream, name="cheesewire", binary=None):
+    port = free_port()
+    command = [binary or arguments.binary, "serve", "--listen", f"127.0.0.1:{port}", "--data", scratch / name,
                "--upstream", f"http://127.0.0.1:{upstream.port}/"]
     for setting in arguments.set:
         command += ["--set", setting]
@@ -194,19 +211,20 @@ def cheesewire(arguments, scratch, upstream, name="cheesewire"):
 
 
 def wrk(scratch, server, path, seconds, connections=CONNECTIONS):
-    """Requests and bytes a second."""
+    """Requests and bytes a second, and the server's processor seconds for a GB."""
     script = scratch / "count.lua"
     script.write_text(COUNT)
+    before = server.cpu()
     out = subprocess.run([*ASKS, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script),
                           f"http://127.0.0.1:{server.port}{path}"], text=True, capture_output=True, check=True).stdout
     requests, size, micros, errors = map(int, re.search(r"COUNTED\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)", out).groups())
     if errors or not requests:
         sys.exit(f"{server.name} {path}: {errors} errors in {requests} requests\n{out}")
-    return requests / micros * 1e6, size / micros * 1e6
+    return requests / micros * 1e6, size / micros * 1e6, (server.cpu() - before) / size * 1e9
 
 
 def rounds(arguments, scratch, servers, paths, seconds):
-    """Per server its samples of (requests, bytes) a second, taken in turns."""
+    """Per server its samples of what `wrk` tells, taken in turns."""
     samples = [[] for _ in servers]
     for n in range(arguments.repeat):
         order = range(len(servers)) if n % 2 == 0 else reversed(range(len(servers)))
@@ -219,25 +237,47 @@ def ratio(ours, theirs, column=0):
     return statistics.median(a[column] / b[column] for a, b in zip(ours, theirs))
 
 
+def spread(ours, theirs, column):
+    ratios = sorted(a[column] / b[column] for a, b in zip(ours, theirs))
+    return f"{ratios[0]:.2f} to {ratios[-1]:.2f}"
+
+
 def worded(samples, size):
-    requests, bytes_ = (statistics.median(column) for column in zip(*samples))
+    requests, bytes_, _ = (statistics.median(column) for column in zip(*samples))
     return f"{requests:,.0f} /s" if size < 100 * KIB else f"{bytes_ / 1e9:.2f} GB/s"
 
 
 def hits(arguments, scratch, upstream, index, figure):
-    with nginx_cache(scratch, upstream) as peer, cheesewire(arguments, scratch, upstream) as relay:
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(cheesewire(arguments, scratch, upstream)),
+                   stack.enter_context(nginx_cache(scratch, upstream))]
+        if arguments.against:
+            other = cheesewire(arguments, scratch, upstream, "other", arguments.against)
+            servers.append(stack.enter_context(other))
         for name, size in HITS.items():
             if arguments.sizes and name not in arguments.sizes:
                 continue
-            path = index.files[f"hit_{size}-1.tar.gz"]["url"]
-            for server in (peer, relay):
-                for _ in range(2):
-                    Connection(server.port).get(path, index.files[f"hit_{size}-1.tar.gz"]["hashes"]["sha256"])
-            time.sleep(0.5)
-            theirs, ours = rounds(arguments, scratch, [peer, relay], [path, path], arguments.seconds)
+            info = index.files[f"hit_{size}-1.tar.gz"]
+            with bare_loop(scratch, index.folder / info["url"][1:]) as loop:
+                asked = [*servers[:2], loop, *servers[2:]]
+                for server in asked:
+                    for _ in range(2):
+                        Connection(server.port).get(info["url"], info["hashes"]["sha256"])
+                time.sleep(0.5)
+                samples = rounds(arguments, scratch, asked, [info["url"]] * len(asked), arguments.seconds)
+            ours, peer, limit = samples[:3]
             # Of large files bytes are counted: requests under way at the end are half done.
-            times = ratio(ours, theirs, 0 if size < MIB else 1)
-            figure(f"hit, {name}", worded(ours, size), f"{worded(theirs, size)} (nginx)", f"{times:.2f}", GOALS[name])
+            column = 0 if size < MIB else 1
+            cpu = [statistics.median(sample[2] for sample in one) for one in samples]
+            figure(f"hit, {name}", worded(ours, size), f"{worded(peer, size)} (nginx)",
+                   f"{ratio(ours, peer, column):.2f} ({spread(ours, peer, column)})", GOALS[name])
+            figure(f"hit, {name}, of the physical limit", worded(ours, size), f"{worded(limit, size)} (bare loop)",
+                   f"{ratio(ours, limit, column):.2f} ({spread(ours, limit, column)})", 0.9)
+            figure(f"hit, {name}, processor seconds for a GB", f"{cpu[0]:.2f}", f"{cpu[1]:.2f} (nginx)",
+                   f"{cpu[2]:.2f} (bare loop)", "")
+            if arguments.against:
+                figure(f"hit, {name}, another build", worded(ours, size), worded(samples[3], size),
+                       f"{ratio(ours, samples[3], column):.2f} ({spread(ours, samples[3], column)})", "")
 
 
 def venv(scratch):
@@ -384,6 +424,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=2, help="of one measurement of hits")
     parser.add_argument("--clients", type=int, default=1000)
     parser.add_argument("--binary", type=Path, help="default: built here")
+    parser.add_argument("--against", type=Path, help="another build, measured beside it in the same rounds of hits")
     parser.add_argument("--venv", type=Path, help="with devpi-server, proxpi and gunicorn; default: made here")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the relay")
     parser.add_argument("--folder", type=Path, help="where files are kept; default: a temporary folder")
