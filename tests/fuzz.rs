@@ -46,3 +46,8 @@ fn listings_of_the_corpus_are_read_or_refused() {
 fn values_of_the_corpus_survive_their_encoding() {
     replay("round_trip", bodies::round_trip);
 }
+
+#[test]
+fn ranges_and_conditions_of_the_corpus_ask_for_what_the_file_has() {
+    replay("want", bodies::want);
+}

@@ -37,6 +37,7 @@ pub use again::Hold;
 pub use error::{FetchError, RelayError};
 pub use fetch::Fetched;
 pub use prefetch::{PrefetchSettings, Rule, RuleError, Rules};
+pub use range::Asked;
 pub use relay::Relay;
 pub use served::{Answer, Content, Served, Source};
 pub use settings::RelaySettings;

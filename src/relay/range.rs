@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// What a `Range` field asks of a file of known size.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Asked {
+pub enum Asked {
     /// The whole file: no range, one that is not understood, or several.
     Whole,
     /// These bytes; never empty.

@@ -24,7 +24,7 @@ pub(super) fn etag(sha256: Sha256) -> String {
 
 impl Want {
     /// The client has it already (RFC 9110 section 13.1.2: weak comparison).
-    pub(super) fn is_met_by(&self, sha256: Option<Sha256>) -> bool {
+    pub fn is_met_by(&self, sha256: Option<Sha256>) -> bool {
         let (Some(field), Some(sha256)) = (&self.if_none_match, sha256) else { return false };
         let etag = etag(sha256);
         field.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
@@ -32,7 +32,7 @@ impl Want {
 
     /// The part asked for. HEAD has none (section 14.2), nor has a condition that names another file:
     /// `If-Range` is compared strongly, and a date never matches, because we give none.
-    pub(super) fn asked(&self, sha256: Option<Sha256>, size: Option<u64>) -> Asked {
+    pub fn asked(&self, sha256: Option<Sha256>, size: Option<u64>) -> Asked {
         let (Some(field), Some(size), false) = (&self.range, size, self.head) else { return Asked::Whole };
         let current = match &self.if_range {
             Some(validator) => sha256.is_some_and(|sha256| validator.trim() == etag(sha256)),

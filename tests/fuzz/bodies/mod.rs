@@ -9,12 +9,14 @@ mod page;
 mod response;
 mod round_trip;
 mod value;
+mod want;
 
 pub use call::call;
 pub use listing::listing;
 pub use page::page;
 pub use response::response;
 pub use round_trip::round_trip;
+pub use want::want;
 
 use cheesewire::xmlrpc::Limits;
 
