@@ -9,6 +9,9 @@ use jiff::tz::TimeZone;
 pub struct Stamp(Timestamp);
 
 impl Stamp {
+    /// 1970: what stands for a time that nobody states, where a client needs one.
+    pub const EPOCH: Self = Self(Timestamp::UNIX_EPOCH);
+
     /// From Unix seconds; `None` outside the years −9999 to 9999.
     pub fn from_unix(seconds: i64) -> Option<Self> {
         Timestamp::from_second(seconds).ok().map(Self)

@@ -68,7 +68,8 @@ pub(super) fn file(file: &Json, path: &str, url: String) -> Value {
     let (time, iso) = match (time("upload_time_iso_8601"), time("upload_time")) {
         (Some((text, stamp)), _) => (Value::from(stamp), Value::from(text)),
         (None, Some((_, stamp))) => (Value::from(stamp), Value::from(stamp.rfc3339_micros())),
-        (None, None) => (Value::from(""), Value::from("")),
+        // vanity and others calculate with it: a text would end them.
+        (None, None) => (Value::from(Stamp::EPOCH), Value::from(Stamp::EPOCH.rfc3339_micros())),
     };
     Value::Struct(vec![
         member("filename", text(file, "filename")),
@@ -213,6 +214,10 @@ mod tests {
         for odd in [Json::Null, "x".into()] {
             let object = json!({"upload_time_iso_8601": odd, "upload_time": "2026-01-31T23:59:59"});
             assert_eq!(times(&object), [date(), "2026-01-31T23:59:59.000000Z".into()]);
+        }
+        for unreadable in [json!({}), json!({"upload_time": 5, "upload_time_iso_8601": "yesterday"})] {
+            let epoch = Value::DateTime("19700101T00:00:00".to_owned());
+            assert_eq!(times(&unreadable), [epoch, "1970-01-01T00:00:00.000000Z".into()]);
         }
     }
 
