@@ -25,6 +25,7 @@ mod journal;
 mod kill;
 mod leaks;
 mod limits;
+mod links;
 mod load;
 mod methods;
 mod multicall;

@@ -66,6 +66,7 @@ pub async fn run(args: CallArgs) -> Result<(), CallError> {
         | UpstreamError::TooLarge(_)
         | UpstreamError::Broken(_)
         | UpstreamError::Unexpected(_)
+        | UpstreamError::Refused(_)
         | UpstreamError::Settings(_)) => CallError::Server { server: server.clone(), error },
     };
     let upstream = Upstream::new(UpstreamSettings::new(server.clone())).map_err(failed)?;

@@ -9,6 +9,7 @@ use url::Url;
 
 use crate::http::{Listen, Proxies};
 use crate::model::{LEFT_OUT, redacted};
+use crate::upstream::AllowedHosts;
 
 /// A type that a setting can have. Values from the environment and from flags are texts; a file may also
 /// have TOML's numbers and booleans, which have a text form too.
@@ -43,6 +44,7 @@ settings_by_text! {
     usize: "a whole number", ToString::to_string;
     PathBuf: "a path", |path| path.display().to_string();
     String: "a text", Clone::clone;
+    AllowedHosts: "hosts and networks with commas between, such as files.corp.test, 10.0.0.6:8080, 10.1.0.0/16", ToString::to_string;
     Proxies: "addresses and networks with commas between, such as 127.0.0.1, 10.0.0.0/8", ToString::to_string;
 }
 

@@ -87,6 +87,13 @@ fn upstream(reader: &mut Reader) -> Result<(UpstreamSettings, bool), ConfigError
          is, the first answers tell.",
     );
     reader.set(
+        "upstream.allowed_hosts",
+        &mut upstream.allowed_hosts,
+        "Where links and redirects of the index may lead besides its own host and port and the public internet: hosts, each \
+         with or without a port, and networks, such as files.corp.test:8080, 10.1.0.0/16. None, so that nobody who may \
+         write a page can read what is beside the relay.",
+    );
+    reader.set(
         "upstream.contact",
         &mut upstream.contact,
         "Whom upstream may write to about this relay, such as an e-mail address; part of User-Agent.",

@@ -195,6 +195,7 @@ impl FollowError {
                 | UpstreamError::Broken(_)
                 | UpstreamError::Unexpected(_)
                 | UpstreamError::Fault(_)
+                | UpstreamError::Refused(_)
                 | UpstreamError::Settings(_),
             ) => "upstream",
             Self::Journal(_) => "journal",

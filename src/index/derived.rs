@@ -169,13 +169,18 @@ impl Inner {
     async fn metadata(&self, file: &PageFile) -> Result<Option<Map<String, Value>>, IndexError> {
         let CoreMetadata::Yes(hashes) = &file.core_metadata else { return Ok(None) };
         let url = super::location::metadata_url(&file.url);
-        let bytes = match self.upstream.metadata(&url).await {
+        let stated = strongest(hashes);
+        let fetched = match self.upstream.check_clear_text(&url, stated.as_ref()) {
+            Ok(()) => self.upstream.metadata(&url).await,
+            Err(refused) => Err(refused),
+        };
+        let bytes = match fetched {
             Ok(bytes) => bytes,
-            // Advertised, and not there: another file of the release may have it.
-            Err(UpstreamError::Absent(_)) => return Ok(None),
+            // Advertised, and not to be had: another file of the release may have it.
+            Err(UpstreamError::Absent(_) | UpstreamError::Refused(_)) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        if let Some(stated) = strongest(hashes) {
+        if let Some(stated) = stated {
             let mut found = FileHasher::new(stated.algorithm());
             found.update(&bytes);
             let found = found.digest();

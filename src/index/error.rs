@@ -76,6 +76,7 @@ impl IndexError {
                 UpstreamError::Unexpected(_)
                 | UpstreamError::TooLarge(_)
                 | UpstreamError::Fault(_)
+                | UpstreamError::Refused(_)
                 | UpstreamError::Settings(_) => Side::UpstreamBroken,
                 UpstreamError::Status(_)
                 | UpstreamError::Limited { .. }

@@ -181,6 +181,8 @@ impl Index {
         let named = page.files.iter().filter_map(|file| file.provenance.as_deref());
         let url = named.into_iter().find(|url| location::provenance_path(url).as_deref() == Some(path));
         let url = url.and_then(|url| url.parse::<Url>().ok()).ok_or(IndexError::NoSuchFile)?;
+        // No page states its digest.
+        self.inner.upstream.check_clear_text(&url, None)?;
         let (inner, address) = (self.inner.clone(), url.clone());
         let fetch = async move { Ok(inner.upstream.provenance(&address).await?) };
         self.inner.in_time(self.inner.settings.deadline, self.inner.provenance.fill(&url, fetch)).await

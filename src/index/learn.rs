@@ -262,7 +262,10 @@ impl Inner {
 /// Whether a failure says something of this document alone, and no more later.
 fn is_about_one(error: &UpstreamError) -> bool {
     match error {
-        UpstreamError::Absent(_) | UpstreamError::TooLarge(_) | UpstreamError::Unexpected(_) => true,
+        UpstreamError::Absent(_)
+        | UpstreamError::TooLarge(_)
+        | UpstreamError::Unexpected(_)
+        | UpstreamError::Refused(_) => true,
         UpstreamError::Status(status) => *status < 500,
         UpstreamError::Limited { .. }
         | UpstreamError::Fault(_)

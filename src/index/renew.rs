@@ -314,6 +314,7 @@ fn is_something_else(error: &UpstreamError) -> bool {
         | UpstreamError::TooLarge(_)
         | UpstreamError::Broken(_)
         | UpstreamError::Fault(_)
+        | UpstreamError::Refused(_)
         | UpstreamError::Settings(_) => false,
     }
 }

@@ -10,6 +10,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::IndexError;
 use super::facade::Inner;
+use super::known::strongest;
 use crate::model::Stamp;
 use crate::upstream::{FileHead, PageFile, ProjectPage, UpstreamError};
 
@@ -74,7 +75,11 @@ impl Inner {
         if silent.lock().unwrap_or_else(PoisonError::into_inner).contains(host) {
             return Ok(FileHead::default());
         }
-        match self.upstream.file_head(&file.url).await {
+        let head = match self.upstream.check_clear_text(&file.url, strongest(&file.hashes).as_ref()) {
+            Ok(()) => self.upstream.file_head(&file.url).await,
+            Err(refused) => Err(refused),
+        };
+        match head {
             Ok(head) => {
                 self.heads.insert(id, head);
                 Ok(head)

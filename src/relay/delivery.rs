@@ -150,7 +150,7 @@ impl Delivery {
         if target.size.is_some() {
             return Ok(target.size);
         }
-        let ask = async { Ok::<_, FetchError>(self.upstream.file_size(&target.url()?).await?) };
+        let ask = async { Ok::<_, FetchError>(self.upstream.file_size(&target.url(&self.upstream)?).await?) };
         let asked = self.sizes.try_get_with(Arc::clone(&target.url), ask).await;
         asked.map_err(|error| (*error).clone())
     }

@@ -74,6 +74,7 @@ impl FetchError {
                 | UpstreamError::TooLarge(_)
                 | UpstreamError::Unexpected(_)
                 | UpstreamError::Fault(_)
+                | UpstreamError::Refused(_)
                 | UpstreamError::Settings(_) => false,
             },
             Self::Digest { .. } | Self::Size { .. } | Self::TooLarge(_) | Self::Lost => false,

@@ -9,7 +9,7 @@ use url::Url;
 use super::FetchError;
 use crate::index::KnownFile;
 use crate::model::{Digest, FileHasher, FilePath, Sha256};
-use crate::upstream::UpstreamError;
+use crate::upstream::{Upstream, UpstreamError};
 
 /// A file that upstream's index named.
 #[derive(Debug, Clone)]
@@ -29,10 +29,12 @@ impl Target {
         Self { path: path.clone(), url: url.clone(), digest: *digest, sha256: *sha256, size: *size }
     }
 
-    /// Where upstream has it; read only by who fetches it.
-    pub(super) fn url(&self) -> Result<Url, FetchError> {
+    /// Where upstream has it, if it may be fetched from there; read only by who does.
+    pub(super) fn url(&self, upstream: &Upstream) -> Result<Url, FetchError> {
         let no_address = |_| UpstreamError::Unexpected("a file's address that cannot be read".to_owned());
-        Ok(self.url.parse().map_err(no_address)?)
+        let url = self.url.parse().map_err(no_address)?;
+        upstream.check_clear_text(&url, self.digest.as_ref())?;
+        Ok(url)
     }
 
     /// For its bytes.

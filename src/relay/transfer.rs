@@ -159,7 +159,7 @@ fn pause(first: Duration, in_vain: u32) -> Duration {
 async fn ask(delivery: &Delivery, target: &Target, from: From<'_>) -> Result<FileResponse, FetchError> {
     let if_range = from.validator.map(str::to_owned);
     let resume = (from.byte > 0).then_some(Resume { from: from.byte, if_range });
-    Ok(delivery.upstream.file(&target.url()?, resume.as_ref()).await?)
+    Ok(delivery.upstream.file(&target.url(&delivery.upstream)?, resume.as_ref()).await?)
 }
 
 impl Answer {

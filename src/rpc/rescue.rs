@@ -40,6 +40,7 @@ impl From<UpstreamError> for Fault {
             | UpstreamError::TooLarge(_)
             | UpstreamError::Broken(_)
             | UpstreamError::Unexpected(_)
+            | UpstreamError::Refused(_)
             | UpstreamError::Settings(_) => {
                 tracing::warn!(%error, "upstream could not answer a call");
                 Self::unavailable(error.retry_after().unwrap_or(RETRY))

@@ -1,9 +1,10 @@
 //! Where things are upstream.
 
-use std::fmt;
 use std::sync::OnceLock;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use reqwest::header::HeaderValue;
 use url::Url;
 
 use super::UpstreamError;
@@ -21,20 +22,8 @@ pub(super) struct Addresses {
     /// Which of them it is, once that is known; it stays so.
     found: OnceLock<Url>,
     base: Url,
-    credentials: Option<Credentials>,
-}
-
-/// What Basic authentication sends.
-#[derive(Clone)]
-pub(super) struct Credentials {
-    pub(super) user: String,
-    pub(super) password: Option<String>,
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Credentials")
-    }
+    /// What Basic authentication sends; marked so that it is never printed.
+    authorization: Option<HeaderValue>,
 }
 
 impl Addresses {
@@ -42,7 +31,7 @@ impl Addresses {
     /// base of the rest. Of another one an answer has to tell whether the simple index is `simple/` below it, as nearly
     /// everywhere, or whether projects lie directly below it; `simple` tells it in advance.
     pub(super) fn new(given: &Url, simple: Option<&Url>) -> Result<Self, UpstreamError> {
-        let credentials = credentials(given)?;
+        let authorization = authorization(given)?;
         let plain = folder(given)?;
         let join =
             |rest: &str| plain.join(rest).map_err(|_| UpstreamError::Settings("an address without folders"));
@@ -58,7 +47,12 @@ impl Addresses {
             // It is empty.
             let _ = found.set(only.clone());
         }
-        Ok(Self { candidates, found, base, credentials })
+        Ok(Self { candidates, found, base, authorization })
+    }
+
+    /// What is below it, and below it only: documents of the JSON API, and calls.
+    pub(super) fn base(&self) -> &Url {
+        &self.base
     }
 
     /// The simple index, which is the listing of all projects; `None` as long as it is not known where it is.
@@ -104,9 +98,9 @@ impl Addresses {
         below(&self.base, "pypi")
     }
 
-    /// The credentials, if `url` is on the index's own host; others must not see them.
-    pub(super) fn credentials(&self, url: &Url) -> Option<&Credentials> {
-        self.credentials.as_ref().filter(|_| url.origin() == self.base.origin())
+    /// `Authorization`, if the index has credentials and `url` is on its own scheme, host and port; others must not see them.
+    pub(super) fn authorization(&self, url: &Url) -> Option<&HeaderValue> {
+        self.authorization.as_ref().filter(|_| url.origin() == self.base.origin())
     }
 }
 
@@ -133,7 +127,7 @@ fn below(folder: &Url, rest: &str) -> Url {
     url
 }
 
-fn credentials(given: &Url) -> Result<Option<Credentials>, UpstreamError> {
+fn authorization(given: &Url) -> Result<Option<HeaderValue>, UpstreamError> {
     if given.username().is_empty() && given.password().is_none() {
         return Ok(None);
     }
@@ -141,8 +135,12 @@ fn credentials(given: &Url) -> Result<Option<Credentials>, UpstreamError> {
         let text = percent_decode_str(text).decode_utf8();
         text.map(String::from).map_err(|_| UpstreamError::Settings("user or password that are not UTF-8"))
     };
-    let password = given.password().map(decoded).transpose()?;
-    Ok(Some(Credentials { user: decoded(given.username())?, password }))
+    let (user, password) = (decoded(given.username())?, decoded(given.password().unwrap_or_default())?);
+    let mut value =
+        HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))))
+            .map_err(|_| UpstreamError::Settings("a user or password that cannot be sent"))?;
+    value.set_sensitive(true);
+    Ok(Some(value))
 }
 
 #[cfg(test)]
@@ -207,10 +205,10 @@ mod tests {
     fn credentials_go_to_their_own_host_only_and_appear_nowhere() {
         let found = addresses("https://user:p%40ss@index.test/simple/");
         assert!(!format!("{found:?}").contains("@ss"), "{found:?}");
-        let own = found.credentials(&found.calls()).unwrap();
-        assert_eq!((own.user.as_str(), own.password.as_deref()), ("user", Some("p@ss")));
+        assert!(!format!("{found:?}").contains("Basic"), "{found:?}");
+        assert_eq!(found.authorization(&found.calls()).unwrap(), "Basic dXNlcjpwQHNz");
         for foreign in ["https://files.test/x", "http://index.test/x"] {
-            assert!(found.credentials(&foreign.parse().unwrap()).is_none(), "{foreign}");
+            assert!(found.authorization(&foreign.parse().unwrap()).is_none(), "{foreign}");
         }
         let page = Addresses::page(found.simple().unwrap(), &ProjectName::parse("a").unwrap());
         assert!(!page.as_str().contains("user"));

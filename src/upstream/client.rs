@@ -137,7 +137,8 @@ impl Upstream {
         let limit = self.transport.settings.page_limit;
         let once = || {
             let fetch = async {
-                let response = self.transport.fetch(self.transport.get(Kind::Metadata, url)).await?;
+                let request = self.transport.get(Kind::Metadata, url);
+                let response = self.transport.fetch(Kind::Metadata, request).await?;
                 whole(&response)?;
                 read(response, Kind::Metadata, limit).await
             };
@@ -194,7 +195,7 @@ impl Upstream {
         known: &Validators,
     ) -> Result<Fetched, UpstreamError> {
         let request = known.ask(self.transport.get(kind, url).header(ACCEPT, accept));
-        let response = self.transport.fetch(request).await?;
+        let response = self.transport.fetch(kind, request).await?;
         if response.status() == StatusCode::NOT_MODIFIED {
             return if known.is_empty() { Err(unasked_304()) } else { Ok(Fetched::NotModified) };
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Refusal;
 use crate::xmlrpc::Fault;
 
 /// A failure of the upstream side. Carries no body, no credentials and no address with credentials. `Clone`,
@@ -38,6 +39,9 @@ pub enum UpstreamError {
     /// An XML-RPC fault other than the rate limit's.
     #[error("upstream faulted: {0}")]
     Fault(Fault),
+    /// A link of upstream's that is not followed, whoever asks.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// Ours: the settings name nothing that can be asked.
     #[error("{0}")]
     Settings(&'static str),
@@ -51,9 +55,12 @@ impl UpstreamError {
             Self::Unreachable(_) | Self::TimedOut | Self::Broken(_) => Some(Duration::from_secs(10)),
             Self::Status(status) if *status >= 500 => Some(Duration::from_secs(10)),
             Self::Unexpected(_) => Some(Duration::from_mins(1)),
-            Self::Absent(_) | Self::Status(_) | Self::TooLarge(_) | Self::Fault(_) | Self::Settings(_) => {
-                None
-            }
+            Self::Absent(_)
+            | Self::Status(_)
+            | Self::TooLarge(_)
+            | Self::Fault(_)
+            | Self::Refused(_)
+            | Self::Settings(_) => None,
         }
     }
 
@@ -73,6 +80,7 @@ impl UpstreamError {
             | Self::TooLarge(_)
             | Self::Broken(_)
             | Self::Unexpected(_)
+            | Self::Refused(_)
             | Self::Settings(_) => false,
         }
     }
@@ -89,6 +97,7 @@ impl UpstreamError {
             | Self::TooLarge(_)
             | Self::Broken(_)
             | Self::Fault(_)
+            | Self::Refused(_)
             | Self::Settings(_) => false,
         }
     }
@@ -104,6 +113,7 @@ impl UpstreamError {
             | Self::TooLarge(_)
             | Self::Unexpected(_)
             | Self::Fault(_)
+            | Self::Refused(_)
             | Self::Settings(_) => false,
         }
     }
@@ -120,6 +130,7 @@ impl UpstreamError {
             Self::Broken(_) => "broken",
             Self::Unexpected(_) => "unexpected",
             Self::Fault(_) => "fault",
+            Self::Refused(_) => "refused",
             Self::Settings(_) => "settings",
         }
     }

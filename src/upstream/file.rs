@@ -110,7 +110,7 @@ impl Upstream {
     /// By HEAD. Some hosts do not answer that, or not as they answer GET: then by the first byte.
     async fn ask_head(&self, url: &Url) -> Result<FileHead, UpstreamError> {
         let asked = |request: RequestBuilder| request.header(ACCEPT_ENCODING, "identity");
-        match self.transport.fetch(asked(self.transport.head(url))).await {
+        match self.transport.fetch(Kind::File, asked(self.transport.head(url))).await {
             Ok(response) => {
                 let head = FileHead::of(&response);
                 if head.size.is_some() {
@@ -121,7 +121,7 @@ impl Upstream {
             Err(error) => return Err(error),
         }
         let first = asked(self.transport.get(Kind::File, url)).header(RANGE, "bytes=0-0");
-        Ok(FileHead::of(&self.transport.fetch(first).await?))
+        Ok(FileHead::of(&self.transport.fetch(Kind::File, first).await?))
     }
 
     async fn open(&self, url: &Url, resume: Option<&Resume>) -> Result<FileResponse, UpstreamError> {
@@ -132,7 +132,7 @@ impl Upstream {
                 request = request.header(IF_RANGE, validator);
             }
         }
-        let response = self.transport.fetch(request).await?;
+        let response = self.transport.fetch(Kind::File, request).await?;
         let Extent { start, end, size } = extent(&response, resume)?;
         let headers = response.headers();
         let etag = header(headers, ETAG.as_str()).filter(|etag| etag.starts_with('"'));

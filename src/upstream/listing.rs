@@ -81,7 +81,7 @@ impl Upstream {
 
     async fn fetch_listing(&self, url: &Url, known: &Validators) -> Result<Listed, UpstreamError> {
         let request = known.ask(self.transport.get(Kind::Listing, url).header(ACCEPT, ACCEPT_SIMPLE));
-        let response = self.transport.fetch(request).await?;
+        let response = self.transport.fetch(Kind::Listing, request).await?;
         let taken = taken(response.headers(), self.transport.settings.clock.unix());
         if response.status() == StatusCode::NOT_MODIFIED && !known.is_empty() {
             return Ok(Listed::Same { taken });

@@ -4,29 +4,34 @@
 //! digests and serials are judged by who keeps the answer. [`ProjectPage`] is the one reader of simple pages.
 
 mod addresses;
+mod allowed_hosts;
 mod changelog;
 mod client;
 mod coding;
 mod error;
 mod file;
 mod html;
+mod links;
 mod listing;
 mod locate;
 mod page;
 mod pairs;
 mod places;
 mod probe;
+mod redirects;
 mod settings;
 mod text;
 mod throttle;
 mod transport;
 mod validators;
 
+pub use allowed_hosts::{AllowedHosts, AllowedHostsError};
 pub use changelog::Slice;
 pub use client::{Document, Fetched, Upstream};
 pub use error::UpstreamError;
 pub use file::{Coding, FileHead, FileResponse, Resume};
 pub use html::{Anchor, HtmlElement, elements};
+pub use links::Refusal;
 pub use listing::{Listed, ListedProject, Listing};
 pub use page::{
     CoreMetadata, Others, PageFile, ProjectPage, ProjectStatus, Skipped, Stated, Yanked, metadata_path,

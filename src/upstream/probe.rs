@@ -5,8 +5,8 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt as _;
+use reqwest::Response;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, ETAG, RANGE};
-use reqwest::{RequestBuilder, Response};
 use url::Url;
 
 use super::addresses::Addresses;
@@ -109,7 +109,8 @@ impl Upstream {
             Target::Json(_) | Target::Beside(_) => request,
             Target::FirstByte(_) => request.header(RANGE, "bytes=0-0"),
         };
-        probed(request, kind, BEGINNING, self.clock()).await
+        let sent = self.transport.send_following(kind, request);
+        probed(sent, kind, BEGINNING, self.clock()).await
     }
 
     /// Makes a call, when the budget allows, and reads what it answers.
@@ -123,7 +124,8 @@ impl Upstream {
         self.transport.throttle.turn().await?;
         let request = self.transport.post(&self.transport.addresses.calls());
         let request = request.header(CONTENT_TYPE, "text/xml").body(body);
-        let probed = probed(request, Kind::Call, self.transport.settings.call_limit, self.clock()).await?;
+        let sent = async { request.send().await.map_err(UpstreamError::from_transport) };
+        let probed = probed(sent, Kind::Call, self.transport.settings.call_limit, self.clock()).await?;
         if let Some(silence) = probed.rate_limit.as_deref().and_then(silence_of_header) {
             self.transport.throttle.hush(silence);
         }
@@ -144,13 +146,13 @@ impl Upstream {
 }
 
 async fn probed(
-    request: RequestBuilder,
+    sent: impl Future<Output = Result<Response, UpstreamError>>,
     kind: Kind,
     limit: usize,
     clock: &Clock,
 ) -> Result<Probed, UpstreamError> {
     let started = Instant::now();
-    let sent = request.send().await.map_err(UpstreamError::from_transport);
+    let sent = sent.await;
     kind.count(if sent.is_ok() { "probed" } else { "unreachable" });
     let response = sent?;
     let headers = response.headers();

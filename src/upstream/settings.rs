@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::AllowedHosts;
 use crate::model::Clock;
 
 /// Settings of the upstream door. [`UpstreamSettings::new`] has the defaults.
@@ -17,6 +18,9 @@ pub struct UpstreamSettings {
     /// The simple index, if it cannot be found: neither `base` itself nor `simple/` below it. Default none: the first answers
     /// tell which of the two it is.
     pub simple: Option<Url>,
+    /// Where links and redirects of the index may lead besides its own host and port and the public internet. Default
+    /// nowhere: whoever may write a page could otherwise read what is beside the relay.
+    pub allowed_hosts: AllowedHosts,
     /// Whom upstream may write to about us; part of `User-Agent`.
     pub contact: Option<String>,
     /// XML-RPC calls a second, all callers together. Default 1: what upstream calls polite.
@@ -56,6 +60,7 @@ impl UpstreamSettings {
         Self {
             base,
             simple: None,
+            allowed_hosts: AllowedHosts::default(),
             contact: None,
             calls_per_second: 1.0,
             waiting_calls: 64,

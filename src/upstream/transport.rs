@@ -6,21 +6,23 @@ use std::time::{Duration, SystemTime};
 use backon::{ExponentialBuilder, Retryable};
 use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt as _;
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::redirect::{Attempt, Policy};
+use reqwest::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER,
+};
+use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
 use tokio::sync::watch;
 use url::Url;
 
 use super::addresses::Addresses;
 use super::coding::decoded;
+use super::links::Links;
 use super::places::Places;
+use super::redirects::Routes;
 use super::throttle::{LONGEST_SILENCE, Throttle};
 use super::{Skipped, UpstreamError, UpstreamSettings};
 use crate::model::Clock;
 
-/// Redirects followed for one request: more is a loop.
-const MAX_REDIRECTS: usize = 5;
 /// The first pause before a GET is repeated; it doubles, with jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The wait after a 429 without `Retry-After`.
@@ -66,18 +68,19 @@ impl Kind {
 pub(super) struct Transport {
     pub(super) settings: UpstreamSettings,
     pub(super) addresses: Addresses,
+    pub(super) links: Links,
     pub(super) throttle: Throttle,
     pub(super) places: Places,
     /// What the last listing had that could not be used: it is told once.
     pub(super) skipped: Mutex<Skipped>,
     /// Answers that are waited for, files not counted.
     busy: watch::Sender<usize>,
-    /// Asks for gzip and follows redirects.
-    pages: Client,
-    /// As `pages`, but follows nothing: a redirected POST would come out as a GET.
+    /// Asks for gzip.
+    pages: Routes,
+    /// As `pages`; what it sends is not redirected: a POST would come out as a GET.
     calls: Client,
     /// Asks for no coding: what a file's digest is about are the bytes on the wire.
-    files: Client,
+    files: Routes,
 }
 
 impl Transport {
@@ -85,6 +88,7 @@ impl Transport {
         // An error says that the process has a provider already: then that one is used.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let addresses = Addresses::new(&settings.base, settings.simple.as_ref())?;
+        let links = Links::new(&settings, &addresses);
         let throttle = Throttle::new(settings.calls_per_second, settings.waiting_calls)?;
         let agent = match &settings.contact {
             Some(contact) => format!("cheesewire/{} (+{contact})", env!("CARGO_PKG_VERSION")),
@@ -97,6 +101,8 @@ impl Transport {
                 .read_timeout(settings.read_timeout)
                 .referer(false)
                 .tcp_nodelay(true)
+                // Each is a link that has to be looked at.
+                .redirect(Policy::none())
         };
         let build = |builder: ClientBuilder| {
             builder
@@ -107,27 +113,35 @@ impl Transport {
             let gzip = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("gzip"))]);
             common().default_headers(gzip)
         };
-        let pages = build(coded().redirect(Policy::custom(follow)))?;
-        let calls = build(coded().redirect(Policy::none()))?;
-        let files = build(common().redirect(Policy::custom(follow)))?;
+        let routes = |builder: &dyn Fn() -> ClientBuilder| {
+            // A proxy would resolve the names, so what is to be filtered does not go through one.
+            let filtered = builder().dns_resolver(links.resolver()).no_proxy();
+            Ok::<_, UpstreamError>(Routes { open: build(builder())?, filtered: build(filtered)? })
+        };
+        let (pages, calls, files) = (routes(&coded)?, build(coded())?, routes(&common)?);
         let places = Places::new(settings.fetches_at_once, settings.waiting_fetches);
         let skipped = Mutex::default();
         let busy = watch::Sender::new(0);
-        Ok(Self { settings, addresses, throttle, places, skipped, busy, pages, calls, files })
+        Ok(Self { settings, addresses, links, throttle, places, skipped, busy, pages, calls, files })
     }
 
     pub(super) fn get(&self, kind: Kind, url: &Url) -> RequestBuilder {
-        let client = match kind {
+        let client = &self.clients(kind).open;
+        self.authorized(client.get(self.without_user(url)), url)
+    }
+
+    /// What sends questions that are no calls.
+    pub(super) fn clients(&self, kind: Kind) -> &Routes {
+        match kind {
             // Their digests are about the bytes as they are sent.
             Kind::File | Kind::Metadata => &self.files,
             Kind::Call | Kind::Listing | Kind::Page | Kind::Json | Kind::Provenance => &self.pages,
-        };
-        self.authorized(client.get(url.clone()), url)
+        }
     }
 
     /// A question for what a GET of a file would say of it.
     pub(super) fn head(&self, url: &Url) -> RequestBuilder {
-        self.authorized(self.files.head(url.clone()), url)
+        self.authorized(self.files.open.head(self.without_user(url)), url)
     }
 
     pub(super) fn post(&self, url: &Url) -> RequestBuilder {
@@ -135,10 +149,26 @@ impl Transport {
     }
 
     fn authorized(&self, request: RequestBuilder, url: &Url) -> RequestBuilder {
-        match self.addresses.credentials(url) {
-            Some(own) => request.basic_auth(&own.user, own.password.as_ref()),
+        match self.authorization(url) {
+            Some(own) => request.header(AUTHORIZATION, own),
             None => request,
         }
+    }
+
+    /// What goes with a question to the index's own origin.
+    pub(super) fn authorization(&self, url: &Url) -> Option<HeaderValue> {
+        self.addresses.authorization(url).cloned()
+    }
+
+    /// A link without the user and password that a page wrote into it, where they must not be sent: unencrypted where the
+    /// index is not, or in place of the index's own.
+    pub(super) fn without_user(&self, url: &Url) -> Url {
+        let mut url = url.clone();
+        if self.links.is_downgrade(&url) || self.addresses.authorization(&url).is_some() {
+            // Both succeed: it has a host.
+            let _ = (url.set_username(""), url.set_password(None));
+        }
+        url
     }
 
     /// Repeats a fetch that failed on the way, a few times. Only for what may be repeated.
@@ -213,8 +243,8 @@ impl Drop for Busy<'_> {
 
 impl Transport {
     /// Sends what is no call; a 429 silences the host that gave it, which after a redirect is not the one that was asked.
-    pub(super) async fn fetch(&self, request: RequestBuilder) -> Result<Response, UpstreamError> {
-        let response = request.send().await.map_err(UpstreamError::from_transport)?;
+    pub(super) async fn fetch(&self, kind: Kind, request: RequestBuilder) -> Result<Response, UpstreamError> {
+        let response = self.send_following(kind, request).await?;
         let url = response.url().clone();
         sorted(response, self.settings.clock.system_time()).inspect_err(|error| self.places.heed(&url, error))
     }
@@ -278,19 +308,6 @@ pub(super) fn media_type(headers: &HeaderMap) -> String {
 pub(super) fn charset(headers: &HeaderMap) -> Option<String> {
     let value: mime::Mime = header(headers, CONTENT_TYPE.as_str())?.parse().ok()?;
     value.get_param(mime::CHARSET).map(|charset| charset.as_str().to_owned())
-}
-
-/// At most five redirects, only to HTTP, never from TLS to none.
-fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
-    let from_tls = attempt.previous().last().is_some_and(|url| url.scheme() == "https");
-    let scheme = attempt.url().scheme().to_owned();
-    if attempt.previous().len() > MAX_REDIRECTS {
-        attempt.error("more than 5 redirects")
-    } else if scheme != "https" && (from_tls || scheme != "http") {
-        attempt.error("a redirect away from https")
-    } else {
-        attempt.follow()
-    }
 }
 
 /// Shared by every clone of the door.

@@ -70,6 +70,8 @@ fn config(folder: &Path, upstream: &str, settings: &[&str]) -> Config {
     // product's would on a machine that is ten times slower. Nor does the room that its disk has left.
     for (key, value) in [
         ("cache.free_floor", "0"),
+        // A test's index and its files may have a port each.
+        ("upstream.allowed_hosts", "127.0.0.1"),
         ("upstream.calls_per_second", "1000"),
         ("rpc.deadline", "5m"),
         ("rpc.longest_deadline", "10m"),

@@ -41,7 +41,9 @@ pub async fn raw(answers: Vec<Vec<u8>>) -> (Url, Arc<Mutex<Vec<String>>>) {
 
 /// A door to `base` that does not repeat itself.
 pub fn upstream(base: Url) -> Upstream {
-    let settings = UpstreamSettings { retries: 0, ..UpstreamSettings::new(base) };
+    // Its pages and redirects may lead to other ports.
+    let allowed_hosts = "127.0.0.1".parse().unwrap();
+    let settings = UpstreamSettings { retries: 0, allowed_hosts, ..UpstreamSettings::new(base) };
     Upstream::new(settings).unwrap()
 }
 

@@ -14,7 +14,7 @@ use url::Url;
 use super::{CacheError, say};
 use crate::model::{ProjectName, version_of};
 use crate::relay::{Rule, RuleError};
-use crate::upstream::{Fetched, Upstream, UpstreamError, UpstreamSettings};
+use crate::upstream::{AllowedHosts, Fetched, Upstream, UpstreamError, UpstreamSettings};
 
 /// Have a running relay fetch files in advance.
 ///
@@ -64,7 +64,9 @@ struct Wanted {
 }
 
 pub(super) async fn run(args: PrefetchArgs) -> Result<(), CacheError> {
-    let relay = Upstream::new(UpstreamSettings::new(args.relay.clone()))?;
+    // The user's own relay may name its files at any address, such as a public one that leads to a private host.
+    let settings = UpstreamSettings::new(args.relay.clone());
+    let relay = Upstream::new(UpstreamSettings { allowed_hosts: AllowedHosts::all(), ..settings })?;
     let (mut wanted, mut missing) = (Vec::new(), 0);
     for project in projects(&relay, &args.rules).await? {
         match files(&relay, &project, &args.rules).await {
