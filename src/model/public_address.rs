@@ -60,18 +60,17 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     let four =
         |high: u16, low: u16| is_public_v4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
     match address.segments() {
-        // Mapped.
-        [0, 0, 0, 0, 0, 0xffff, high, low] => four(high, low),
-        // NAT64: where a network has IPv6 alone, every IPv4 host has such an address. 64:ff9b:1::/48 is for local use.
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => four(high, low),
+        // Mapped. NAT64: where a network has IPv6 alone, every IPv4 host has such an address (64:ff9b:1::/48 is for local use).
+        // 6to4.
+        [0, 0, 0, 0, 0, 0xffff, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x2002, high, low, ..] => four(high, low),
         // Teredo: the server's address, and the client's inverted.
         [0x2001, 0, high, low, _, _, client_high, client_low] => {
             four(high, low) && four(!client_high, !client_low)
         }
         // IETF protocol assignments; documentation.
         [0x2001, 0..0x200 | 0xdb8, ..] | [0x3fff, 0..0x1000, ..] => false,
-        // 6to4.
-        [0x2002, high, low, ..] => four(high, low),
         // All that is assigned to the internet. The rest is loopback, unspecified, IPv4-compatible, link-local, unique local
         // (fd00:ec2::254 is a cloud's metadata), site-local, multicast, or nobody's yet.
         [first, ..] => first & 0xe000 == 0x2000,

@@ -109,7 +109,7 @@ impl Upstream {
             Target::Json(_) | Target::Beside(_) => request,
             Target::FirstByte(_) => request.header(RANGE, "bytes=0-0"),
         };
-        let sent = self.transport.send_following(kind, request);
+        let sent = Box::pin(self.transport.send_following(kind, request));
         probed(sent, kind, BEGINNING, self.clock()).await
     }
 

@@ -244,7 +244,8 @@ impl Drop for Busy<'_> {
 impl Transport {
     /// Sends what is no call; a 429 silences the host that gave it, which after a redirect is not the one that was asked.
     pub(super) async fn fetch(&self, kind: Kind, request: RequestBuilder) -> Result<Response, UpstreamError> {
-        let response = self.send_following(kind, request).await?;
+        // On the heap: nearly everything waits for one, and would be as large.
+        let response = Box::pin(self.send_following(kind, request)).await?;
         let url = response.url().clone();
         sorted(response, self.settings.clock.system_time()).inspect_err(|error| self.places.heed(&url, error))
     }
