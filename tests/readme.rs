@@ -135,6 +135,59 @@ fn what_a_page_links_to_is_there() {
     assert!(seen > 10, "{seen}");
 }
 
+/// All Rust sources of the crate and its tests, by their path below `src/` or `tests/` with `::` between.
+fn sources() -> BTreeMap<String, String> {
+    let mut folders = vec![root().join("src"), root().join("tests")];
+    let mut found: BTreeMap<String, String> = BTreeMap::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let below = path.strip_prefix(root()).unwrap().with_extension("");
+                let parts: Vec<_> = below.iter().skip(1).map(|part| part.to_str().unwrap()).collect();
+                let name = parts.join("::").trim_end_matches("::mod").to_owned();
+                found.entry(name).or_default().push_str(&read(&path));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn the_tests_that_the_promises_name_exist() {
+    let sources = sources();
+    let is_test = |name: &str| {
+        if sources.contains_key(name) {
+            return true;
+        }
+        let Some((module, last)) = name.rsplit_once("::") else { return false };
+        let is_in =
+            |text: &String| text.contains(&format!("fn {last}(")) || text.contains(&format!("mod {last} {{"));
+        // A module inside a file, or a test of one.
+        let inside = module.rsplit_once("::").map_or(module, |(file, _)| file);
+        [module, inside].iter().any(|file| sources.get(*file).is_some_and(is_in))
+    };
+    let page = read(&root().join("docs/promises.md"));
+    let cells = page
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .filter_map(|row| row.trim_end_matches(" |").rsplit_once("| "));
+    let named = cells.flat_map(|(_, tests)| tests.split('`').skip(1).step_by(2));
+    let (mut seen, mut wrong) = (0, Vec::new());
+    for name in named.filter(|name| {
+        name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | ':'))
+    }) {
+        seen += 1;
+        if !is_test(name) {
+            wrong.push(name);
+        }
+    }
+    assert!(seen > 80, "{seen}");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 /// The headings of a page in the form that links to them have.
 fn headings(page: &str) -> HashSet<String> {
     let titles =
