@@ -152,8 +152,9 @@ impl App {
             stopping: stopping.clone(),
         };
         let origins = Origins::new(config.http.public_url.as_ref().map(Url::as_str), first);
+        let origins = origins.behind(config.http.clients.trusted_proxies.clone());
         let parts = Parts { rpc, feed, index, relay, admin };
-        let edge = Edge::new(parts, config.http.calls, &config.http.clients, &origins);
+        let edge = Edge::new(parts, config.http.calls, &config.http.clients, &origins, &config.http.cors);
         let mut settings = config.http.listener.clone();
         settings.max_connections = http::affordable_connections(settings.max_connections);
         Ok(Self { listeners, addresses, settings, edge, journal, tasks, background, stopping })

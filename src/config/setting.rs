@@ -7,7 +7,7 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-use crate::http::{Listen, Proxies};
+use crate::http::{Cors, Listen, Proxies};
 use crate::model::{LEFT_OUT, redacted};
 use crate::upstream::AllowedHosts;
 
@@ -46,6 +46,7 @@ settings_by_text! {
     String: "a text", Clone::clone;
     AllowedHosts: "hosts and networks with commas between, such as files.corp.test, 10.0.0.6:8080, 10.1.0.0/16", ToString::to_string;
     Proxies: "addresses and networks with commas between, such as 127.0.0.1, 10.0.0.0/8", ToString::to_string;
+    Cors: "*, none, or origins with commas between, such as https://lab.test, http://localhost:8888", ToString::to_string;
 }
 
 impl Setting for f64 {

@@ -49,7 +49,8 @@ pub(super) fn read(reader: &mut Reader) -> Result<(Config, bool), ConfigError> {
     let (upstream, given) = upstream(reader)?;
     let mut data = PathBuf::from("cheesewire-data");
     reader.set("data.folder", &mut data, "The folder for journal and cache; made if missing. It belongs to the first upstream that it is used with.");
-    let (http, mut rpc, feed) = (http::http(reader), rpc::rpc(reader), rpc::feed(reader));
+    let private = [Some(&upstream.base), upstream.simple.as_ref()].into_iter().flatten().any(has_credentials);
+    let (http, mut rpc, feed) = (http::http(reader, private), rpc::rpc(reader), rpc::feed(reader));
     let (journal, follow, mut index) = (journal(reader), follow(reader), index(reader));
     rpc::search(reader, &mut rpc.search, &mut index.learn);
     let (store, relay, prefetch) = (store(reader, &data), relay(reader), prefetch::read(reader));
@@ -58,6 +59,10 @@ pub(super) fn read(reader: &mut Reader) -> Result<(Config, bool), ConfigError> {
         Config { upstream, data, http, rpc, feed, journal, follow, index, relay, prefetch, store, log };
     config.set_clock(&Clock::system());
     Ok((config, given))
+}
+
+fn has_credentials(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
 }
 
 fn upstream(reader: &mut Reader) -> Result<(UpstreamSettings, bool), ConfigError> {
@@ -305,6 +310,11 @@ fn index(reader: &mut Reader) -> IndexSettings {
         "How long upstream's \"no such project\" is remembered; its 404s count towards its rate limit.",
     );
     reader.set("index.absent_entries", &mut index.absent_entries, "How many absences are remembered.");
+    reader.set(
+        "index.absent_metadata_max_age",
+        &mut index.absent_metadata_max_age,
+        "How long metadata (PEP 658) that upstream advertises and answers 404 to is not asked for or advertised again.",
+    );
     reader.set(
         "index.asked_files",
         &mut index.asked_files,

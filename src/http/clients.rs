@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::xmlrpc::{Call, Fault, Value};
 use address::ClientKey;
+pub(super) use address::trusted_hops;
 pub use proxies::Proxies;
 pub(super) use shares::Shares;
 
@@ -39,7 +40,8 @@ pub struct ClientLimits {
     /// Subscribers of the feed at once that are one client. Default 16, a quarter of all places: the mirrors of a site
     /// behind one address, and no client keeps the others out.
     pub feeds_at_once: usize,
-    /// Proxies whose `X-Forwarded-For` is believed. Default: none, so the client is who connects.
+    /// Proxies whose `X-Forwarded-For` is believed, and what they say of the address that the client asked. Default: none, so
+    /// the client is who connects.
     pub trusted_proxies: Proxies,
     /// Clients that are remembered; the one not seen for longest goes, and is new when it comes again. Default 10,000,
     /// some 400 bytes each.

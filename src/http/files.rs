@@ -21,14 +21,15 @@ use futures_util::Stream as _;
 use http_body::{Frame, SizeHint};
 use percent_encoding::percent_decode_str;
 
-use super::repeated::Repeated;
+use super::cors::Cors;
+use super::repeated::{Repeated, Seen};
 use super::reply::Reply;
 use super::rescue::{bad_path, unsatisfiable};
 use crate::model::{FilePath, Sha256};
 use crate::relay::{Answer, Content, Relay, RelayError, Served, Source, Want};
 
 /// Where files are.
-const PREFIX: &str = "/packages/";
+pub(super) const PREFIX: &str = "/packages/";
 /// Where an answer comes from.
 pub(super) const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 /// What it is as new as: bandersnatch 1.0 takes no file without.
@@ -37,7 +38,7 @@ pub(super) const X_LAST_SERIAL: HeaderName = HeaderName::from_static("x-pypi-las
 const FOR_EVER: &str = "max-age=365000000, immutable, public";
 
 /// Fields of an answer: room for all of them, so that the map does not grow.
-const FIELDS: usize = 12;
+const FIELDS: usize = 14;
 
 /// The route of files, and its label in metrics.
 pub(super) const ROUTE: &str = "/packages/{*path}";
@@ -47,16 +48,27 @@ pub(super) const ROUTE: &str = "/packages/{*path}";
 pub(super) struct Files {
     relay: Relay,
     repeated: Arc<Repeated>,
+    cors: Arc<Cors>,
 }
 
 impl Files {
-    pub(super) fn new(relay: Relay) -> Self {
-        Self { relay, repeated: Arc::new(Repeated::new()) }
+    pub(super) fn new(relay: Relay, cors: Cors) -> Self {
+        Self { relay, repeated: Arc::new(Repeated::new()), cors: Arc::new(cors) }
     }
 
     /// The answer to a request for a file that was answered before, if nothing has to be asked or waited for.
     pub(super) fn at_once<B>(&self, request: &Request<B>) -> Option<axum::http::Response<Reply>> {
+        if !self.cors.same_for(request.headers()) {
+            return None;
+        }
         self.repeated.answer(&self.relay, request)
+    }
+
+    /// Remembers the answer to such a request, with all fields that it has when it leaves.
+    pub(super) fn remember(&self, response: &mut Response) {
+        if let Some(seen) = response.extensions_mut().remove::<Arc<Seen>>() {
+            self.repeated.remember(seen, response.headers());
+        }
     }
 
     /// The routes of files.
@@ -68,7 +80,7 @@ impl Files {
 
 /// The routes of files.
 pub fn routes(relay: Relay) -> Router {
-    Files::new(relay).routes()
+    Files::new(relay, Cors::default()).routes()
 }
 
 async fn file(State(files): State<Files>, request: Request<Body>) -> Result<Response, RelayError> {
@@ -79,14 +91,15 @@ async fn file(State(files): State<Files>, request: Request<Body>) -> Result<Resp
     let served = files.relay.open(&path, &want(request.method(), request.headers())).await?;
     // All of it, and at an address that says no more than that.
     let whole = matches!(served.answer, Answer::Whole(_))
-        && request.uri().path().strip_prefix(PREFIX) == Some(path.as_str());
+        && request.uri().path().strip_prefix(PREFIX) == Some(path.as_str())
+        && files.cors.same_for(request.headers());
     let hold = whole.then(|| files.relay.hold(&served)).flatten();
     let mut response = respond(served);
     if let Some(serial) = files.relay.last_serial() {
         response.headers_mut().insert(X_LAST_SERIAL, HeaderValue::from(serial.0));
     }
     if let Some(hold) = hold {
-        files.repeated.remember(request.uri().path(), hold, response.headers());
+        response.extensions_mut().insert(Arc::new(Seen::new(request.uri().path(), hold)));
     }
     Ok(response)
 }

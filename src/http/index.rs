@@ -50,10 +50,10 @@ pub fn routes(index: Index, origins: Origins) -> Router {
 }
 
 /// 301 to the same path with a `/`, in the client's spelling.
-async fn with_slash(request: Parts) -> Response {
+async fn with_slash(State(shared): State<Shared>, request: Parts) -> Response {
     // A path of two slashes would lead to another host.
     let path = format!("/{}/", request.uri.path().trim_matches('/'));
-    (StatusCode::MOVED_PERMANENTLY, [(LOCATION, path)]).into_response()
+    (StatusCode::MOVED_PERMANENTLY, [(LOCATION, shared.origins.link(&request, &path))]).into_response()
 }
 
 async fn root(State(shared): State<Shared>, request: Parts) -> Result<Response, IndexError> {
@@ -79,13 +79,19 @@ async fn page(
 }
 
 /// What a browser, and a client that only wants to know whether there is such a project, gets: where its page is.
-async fn about(State(shared): State<Shared>, Path(name): Path<String>) -> Result<Response, IndexError> {
+async fn about(
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+    request: Parts,
+) -> Result<Response, IndexError> {
     let Ok(name) = ProjectName::parse(&name) else { return Err(IndexError::NoSuchProject) };
     shared.index.page(&name).await?;
     // A normalised name has no character that HTML knows.
+    let link = |path: String| shared.origins.link(&request, &path).replace('&', "&amp;");
+    let (files, document) = (link(format!("/simple/{name}/")), link(format!("/pypi/{name}/json")));
     let page = format!(
         "<!DOCTYPE html>\n<html><head><title>{name}</title></head><body>\n<h1>{name}</h1>\n\
-         <p><a href=\"/simple/{name}/\">Its files</a>, <a href=\"/pypi/{name}/json\">what is known of it</a></p>\n\
+         <p><a href=\"{files}\">Its files</a>, <a href=\"{document}\">what is known of it</a></p>\n\
          </body></html>\n"
     );
     Ok(([(CONTENT_TYPE, "text/html; charset=utf-8"), (CACHE_CONTROL, PAGE_AGE)], page).into_response())

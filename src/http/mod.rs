@@ -4,6 +4,7 @@ mod admin;
 mod body;
 mod clients;
 mod coding;
+mod cors;
 mod crowd;
 mod date;
 mod descriptors;
@@ -32,6 +33,7 @@ use axum::response::{IntoResponse as _, Response};
 pub use admin::{Admin, Look, Readiness};
 pub use body::CallLimits;
 pub use clients::{ClientLimits, Proxies};
+pub use cors::Cors;
 pub use descriptors::affordable_connections;
 pub use files::routes as file_routes;
 pub use index::routes as index_routes;
@@ -72,6 +74,10 @@ pub struct HttpSettings {
     pub listen: Vec<Listen>,
     /// The address that clients use, for absolute links; unset: what each client sent as `Host`.
     pub public_url: Option<Url>,
+    /// The web pages that may read pages, documents and files. Default all, as with PyPI: what the index has is public. None
+    /// if upstream is asked with credentials: then what it has may be secret, and a page of somebody else's may be open in a
+    /// browser that reaches this relay.
+    pub cors: Cors,
     /// Bounds on connections.
     pub listener: ListenerSettings,
     /// Bounds on calls.
@@ -85,6 +91,7 @@ impl Default for HttpSettings {
         Self {
             listen: vec![Listen { address: (Ipv4Addr::LOCALHOST, 3141).into(), deadline: None }],
             public_url: None,
+            cors: Cors::Any,
             listener: ListenerSettings::default(),
             calls: CallLimits { body: 1 << 20, bodies: 32 << 20, patience: Duration::from_secs(10) },
             clients: ClientLimits::default(),
@@ -97,21 +104,35 @@ pub struct Edge {
     calls: Calls,
     files: Files,
     routes: Router,
+    /// Proxies say where clients know us.
+    asks_for_peer: bool,
 }
 
 impl Edge {
     /// Puts it together over the parts that answer.
-    pub fn new(parts: Parts, limits: CallLimits, clients: &ClientLimits, origins: &Origins) -> Self {
+    pub fn new(
+        parts: Parts,
+        limits: CallLimits,
+        clients: &ClientLimits,
+        origins: &Origins,
+        cors: &Cors,
+    ) -> Self {
         let Parts { rpc, feed, index, relay, admin } = parts;
         let calls = Calls::new(rpc, limits, clients, origins.clone());
-        let files = Files::new(relay);
+        let files = Files::new(relay, cors.clone());
         let feeds = Shares::of_feeds(clients);
-        Self { calls, routes: routes(feed, feeds, index, files.clone(), admin, origins), files }
+        let asks_for_peer = origins.asks_for_peer();
+        let routes = routes(feed, feeds, index, files.clone(), admin, origins, cors);
+        Self { calls, files, routes, asks_for_peer }
     }
 
     /// Whether it matters who asks.
     fn judges_client(&self, request: &Request<Incoming>) -> bool {
-        self.calls.judges_clients() || request.uri().path() == feed::PATH
+        let path = request.uri().path();
+        // No file's answer has an address of ours.
+        self.calls.judges_clients()
+            || path == feed::PATH
+            || self.asks_for_peer && !path.starts_with(files::PREFIX)
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Reply> {
@@ -123,19 +144,36 @@ impl Edge {
         }
         // In a place of its own: a call's state should not be as large as theirs.
         match Box::pin(self.routes.clone().oneshot(request.map(Body::new))).await {
-            Ok(response) => response.map(Reply::from),
+            Ok(mut response) => {
+                self.files.remember(&mut response);
+                response.map(Reply::from)
+            }
             Err(never) => match never {},
         }
     }
 }
 
-fn routes(feed: Feed, feeds: Shares, index: Index, files: Files, admin: Admin, origins: &Origins) -> Router {
+fn routes(
+    feed: Feed,
+    feeds: Shares,
+    index: Index,
+    files: Files,
+    admin: Admin,
+    origins: &Origins,
+    cors: &Cors,
+) -> Router {
+    let elsewhere = {
+        let origins = origins.clone();
+        move |request| async move { elsewhere(&origins, &request) }
+    };
+    // For web pages too; with their own answer to other methods, which includes `OPTIONS`.
+    let read = index::routes(index, origins.clone()).merge(files.routes());
+    let read = cors.around(read.method_not_allowed_fallback(other_method));
     // Outermost first: every request is counted, then routed; what no route takes ends in the fallback.
     Router::new()
-        .merge(rpc::routes())
+        .merge(rpc::routes(origins.clone()))
         .merge(feed::routes(feed, feeds))
-        .merge(index::routes(index, origins.clone()))
-        .merge(files.routes())
+        .merge(read)
         .merge(admin::routes(admin))
         .fallback(elsewhere)
         .method_not_allowed_fallback(other_method)
@@ -143,9 +181,10 @@ fn routes(feed: Feed, feeds: Shares, index: Index, files: Files, admin: Admin, o
 }
 
 /// A path that nobody answers.
-async fn elsewhere(method: Method) -> Response {
-    purge(&method).unwrap_or_else(|| {
-        (StatusCode::NOT_FOUND, "nothing is here; the index is at /simple/\n").into_response()
+fn elsewhere(origins: &Origins, request: &axum::http::request::Parts) -> Response {
+    purge(&request.method).unwrap_or_else(|| {
+        let simple = origins.link(request, "/simple/");
+        (StatusCode::NOT_FOUND, format!("nothing is here; the index is at {simple}\n")).into_response()
     })
 }
 

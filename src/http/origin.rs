@@ -2,12 +2,18 @@
 
 use std::net::SocketAddr;
 
+use axum::extract::ConnectInfo;
 use axum::http::header::HOST;
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderValue};
+
+use super::clients::{Proxies, trusted_hops};
 
 /// The longest host that is repeated in an answer: the longest name that DNS has, and a port.
 const MAX_HOST: usize = 259;
+/// The longest path before ours that is repeated.
+const MAX_PREFIX: usize = 256;
 
 /// Where we are known.
 #[derive(Debug, Clone)]
@@ -16,27 +22,83 @@ pub struct Origins {
     public: Option<String>,
     /// For clients that do not say whom they asked (HTTP/1.0).
     listen: SocketAddr,
+    /// Those that are believed how a client came.
+    proxies: Proxies,
 }
 
 impl Origins {
     /// `public`: the configured address if there is one. `listen`: where we listen.
     pub fn new(public: Option<&str>, listen: SocketAddr) -> Self {
-        Self { public: public.map(|url| url.trim_end_matches('/').to_owned()), listen }
+        let public = public.map(|url| url.trim_end_matches('/').to_owned());
+        Self { public, listen, proxies: Proxies::default() }
     }
 
-    /// `http://host:port`, without a final `/`.
+    /// Believes these proxies how a client came: its scheme, host, port, and the path that they took off.
+    #[must_use]
+    pub fn behind(self, proxies: Proxies) -> Self {
+        Self { proxies, ..self }
+    }
+
+    /// Whether it matters who connects.
+    pub(super) fn asks_for_peer(&self) -> bool {
+        self.public.is_none() && !self.proxies.is_empty()
+    }
+
+    /// Scheme, host, port, and the path before ours if there is one, without a final `/`: `http://host:port`.
     pub(super) fn of(&self, request: &Parts) -> String {
         if let Some(public) = &self.public {
             return public.clone();
         }
+        let peer = request.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+        let hops = trusted_hops(peer, &request.headers, &self.proxies);
+        let said = |name| said(&request.headers, name, hops);
+        let scheme = match said("x-forwarded-proto") {
+            Some(scheme) if scheme.eq_ignore_ascii_case("https") => "https",
+            Some(_) | None => "http",
+        };
         // A target in absolute form outdoes `Host` (RFC 9112, section 3.2.2).
         let authority = request.uri.authority().map(Authority::as_str);
         let host = || request.headers.get(HOST).and_then(|value| value.to_str().ok());
-        match authority.or_else(host).filter(|host| is_host(host)) {
-            Some(host) => format!("http://{host}"),
-            None => format!("http://{}", self.listen),
-        }
+        let host = said("x-forwarded-host")
+            .filter(|host| is_host(host))
+            .or_else(|| authority.or_else(host).filter(|host| is_host(host)));
+        let prefix = said("x-forwarded-prefix").map(|prefix| prefix.trim_end_matches('/'));
+        let prefix = prefix.filter(|prefix| is_prefix(prefix)).unwrap_or_default();
+        let Some(host) = host else { return format!("{scheme}://{}{prefix}", self.listen) };
+        let port = said("x-forwarded-port").filter(|port| is_told_port(host, port));
+        let port = port.map_or_else(String::new, |port| format!(":{port}"));
+        format!("{scheme}://{host}{port}{prefix}")
     }
+
+    /// The address of a path of ours, for a redirect or a link. On the host of the request, unless a path stands before
+    /// ours that may have been taken off on the way.
+    pub(super) fn link(&self, request: &Parts, path: &str) -> String {
+        let origin = self.of(request);
+        let authority = origin.split_once("://").map_or("", |(_, rest)| rest);
+        if authority.contains('/') { origin + path } else { path.to_owned() }
+    }
+}
+
+/// What the outermost of so many trusted proxies says. Each of them puts its own word behind the others, or leaves one in
+/// place of them; what stands before its word anybody can have written.
+fn said<'a>(headers: &'a HeaderMap, name: &str, hops: usize) -> Option<&'a str> {
+    let lines = headers.get_all(name).iter().map(HeaderValue::to_str).collect::<Result<Vec<_>, _>>().ok()?;
+    let words: Vec<_> = lines.iter().flat_map(|line| line.split(',')).map(str::trim).collect();
+    words.get(words.len().checked_sub(hops.min(words.len()))?).copied()
+}
+
+/// A port to put behind a host that has none. Those of the two schemes need none, and a proxy often tells its own.
+fn is_told_port(host: &str, port: &str) -> bool {
+    let bare = host.rsplit_once(']').map_or(host, |(_, rest)| rest);
+    !bare.contains(':') && port.parse::<u16>().is_ok_and(|number| !matches!(number, 0 | 80 | 443))
+}
+
+/// A path, or nothing, and nothing that could lead to another host or leave a link.
+fn is_prefix(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '~');
+    let is_segment = |part: &str| !matches!(part, "" | "." | "..") && part.chars().all(plain);
+    let segments = text.strip_prefix('/').map(|path| path.split('/').all(is_segment));
+    text.len() <= MAX_PREFIX && segments.unwrap_or(text.is_empty())
 }
 
 /// A host and perhaps a port, and nothing that could leave a link or a JSON string.
@@ -67,6 +129,78 @@ mod tests {
         assert_eq!(origin(None, "/x", Some(b"[::1]:81")), "http://[::1]:81");
         assert_eq!(origin(None, "http://proxied.test/x", Some(b"other.test")), "http://proxied.test");
         assert_eq!(origin(Some("https://public.test/"), "/x", Some(b"relay.test")), "https://public.test");
+    }
+
+    /// The origin of a request that came from a peer, with these fields, to `Host: relay.test`; 127.0.0.1 and 10/8 are trusted.
+    fn forwarded(peer: &str, fields: &[(&str, &str)]) -> String {
+        let request = Request::builder().uri("/x").header(HOST, "relay.test");
+        let request = fields.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        parts.extensions.insert(ConnectInfo(SocketAddr::new(peer.parse().unwrap(), 1)));
+        let origins = Origins::new(None, "127.0.0.1:3141".parse().unwrap());
+        origins.behind("127.0.0.1, 10.0.0.0/8".parse().unwrap()).of(&parts)
+    }
+
+    const ALL: [(&str, &str); 4] = [
+        ("x-forwarded-proto", "HTTPS"),
+        ("x-forwarded-host", "public.test"),
+        ("x-forwarded-port", "8443"),
+        ("x-forwarded-prefix", "/a/b_c~1/"),
+    ];
+
+    #[test]
+    fn only_trusted_proxies_say_how_a_client_came() {
+        assert_eq!(forwarded("127.0.0.1", &ALL), "https://public.test:8443/a/b_c~1");
+        assert_eq!(forwarded("192.0.2.1", &ALL), "http://relay.test");
+        assert_eq!(forwarded("127.0.0.1", &ALL[..1]), "https://relay.test");
+        assert_eq!(forwarded("127.0.0.1", &[ALL[0], ("x-forwarded-port", "80")]), "https://relay.test");
+        assert_eq!(forwarded("127.0.0.1", &[ALL[2], ("x-forwarded-host", "[::1]")]), "http://[::1]:8443");
+        assert_eq!(forwarded("127.0.0.1", &[ALL[2], ("x-forwarded-host", "a.test:81")]), "http://a.test:81");
+        assert_eq!(origin(None, "/x", Some(b"relay.test")), "http://relay.test");
+    }
+
+    #[test]
+    fn of_several_words_that_of_the_outermost_trusted_proxy_counts() {
+        let host = ("x-forwarded-host", "evil.test, public.test");
+        assert_eq!(forwarded("127.0.0.1", &[host]), "http://public.test");
+        // One trusted proxy before another: each has put its word behind those of before.
+        let chain = ("x-forwarded-for", "192.0.2.1, 10.0.0.1");
+        let hosts = ("x-forwarded-host", "evil.test, public.test, inner.test");
+        assert_eq!(forwarded("127.0.0.1", &[hosts, chain]), "http://public.test");
+        assert_eq!(forwarded("127.0.0.1", &[ALL[1], chain]), "http://public.test");
+        // What its client says of who came before counts for nothing.
+        let claimed = ("x-forwarded-for", "10.0.0.1, 192.0.2.1");
+        assert_eq!(forwarded("127.0.0.1", &[host, claimed]), "http://public.test");
+    }
+
+    #[test]
+    fn a_hostile_word_of_a_proxys_client_is_not_repeated() {
+        for (name, values) in [
+            ("x-forwarded-proto", &["javascript", "", "https:", "http"][..]),
+            ("x-forwarded-host", &["", "a/b", "u@h.test", "h.test\"<x>", "h test"]),
+            ("x-forwarded-port", &["", "0", "99999", "81/x", "-1", "443"]),
+            (
+                "x-forwarded-prefix",
+                &["", "/", "a", "//h.test", "/a//b", "/../a", "/a\"", "/<", "/a?b", "/%2f", "/\\h"],
+            ),
+        ] {
+            for value in values {
+                assert_eq!(forwarded("127.0.0.1", &[(name, value)]), "http://relay.test", "{name}: {value}");
+            }
+        }
+        let long = format!("/{}", "a".repeat(300));
+        assert_eq!(forwarded("127.0.0.1", &[("x-forwarded-prefix", &long)]), "http://relay.test");
+    }
+
+    #[test]
+    fn a_link_keeps_the_path_before_ours_and_else_the_host_of_the_request() {
+        let link = |public: Option<&str>| {
+            let (parts, ()) = Request::builder().uri("/x").body(()).unwrap().into_parts();
+            Origins::new(public, "127.0.0.1:3141".parse().unwrap()).link(&parts, "/simple/")
+        };
+        assert_eq!(link(None), "/simple/");
+        assert_eq!(link(Some("https://public.test/")), "/simple/");
+        assert_eq!(link(Some("https://public.test/a/b/")), "https://public.test/a/b/simple/");
     }
 
     #[test]

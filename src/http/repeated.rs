@@ -4,7 +4,7 @@
 //! for a small file.
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use axum::http::header::{AGE, CONTENT_LENGTH, IF_NONE_MATCH, RANGE};
@@ -26,8 +26,22 @@ pub(super) struct Repeated {
     answers: RwLock<HashMap<Box<str>, Remembered>>,
 }
 
-struct Remembered {
+/// An answer on its way out that can be given again.
+#[derive(Debug)]
+pub(super) struct Seen {
+    path: Box<str>,
     hold: Hold,
+}
+
+impl Seen {
+    /// To a GET of that path: all of a file that is here.
+    pub(super) fn new(path: &str, hold: Hold) -> Self {
+        Self { path: path.into(), hold }
+    }
+}
+
+struct Remembered {
+    seen: Arc<Seen>,
     head: HeaderMap,
     length: u64,
 }
@@ -37,15 +51,15 @@ impl Repeated {
         Self { meter: Meter::new(ROUTE), answers: RwLock::default() }
     }
 
-    /// Remembers what a GET of that path was answered: all of a file that is here.
-    pub(super) fn remember(&self, path: &str, hold: Hold, head: &HeaderMap) {
+    /// Remembers an answer.
+    pub(super) fn remember(&self, seen: Arc<Seen>, head: &HeaderMap) {
         let length = head.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let Some(length) = length.filter(|_| head.contains_key(AGE)) else { return };
         let mut answers = self.answers.write().unwrap_or_else(PoisonError::into_inner);
-        if answers.len() >= MOST && !answers.contains_key(path) {
+        if answers.len() >= MOST && !answers.contains_key(&seen.path) {
             answers.clear();
         }
-        answers.insert(path.into(), Remembered { hold, head: head.clone(), length });
+        answers.insert(seen.path.clone(), Remembered { seen, head: head.clone(), length });
     }
 
     /// The answer to a request, if it is for all of such a file and the file may still be given out.
@@ -58,7 +72,7 @@ impl Repeated {
         let (mut head, length, (content, age)) = {
             let answers = self.answers.read().unwrap_or_else(PoisonError::into_inner);
             let found = answers.get(request.uri().path())?;
-            let again = relay.again(&found.hold)?;
+            let again = relay.again(&found.seen.hold)?;
             (found.head.clone(), found.length, again)
         };
         // In its place: a map that grows is made anew.

@@ -1,10 +1,11 @@
 //! XML-RPC over HTTP: where calls arrive and how answers are written (WIRE.md sections 1 and 2).
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::RawQuery;
+use axum::extract::{RawQuery, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
@@ -45,32 +46,43 @@ pub(super) struct Calls {
 }
 
 /// What the addresses of calls answer to others than a POST.
-pub(super) fn routes() -> Router {
+pub(super) fn routes(origins: Origins) -> Router {
     // POST does not come here; with it in the route, a 405 says in `Allow` that it may.
     let other = || get(about).post(about);
-    ADDRESSES.iter().fold(Router::new(), |router, address| router.route(address, other()))
+    let routes = ADDRESSES.iter().fold(Router::new(), |router, address| router.route(address, other()));
+    routes.with_state(Arc::new(origins))
 }
 
 /// A bare GET is not a call; it gets a page for people. One that asks for something must not take that for its answer.
-async fn about(RawQuery(query): RawQuery) -> Response<Body> {
-    const PAGE: &str = "<!DOCTYPE html>\n<html><head><title>cheesewire</title></head><body>\n\
-        <h1>cheesewire</h1>\n<p>This is a relay of a Python package index. Programs send XML-RPC calls to this \
-        address by POST; pip takes <a href=\"/simple/\">/simple/</a> as its index.</p>\n</body></html>\n";
-    const NONE: &str =
-        "no such :action is here, but :action=json&name=NAME; calls come by POST, files are at /simple/\n";
+async fn about(
+    State(origins): State<Arc<Origins>>,
+    RawQuery(query): RawQuery,
+    request: Parts,
+) -> Response<Body> {
+    let simple = origins.link(&request, "/simple/");
     let asked = |wanted: &str| {
         let pairs = url::form_urlencoded::parse(query.as_deref().unwrap_or("").as_bytes());
         pairs.into_iter().find(|(key, _)| key == wanted).map(|(_, value)| value.into_owned())
     };
     let Some(action) = asked(":action") else {
-        return ([(CONTENT_TYPE, "text/html; charset=utf-8")], PAGE).into_response();
+        let simple = simple.replace('&', "&amp;");
+        let page = format!(
+            "<!DOCTYPE html>\n<html><head><title>cheesewire</title></head><body>\n\
+             <h1>cheesewire</h1>\n<p>This is a relay of a Python package index. Programs send XML-RPC calls to this \
+             address by POST; pip takes <a href=\"{simple}\">{simple}</a> as its index.</p>\n</body></html>\n"
+        );
+        return ([(CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response();
     };
     // WIRE.md section 9.
     let name = asked("name").filter(|_| action == "json").and_then(|name| ProjectName::parse(&name).ok());
     if let Some(name) = name {
-        return (StatusCode::MOVED_PERMANENTLY, [(LOCATION, format!("/pypi/{name}/json"))]).into_response();
+        let address = origins.link(&request, &format!("/pypi/{name}/json"));
+        return (StatusCode::MOVED_PERMANENTLY, [(LOCATION, address)]).into_response();
     }
-    (StatusCode::NOT_FOUND, NONE).into_response()
+    let none = format!(
+        "no such :action is here, but :action=json&name=NAME; calls come by POST, files are at {simple}\n"
+    );
+    (StatusCode::NOT_FOUND, none).into_response()
 }
 
 /// Whether a request is a call, by its method and its address: the address's place.

@@ -2,17 +2,33 @@
 
 use crate::config::reader::Reader;
 use crate::config::setting::Count;
-use crate::http::{ClientLimits, HttpSettings};
+use crate::http::{ClientLimits, Cors, HttpSettings};
 
-pub(super) fn http(reader: &mut Reader) -> HttpSettings {
+/// `private`: upstream is asked with credentials.
+pub(super) fn http(reader: &mut Reader, private: bool) -> HttpSettings {
     let mut http = HttpSettings::default();
+    if private {
+        http.cors = Cors::Only(vec![]);
+    }
     reader.set("http.listen", &mut http.listen, "Where to listen; several addresses with commas between them. Port 0 takes any free one. 127.0.0.1:3142?deadline=9 \
          answers calls within 9 s instead of rpc.deadline.");
     reader.set(
         "http.public_url",
         &mut http.public_url,
-        "The address that clients use, for absolute links behind a proxy. Unset: what each client sent as Host.",
+        "The address that clients use, for absolute links behind a proxy, with the path that the proxy takes off if there is one. Unset: what each \
+         client sent as Host, or what clients.trusted_proxies say.",
     );
+    reader.set(
+        "http.cors",
+        &mut http.cors,
+        "The web pages that may read pages, documents and files in a browser: * for all, none, or their origins, such as \
+         https://lab.test, http://localhost:8888. The default is none if upstream is asked with user and password.",
+    );
+    if private && http.cors == Cors::Any {
+        let complaint = "http.cors = *: upstream is asked with user and password, so list the origins of the web pages that \
+                         may read what it has";
+        reader.complain(complaint.to_owned());
+    }
     let listener = &mut http.listener;
     reader.count(
         "http.max_connections",
@@ -79,8 +95,9 @@ fn clients(reader: &mut Reader) -> ClientLimits {
     reader.set(
         "clients.trusted_proxies",
         &mut clients.trusted_proxies,
-        "Proxies whose X-Forwarded-For tells who the client is, such as 127.0.0.1, 10.0.0.0/8. Empty: the client is who \
-         connects. Of an IPv6 client the first 64 bits count.",
+        "Proxies whose X-Forwarded-For tells who the client is, such as 127.0.0.1, 10.0.0.0/8, and whose X-Forwarded-Proto, \
+         -Host, -Port and -Prefix tell which address it asked. Empty: the client is who connects. Of an IPv6 client the \
+         first 64 bits count.",
     );
     reader.count(
         "clients.remembered",

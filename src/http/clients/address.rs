@@ -24,17 +24,28 @@ impl From<IpAddr> for ClientKey {
 /// Who is behind a request: the peer, or where that is a trusted proxy, the last address of `X-Forwarded-For` that is
 /// none. What stands before that anybody can have written.
 pub(super) fn of(peer: Option<IpAddr>, headers: &HeaderMap, proxies: &Proxies) -> ClientKey {
+    walk(peer, headers, proxies).0.into()
+}
+
+/// How many trusted proxies a request came through, one behind the other; 0 if the peer is none.
+pub(in crate::http) fn trusted_hops(peer: Option<IpAddr>, headers: &HeaderMap, proxies: &Proxies) -> usize {
+    if proxies.is_empty() { 0 } else { walk(peer, headers, proxies).1 }
+}
+
+/// The client, and the trusted proxies up to it.
+fn walk(peer: Option<IpAddr>, headers: &HeaderMap, proxies: &Proxies) -> (IpAddr, usize) {
     // Without a connection there is one client.
     let mut client = peer.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+    let mut hops = 0;
     let fields = headers.get_all(FORWARDED_FOR).into_iter();
-    let mut hops = fields.map(HeaderValue::as_bytes).flat_map(|field| field.split(|b| *b == b','));
+    let mut told = fields.map(HeaderValue::as_bytes).flat_map(|field| field.split(|b| *b == b','));
     // From the nearest hop on. One that cannot be read ends the trust: its proxy stands for all behind it.
-    while proxies.trust(client)
-        && let Some(hop) = hops.next_back().and_then(address)
-    {
+    while proxies.trust(client) {
+        hops += 1;
+        let Some(hop) = told.next_back().and_then(address) else { break };
         client = hop;
     }
-    client.into()
+    (client, hops)
 }
 
 /// An address as proxies write it: bare, in brackets, or with a port.

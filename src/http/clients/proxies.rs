@@ -11,6 +11,11 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 pub struct Proxies(Vec<IpNet>);
 
 impl Proxies {
+    /// Whether none is trusted.
+    pub(in crate::http) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether an address is one of them.
     pub(super) fn trust(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
