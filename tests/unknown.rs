@@ -179,7 +179,8 @@ async fn while_polls_do_not_come_back_unknown_names_wait_once_and_are_denied_as_
 /// 503, and back soon: never "there is none", which sends an installer to its other index.
 fn is_not_denied(answer: &Answer) {
     assert_eq!(answer.status, 503, "{}", answer.text());
-    assert!((1..=2).contains(&answer.header("retry-after").parse::<u64>().unwrap()));
+    // pip waits so long five times.
+    assert_eq!(answer.header("retry-after"), "1");
 }
 
 #[tokio::test]

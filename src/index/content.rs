@@ -1,5 +1,6 @@
 //! What the index keeps: a page or a document, as one thing to fetch, read and keep.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
@@ -10,8 +11,8 @@ use super::IndexError;
 use super::facade::Inner;
 use super::json::JsonDocument;
 use crate::journal::{DocumentKey, KeptDocument, KnownFile};
-use crate::model::{ProjectName, Serial};
-use crate::upstream::{Document, ProjectPage, Skipped};
+use crate::model::{FilePath, ProjectName, Serial};
+use crate::upstream::{CoreMetadata, Document, ProjectPage, Skipped};
 
 /// A document's meaning.
 pub(super) trait Content: Sized + Send + Sync + 'static {
@@ -41,6 +42,9 @@ pub(super) trait Content: Sized + Send + Sync + 'static {
 
     /// What of it could not be used.
     fn skipped(&self) -> &Skipped;
+
+    /// Says of these files that they have no metadata of their own.
+    fn leave_out_metadata(&mut self, of: &HashSet<FilePath>);
 }
 
 impl Content for ProjectPage {
@@ -75,6 +79,11 @@ impl Content for ProjectPage {
 
     fn skipped(&self) -> &Skipped {
         &self.skipped
+    }
+
+    fn leave_out_metadata(&mut self, of: &HashSet<FilePath>) {
+        let named = self.files.iter_mut().filter(|file| of.contains(&file.path));
+        named.for_each(|file| file.core_metadata = CoreMetadata::No);
     }
 }
 
@@ -117,6 +126,10 @@ impl Content for JsonDocument {
 
     fn skipped(&self) -> &Skipped {
         &self.skipped
+    }
+
+    fn leave_out_metadata(&mut self, of: &HashSet<FilePath>) {
+        Self::leave_out_metadata(self, of);
     }
 }
 

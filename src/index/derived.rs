@@ -18,7 +18,7 @@ use super::known::strongest;
 use super::{Index, IndexError, JsonDocument, core_metadata};
 use crate::journal::DocumentKey;
 use crate::model::{
-    FileHasher, FileKind, ProjectName, Serial, Stamp, latest, same_version, version_of, wheel_tag,
+    FileHasher, FileKind, FilePath, ProjectName, Serial, Stamp, latest, same_version, version_of, wheel_tag,
 };
 use crate::upstream::{CoreMetadata, Document, PageFile, ProjectPage, UpstreamError, Yanked};
 
@@ -80,7 +80,7 @@ impl Inner {
         let Some(release) = release else { return Ok(None) };
         let row = self.journal.project(&project).await?;
         let spelling = row.map_or_else(|| project.to_string(), |row| row.spelling);
-        let info = self.info(&spelling, &release).await?;
+        let info = self.info(&project, &spelling, &release).await?;
         let mut document = json!({"info": info, "urls": release.objects()});
         if let Some(serial) = page.last_serial {
             document["last_serial"] = serial.0.into();
@@ -145,10 +145,15 @@ impl Inner {
     }
 
     /// What the release's metadata says, or else which release it is.
-    async fn info(&self, spelling: &str, release: &Release<'_>) -> Result<Map<String, Value>, IndexError> {
+    async fn info(
+        &self,
+        project: &ProjectName,
+        spelling: &str,
+        release: &Release<'_>,
+    ) -> Result<Map<String, Value>, IndexError> {
         let mut info = Map::new();
         for file in &release.files {
-            if let Some(found) = self.metadata(file).await? {
+            if let Some(found) = self.metadata(project, file).await? {
                 info = found;
                 break;
             }
@@ -166,7 +171,11 @@ impl Inner {
     }
 
     /// A file's metadata, if it is advertised, there, and what its digest says.
-    async fn metadata(&self, file: &PageFile) -> Result<Option<Map<String, Value>>, IndexError> {
+    async fn metadata(
+        &self,
+        project: &ProjectName,
+        file: &PageFile,
+    ) -> Result<Option<Map<String, Value>>, IndexError> {
         let CoreMetadata::Yes(hashes) = &file.core_metadata else { return Ok(None) };
         let url = super::location::metadata_url(&file.url);
         let stated = strongest(hashes);
@@ -177,7 +186,14 @@ impl Inner {
         let bytes = match fetched {
             Ok(bytes) => bytes,
             // Advertised, and not to be had: another file of the release may have it.
-            Err(UpstreamError::Absent(_) | UpstreamError::Refused(_)) => return Ok(None),
+            Err(UpstreamError::Refused(_)) => return Ok(None),
+            Err(UpstreamError::Absent(status)) => {
+                if let Ok(path) = FilePath::parse(&format!("{}.metadata", file.path)) {
+                    let reason = format!("upstream answered {status} to {}", path.filename());
+                    self.note_absent(&path, project, reason, self.settings.absent_metadata_max_age).await;
+                }
+                return Ok(None);
+            }
             Err(error) => return Err(error.into()),
         };
         if let Some(stated) = stated {

@@ -7,8 +7,9 @@ use crate::memo::FillError;
 use crate::upstream::UpstreamError;
 
 /// When to come back for a name that upstream could not be asked for: installers ask for names that are not there all the
-/// time, and pip waits so long five times.
-pub(super) const SHORT: Duration = Duration::from_secs(2);
+/// time, and pip waits so long five times. Without the field, or with 0, it would wait 7.5 s in all. Not less: each time
+/// upstream is asked again, within the budget of such names.
+pub(super) const SHORT: Duration = Duration::from_secs(1);
 
 /// A question that has no answer. `Clone`, because all who waited for one fetch get the same.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -60,6 +60,8 @@ pub(super) struct Inner {
     /// Paths that had no tombstone when the journal's removals had this count.
     pub(super) untombed: moka::sync::Cache<FilePath, u64>,
     pub(super) removals: tokio::sync::watch::Receiver<u64>,
+    /// The last change of what of a project's metadata is not to be advertised.
+    pub(super) unadvertised: moka::sync::Cache<ProjectName, u64>,
     /// What names that upstream may not have may cost it.
     pub(super) unknown: Unknown,
     /// What search does not know yet.
@@ -97,6 +99,7 @@ impl Index {
             absent: moka::sync::Cache::new(settings.absent_entries),
             projects_of: moka::sync::Cache::new(PATHS),
             untombed: moka::sync::Cache::new(PATHS),
+            unadvertised: moka::sync::Cache::new(super::unadvertised::REMEMBERED),
             unknown: Unknown::new(&settings),
             learning: Learning::new(&settings.learn),
             lines: moka::sync::Cache::new(LINES),

@@ -1,12 +1,14 @@
 //! A page or document in memory, with what decides whether it is still current.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::content::Content;
+use super::unadvertised::Unadvertised;
 use crate::journal::KeptDocument;
-use crate::model::{ProjectName, Serial, is_near, is_younger};
+use crate::model::{FilePath, ProjectName, Serial, is_near, is_younger};
 
 /// No serial that upstream could have.
 const NEVER: i64 = i64::MIN;
@@ -46,6 +48,8 @@ pub(super) struct Held<T> {
     pub(super) checked: i64,
     /// Given out because upstream failed.
     pub(super) stale: bool,
+    /// What it was made without.
+    pub(super) unadvertised: Unadvertised,
     /// It is believed for a while although it is too old or behind the journal.
     settled: Option<Settled>,
     /// The journal's last serial when the journal was last seen to agree.
@@ -53,10 +57,17 @@ pub(super) struct Held<T> {
 }
 
 impl<T: Content> Held<T> {
-    /// Reads a document.
-    pub(super) fn read(project: &ProjectName, document: &KeptDocument) -> Result<Self, String> {
+    /// Reads a document, and leaves out what is not to be advertised.
+    pub(super) fn read(
+        project: &ProjectName,
+        document: &KeptDocument,
+        (without, unadvertised): (HashSet<FilePath>, Unadvertised),
+    ) -> Result<Self, String> {
         static STAMPS: AtomicU64 = AtomicU64::new(0);
-        let content = T::read(project, document)?;
+        let mut content = T::read(project, document)?;
+        if !without.is_empty() {
+            content.leave_out_metadata(&without);
+        }
         Ok(Self {
             // Journals of before kept whatever upstream stated.
             last_serial: document
@@ -69,6 +80,7 @@ impl<T: Content> Held<T> {
             etag: document.etag.clone(),
             checked: document.checked,
             stale: false,
+            unadvertised,
             settled: None,
             agreed_at: AtomicI64::new(NEVER),
         })
@@ -100,6 +112,7 @@ impl<T> Held<T> {
             last_serial: self.last_serial,
             checked: self.checked,
             stale: self.stale,
+            unadvertised: self.unadvertised,
             settled: self.settled,
             agreed_at: AtomicI64::new(NEVER),
         }

@@ -1,5 +1,7 @@
 //! The JSON API's documents: passed through as upstream wrote them, with only their files' addresses ours.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 use url::Url;
 
@@ -7,6 +9,9 @@ use super::{known, location};
 use crate::journal::KnownFile;
 use crate::model::{FilePath, ProjectName, Serial, latest};
 use crate::upstream::{Skipped, Stated, lenient_json, serial_member, stated, whole_number};
+
+/// The members of a file's object that advertise its metadata (PEP 658, PEP 714, and PyPI's own older name).
+const METADATA: [&str; 3] = ["core-metadata", "data-dist-info-metadata", "dist-info-metadata"];
 
 /// A document of `/pypi/NAME/json` or `/pypi/NAME/VERSION/json`.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +48,30 @@ impl JsonDocument {
             let path = location::path_of(&url)?;
             Some(known::known(project, path, url.as_str().into(), digest, whole_number(&file["size"])))
         })
+    }
+
+    /// Says of these files that they have no metadata of their own, where it says that they have.
+    pub(super) fn leave_out_metadata(&mut self, of: &HashSet<FilePath>) {
+        let base = self.base.clone();
+        let is_one = |file: &Value| {
+            let path = file["url"].as_str().and_then(|url| location::path_of(&base.join(url).ok()?));
+            path.is_some_and(|path| of.contains(&path))
+        };
+        let releases = self.value.get_mut("releases").and_then(Value::as_object_mut);
+        let listed = releases.into_iter().flat_map(serde_json::Map::values_mut);
+        let files = |files: &mut Value| {
+            for file in files.as_array_mut().into_iter().flatten().filter(|file| is_one(file)) {
+                for name in METADATA {
+                    if let Some(advertised) = file.get_mut(name) {
+                        *advertised = Value::Bool(false);
+                    }
+                }
+            }
+        };
+        listed.for_each(files);
+        if let Some(urls) = self.value.get_mut("urls") {
+            files(urls);
+        }
     }
 
     fn file_objects(&self) -> impl Iterator<Item = &Value> {

@@ -18,7 +18,7 @@ impl Inner {
     /// What is kept under a key, read. One that cannot be read any more is as good as none.
     pub(super) async fn load<T: Content>(&self, key: &DocumentKey) -> Result<Option<Held<T>>, IndexError> {
         let Some(document) = self.journal.document(key).await? else { return Ok(None) };
-        match read(key, document).await? {
+        match self.read(key, document).await? {
             Ok((held, _)) => {
                 self.saw(held.last_serial, held.checked);
                 Ok(Some(held))
@@ -47,7 +47,7 @@ impl Inner {
             url: document.url.to_string(),
             checked: self.now(),
         };
-        let read = read::<T>(key, document).await?;
+        let read = self.read::<T>(key, document).await?;
         let (mut held, mut document) = read.map_err(UpstreamError::Unexpected)?;
         let said = held.last_serial.filter(|_| !self.journal.serials_say_nothing());
         let stated = said.and_then(|said| numbering.map_or(Some(said), |numbering| numbering.of_copy(said)));
@@ -136,14 +136,16 @@ impl Inner {
             tracing::error!(project = %key.project(), %error, "what upstream has no more cannot be forgotten");
         }
     }
-}
 
-/// Reads a document beside the reactor: the largest take a tenth of a second.
-async fn read<T: Content>(
-    key: &DocumentKey,
-    document: KeptDocument,
-) -> Result<Result<(Held<T>, KeptDocument), String>, IndexError> {
-    let project = key.project().clone();
-    let task = spawn_blocking(move || Held::read(&project, &document).map(|held| (held, document)));
-    task.await.map_err(|_| IndexError::Lost)
+    /// Reads a document beside the reactor: the largest take a tenth of a second.
+    async fn read<T: Content>(
+        &self,
+        key: &DocumentKey,
+        document: KeptDocument,
+    ) -> Result<Result<(Held<T>, KeptDocument), String>, IndexError> {
+        let project = key.project().clone();
+        let without = self.unadvertised(&project).await?;
+        let read = move || Held::read(&project, &document, without).map(|held| (held, document));
+        spawn_blocking(read).await.map_err(|_| IndexError::Lost)
+    }
 }

@@ -21,6 +21,7 @@ mod rendered;
 mod renew;
 mod root;
 mod settings;
+mod unadvertised;
 mod unknown;
 mod unstated;
 mod write_html;

@@ -36,7 +36,8 @@ impl Index {
         Ok(self.inner.journal.tombstone_named(project, filename).await?)
     }
 
-    /// Remembers that upstream lacks a file that its index names. On a full disk it is not remembered.
+    /// Remembers that upstream lacks a file that its index names. On a full disk it is not remembered. Metadata is not advertised
+    /// again meanwhile.
     pub async fn note_absent(
         &self,
         path: &FilePath,
@@ -44,9 +45,7 @@ impl Index {
         reason: String,
         lifetime: Duration,
     ) {
-        if let Err(error) = self.inner.journal.note_absent(path, project, reason, lifetime).await {
-            tracing::error!(%path, %error, "an absence cannot be remembered");
-        }
+        self.inner.note_absent(path, project, reason, lifetime).await;
     }
 
     /// Digests whose kept bytes have to go, in their order, those after `after`.

@@ -38,6 +38,7 @@ impl Inner {
         self.check_absent(key).await?;
         let previous = memo.get(key).await;
         if let Some(held) = &previous
+            && self.advertises_right(key.project(), held)
             && self.is_fresh(key, held).await?
         {
             self.hits.increment(1);
@@ -97,8 +98,9 @@ impl Inner {
         previous: Option<Arc<Held<T>>>,
     ) -> Result<Arc<Held<T>>, IndexError> {
         let mut held = match previous {
-            Some(held) => Some(held),
-            None => self.load(&key).await?.map(Arc::new),
+            Some(held) if self.advertises_right(key.project(), &held) => Some(held),
+            // What could not be kept is as good as it was.
+            previous => self.load(&key).await?.map(Arc::new).or(previous),
         };
         if let Some(held) = &held
             && self.is_fresh(&key, held).await?

@@ -36,6 +36,9 @@ pub struct IndexSettings {
     pub absent_max_age: Duration,
     /// How many absences are remembered. 10,000, some 200 bytes each.
     pub absent_entries: u64,
+    /// How long metadata that upstream advertises and does not have is not advertised again. 1 h: an installer can do without,
+    /// and an index that makes it later has it for years.
+    pub absent_metadata_max_age: Duration,
     /// How many files of a page without their size or time are asked for it at their server, if a document is made of the
     /// page; of a page with more of them these stay unknown. 1,000: half a minute's requests without a byte of a file.
     pub asked_files: usize,
@@ -75,6 +78,7 @@ impl Default for IndexSettings {
             older_after: Duration::from_mins(30),
             absent_max_age: Duration::from_mins(1),
             absent_entries: 10_000,
+            absent_metadata_max_age: Duration::from_hours(1),
             asked_files: 1_000,
             unknown_poll_age: Duration::from_secs(5),
             unknown_wait: Duration::from_secs(2),

@@ -70,6 +70,26 @@ impl Journal {
         .await
     }
 
+    /// The files of a project whose metadata upstream is remembered not to have, each with the Unix seconds of until when.
+    pub async fn absent_metadata(&self, project: &ProjectName) -> Result<Vec<(FilePath, i64)>, JournalError> {
+        let (project, now) = (project.clone(), self.clock().unix());
+        let found: Vec<(String, i64)> = self
+            .read(move |connection| {
+                let sql = "SELECT path, until FROM tombstones WHERE project = ?1 AND kind = 2 \
+                           AND filename LIKE '%.metadata' AND noted <= ?2 AND until > ?2";
+                let mut statement = connection.prepare_cached(sql)?;
+                let rows = statement
+                    .query_map(params![project.as_str(), now], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                rows.collect()
+            })
+            .await?;
+        let file = |(path, until): (String, i64)| {
+            let file = path.strip_suffix(".metadata")?;
+            Some((FilePath::parse(file).ok()?, until))
+        };
+        Ok(found.into_iter().filter_map(file).collect())
+    }
+
     /// Remembers that upstream lacks a file that its index names.
     pub async fn note_absent(
         &self,
