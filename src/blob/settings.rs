@@ -27,7 +27,8 @@ pub struct StoreSettings {
     /// with a thread each would cost more memory than their buffers.
     pub readers: usize,
     /// After so long a use counts half as much for an entry's place among the others: a file that was used
-    /// 2^n times is kept n half-lives longer than one that was used once. Two turnovers of the cache at most.
+    /// 2^n times is kept about n half-lives longer than one that was used once, and one that is twice as large about a sixth
+    /// of a half-life shorter. Less than two turnovers of the cache at most.
     pub half_life: Duration,
     /// How often recency is written back, and the floor is looked at.
     pub tending: Duration,

@@ -1,6 +1,6 @@
 //! Room by eviction: the least worth keeping of a sample, in small steps.
 //!
-//! Worth is recency and frequency in one number; see [`super::usage`]. A sample instead of an ordered list of
+//! Worth is recency, frequency and size in one number; see [`super::usage`]. A sample instead of an ordered list of
 //! all entries: nothing to load at the start, no memory an entry. With a few hundred candidates the least of a
 //! sample are among the least of all; a cache with fewer entries than that is always seen whole, and then the
 //! order is exact.
@@ -66,7 +66,7 @@ impl Disk {
         let mut sample = self.sample(next)?;
         // Once for each: another's use meanwhile must not change the order under the sort.
         let half_life = self.recency.half_life();
-        let worth = |found: Found| (self.recency.worth(found.sha256, found.used, half_life), found);
+        let worth = |found: Found| (self.recency.worth(&found, half_life), found);
         let mut sample: Vec<(f64, Found)> = sample.drain(..).map(worth).collect();
         sample.sort_by(|a, b| a.0.total_cmp(&b.0));
         let most = (sample.len() / SHARE).max(1);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Notify;
 use tracing::debug;
 
-use super::layout::Layout;
+use super::layout::{Found, Layout};
 use super::turnover::Turnover;
 use super::usage::{Mark, Usage};
 use crate::model::{Clock, Sha256};
@@ -83,12 +83,12 @@ impl Recency {
         if self.marks { Mark::of(sha256) } else { Mark::NONE }
     }
 
-    /// What an entry is worth, with the uses noted here; the least goes first. `modified` is what the file
-    /// system has.
-    pub(super) fn worth(&self, sha256: Sha256, modified: SystemTime, half_life: Duration) -> f64 {
-        let noted = self.lock().get(&sha256).copied();
+    /// What an entry is worth, with the uses noted here; the least goes first. `found` has what the file system has.
+    pub(super) fn worth(&self, found: &Found, half_life: Duration) -> f64 {
+        let noted = self.lock().get(&found.sha256).copied();
+        let usage = with(Usage::read(found.used, found.sha256), noted, half_life);
         // Read after the entry's time: a use meanwhile is not in the future.
-        with(Usage::read(modified, sha256), noted, half_life).worth(self.clock.system_time(), half_life)
+        usage.worth(found.size, self.clock.system_time(), half_life)
     }
 
     pub(super) fn forget(&self, sha256: Sha256) {

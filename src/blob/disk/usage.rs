@@ -16,6 +16,12 @@ use crate::model::Sha256;
 const STEPS: f64 = 64.0;
 /// The most steps that the microseconds below a millisecond hold.
 const MOST: f64 = 999.0;
+/// Half-lives that an entry is worth less for each doubling of its size: in the room of one large entry many small ones are
+/// found. With more the bytes found become too few.
+const SIZE: f64 = 0.16;
+/// Half-lives that an entry is worth less which was used once only. Most that is asked for once is not asked for again:
+/// what a mirror or a scanner reads goes before what others come back for.
+const ONCE: f64 = 0.25;
 /// Seconds that a use may lie in the future, by a clock that is being corrected or that of another machine's folder.
 const SKEW: f64 = 60.0;
 
@@ -79,13 +85,17 @@ impl Usage {
         Self { last, weight: self.weight * (-halvings).exp2() + uses }
     }
 
-    /// What the entry is worth, in seconds: its last use, and one half-life for each doubling of its weight.
+    /// What the entry is worth, in seconds: its last use, and one half-life for each doubling of its weight; less for its
+    /// size in bytes, and if it was used once only.
     /// All weights fade alike, so the order of two entries changes only when one is used. An entry whose last use lies in
     /// the future, because the clock was ahead, is as old as can be, or it would outlive all others until then.
-    pub(super) fn worth(self, now: SystemTime, half_life: Duration) -> f64 {
+    pub(super) fn worth(self, size: u64, now: SystemTime, half_life: Duration) -> f64 {
         let ahead = seconds_between(now, self.last) > SKEW;
         let last = if ahead { 0.0 } else { seconds_between(UNIX_EPOCH, self.last) };
-        last + half_life.as_secs_f64() * self.weight.log2()
+        #[expect(clippy::cast_precision_loss, reason = "of its logarithm a share counts")]
+        let doublings = (size.max(1) as f64).log2();
+        let once = if self.weight > 1.0 { 0.0 } else { ONCE };
+        last + half_life.as_secs_f64() * (self.weight.log2() - SIZE * doublings - once)
     }
 }
 
@@ -144,22 +154,38 @@ mod tests {
     }
 
     #[test]
-    fn four_uses_outlast_one_by_two_half_lives() {
-        let (often, now) = (Usage::new(at(0)).again(3.0, at(0), DAY), at(9 * DAY.as_secs()));
-        let worth = |day: u64| Usage::new(at(day * DAY.as_secs())).worth(now, DAY);
-        assert!(often.worth(now, DAY) > worth(1) && often.worth(now, DAY) < worth(3));
-        assert!((often.worth(now, DAY) - worth(2)).abs() < 1.0);
+    fn eight_uses_outlast_two_by_two_half_lives() {
+        let (often, now) = (Usage::new(at(0)).again(7.0, at(0), DAY), at(9 * DAY.as_secs()));
+        let twice = |day: u64| Usage { last: at(day * DAY.as_secs()), weight: 2.0 }.worth(9, now, DAY);
+        let often = often.worth(9, now, DAY);
+        assert!(often > twice(1) && often < twice(3) && (often - twice(2)).abs() < 1.0);
+    }
+
+    #[test]
+    fn each_doubling_of_the_size_is_worth_a_share_of_a_half_life_less() {
+        let worth = |size, hours: u64| Usage::new(at(hours * 3600)).worth(size, at(9 * DAY.as_secs()), DAY);
+        // Ten doublings: 38.4 hours.
+        assert!(worth(1 << 20, 38) < worth(1 << 10, 0) && worth(1 << 20, 39) > worth(1 << 10, 0));
+        assert!(worth(0, 0).is_finite());
+    }
+
+    #[test]
+    fn what_was_used_once_only_is_worth_a_quarter_of_a_half_life_less() {
+        let worth = |weight, hours: u64| {
+            Usage { last: at(hours * 3600), weight }.worth(1000, at(9 * DAY.as_secs()), DAY)
+        };
+        assert!(worth(1.0, 5) < worth(1.001, 0) && worth(1.0, 7) > worth(1.001, 0));
     }
 
     #[test]
     fn a_use_in_the_future_is_worth_least_and_is_corrected_by_the_next() {
         let (now, ahead) = (at(0), at(30 * DAY.as_secs()));
         let wrong = Usage::new(ahead);
-        assert!(wrong.worth(now, DAY) < Usage::new(at(0) - 365 * DAY).worth(now, DAY));
-        assert!(wrong.worth(ahead, DAY) > Usage::new(at(0)).worth(ahead, DAY));
+        assert!(wrong.worth(9, now, DAY) < Usage::new(at(0) - 365 * DAY).worth(9, now, DAY));
+        assert!(wrong.worth(9, ahead, DAY) > Usage::new(at(0)).worth(9, ahead, DAY));
         let right = wrong.again(1.0, now, DAY);
         assert_eq!(right, Usage { last: now, weight: 2.0 });
         // Two clocks that differ a little are none that was wrong.
-        assert!(Usage::new(at(50)).worth(now, DAY) > Usage::new(at(0)).worth(now, DAY));
+        assert!(Usage::new(at(50)).worth(9, now, DAY) > Usage::new(at(0)).worth(9, now, DAY));
     }
 }

@@ -1,6 +1,7 @@
 //! The store by its facade, on a folder of the test's own.
 
 mod clock;
+mod evict;
 mod hot;
 mod maps;
 
