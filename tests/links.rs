@@ -7,6 +7,7 @@ use axum::Router;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::any;
+use cheesewire::journal::{DocumentKey, Journal, JournalSettings, KeptDocument};
 use cheesewire::model::{Digest, ProjectName};
 use cheesewire::upstream::{Refusal, Upstream, UpstreamError, UpstreamSettings};
 use serde_json::{Value, json};
@@ -201,4 +202,49 @@ async fn an_encrypted_indexs_clear_text_link_needs_a_strong_digest_and_gets_no_c
     // It looks at what it is sent.
     upstream.file(&link, None).await.map(drop).unwrap();
     assert_eq!(neighbour.asked(), 1);
+}
+
+#[tokio::test]
+async fn the_relay_fetches_no_clear_text_link_of_an_encrypted_index_without_a_strong_digest() {
+    let neighbour = Neighbour::start().await;
+    let file = |number: usize, algorithm: &str, digest: &str| {
+        let hashes = if algorithm.is_empty() { json!({}) } else { json!({algorithm: digest}) };
+        json!({"filename": format!("a-{number}.zip"), "url": neighbour.at(&format!("a-{number}.zip")), "hashes": hashes})
+    };
+    let files = [
+        file(0, "sha256", &secret()),
+        file(1, "", ""),
+        file(2, "md5", &"ab".repeat(16)),
+        file(3, "sha1", &"ab".repeat(20)),
+    ];
+    let page = json!({"meta": {"api-version": "1.1"}, "name": "a", "versions": [], "files": files});
+    // As it was kept while the index could be asked.
+    let folder = tempfile::tempdir().unwrap();
+    let journal = Journal::open(folder.path(), JournalSettings::default()).await.unwrap();
+    let kept = KeptDocument {
+        body: page.to_string().into(),
+        content_type: JSON.to_owned(),
+        etag: None,
+        last_serial: None,
+        url: "https://127.0.0.1:1/simple/a/".to_owned(),
+        checked: journal.clock().unix(),
+    };
+    journal.keep_document(&DocumentKey::Page(name("a")), &kept, vec![]).await.unwrap();
+    journal.close().await;
+    let relay = Relay::start_in(folder, "https://127.0.0.1:1/", &["follow.enabled=false"]).await;
+    let [strong, weak @ ..] = &links(&relay, "a").await[..] else { panic!("no links") };
+    for link in weak {
+        for method in [reqwest::Method::GET, reqwest::Method::HEAD] {
+            let answer = crate::support::get_with(method.clone(), link, &[]).await.unwrap();
+            assert_eq!(answer.status, 502, "{method} {link}");
+            assert!(
+                method == reqwest::Method::HEAD || answer.text().contains("SHA-256"),
+                "{}",
+                answer.text()
+            );
+        }
+    }
+    assert_eq!(neighbour.asked(), 0);
+    let answer = get(strong).await;
+    assert_eq!((answer.status, answer.bytes()), (200, SECRET));
 }

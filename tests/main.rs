@@ -32,6 +32,7 @@ mod methods;
 mod multicall;
 mod one_upstream;
 mod other_indexes;
+mod paths;
 mod prefetch;
 mod process;
 mod promises;

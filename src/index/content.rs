@@ -59,7 +59,7 @@ impl Content for ProjectPage {
     }
 
     fn files(&self, project: &ProjectName) -> Vec<KnownFile> {
-        self.files.iter().flat_map(|file| file.known(project)).collect()
+        self.files.iter().flat_map(|file| file.known(project).chain(file.known_before(project))).collect()
     }
 
     fn derived(
@@ -91,8 +91,8 @@ impl Content for JsonDocument {
     /// A tree of values.
     const WEIGHT: usize = 6;
 
-    fn read(_project: &ProjectName, document: &KeptDocument) -> Result<Self, String> {
-        Self::parse(&document.body, url(document)?)
+    fn read(project: &ProjectName, document: &KeptDocument) -> Result<Self, String> {
+        Self::parse(project, &document.body, url(document)?)
     }
 
     fn last_serial(&self) -> Option<Serial> {
@@ -100,7 +100,8 @@ impl Content for JsonDocument {
     }
 
     fn files(&self, project: &ProjectName) -> Vec<KnownFile> {
-        self.known(project).collect()
+        debug_assert_eq!(*project, self.project);
+        self.known().collect()
     }
 
     fn derived(

@@ -14,13 +14,12 @@ use tokio::task::spawn_blocking;
 
 use super::facade::Inner;
 use super::held::Held;
-use super::known::strongest;
 use super::{Index, IndexError, JsonDocument, core_metadata};
 use crate::journal::DocumentKey;
 use crate::model::{
     FileHasher, FileKind, FilePath, ProjectName, Serial, Stamp, latest, same_version, version_of, wheel_tag,
 };
-use crate::upstream::{CoreMetadata, Document, PageFile, ProjectPage, UpstreamError, Yanked};
+use crate::upstream::{CoreMetadata, Document, PageFile, ProjectPage, UpstreamError, Yanked, strongest};
 
 /// A page by its releases.
 struct Outline {

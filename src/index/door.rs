@@ -23,9 +23,12 @@ pub fn write_page(form: Form, page: &ProjectPage, origin: &str) -> serde_json::R
     }
 }
 
-/// Reads a document of the JSON API that came from `url`.
+/// Reads a document of the JSON API that came from `url`, as one of the project that it says it is about.
 pub fn read_document(body: &[u8], url: &Url) -> Result<JsonDocument, String> {
-    JsonDocument::parse(body, url.clone())
+    let value = serde_json::from_slice::<serde_json::Value>(body).unwrap_or_default();
+    let name = value["info"]["name"].as_str().unwrap_or("unnamed");
+    let name = ProjectName::parse(name).or_else(|_| ProjectName::parse("unnamed"));
+    JsonDocument::parse(&name.map_err(|error| error.to_string())?, body, url.clone())
 }
 
 /// Writes it for a client that knows us at `origin`.

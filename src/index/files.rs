@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use super::held::Held;
 use super::{Index, IndexError};
 use crate::journal::KnownFile;
-use crate::model::{FilePath, ProjectName, projects_of};
+use crate::model::{FilePath, ProjectName, project_of, projects_of};
 use crate::upstream::{PageFile, ProjectPage};
 
 /// A file that may be fetched, and given out.
@@ -68,10 +68,7 @@ impl Index {
             None => self.inner.journal.file(path).await?.map(|known| known.project),
         };
         let (project, (found, page)) = match project {
-            Some(project) => {
-                let found = self.find_at(&project, path).await?;
-                (project, found)
-            }
+            Some(project) => self.find_noted(project, path).await?,
             None => self.find_by_its_name(path).await?,
         };
         self.inner.projects_of.insert(path.clone(), project);
@@ -82,16 +79,66 @@ impl Index {
         Ok(found)
     }
 
+    /// A file that a page of the project named by this path when it was kept. That may have been long ago and by another
+    /// rule: the project that the file's name stands for, if it is another, goes before a path that the file had then.
+    async fn find_noted(
+        &self,
+        project: ProjectName,
+        path: &FilePath,
+    ) -> Result<(ProjectName, Found), IndexError> {
+        let absent = |found| match found {
+            Err(IndexError::NoSuchFile) => Ok(None),
+            found => found,
+        };
+        if let Some(found) = absent(self.on_page(&project, path, false).await)? {
+            return Ok((project, found));
+        }
+        let owner = project_of(path.filename()).filter(|owner| *owner != project);
+        let owner = match owner {
+            Some(owner) => self.inner.registered_by_now(&owner).await?.map(|_| owner),
+            None => None,
+        };
+        if let Some(owner) = owner
+            && let Some(found) = absent(self.on_page(&owner, path, true).await)?
+        {
+            return Ok((owner, found));
+        }
+        let found = self.find_at(&project, path).await?;
+        Ok((project, found))
+    }
+
+    /// The project's file that has this path, or else had it before. What a page names has its path of today.
     async fn find_at(&self, project: &ProjectName, path: &FilePath) -> Result<Found, IndexError> {
-        self.find(project, |known| known.path == *path, |file| file.names(path)).await
+        match self.on_page(project, path, true).await? {
+            Some(found) => Ok(found),
+            None => self.in_document(project, |known| known.path == *path).await,
+        }
+    }
+
+    /// The file that the project's page names by the path, or with `before` else by the one that it had before.
+    async fn on_page(
+        &self,
+        project: &ProjectName,
+        path: &FilePath,
+        before: bool,
+    ) -> Result<Option<Found>, IndexError> {
+        let page = self.held_page(project).await.map_err(gone)?;
+        let mut files = page.content.files.iter();
+        let today = files.clone().find_map(|file| file.named(path, project));
+        let file = match today {
+            None if before => files.find_map(|file| file.named_before(path, project)),
+            today => today,
+        };
+        Ok(file.map(|file| (Located { file, stale: page.stale }, Some(page))))
     }
 
     /// A file of a page that is not kept, such as a lock file names: its own name tells whose it may be. It is found only
     /// if one of those projects' pages names this very path.
     async fn find_by_its_name(&self, path: &FilePath) -> Result<(ProjectName, Found), IndexError> {
-        let owners = projects_of(path.filename()).into_iter().take(MAX_OWNERS);
+        let first = project_of(path.filename());
+        let owners = projects_of(path.filename()).into_iter().filter(|owner| Some(owner) != first.as_ref());
         let (mut listed, mut others) = (Vec::new(), Vec::new());
-        for project in owners {
+        for project in first.iter().cloned().chain(owners).take(MAX_OWNERS) {
             match self.inner.registered_by_now(&project).await? {
                 Some(_) => listed.push(project),
                 None => others.push(project),
@@ -137,18 +184,31 @@ impl Index {
         wanted: impl Fn(&KnownFile) -> bool,
         line: impl Fn(&PageFile) -> bool,
     ) -> Result<Found, IndexError> {
-        let gone = |error| match error {
-            IndexError::NoSuchProject | IndexError::NoSuchRelease => IndexError::NoSuchFile,
-            error => error,
-        };
         let page = self.held_page(project).await.map_err(gone)?;
         let named = page.content.files_of(line).find(&wanted);
         if let Some(file) = named {
             return Ok((Located { file, stale: page.stale }, Some(page)));
         }
+        self.in_document(project, wanted).await
+    }
+
+    /// Among the files that only the JSON API names.
+    async fn in_document(
+        &self,
+        project: &ProjectName,
+        wanted: impl Fn(&KnownFile) -> bool,
+    ) -> Result<Found, IndexError> {
         let document = self.held_json(project, None).await.map_err(gone)?;
-        let file = document.content.known(project).find(wanted).ok_or(IndexError::NoSuchFile)?;
+        let file = document.content.known().find(wanted).ok_or(IndexError::NoSuchFile)?;
         Ok((Located { file, stale: document.stale }, None))
+    }
+}
+
+/// What has no page or document has no file.
+fn gone(error: IndexError) -> IndexError {
+    match error {
+        IndexError::NoSuchProject | IndexError::NoSuchRelease => IndexError::NoSuchFile,
+        error => error,
     }
 }
 
@@ -159,8 +219,20 @@ impl ProjectPage {
 }
 
 impl PageFile {
-    /// The path is this file's, or its metadata's if that exists.
-    fn names(&self, path: &FilePath) -> bool {
-        self.path == *path || path.as_str().strip_suffix(".metadata") == Some(self.path.as_str())
+    /// This file, or its metadata if that exists, if the path is its own.
+    fn named(&self, path: &FilePath, project: &ProjectName) -> Option<KnownFile> {
+        is_or_has_metadata(&self.path, path).then(|| self.known(project).find(|known| known.path == *path))?
     }
+
+    /// The same if the path was its own before.
+    fn named_before(&self, path: &FilePath, project: &ProjectName) -> Option<KnownFile> {
+        let earlier = self.earlier.as_ref().filter(|earlier| is_or_has_metadata(earlier, path))?;
+        let mut known = self.known(project);
+        if earlier == path { known.next() } else { known.nth(1) }
+    }
+}
+
+/// The path is the file's, or that of its metadata.
+fn is_or_has_metadata(file: &FilePath, path: &FilePath) -> bool {
+    file == path || path.as_str().strip_suffix(".metadata") == Some(file.as_str())
 }

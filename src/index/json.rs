@@ -7,8 +7,8 @@ use url::Url;
 
 use super::{known, location};
 use crate::journal::KnownFile;
-use crate::model::{FilePath, ProjectName, Serial, latest};
-use crate::upstream::{Skipped, Stated, lenient_json, serial_member, stated, whole_number};
+use crate::model::{FilePath, FilePaths, NamedBy, ProjectName, Serial, latest, paths_of, project_of};
+use crate::upstream::{Skipped, Stated, lenient_json, serial_member, stated, strongest, whole_number};
 
 /// The members of a file's object that advertise its metadata (PEP 658, PEP 714, and PyPI's own older name).
 const METADATA: [&str; 3] = ["core-metadata", "data-dist-info-metadata", "dist-info-metadata"];
@@ -16,6 +16,8 @@ const METADATA: [&str; 3] = ["core-metadata", "data-dist-info-metadata", "dist-i
 /// A document of `/pypi/NAME/json` or `/pypi/NAME/VERSION/json`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JsonDocument {
+    /// The project that it is about.
+    pub(super) project: ProjectName,
     /// All of it, in upstream's order, with upstream's addresses.
     pub value: Value,
     /// Its `last_serial`.
@@ -27,7 +29,7 @@ pub struct JsonDocument {
 }
 
 impl JsonDocument {
-    pub(super) fn parse(body: &[u8], base: Url) -> Result<Self, String> {
+    pub(super) fn parse(project: &ProjectName, body: &[u8], base: Url) -> Result<Self, String> {
         let mut skipped = Skipped::default();
         let value = lenient_json(body, &mut skipped)
             .map_err(|error| format!("a JSON document that cannot be read: {error}"))?;
@@ -36,27 +38,30 @@ impl JsonDocument {
         }
         // A serial that is none says as little as a missing one.
         let last_serial = serial_member(&value["last_serial"]);
-        Ok(Self { value, last_serial, base, skipped })
+        Ok(Self { project: project.clone(), value, last_serial, base, skipped })
     }
 
     /// The files that it names. Those whose address is none are left out.
-    pub(super) fn known(&self, project: &ProjectName) -> impl Iterator<Item = KnownFile> {
-        self.file_objects().filter_map(|file| {
-            let url = self.base.join(file["url"].as_str()?).ok()?;
+    pub(super) fn known(&self) -> impl Iterator<Item = KnownFile> {
+        self.file_objects().flat_map(|file| {
+            let Some((url, FilePaths { path, earlier })) = located(file, &self.project, &self.base) else {
+                return Vec::new();
+            };
             let Stated { hashes, unmatchable, .. } = stated(&file["digests"]);
             let digest = known::deciding(&hashes, unmatchable);
-            let path = location::path_of(&url)?;
-            Some(known::known(project, path, url.as_str().into(), digest, whole_number(&file["size"])))
+            let size = whole_number(&file["size"]);
+            // A page tells besides which of those on the index's own host went by another path before.
+            let earlier = earlier.filter(|path| project_of(path.filename()).as_ref() == Some(&self.project));
+            let known = |path| known::known(&self.project, path, url.as_str().into(), digest, size);
+            std::iter::once(path).chain(earlier).map(known).collect()
         })
     }
 
     /// Says of these files that they have no metadata of their own, where it says that they have.
     pub(super) fn leave_out_metadata(&mut self, of: &HashSet<FilePath>) {
-        let base = self.base.clone();
-        let is_one = |file: &Value| {
-            let path = file["url"].as_str().and_then(|url| location::path_of(&base.join(url).ok()?));
-            path.is_some_and(|path| of.contains(&path))
-        };
+        let (project, base) = (self.project.clone(), self.base.clone());
+        let is_one =
+            |file: &Value| located(file, &project, &base).is_some_and(|(_, paths)| of.contains(&paths.path));
         let releases = self.value.get_mut("releases").and_then(Value::as_object_mut);
         let listed = releases.into_iter().flat_map(serde_json::Map::values_mut);
         let files = |files: &mut Value| {
@@ -71,6 +76,21 @@ impl JsonDocument {
         listed.for_each(files);
         if let Some(urls) = self.value.get_mut("urls") {
             files(urls);
+        }
+    }
+
+    /// Where a file object's file is for a client that knows us at `origin`: its path, and its address.
+    fn local(&self, file: &Value, origin: &str) -> Option<(FilePath, String)> {
+        let (_, FilePaths { path, .. }) = located(file, &self.project, &self.base)?;
+        let ours = format!("{origin}/packages/{}", location::encoded(&path));
+        Some((path, ours))
+    }
+
+    fn rewrite(&self, files: &mut Value, origin: &str) {
+        for file in files.as_array_mut().into_iter().flatten() {
+            if let (Some((_, ours)), Some(object)) = (self.local(file, origin), file.as_object_mut()) {
+                object.insert("url".to_owned(), Value::String(ours));
+            }
         }
     }
 
@@ -127,7 +147,7 @@ impl JsonDocument {
         let own = || (self.version() == Some(version)).then_some(&self.value["urls"]);
         let files = listed.as_array().or_else(|| own()?.as_array())?;
         let named = |file: &&Value| file["filename"].as_str().is_some_and(FilePath::is_filename);
-        let local = |file| local(file, &self.base, origin).map(|(path, url)| (file, path, url));
+        let local = |file| self.local(file, origin).map(|(path, url)| (file, path, url));
         Some(files.iter().filter(named).filter_map(local).collect())
     }
 
@@ -139,29 +159,23 @@ impl JsonDocument {
             object.insert("last_serial".to_owned(), serial.0.into());
         }
         if let Some(releases) = value.get_mut("releases").and_then(Value::as_object_mut) {
-            releases.values_mut().for_each(|files| rewrite(files, &self.base, origin));
+            releases.values_mut().for_each(|files| self.rewrite(files, origin));
         }
         if let Some(files) = value.get_mut("urls") {
-            rewrite(files, &self.base, origin);
+            self.rewrite(files, origin);
         }
         serde_json::to_vec(&value)
     }
 }
 
-fn rewrite(files: &mut Value, base: &Url, origin: &str) {
-    for file in files.as_array_mut().into_iter().flatten() {
-        if let (Some((_, ours)), Some(object)) = (local(file, base, origin), file.as_object_mut()) {
-            object.insert("url".to_owned(), Value::String(ours));
-        }
-    }
-}
-
-/// Where a file object's file is with us: its path, and its address.
-fn local(file: &Value, base: &Url, origin: &str) -> Option<(FilePath, String)> {
+/// A file object's address upstream, and its paths here. A digest of metadata is left out: the document may say later that
+/// there is none, and the path has to stay.
+fn located(file: &Value, project: &ProjectName, base: &Url) -> Option<(Url, FilePaths)> {
     let url = base.join(file["url"].as_str()?).ok()?;
-    let path = location::path_of(&url)?;
-    let ours = format!("{origin}/packages/{}", location::encoded(&path));
-    Some((path, ours))
+    let Stated { hashes, unmatchable, .. } = stated(&file["digests"]);
+    let digest = if unmatchable { None } else { strongest(&hashes) };
+    let paths = paths_of(&url, &NamedBy { project, page: base, digests: [digest, None] })?;
+    Some((url, paths))
 }
 
 #[cfg(test)]
@@ -169,6 +183,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn parse(body: &[u8], base: Url) -> Result<JsonDocument, String> {
+        JsonDocument::parse(&ProjectName::parse("a").unwrap(), body, base)
+    }
 
     #[test]
     fn only_addresses_of_files_change() {
@@ -181,19 +199,18 @@ mod tests {
                 r#"{{"urls":[{file}],"info":{{"package_url":"https://index.test/project/a/"}},"releases":{{"2":[],"1":[{file}]}},"last_serial":4}}"#
             )
         };
-        let parse = |url: &str| {
-            JsonDocument::parse(document(url).as_bytes(), "http://index.test/pypi/a/json".parse().unwrap())
-                .unwrap()
+        let parsed_of = |url: &str| {
+            parse(document(url).as_bytes(), "http://index.test/pypi/a/json".parse().unwrap()).unwrap()
         };
-        let parsed = parse("https://files.test/packages/aa/a-1.zip");
-        let relative = parse("../../packages/aa/a-1.zip");
+        let parsed = parsed_of("http://index.test/packages/aa/a-1.zip");
+        let relative = parsed_of("../../packages/aa/a-1.zip");
         let written = relative.write("http://relay.test", None).unwrap();
         assert_eq!(String::from_utf8(written).unwrap(), document("http://relay.test/packages/aa/a-1.zip"));
-        let known = relative.known(&ProjectName::parse("a").unwrap()).next().unwrap();
+        let known = relative.known().next().unwrap();
         assert_eq!(&*known.url, "http://index.test/packages/aa/a-1.zip");
         let written = parsed.write("http://relay.test", Some(Serial(4))).unwrap();
         assert_eq!(String::from_utf8(written).unwrap(), document("http://relay.test/packages/aa/a-1.zip"));
-        let known: Vec<_> = parsed.known(&ProjectName::parse("a").unwrap()).collect();
+        let known: Vec<_> = parsed.known().collect();
         assert_eq!((known.len(), known[0].path.as_str(), known[0].size), (2, "aa/a-1.zip", Some(3)));
         assert_eq!(parsed.last_serial, Some(Serial(4)));
     }
@@ -203,7 +220,7 @@ mod tests {
         for (stated, told) in [(r#","last_serial":4"#, r#","last_serial":9"#), ("", r#","last_serial":9"#)] {
             let document = |serial| format!(r#"{{"info":{{}},"urls":[]{serial}}}"#);
             let base = "http://index.test/pypi/a/json".parse().unwrap();
-            let parsed = JsonDocument::parse(document(stated).as_bytes(), base).unwrap();
+            let parsed = parse(document(stated).as_bytes(), base).unwrap();
             let written = parsed.write("http://relay.test", Some(Serial(9))).unwrap();
             assert_eq!(String::from_utf8(written).unwrap(), document(told));
         }
@@ -222,7 +239,7 @@ mod tests {
                 document["releases"] = releases.into();
             }
             let base = "http://index.test/pypi/a/json".parse().unwrap();
-            let document = JsonDocument::parse(document.to_string().as_bytes(), base).unwrap();
+            let document = parse(document.to_string().as_bytes(), base).unwrap();
             document.standing_version().map(str::to_owned)
         };
         let two = |version: &str| Some(version.to_owned());
@@ -240,11 +257,11 @@ mod tests {
     #[test]
     fn a_release_has_no_file_whose_name_leads_elsewhere() {
         let names = [r#""a-1.zip""#, r#""../a-1.zip""#, r#""/etc/a-1.zip""#, r#""..""#, r#""""#, "null", "3"];
-        let file = |name| format!(r#"{{"filename":{name},"url":"https://files.test/packages/aa/a-1.zip"}}"#);
+        let file = |name| format!(r#"{{"filename":{name},"url":"http://index.test/packages/aa/a-1.zip"}}"#);
         let files = names.map(file).join(",");
         let document = format!(r#"{{"info":{{}},"releases":{{"1":[{files}]}}}}"#);
         let base = "http://index.test/pypi/a/json".parse().unwrap();
-        let parsed = JsonDocument::parse(document.as_bytes(), base).unwrap();
+        let parsed = parse(document.as_bytes(), base).unwrap();
         let told = parsed.files("1", "http://relay.test").unwrap();
         assert_eq!(told.iter().map(|(file, ..)| &file["filename"]).collect::<Vec<_>>(), ["a-1.zip"]);
     }
@@ -252,8 +269,7 @@ mod tests {
     #[test]
     fn what_is_no_document_says_so() {
         for bad in ["", "[]", "{}", "<html>", r#"{"info":null}"#] {
-            let error =
-                JsonDocument::parse(bad.as_bytes(), "http://index.test/".parse().unwrap()).unwrap_err();
+            let error = parse(bad.as_bytes(), "http://index.test/".parse().unwrap()).unwrap_err();
             assert!(!error.contains("html"), "{error}");
         }
     }

@@ -21,12 +21,22 @@ impl Inner {
         match self.read(key, document).await? {
             Ok((held, _)) => {
                 self.saw(held.last_serial, held.checked);
+                if self.journal.has_earlier_paths(key).await? {
+                    self.restate_paths(key, &held).await;
+                }
                 Ok(Some(held))
             }
             Err(complaint) => {
                 tracing::warn!(project = %key.project(), complaint, "a kept document is not used");
                 Ok(None)
             }
+        }
+    }
+
+    /// After an upgrade: what this version's pages link to has to be found.
+    async fn restate_paths<T: Content>(&self, key: &DocumentKey, held: &Held<T>) {
+        if let Err(error) = self.journal.restate_paths(key, held.content.files(key.project())).await {
+            tracing::error!(project = %key.project(), %error, "the paths of a page's files cannot be kept");
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::location;
 use crate::journal::KnownFile;
 use crate::model::{Digest, FilePath, ProjectName, Sha256};
-use crate::upstream::{CoreMetadata, PageFile, metadata_path};
+use crate::upstream::{CoreMetadata, PageFile, metadata_path, strongest};
 
 /// Stands for a stated digest that cannot be one: no bytes are known that have it, so none are delivered.
 const UNMATCHED: Sha256 = Sha256([0; 32]);
@@ -14,12 +14,20 @@ const UNMATCHED: Sha256 = Sha256([0; 32]);
 impl PageFile {
     /// What may be fetched for this line: the file, and its metadata if advertised.
     pub(super) fn known(&self, project: &ProjectName) -> impl Iterator<Item = KnownFile> {
+        self.known_at(&self.path, project)
+    }
+
+    /// The same by the path that the file had before, if that is another.
+    pub(super) fn known_before(&self, project: &ProjectName) -> impl Iterator<Item = KnownFile> {
+        self.earlier.iter().flat_map(|earlier| self.known_at(earlier, project))
+    }
+
+    fn known_at(&self, path: &FilePath, project: &ProjectName) -> impl Iterator<Item = KnownFile> + use<> {
         let address = self.url.as_str().into();
-        let file =
-            known(project, self.path.clone(), address, deciding(&self.hashes, self.unmatchable), self.size);
+        let file = known(project, path.clone(), address, deciding(&self.hashes, self.unmatchable), self.size);
         let metadata = match &self.core_metadata {
             CoreMetadata::No => None,
-            CoreMetadata::Yes(hashes) => metadata_path(&self.path).map(|path| {
+            CoreMetadata::Yes(hashes) => metadata_path(path).map(|path| {
                 let address = location::metadata_url(&self.url).as_str().into();
                 known(project, path, address, strongest(hashes), None)
             }),
@@ -45,9 +53,4 @@ pub(super) fn known(
 /// The digest that decides, of those that are stated: none that bytes can have, if all are wrong.
 pub(super) fn deciding(hashes: &BTreeMap<String, String>, unmatchable: bool) -> Option<Digest> {
     if unmatchable { Some(UNMATCHED.into()) } else { strongest(hashes) }
-}
-
-/// The strongest of stated digests.
-pub(super) fn strongest(hashes: &BTreeMap<String, String>) -> Option<Digest> {
-    Digest::strongest(hashes.iter().map(|(name, digits)| (name.as_str(), digits.as_str())))
 }

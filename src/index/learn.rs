@@ -192,7 +192,7 @@ impl Inner {
         let (name, settings) = (project.clone(), self.settings.learn.clone());
         let read = spawn_blocking(move || {
             let serial = document.last_serial;
-            let document = JsonDocument::parse(&document.body, document.url)?;
+            let document = JsonDocument::parse(&name, &document.body, document.url)?;
             let serial = document.last_serial.max(serial);
             let serial = serial.and_then(|stated| numbering.of_copy(stated));
             Ok::<_, String>(learned(&name, &document, serial, &settings))

@@ -4,7 +4,6 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use url::Url;
 
 use crate::model::FilePath;
-pub(super) use crate::model::path_of;
 
 /// What a path in an address must not have as it is.
 const PATH: &AsciiSet = &CONTROLS

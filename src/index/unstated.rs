@@ -10,9 +10,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::IndexError;
 use super::facade::Inner;
-use super::known::strongest;
 use crate::model::Stamp;
-use crate::upstream::{FileHead, PageFile, ProjectPage, UpstreamError};
+use crate::upstream::{FileHead, PageFile, ProjectPage, UpstreamError, strongest};
 
 /// Files of a page that are asked for at once. Their host has its own limit besides; a mirror that reads the document
 /// fetches them next.

@@ -2,10 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::known::strongest;
 use super::location;
 use crate::model::Serial;
-use crate::upstream::{CoreMetadata, PageFile, ProjectPage, Yanked};
+use crate::upstream::{CoreMetadata, PageFile, ProjectPage, Yanked, strongest};
 
 /// Writes the page. Its links are relative: `../../packages/…#sha256=…`.
 pub(super) fn write(page: &ProjectPage, serial: Option<Serial>) -> String {
@@ -128,7 +127,7 @@ mod tests {
             "meta": {"api-version": "1.4"}, "name": "a", "versions": ["1"],
             "project-status": {"status": "archived", "reason": "<&]]>"},
             "files": [{
-                "filename": "a-1-py3-none-any.whl", "url": "https://files.test/packages/aa/a-1-py3-none-any.whl",
+                "filename": "a-1-py3-none-any.whl", "url": "/packages/aa/a-1-py3-none-any.whl",
                 "hashes": {"md5": "00", "sha256": hex}, "requires-python": ">=3.8,<4", "yanked": "\"<&]]>\" \u{8}",
                 "core-metadata": {"sha256": hex}, "gpg-sig": false,
             }],

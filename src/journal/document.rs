@@ -48,7 +48,7 @@ impl DocumentKey {
     }
 
     /// The columns `project, kind, version`.
-    fn columns(&self) -> (String, i64, String) {
+    pub(super) fn columns(&self) -> (String, i64, String) {
         match self {
             Self::Page(project) => (project.as_str().to_owned(), PAGE, String::new()),
             Self::Json(project, version) => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{Journal, JournalError};
+use super::{DocumentKey, Journal, JournalError};
 use crate::model::{Digest, FilePath, ProjectName, Sha256};
 
 /// What a row weighs besides its texts, roughly: two keys, a digest, record headers.
@@ -54,6 +54,34 @@ impl Journal {
                        JOIN documents ON documents.id = files.document WHERE sha256 = ?1 LIMIT 1";
             let found = connection.prepare_cached(sql)?.query_row([sha256.0], known).optional()?;
             Ok(found.flatten())
+        })
+        .await
+    }
+}
+
+impl Journal {
+    /// Whether a kept document's files have the paths that a version before gave them.
+    pub async fn has_earlier_paths(&self, key: &DocumentKey) -> Result<bool, JournalError> {
+        let (project, kind, version) = key.columns();
+        self.read(move |connection| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM earlier_paths JOIN documents ON documents.id = document \
+                       WHERE project = ?1 AND kind = ?2 AND version = ?3)";
+            connection.prepare_cached(sql)?.query_row(params![project, kind, version], |row| row.get(0))
+        })
+        .await
+    }
+
+    /// Gives the files of such a document the paths of today. Nothing happens if it has them, or is not kept.
+    pub async fn restate_paths(&self, key: &DocumentKey, files: Vec<KnownFile>) -> Result<(), JournalError> {
+        let (project, kind, version) = key.columns();
+        self.write(move |connection| {
+            let sql = "DELETE FROM earlier_paths WHERE document = (SELECT id FROM documents WHERE project = ?1 \
+                       AND kind = ?2 AND version = ?3) RETURNING document";
+            let mut restated = connection.prepare_cached(sql)?;
+            let document = restated.query_row(params![project, kind, version], |row| row.get(0)).optional()?;
+            let Some(document) = document else { return Ok(()) };
+            connection.prepare_cached("DELETE FROM files WHERE document = ?1")?.execute([document])?;
+            insert(connection, document, &files)
         })
         .await
     }

@@ -1,5 +1,7 @@
 //! Which release a file belongs to: pages do not say, names do.
 
+use pep440_rs::Version;
+
 use super::file::{FileKind, split_ending};
 use super::{ProjectName, same_version};
 
@@ -40,6 +42,27 @@ pub fn projects_of(filename: &str) -> Vec<ProjectName> {
     ends.iter().rev().filter_map(|&at| ProjectName::parse(&stem[..at]).ok()).collect()
 }
 
+/// The one project that a file's name stands for: of all that [`projects_of`] tells, the one behind which a version stands;
+/// of several, and where no version can be read, the one that takes the least. None if the name has no such part. Each name
+/// has one at most, so a name can be reserved to its project.
+pub fn project_of(filename: &str) -> Option<ProjectName> {
+    let filename = filename.strip_suffix(".metadata").unwrap_or(filename);
+    let (stem, built) = stem(filename)?;
+    let mut splits: Vec<(&str, &str)> =
+        stem.match_indices('-').map(|(at, _)| (&stem[..at], &stem[at + 1..])).collect();
+    if filename.ends_with(".whl") {
+        splits.truncate(1);
+    }
+    let version = |rest: &str| {
+        let rest = if built { rest.split('-').next().unwrap_or(rest) } else { rest };
+        rest.parse::<Version>().is_ok()
+    };
+    let begins = |rest: &str| rest.starts_with(|first: char| first.is_ascii_digit());
+    let whole = splits.iter().find(|(_, rest)| version(rest));
+    let found = whole.or_else(|| splits.iter().find(|(_, rest)| begins(rest))).or(splits.last());
+    found.and_then(|(name, _)| ProjectName::parse(name).ok())
+}
+
 /// The name without its ending, and whether a Python and a platform may follow the version in it.
 fn stem(filename: &str) -> Option<(&str, bool)> {
     split_ending(filename).map(|(stem, kind)| (stem, kind != FileKind::Sdist))
@@ -56,6 +79,32 @@ mod tests {
         assert_eq!(names("a_b-1.0-py3-none-any.whl.metadata"), ["a-b"]);
         assert_eq!(names("a-b-1.0-2.tar.gz"), ["a-b-1-0", "a-b", "a"]);
         assert!(names("README").is_empty() && names("-1.zip").is_empty() && names("a.zip").is_empty());
+    }
+
+    #[test]
+    fn a_files_name_stands_for_one_project() {
+        for (filename, project) in [
+            ("a-1.zip", "a"),
+            ("Zope.Interface-4.0.1.tar.gz", "zope-interface"),
+            ("zope-interface-4.0.1.tar.gz", "zope-interface"),
+            ("foo-2d-1.0.zip", "foo-2d"),
+            ("foo-1.0-1.zip", "foo"),
+            ("a_b-1.0-py3-none-any.whl", "a-b"),
+            ("a_b-1.0-1-py3-none-any.whl.metadata", "a-b"),
+            ("foo-1.0-py2.7-win32.egg", "foo"),
+            ("foo-2d-1.0.win32-py2.7.exe", "foo"),
+            ("foo-bar-1.0-SNAPSHOT.zip", "foo-bar"),
+            ("foo-bar-latest.zip", "foo-bar"),
+        ] {
+            assert_eq!(
+                project_of(filename).map(|name| name.to_string()).as_deref(),
+                Some(project),
+                "{filename}"
+            );
+        }
+        for none in ["README", "main.zip", "-1.zip", "1.0.tar.gz"] {
+            assert_eq!(project_of(none), None, "{none}");
+        }
     }
 
     #[test]

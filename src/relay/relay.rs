@@ -56,6 +56,10 @@ impl Relay {
             }
             found => found?,
         };
+        if known.path != *path {
+            // It is gone by the path of today.
+            self.refuse_gone(&known.path).await?;
+        }
         let served = self.delivery.serve(Target::new(&known), want).await;
         let served = self.remember(served, &known).await?;
         Ok(Served { stale, ..served })

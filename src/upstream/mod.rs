@@ -35,7 +35,7 @@ pub use links::Refusal;
 pub use listing::{Listed, ListedProject, Listing};
 pub use page::{
     CoreMetadata, Others, PageFile, ProjectPage, ProjectStatus, Skipped, Stated, Yanked, metadata_path,
-    serial_member, stated, whole_number,
+    serial_member, stated, strongest, whole_number,
 };
 pub use probe::{Probed, Target};
 pub use settings::UpstreamSettings;

@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use super::text::{Format, first};
-use crate::model::{FilePath, ProjectName, Serial};
+use crate::model::{Digest, FilePath, FilePaths, NamedBy, ProjectName, Serial, paths_of};
 
 pub use member::{Stated, serial_member, stated, whole_number};
 pub use skipped::Skipped;
@@ -73,6 +73,8 @@ pub struct PageFile {
     pub fragment: Option<String>,
     /// Its path below our `/packages/`.
     pub path: FilePath,
+    /// The path that it had before (see [`FilePaths`](crate::model::FilePaths)).
+    pub earlier: Option<FilePath>,
     /// Digests by algorithm, in hexadecimal digits, lower case.
     pub hashes: BTreeMap<String, String>,
     /// All that upstream states for a digest cannot be one: no bytes are right.
@@ -140,6 +142,29 @@ impl ProjectPage {
     pub fn is_quarantined(&self) -> bool {
         self.status.as_ref().is_some_and(|status| status.status == "quarantined")
     }
+}
+
+/// Where a file is with us, and its metadata as it can be advertised there: not if that would be too long a name. None if
+/// the file has no address.
+fn located(
+    url: &Url,
+    (project, page): (&ProjectName, &Url),
+    (hashes, unmatchable): (&BTreeMap<String, String>, bool),
+    core_metadata: CoreMetadata,
+) -> Option<(FilePaths, CoreMetadata)> {
+    let file = if unmatchable { None } else { strongest(hashes) };
+    let metadata = match &core_metadata {
+        CoreMetadata::Yes(hashes) => strongest(hashes),
+        CoreMetadata::No => None,
+    };
+    let paths = paths_of(url, &NamedBy { project, page, digests: [file, metadata] })?;
+    let core_metadata = metadata_path(&paths.path).map_or(CoreMetadata::No, |_| core_metadata);
+    Some((paths, core_metadata))
+}
+
+/// The strongest of stated digests.
+pub fn strongest(hashes: &BTreeMap<String, String>) -> Option<Digest> {
+    Digest::strongest(hashes.iter().map(|(name, digits)| (name.as_str(), digits.as_str())))
 }
 
 /// `.metadata` beside a file; `None` if that would be too long a name: then it is not advertised either.

@@ -7,8 +7,8 @@ use super::super::html::{Anchor, HtmlElement, elements};
 use super::json::version;
 use super::json_file::fragment_parts;
 use super::member::{Digests, Stated};
-use super::{CoreMetadata, Others, PageFile, ProjectPage, ProjectStatus, Skipped, Yanked, metadata_path};
-use crate::model::{FileKind, FilePath, ProjectName, path_of};
+use super::{CoreMetadata, Others, PageFile, ProjectPage, ProjectStatus, Skipped, Yanked, located};
+use crate::model::{FileKind, FilePath, FilePaths, ProjectName};
 
 /// How the titles of index pages begin: PyPI's and most servers', devpi's, and what file servers list.
 const TITLES: [&str; 3] = ["Links for ", "Simple index", "Index of "];
@@ -41,7 +41,7 @@ pub(super) fn read(name: &ProjectName, body: &[u8], url: &Url) -> Result<Project
     let base = base.unwrap_or_else(|| url.clone());
     let mut skipped = Skipped::default();
     let files: Vec<PageFile> =
-        anchors.into_iter().filter_map(|anchor| file(anchor, &base, &mut skipped)).collect();
+        anchors.into_iter().filter_map(|anchor| file(anchor, &base, (name, url), &mut skipped)).collect();
     // A page of nothing is what a network that wants one to sign in gives for everything.
     if files.is_empty() && stated.is_none() && !titled {
         return Err("HTML that is no index page".to_owned());
@@ -88,7 +88,14 @@ pub(super) fn unescape(url: &mut Url) {
 }
 
 /// The file that a link leads to. Links to anything else, and to nowhere, are not on the page.
-fn file(mut anchor: Anchor, base: &Url, skipped: &mut Skipped) -> Option<PageFile> {
+///
+/// `page`: the project, and the address of its page.
+fn file(
+    mut anchor: Anchor,
+    base: &Url,
+    page: (&ProjectName, &Url),
+    skipped: &mut Skipped,
+) -> Option<PageFile> {
     let href = anchor.attributes.remove("href")?;
     let mut url = base.join(&href).ok()?;
     let fragment = url.fragment().map(str::to_owned);
@@ -104,10 +111,6 @@ fn file(mut anchor: Anchor, base: &Url, skipped: &mut Skipped) -> Option<PageFil
         skipped.entry(&filename, "no name of a file");
         return None;
     }
-    let Some(path) = path_of(&url) else {
-        skipped.entry(&filename, "no address of a file");
-        return None;
-    };
     let mut digests = Digests::default();
     let fragment = fragment_parts(fragment.as_deref().unwrap_or_default(), &mut digests);
     let Stated { hashes, odd, unmatchable } = digests.finish();
@@ -122,7 +125,7 @@ fn file(mut anchor: Anchor, base: &Url, skipped: &mut Skipped) -> Option<PageFil
         let mut digests = Digests::default();
         fragment_parts(&text, &mut digests);
         match digests.finish() {
-            _ if text.eq_ignore_ascii_case("false") || metadata_path(&path).is_none() => CoreMetadata::No,
+            _ if text.eq_ignore_ascii_case("false") => CoreMetadata::No,
             Stated { hashes, odd: false, .. } => CoreMetadata::Yes(hashes),
             Stated { odd: true, .. } => {
                 skipped.member(&filename, "data-core-metadata");
@@ -130,6 +133,11 @@ fn file(mut anchor: Anchor, base: &Url, skipped: &mut Skipped) -> Option<PageFil
             }
         }
     });
+    let named = located(&url, page, (&hashes, unmatchable), core_metadata);
+    let Some((FilePaths { path, earlier }, core_metadata)) = named else {
+        skipped.entry(&filename, "no address of a file");
+        return None;
+    };
     let yanked =
         take("data-yanked").map_or(Yanked::No, |reason| Yanked::Yes(Some(reason).filter(|r| !r.is_empty())));
     Some(PageFile {
@@ -137,6 +145,7 @@ fn file(mut anchor: Anchor, base: &Url, skipped: &mut Skipped) -> Option<PageFil
         url,
         fragment,
         path,
+        earlier,
         hashes,
         unmatchable,
         requires_python: take("data-requires-python").filter(|text| !text.is_empty()),
@@ -172,7 +181,7 @@ mod tests {
         let hex = "ab".repeat(32);
         let html = format!(
             "<html><head><meta name='pypi:project-status' content='archived'/></head><body>\
-             <a href='https://files.test/packages/aa/bb/A-1-py3-none-any.whl#sha256={hex}' data-requires-python='&gt;=3.8' \
+             <a href='https://index.test/packages/aa/bb/A-1-py3-none-any.whl#sha256={hex}' data-requires-python='&gt;=3.8' \
              data-yanked='bad' data-core-metadata='sha256={hex}' data-gpg-sig=true>A-1-py3-none-any.whl</a><br/>\
              <a href='../home'>Home</a> <a href='A-0.9.tar.gz' data-yanked>A-0.9.tar.g..&gt;</a></body></html>"
         );

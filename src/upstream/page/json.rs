@@ -34,7 +34,7 @@ pub(super) fn read(name: &ProjectName, body: &[u8], url: &Url) -> Result<Project
 /// The outer error is one of syntax.
 fn parse(name: &ProjectName, body: &[u8], url: &Url) -> serde_json::Result<Result<ProjectPage, String>> {
     let mut json = serde_json::Deserializer::from_slice(body);
-    let reading = json.deserialize_any(PageVisitor { url })?;
+    let reading = json.deserialize_any(PageVisitor { name, url })?;
     json.end()?;
     Ok(reading.finish(name))
 }
@@ -53,6 +53,7 @@ struct Reading {
 }
 
 struct PageVisitor<'a> {
+    name: &'a ProjectName,
     url: &'a Url,
 }
 
@@ -77,8 +78,11 @@ impl<'de> Visitor<'de> for PageVisitor<'_> {
                 "files" => {
                     // Of a member that is repeated the last one counts, as in Python.
                     let mut skipped = Skipped::default();
-                    reading.files =
-                        map.next_value_seed(FilesSeed { url: self.url, skipped: &mut skipped })?;
+                    reading.files = map.next_value_seed(FilesSeed {
+                        name: self.name,
+                        url: self.url,
+                        skipped: &mut skipped,
+                    })?;
                     reading.files_skipped = skipped;
                 }
                 "versions" => reading.versions = Some(map.next_value()?),
@@ -99,6 +103,7 @@ impl<'de> Visitor<'de> for PageVisitor<'_> {
 
 /// The files are read one by one, so that of the text there is one at a time.
 struct FilesSeed<'a> {
+    name: &'a ProjectName,
     url: &'a Url,
     skipped: &'a mut Skipped,
 }
@@ -125,7 +130,7 @@ impl<'de> Visitor<'de> for FilesSeed<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         let mut files = Vec::new();
         while let Some(raw) = list.next_element::<Raw>()? {
-            files.extend(file(raw.get(), self.url, self.skipped));
+            files.extend(file(raw.get(), self.name, self.url, self.skipped));
         }
         Ok(Some(files))
     }

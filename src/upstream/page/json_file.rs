@@ -8,8 +8,8 @@ use url::Url;
 
 use super::html::unescape;
 use super::member::{Digests, Raw, Stated, digests, flag, read as read_member, text, whole_number};
-use super::{CoreMetadata, Others, PageFile, Skipped, Yanked, metadata_path};
-use crate::model::{Algorithm, FilePath, Stamp, path_of};
+use super::{CoreMetadata, Others, PageFile, Skipped, Yanked, located};
+use crate::model::{Algorithm, FilePath, FilePaths, ProjectName, Stamp};
 
 /// What a member says, if it is there; `meaning` gives none where it says nothing that can be used.
 pub(super) fn member<T>(
@@ -42,7 +42,7 @@ impl Members {
 }
 
 /// A file; none, and a note, if it has no address or no name, or if either leads elsewhere.
-pub(super) fn file(raw: &str, base: &Url, skipped: &mut Skipped) -> Option<PageFile> {
+pub(super) fn file(raw: &str, name: &ProjectName, base: &Url, skipped: &mut Skipped) -> Option<PageFile> {
     let Some(mut members) = read_member(raw).map(Members) else {
         skipped.entry("", "a file that is no object");
         return None;
@@ -65,7 +65,6 @@ pub(super) fn file(raw: &str, base: &Url, skipped: &mut Skipped) -> Option<PageF
     let Some(filename) = stated.clone().or_else(last).filter(|name| FilePath::is_filename(name)) else {
         return leave("no name of a file");
     };
-    let Some(path) = path_of(&url) else { return leave("no address of a file") };
     // What cannot be read at all is no object either.
     let stated = members.take("hashes");
     let stated = stated.map_or(Value::Null, |raw| read_member(raw.get()).unwrap_or(Value::Bool(true)));
@@ -100,12 +99,18 @@ pub(super) fn file(raw: &str, base: &Url, skipped: &mut Skipped) -> Option<PageF
     let gpg_sig = take("gpg-sig", &|value| flag(value).map(Value::from)).and_then(|flag| flag.as_bool());
     let provenance = string(take("provenance", &as_text));
     let core_metadata = match advertised.map(|value| core_metadata(&value)) {
-        Some(Some(found)) if metadata_path(&path).is_some() => found,
-        Some(Some(_)) | None => CoreMetadata::No,
+        Some(Some(found)) => found,
+        None => CoreMetadata::No,
         Some(None) => {
             skipped.member(&filename, "core-metadata");
             CoreMetadata::No
         }
+    };
+    let Some((FilePaths { path, earlier }, core_metadata)) =
+        located(&url, (name, base), (&hashes, unmatchable), core_metadata)
+    else {
+        skipped.entry(&filename, "no address of a file");
+        return None;
     };
     for known in ["filename", "url"] {
         members.take(known);
@@ -115,6 +120,7 @@ pub(super) fn file(raw: &str, base: &Url, skipped: &mut Skipped) -> Option<PageF
         url,
         fragment,
         path,
+        earlier,
         hashes,
         unmatchable,
         requires_python,
