@@ -68,6 +68,10 @@ impl Allowed {
         if word.contains('/') {
             return word.parse().ok().map(Self::Network);
         }
+        // It would be read as a name of its own, and match nothing.
+        if word.contains('*') {
+            return None;
+        }
         // A colon inside brackets belongs to the address.
         let (host, port) = match word.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => (host, Some(port.parse().ok()?)),
@@ -132,7 +136,9 @@ mod tests {
         assert!(AllowedHosts::all().contain("127.0.0.1".parse().unwrap()));
         assert!(AllowedHosts::all().contain("::1".parse().unwrap()));
         assert_eq!("".parse::<AllowedHosts>().unwrap(), AllowedHosts::default());
-        for bad in ["http://a.test/", "a b", "a.test:x", "a.test:99999", "10.0.0.0/33", "a.test/8", "*"] {
+        for bad in
+            ["http://a.test/", "a b", "a.test:x", "a.test:99999", "10.0.0.0/33", "a.test/8", "*", "*.a.test"]
+        {
             assert!(bad.parse::<AllowedHosts>().is_err(), "{bad}");
         }
     }
