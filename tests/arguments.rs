@@ -1,5 +1,5 @@
 //! Every method of the table with a good call and with every kind of wrong argument, over HTTP. The calls are made
-//! from the table, so a new row is covered by itself; what they should get is told by WIRE.md section 3's words.
+//! from the table, so a new row is covered by itself; what they should get is told by docs/wire.md section 3's words.
 
 use cheesewire::rpc::{METHODS, Method, Param};
 use cheesewire::xmlrpc::{Fault, Value};
@@ -51,7 +51,7 @@ fn good(param: &Param) -> Value {
     }
 }
 
-/// Whether a value is of the type that a complaint asks for, by WIRE.md sections 1 and 3.
+/// Whether a value is of the type that a complaint asks for, by docs/wire.md sections 1 and 3.
 fn fits(value: &Value, complaint: &str) -> bool {
     match complaint {
         "Input should be a valid string" => matches!(value, Value::String(_)),

@@ -1,4 +1,4 @@
-//! What DESIGN.md promises of the relay as a whole, where no part alone could break it.
+//! What docs/promises.md promises of the relay as a whole, where no part alone could break it.
 
 use cheesewire::sandbox::{Effect, Fault, Route};
 use cheesewire::xmlrpc::{Limits, Value, decode_response, encode_call};

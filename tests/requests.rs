@@ -1,4 +1,4 @@
-//! The requests of `fixtures/requests/`, replayed byte for byte: every row of WIRE.md section 1 and every kind of client.
+//! The requests of `fixtures/requests/`, replayed byte for byte: every row of docs/wire.md section 1 and every kind of client.
 
 use std::collections::BTreeSet;
 use std::io::Read as _;

@@ -1,4 +1,4 @@
-//! The sandbox behaves as WIRE.md sections 7 and 8 say.
+//! The sandbox behaves as docs/wire.md sections 7 and 8 say.
 
 use cheesewire::model::Serial;
 use cheesewire::sandbox::{Change, Publication, Role, Sandbox, SandboxSettings, Status};

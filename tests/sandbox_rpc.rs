@@ -1,4 +1,4 @@
-//! The sandbox's journal and its XML-RPC methods are as WIRE.md sections 3, 6 and 8 say.
+//! The sandbox's journal and its XML-RPC methods are as docs/wire.md sections 3, 6 and 8 say.
 
 use std::collections::HashMap;
 

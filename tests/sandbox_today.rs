@@ -1,4 +1,4 @@
-//! What upstream does today and did not always: WIRE.md section 8.
+//! What upstream does today and did not always: docs/wire.md section 8.
 
 use std::process::Stdio;
 use std::time::{Duration, UNIX_EPOCH};

@@ -1,4 +1,4 @@
-//! The writing rules of WIRE.md section 2, one by one, and values that other readers read as they were meant.
+//! The writing rules of docs/wire.md section 2, one by one, and values that other readers read as they were meant.
 
 use cheesewire::model::Stamp;
 use cheesewire::rpc::METHODS;

@@ -1,5 +1,5 @@
 //! An upstream without XML-RPC: events are made by comparing its JSON listings, and a changed project's page with
-//! how it looked before (WIRE.md section 6).
+//! how it looked before (docs/wire.md section 6).
 //!
 //! - The first listing is the baseline: there are no events before it, and none is invented. What a page looked
 //!   like before a change is known from the change before (of a small index, from the start), else from the page if

@@ -268,7 +268,7 @@ impl Follower {
     /// Keeps what upstream gave for "since `since`", if there was anything: up to which serial. `last`: its last serial
     /// if that was asked for first.
     ///
-    /// Rows cover up to the last of them, never further: upstream may have cut its answer anywhere (WIRE.md section
+    /// Rows cover up to the last of them, never further: upstream may have cut its answer anywhere (docs/wire.md section
     /// 6). That there are none covers nothing: it knew no later event, and so did not know that these serials are
     /// unused, or it did not tell.
     pub(super) async fn keep_news(

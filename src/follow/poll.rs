@@ -141,7 +141,7 @@ impl Follower {
         Ok(Polled::More)
     }
 
-    /// One slice. Only upstream's last serial says where its changelog ends: it may cut a slice anywhere (WIRE.md
+    /// One slice. Only upstream's last serial says where its changelog ends: it may cut a slice anywhere (docs/wire.md
     /// section 6), so a short one is no end. It is asked for first: on most polls nothing has happened, and that is
     /// all.
     async fn poll_changelog(

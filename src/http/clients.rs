@@ -112,7 +112,7 @@ impl Clients {
         self.0.is_some()
     }
 
-    /// Whether the caller may have this call answered now; if not, the fault that says when (WIRE.md section 3).
+    /// Whether the caller may have this call answered now; if not, the fault that says when (docs/wire.md section 3).
     pub(super) fn admit(&self, request: &Parts, calls: u32) -> Result<Admission, Fault> {
         let Some(inner) = &self.0 else { return Ok(Admission(None)) };
         let peer = request.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());

@@ -1,4 +1,4 @@
-//! gzip for answers: only for who lists it, never deflate or br (WIRE.md section 2, rule 8).
+//! gzip for answers: only for who lists it, never deflate or br (docs/wire.md section 2, rule 8).
 
 use std::io::Write as _;
 

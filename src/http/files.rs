@@ -1,4 +1,4 @@
-//! Package files: `/packages/PATH`, GET and HEAD (WIRE.md section 7).
+//! Package files: `/packages/PATH`, GET and HEAD (docs/wire.md section 7).
 
 use std::convert::Infallible;
 use std::ops::Range;

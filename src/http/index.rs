@@ -1,4 +1,4 @@
-//! `/simple/`, the JSON API and provenances over HTTP (WIRE.md section 7).
+//! `/simple/`, the JSON API and provenances over HTTP (docs/wire.md section 7).
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use super::rescue::InJson;
 use crate::index::{Index, IndexError, Rendered, RootListing};
 use crate::model::{ProjectName, Serial};
 
-/// How long caches on the way may keep a page: as upstream's (WIRE.md section 8).
+/// How long caches on the way may keep a page: as upstream's (docs/wire.md section 8).
 const PAGE_AGE: &str = "max-age=600";
 /// The same for a JSON document.
 const JSON_AGE: &str = "max-age=900";

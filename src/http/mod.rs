@@ -194,7 +194,7 @@ async fn other_method(method: Method) -> Response {
         .unwrap_or_else(|| (StatusCode::METHOD_NOT_ALLOWED, "not with this method\n").into_response())
 }
 
-/// bandersnatch 3 to 6 purges what it has read, on any path, and stops at any answer but 200 (WIRE.md
+/// bandersnatch 3 to 6 purges what it has read, on any path, and stops at any answer but 200 (docs/wire.md
 /// section 7).
 fn purge(method: &Method) -> Option<Response> {
     (method.as_str() == "PURGE").then(|| StatusCode::OK.into_response())

@@ -25,7 +25,7 @@ pub(super) fn feed(headers: &HeaderMap) -> Manner {
     if events.1 == 3 && events > lines { Manner::ServerSent } else { Manner::Lines }
 }
 
-/// Whether the client lists gzip by name and does not refuse it. `*` does not count: WIRE.md section 2, rule 8,
+/// Whether the client lists gzip by name and does not refuse it. `*` does not count: docs/wire.md section 2, rule 8,
 /// asks for the name, and a client that means gzip writes it.
 pub(super) fn gzip(headers: &HeaderMap) -> bool {
     let mut listed =

@@ -1,4 +1,4 @@
-//! XML-RPC over HTTP: where calls arrive and how answers are written (WIRE.md sections 1 and 2).
+//! XML-RPC over HTTP: where calls arrive and how answers are written (docs/wire.md sections 1 and 2).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -73,7 +73,7 @@ async fn about(
         );
         return ([(CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response();
     };
-    // WIRE.md section 9.
+    // docs/wire.md section 9.
     let name = asked("name").filter(|_| action == "json").and_then(|name| ProjectName::parse(&name).ok());
     if let Some(name) = name {
         let address = origins.link(&request, &format!("/pypi/{name}/json"));

@@ -113,7 +113,7 @@ impl Index {
     }
 
     /// What all that goes out is as new as: the highest serial that is known here, for answers that have none of their
-    /// own (WIRE.md section 7). It falls only where a page's serial turns out to have been wrong.
+    /// own (docs/wire.md section 7). It falls only where a page's serial turns out to have been wrong.
     pub fn last_serial(&self) -> Option<Serial> {
         let head = self.inner.journal.last_serial();
         let seen = Serial(self.inner.seen.load(Ordering::Relaxed));

@@ -169,7 +169,7 @@ impl Index {
         })
     }
 
-    /// A project's file, or its `.metadata`, by its name alone: what the old addresses tell (WIRE.md section 7).
+    /// A project's file, or its `.metadata`, by its name alone: what the old addresses tell (docs/wire.md section 7).
     pub async fn file_by_name(&self, filename: &str, project: &ProjectName) -> Result<Located, IndexError> {
         let stem = filename.strip_suffix(".metadata");
         let line = |file: &PageFile| file.filename == filename || Some(file.filename.as_str()) == stem;

@@ -1,4 +1,4 @@
-//! Where upstream's files and provenances are with us (WIRE.md section 7).
+//! Where upstream's files and provenances are with us (docs/wire.md section 7).
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use url::Url;

@@ -1,5 +1,5 @@
 //! Simple pages and JSON documents: fetched once for all who wait, kept, revalidated, rewritten to our
-//! addresses, rendered (WIRE.md section 7); and which files they name.
+//! addresses, rendered (docs/wire.md section 7); and which files they name.
 
 mod content;
 mod core_metadata;

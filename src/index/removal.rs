@@ -1,4 +1,4 @@
-//! What the journal's removals do to pages and files (DESIGN.md, promise 10).
+//! What the journal's removals do to pages and files (docs/promises.md, promise 10).
 
 use std::time::Duration;
 

@@ -29,7 +29,7 @@ pub enum Form {
 }
 
 impl Form {
-    /// The `Content-Type`. For JSON exactly what devpi and proxpi compare with (WIRE.md section 7).
+    /// The `Content-Type`. For JSON exactly what devpi and proxpi compare with (docs/wire.md section 7).
     pub fn content_type(self) -> &'static str {
         match self {
             Self::Html => "text/html; charset=utf-8",

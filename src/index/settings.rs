@@ -7,7 +7,7 @@ use super::LearnSettings;
 /// Settings of the index; [`Default`] has the values that the fields' comments give.
 #[derive(Debug, Clone)]
 pub struct IndexSettings {
-    /// How long a project page is current without asking. 600 s: upstream's own `max-age` (WIRE.md section 8).
+    /// How long a project page is current without asking. 600 s: upstream's own `max-age` (docs/wire.md section 8).
     pub page_max_age: Duration,
     /// The same for a JSON document. 900 s: upstream's own.
     pub json_max_age: Duration,
@@ -15,7 +15,7 @@ pub struct IndexSettings {
     /// `stale-if-error`.
     pub stale_if_error: Duration,
     /// How long a client waits for upstream when there is something kept; then it gets that, and the fetch goes on.
-    /// 4 s: the shortest limit of a known client is 5 s (WIRE.md section 6).
+    /// 4 s: the shortest limit of a known client is 5 s (docs/wire.md section 6).
     pub patience: Duration,
     /// How long a client waits for upstream when nothing is kept, or for the first list of projects; then it is told
     /// when to come back, and the fetch goes on (promise 7). 10 s: pip gives up after 15 s, and upstream's list takes
@@ -30,7 +30,7 @@ pub struct IndexSettings {
     /// A page that stayed behind the journal all the same is believed for so long. 60 s.
     pub behind_pause: Duration,
     /// How long after a page upstream must go on giving a copy with a lower serial until that is no older one from a cache.
-    /// 30 min: upstream's caches keep a copy for 15 and 5 more (WIRE.md section 8).
+    /// 30 min: upstream's caches keep a copy for 15 and 5 more (docs/wire.md section 8).
     pub older_after: Duration,
     /// How long upstream's "no such project" is remembered. 60 s: 404s count towards its rate limit.
     pub absent_max_age: Duration,

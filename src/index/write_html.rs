@@ -1,4 +1,4 @@
-//! The model → PEP 503 pages that are well-formed XML as well (WIRE.md section 7).
+//! The model → PEP 503 pages that are well-formed XML as well (docs/wire.md section 7).
 
 use std::fmt::Write as _;
 

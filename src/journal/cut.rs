@@ -1,7 +1,7 @@
 //! Where an answer by time may end.
 //!
 //! A client of `changelog(since)` goes on from the last time that it got, and asks for times *after* it. So an answer
-//! has a second whole or not at all: half of one is lost for ever (WIRE.md section 6, slices).
+//! has a second whole or not at all: half of one is lost for ever (docs/wire.md section 6, slices).
 
 use rusqlite::{Connection, OptionalExtension as _};
 

@@ -8,7 +8,7 @@ use crate::model::{ProjectName, Serial};
 /// Which serials of a listing make a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SerialRule {
-    /// One above what the table has: upstream may give an older listing than the one before (WIRE.md section 8).
+    /// One above what the table has: upstream may give an older listing than the one before (docs/wire.md section 8).
     Higher,
     /// Any other than the table has: upstream was restored from a backup and counts from there. What the table has from
     /// after `upto`, the listing's last serial, was told since the listing was made.

@@ -1,4 +1,4 @@
-//! Files that a kept document names. No other file is ever fetched (WIRE.md section 7).
+//! Files that a kept document names. No other file is ever fetched (docs/wire.md section 7).
 
 use std::sync::Arc;
 

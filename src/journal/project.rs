@@ -87,7 +87,7 @@ impl Journal {
     }
 
     /// Fills the project table from a listing that is right up to `last_serial`, in place of what it had. A
-    /// listing older than the table changes nothing: upstream's may be half an hour old (WIRE.md section 8).
+    /// listing older than the table changes nothing: upstream's may be half an hour old (docs/wire.md section 8).
     /// Names that are none are left out and counted.
     pub async fn seed(
         &self,

@@ -1,4 +1,4 @@
-//! Projects in quarantine. Upstream's listing lacks them while their pages say so (WIRE.md section 8): here they are not in
+//! Projects in quarantine. Upstream's listing lacks them while their pages say so (docs/wire.md section 8): here they are not in
 //! the table of projects, and so in no list and found by nobody, until the quarantine is cleared or the project removed.
 
 use std::collections::{BTreeSet, HashMap};

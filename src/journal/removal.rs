@@ -1,4 +1,4 @@
-//! When upstream last took something of a project away: a page from before that must not go out (DESIGN.md,
+//! When upstream last took something of a project away: a page from before that must not go out (docs/promises.md,
 //! promise 10), also one that nobody had asked for when it happened. Tombstones tell of files that kept documents
 //! name, these rows of all projects.
 

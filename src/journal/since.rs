@@ -14,7 +14,7 @@ use crate::model::{Event, Serial};
 
 /// The answer to "what happened after this serial".
 pub enum Since {
-    /// Events in ascending order: all, or a prefix without a gap (WIRE.md section 6, slices). No piece at all
+    /// Events in ascending order: all, or a prefix without a gap (docs/wire.md section 6, slices). No piece at all
     /// means that nothing happened as far as upstream is known; it is never the answer where we don't know.
     Events(Chunks<Event>),
     /// We don't know. Upstream is asked for the first serials that are missing; the caller may wait for that and

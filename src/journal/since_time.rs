@@ -25,7 +25,7 @@ use super::want::{Want, Wanted};
 use super::{Journal, JournalError, Slice, coverage};
 use crate::model::Serial;
 
-/// Serials of one question to upstream: as many as it gives events (WIRE.md section 6), so that a question this far
+/// Serials of one question to upstream: as many as it gives events (docs/wire.md section 6), so that a question this far
 /// below what is known leaves no gap.
 const PAGE: i64 = 50_000;
 /// Events at a range's ends whose times are looked at. More would find an older one now and then; a page of history

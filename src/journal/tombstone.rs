@@ -1,4 +1,4 @@
-//! Files that are not to be had any more, and why: remembered absences (DESIGN.md, promise 10).
+//! Files that are not to be had any more, and why: remembered absences (docs/promises.md, promise 10).
 //!
 //! Tombstones come in the transaction of the events that make them, so whoever knows the event finds the
 //! tombstone, also after a crash. They are made for the files that kept documents name: no other file can be

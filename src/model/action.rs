@@ -1,6 +1,6 @@
 //! What an event's action text means.
 
-/// An action of the changelog (WIRE.md section 6). Unknown ones pass through as [`Action::Other`].
+/// An action of the changelog (docs/wire.md section 6). Unknown ones pass through as [`Action::Other`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action<'a> {
     /// `create`: the project was registered.

@@ -5,13 +5,13 @@ use std::fmt;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// The number of an event. Serials ascend and are unique, but not dense (WIRE.md section 6).
+/// The number of an event. Serials ascend and are unique, but not dense (docs/wire.md section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
 #[serde(transparent)]
 pub struct Serial(pub i64);
 
 impl Serial {
-    /// The highest that a client of XML-RPC can be told: `<int>` has 32 bits (WIRE.md section 2).
+    /// The highest that a client of XML-RPC can be told: `<int>` has 32 bits (docs/wire.md section 2).
     pub const MOST: Self = Self(i32::MAX as i64);
 
     /// A serial that an index states, if it can be one: neither negative nor beyond [`Serial::MOST`]. Else it counts as
@@ -45,7 +45,7 @@ impl fmt::Display for Serial {
     }
 }
 
-/// One row of the changelog (WIRE.md section 6).
+/// One row of the changelog (docs/wire.md section 6).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// Its number.

@@ -1,7 +1,7 @@
 //! What a distribution file's name tells: its kind, its release, its Python tag.
 
 /// The kinds of distribution file, by the ending of the name. `packagetype` in the JSON API and in
-/// `release_urls` (WIRE.md section 5) is [`FileKind::packagetype`].
+/// `release_urls` (docs/wire.md section 5) is [`FileKind::packagetype`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FileKind {
     /// `.whl` (PEP 427).

@@ -8,7 +8,7 @@ const MAX_BYTES: usize = 1024;
 /// The longest segment in bytes: what common file systems allow for a name.
 const MAX_SEGMENT: usize = 255;
 
-/// A path below `/packages/`, decoded, relative, in upstream's own spelling (WIRE.md section 7).
+/// A path below `/packages/`, decoded, relative, in upstream's own spelling (docs/wire.md section 7).
 ///
 /// It has no empty, `.` or `..` segment, no control character and no backslash, so it can never climb.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -32,7 +32,7 @@ impl Stamp {
         self.0.as_nanosecond().div_euclid(1_000_000_000).try_into().unwrap_or(i64::MIN)
     }
 
-    /// XML-RPC's form: `20260131T23:59:59` (WIRE.md section 2, rule 6).
+    /// XML-RPC's form: `20260131T23:59:59` (docs/wire.md section 2, rule 6).
     pub fn xmlrpc(self) -> String {
         self.0.to_zoned(TimeZone::UTC).strftime("%Y%m%dT%H:%M:%S").to_string()
     }

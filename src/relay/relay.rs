@@ -39,7 +39,7 @@ impl Relay {
     }
 
     /// Answers for the file at a path below `/packages/`: upstream's own paths, and the old addresses
-    /// `source/n/name/FILE` and `PYTAG/n/name/FILE`, which are looked up by file name (WIRE.md section 7).
+    /// `source/n/name/FILE` and `PYTAG/n/name/FILE`, which are looked up by file name (docs/wire.md section 7).
     ///
     /// A file is fetched only if upstream's index named it. Bodies are whole and right or end with an
     /// error. What is known to be gone is refused at once, with the reason and without asking upstream.

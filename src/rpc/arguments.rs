@@ -1,4 +1,4 @@
-//! Checks a call's parameters against the method table, with upstream's words (WIRE.md section 3).
+//! Checks a call's parameters against the method table, with upstream's words (docs/wire.md section 3).
 
 use crate::xmlrpc::{Fault, Value};
 

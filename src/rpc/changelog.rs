@@ -1,4 +1,4 @@
-//! Questions about the changelog, answered from the journal (WIRE.md section 6).
+//! Questions about the changelog, answered from the journal (docs/wire.md section 6).
 //!
 //! `changelog` with a limit is for those who loop on the last time: the comparison is strict, and an answer is cut where
 //! the time changes. Without one it is for those who ask once a run, with the moment of their last question, as are

@@ -1,4 +1,4 @@
-//! What each method means (WIRE.md section 4): the table, the checks, and where answers come from.
+//! What each method means (docs/wire.md section 4): the table, the checks, and where answers come from.
 
 mod answer;
 mod arguments;

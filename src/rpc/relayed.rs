@@ -84,7 +84,7 @@ impl Rpc {
         classifiers.sort_unstable();
         classifiers.dedup();
         if classifiers.is_empty() {
-            // Upstream's own answer (WIRE.md section 8): no release has all of none.
+            // Upstream's own answer (docs/wire.md section 8): no release has all of none.
             return Answer::value(&Value::Array(vec![]), ask.wide);
         }
         if classifiers.len() > CLASSIFIERS {

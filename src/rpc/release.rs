@@ -1,4 +1,4 @@
-//! A release as the removed methods gave it, from documents of the JSON API (WIRE.md section 5). Pure.
+//! A release as the removed methods gave it, from documents of the JSON API (docs/wire.md section 5). Pure.
 
 use std::cmp::Reverse;
 
@@ -97,7 +97,7 @@ fn size(stated: &Json) -> i64 {
     whole_number(stated).and_then(|size| i64::try_from(size).ok()).unwrap_or(-1)
 }
 
-/// `[role, user]` pairs of a document's `ownership`: roles descending, then users without case (WIRE.md section 8).
+/// `[role, user]` pairs of a document's `ownership`: roles descending, then users without case (docs/wire.md section 8).
 /// `None` if upstream does not tell.
 pub(super) fn roles(document: &Json) -> Option<Value> {
     let roles = document["ownership"]["roles"].as_array()?;
@@ -111,7 +111,7 @@ fn member(name: &str, value: Value) -> (String, Value) {
     (name.to_owned(), value)
 }
 
-/// Null and missing are `''`: three clients crash on nil (WIRE.md section 2, rule 5).
+/// Null and missing are `''`: three clients crash on nil (docs/wire.md section 2, rule 5).
 fn text(object: &Json, name: &str) -> Value {
     Value::from(object[name].as_str().unwrap_or(""))
 }

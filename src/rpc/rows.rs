@@ -49,7 +49,7 @@ async fn some_events(
     Ok((encoder, read.next))
 }
 
-/// `[name, version or nil, timestamp, action, serial]` (WIRE.md section 4).
+/// `[name, version or nil, timestamp, action, serial]` (docs/wire.md section 4).
 pub(super) fn event(encoder: &mut Encoder, row: &EventRow<'_>, serial: bool) -> Result<(), TooWide> {
     encoder.open_array();
     encoder.string(row.name);

@@ -1,4 +1,4 @@
-//! Pages of the changelog by serial, with a filter: `changelog_page` (WIRE.md section 6).
+//! Pages of the changelog by serial, with a filter: `changelog_page` (docs/wire.md section 6).
 
 use std::ops::{ControlFlow, Range};
 

@@ -1,4 +1,4 @@
-//! `search`: what a spec asks for, and what its hits look like (WIRE.md section 4).
+//! `search`: what a spec asks for, and what its hits look like (docs/wire.md section 4).
 //!
 //! What the removed method did not settle is settled so:
 //!

@@ -43,7 +43,7 @@ pub struct RpcSettings {
     pub memo_entry: usize,
     /// The limits of search.
     pub search: SearchSettings,
-    /// The most calls of a multicall. Default 100 (WIRE.md section 3).
+    /// The most calls of a multicall. Default 100 (docs/wire.md section 3).
     pub multicall_calls: usize,
     /// How many calls of a multicall are prepared at once. Default 8: enough for some hundred documents from upstream
     /// within the deadline, and of each no more than a piece is in memory.

@@ -1,9 +1,9 @@
 //! The methods as data: name, parameters, result, source, lifetime. Validation, introspection and the
-//! the table in docs/methods.md derive from it (WIRE.md section 4).
+//! table in docs/methods.md derive from it (docs/wire.md section 4).
 
 use crate::xmlrpc::Fault;
 
-/// What a parameter takes. The words are those of upstream's complaints (WIRE.md section 3).
+/// What a parameter takes. The words are those of upstream's complaints (docs/wire.md section 3).
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
     /// A string.

@@ -19,7 +19,7 @@ pub(super) enum Catalogue {
     Scale(Arc<Scale>),
 }
 
-/// Which projects a list has. Upstream's two differ (WIRE.md section 8).
+/// Which projects a list has. Upstream's two differ (docs/wire.md section 8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Listed {
     /// All that are registered: `list_packages_with_serial`.

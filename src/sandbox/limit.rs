@@ -1,4 +1,4 @@
-//! Upstream's rate limit for calls: rejected ones count too (WIRE.md section 8).
+//! Upstream's rate limit for calls: rejected ones count too (docs/wire.md section 8).
 
 use std::sync::{Mutex, PoisonError};
 

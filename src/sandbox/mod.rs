@@ -1,4 +1,4 @@
-//! A miniature package index that behaves as upstream does today (WIRE.md section 8), with faults on demand.
+//! A miniature package index that behaves as upstream does today (docs/wire.md section 8), with faults on demand.
 
 mod apply;
 mod artefact;

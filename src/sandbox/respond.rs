@@ -63,7 +63,7 @@ pub(super) fn no_document() -> Response<Body> {
     response
 }
 
-/// Any site's pages may read the answer, and its serial (WIRE.md section 8).
+/// Any site's pages may read the answer, and its serial (docs/wire.md section 8).
 pub(super) fn open_to_all(response: &mut Response<Body>) {
     set(response, header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
     set(response, header::ACCESS_CONTROL_ALLOW_METHODS, "GET");

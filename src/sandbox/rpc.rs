@@ -1,4 +1,4 @@
-//! The XML-RPC methods as upstream has them today: six live, the rest refuse (WIRE.md sections 3, 4, 8).
+//! The XML-RPC methods as upstream has them today: six live, the rest refuse (docs/wire.md sections 3, 4, 8).
 
 use std::sync::Arc;
 

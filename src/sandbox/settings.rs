@@ -23,7 +23,7 @@ pub struct SandboxSettings {
     pub changelog_rows: usize,
     /// `/simple/` has a JSON form. Default: yes.
     pub simple_json: bool,
-    /// Files have an `ETag`. WIRE.md section 8 has it on all but files, the file host itself gives one, and
+    /// Files have an `ETag`. docs/wire.md section 8 has it on all but files, the file host itself gives one, and
     /// resuming needs one. Default: yes; without it only `Last-Modified` tells versions of a file apart.
     pub file_etags: bool,
     /// An empty or missing `User-Agent` gets 406. Default: no, since `curl -A ''` is not the usual test.

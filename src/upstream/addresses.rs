@@ -77,7 +77,7 @@ impl Addresses {
         }
     }
 
-    /// A project's page below a simple index; always with its final `/` (WIRE.md section 8).
+    /// A project's page below a simple index; always with its final `/` (docs/wire.md section 8).
     pub(super) fn page(simple: &Url, name: &ProjectName) -> Url {
         below(simple, &format!("{name}/"))
     }

@@ -48,7 +48,7 @@ impl Slice {
 }
 
 impl Upstream {
-    /// The events after a serial, as many as upstream gives: at most 50,000 (WIRE.md section 6). Rows without a
+    /// The events after a serial, as many as upstream gives: at most 50,000 (docs/wire.md section 6). Rows without a
     /// name and rows of another shape are skipped, counted and logged; if there are rows but not one has a
     /// serial, the whole is an error.
     pub async fn changelog_since(&self, since: Serial) -> Result<Slice, UpstreamError> {
@@ -109,7 +109,7 @@ struct Reading {
 }
 
 impl Reading {
-    /// Takes `[name, version|nil, timestamp, action, serial]` (WIRE.md section 4), and whatever comes after it.
+    /// Takes `[name, version|nil, timestamp, action, serial]` (docs/wire.md section 4), and whatever comes after it.
     fn row(&mut self, row: Value) {
         self.slice.rows += 1;
         let name = row.as_array().and_then(|cells| text(cells.first()?)).unwrap_or_default();

@@ -64,7 +64,7 @@ impl UpstreamError {
         }
     }
 
-    /// An XML-RPC call failed so because there is no such interface, or no longer (WIRE.md section 6): nothing at
+    /// An XML-RPC call failed so because there is no such interface, or no longer (docs/wire.md section 6): nothing at
     /// that address, no POST there, or a fault that says "removed" or "no such method".
     pub fn no_calls(&self) -> bool {
         match self {

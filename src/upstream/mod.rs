@@ -1,4 +1,4 @@
-//! The one door to the index upstream: its addresses, its headers, its manners (WIRE.md section 8).
+//! The one door to the index upstream: its addresses, its headers, its manners (docs/wire.md section 8).
 //!
 //! What comes back is checked for being what was asked for (type, size, range) but not for being true:
 //! digests and serials are judged by who keeps the answer. [`ProjectPage`] is the one reader of simple pages.

@@ -12,7 +12,7 @@ use crate::xmlrpc::{Encoder, Value, decode_items, encode_call};
 
 impl Upstream {
     /// Calls a method whose answer is an array of `[text, text]`, and gives the answer as a `methodResponse` of ours
-    /// (WIRE.md section 2). Nil is an empty text there. Rows of another shape are skipped, counted and logged; if
+    /// (docs/wire.md section 2). Nil is an empty text there. Rows of another shape are skipped, counted and logged; if
     /// there are rows but none that can be read, the whole is an error.
     pub async fn pairs(&self, method: &'static str, params: &[Value]) -> Result<Bytes, UpstreamError> {
         let call = encode_call(method, params)

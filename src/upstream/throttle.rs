@@ -153,7 +153,7 @@ impl Drop for Urgent<'_> {
     }
 }
 
-/// The silence that a rate-limit fault asks for; `None` if the fault is another (WIRE.md section 8).
+/// The silence that a rate-limit fault asks for; `None` if the fault is another (docs/wire.md section 8).
 pub(super) fn silence_of(fault: &Fault) -> Option<Duration> {
     let rest = fault.string.strip_prefix("HTTPTooManyRequests")?;
     let said = rest.split_once("reset in ").and_then(|(_, rest)| rest.split(' ').next());

@@ -1,4 +1,4 @@
-//! Bytes → values, by the reading rules of WIRE.md section 1: what real clients write is read, within limits.
+//! Bytes → values, by the reading rules of docs/wire.md section 1: what real clients write is read, within limits.
 
 use quick_xml::Reader;
 use quick_xml::XmlVersion;
@@ -22,7 +22,7 @@ pub struct Call {
     pub method: String,
     /// The parameters in order.
     pub params: Vec<Value>,
-    /// The call has an `<i8>`, so its sender reads one (WIRE.md section 2, rule 4).
+    /// The call has an `<i8>`, so its sender reads one (docs/wire.md section 2, rule 4).
     pub wide: bool,
 }
 

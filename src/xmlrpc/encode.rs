@@ -1,4 +1,4 @@
-//! Values → bytes, by the writing rules of WIRE.md section 2.
+//! Values → bytes, by the writing rules of docs/wire.md section 2.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -149,7 +149,7 @@ impl Encoder {
         }
     }
 
-    /// `<nil/>`, unprefixed, only where section 4 of WIRE.md allows it (rule 5).
+    /// `<nil/>`, unprefixed, only where section 4 of docs/wire.md allows it (rule 5).
     pub fn nil(&mut self) {
         self.raw(b"<value><nil/></value>\n");
     }

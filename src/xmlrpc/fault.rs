@@ -1,4 +1,4 @@
-//! Faults with the codes and texts that clients match on (WIRE.md section 3).
+//! Faults with the codes and texts that clients match on (docs/wire.md section 3).
 
 use std::fmt;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! XML-RPC as bytes and values: what is read (WIRE.md section 1), what is written (section 2), and the
+//! XML-RPC as bytes and values: what is read (docs/wire.md section 1), what is written (section 2), and the
 //! faults (section 3).
 //!
 //! Reading and writing are ours because their rules are the product: dxr reads fewer spellings than old

@@ -12,7 +12,7 @@ pub enum Value {
     /// `<i4>`, `<int>` and `<i8>`.
     Int(i64),
     /// A file's size in bytes: written as [`Value::Int`], but past 32 bits as `<i8>` to every caller, since a fault would
-    /// hide the whole release (WIRE.md section 2, rule 4). Never read.
+    /// hide the whole release (docs/wire.md section 2, rule 4). Never read.
     Size(i64),
     /// `<double>`.
     Double(f64),

@@ -1,6 +1,6 @@
 //! Projects that the listing lacks: removed, in quarantine, or only missing from a listing that is old or broken.
 //!
-//! Upstream's listing lacks what was removed and what is in quarantine (WIRE.md section 8). But it may be half an hour old
+//! Upstream's listing lacks what was removed and what is in quarantine (docs/wire.md section 8). But it may be half an hour old
 //! (a day in HTML), and it can be broken. So a project counts as absent only if the listing is at least as new as the
 //! project's last event; then its page is asked, and only what that says is told: 404 is `remove project`, the status
 //! `quarantined` is `project quarantined`. A project whose page shows files stays. If more than [`PERCENT`] of all projects
@@ -19,7 +19,7 @@ const FEW: usize = 20;
 /// So many per cent of all projects, too. Of PyPI's 886 thousand that is more than it has ever removed in a day.
 const PERCENT: usize = 1;
 /// A listing that does not change is as good as a second one once upstream has stated it for a day, in seconds: no copy of
-/// it is older (WIRE.md section 8).
+/// it is older (docs/wire.md section 8).
 const SAME_AGAIN: i64 = 86_400;
 /// The most pages of absent projects that one comparison asks for, at two a second some minutes; the others come with the
 /// next.

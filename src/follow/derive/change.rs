@@ -1,4 +1,4 @@
-//! From two sightings of a page to what happened between them, in the words of WIRE.md section 6.
+//! From two sightings of a page to what happened between them, in the words of docs/wire.md section 6.
 
 use super::sighting::{SeenFile, Sighting};
 use crate::model::{FileKind, wheel_tag};

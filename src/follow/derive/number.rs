@@ -1,7 +1,7 @@
 //! Serials for derived events.
 //!
 //! Consumers loop on the last serial that they saw, so serials have to be unique and above all given before. The
-//! rule: the last of a project's events has the project's own serial, as WIRE.md section 6 wants it; the events
+//! rule: the last of a project's events has the project's own serial, as docs/wire.md section 6 wants it; the events
 //! before it take the highest serials below that no event of this part and no earlier part has. An index that
 //! gives each event a serial of its own, as PyPI does, has nearly always room for that. One that counts several
 //! changes as one has not, and a project may turn up late: what finds no room goes above all serials of the part.

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use crate::index::{IndexError, Side};
 use crate::xmlrpc::whole_seconds;
 
-/// An error as clients of the JSON API read it: an object with a `message` (WIRE.md section 8).
+/// An error as clients of the JSON API read it: an object with a `message` (docs/wire.md section 8).
 #[derive(Debug)]
 pub(in super::super) struct InJson(IndexError);
 

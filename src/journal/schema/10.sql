@@ -1,6 +1,6 @@
 -- What comparisons keep.
 
--- Projects in quarantine. Upstream's listing lacks them (WIRE.md section 8), so the table of projects does too. spelling:
+-- Projects in quarantine. Upstream's listing lacks them (docs/wire.md section 8), so the table of projects does too. spelling:
 -- NULL if only a page told of it. serial: of the last event, as far as told. looked: Unix seconds of when a comparison last
 -- asked for the page.
 CREATE TABLE quarantined (

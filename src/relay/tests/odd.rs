@@ -1,4 +1,4 @@
-//! Answers that do not look like the file: the digest decides (DESIGN.md, promises 2 and 12).
+//! Answers that do not look like the file: the digest decides (docs/promises.md, promises 2 and 12).
 
 use std::io::Write as _;
 
