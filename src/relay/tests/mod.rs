@@ -71,6 +71,7 @@ impl Bench {
         let (tasks, script) = (TaskTracker::new(), Script::start(replies).await);
         let mut upstream = UpstreamSettings::new("http://127.0.0.1:1/".parse().unwrap());
         upstream.retries = 0;
+        upstream.allowed_hosts = "127.0.0.1".parse().unwrap();
         let floorless = StoreSettings { free_floor: 0, ..StoreSettings::new(folder.path().to_owned()) };
         let store = Store::open(&(setup.store)(floorless)).unwrap();
         let upstream = Upstream::new(upstream).unwrap();
