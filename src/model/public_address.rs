@@ -2,11 +2,13 @@
 //!
 //! By IANA's registries of special-purpose addresses (iana-ipv4-special-registry, iana-ipv6-special-registry; RFC 6890).
 //! Blocks are refused whole, also where the registry makes a few of their addresses reachable: no package index is there.
+//! Addresses for documentation count as public: no machine has one to protect, and networks whose gateway answers for all names
+//! give them out for public hosts.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// IPv4 networks that are not public, with the length of their prefix.
-const SPECIAL: [([u8; 4], u32); 16] = [
+const SPECIAL: [([u8; 4], u32); 13] = [
     // "This network".
     ([0, 0, 0, 0], 8),
     // Private.
@@ -23,17 +25,12 @@ const SPECIAL: [([u8; 4], u32); 16] = [
     ([172, 16, 0, 0], 12),
     // IETF protocol assignments.
     ([192, 0, 0, 0], 24),
-    // Documentation.
-    ([192, 0, 2, 0], 24),
     // Relays of 6to4, deprecated.
     ([192, 88, 99, 0], 24),
     // Private.
     ([192, 168, 0, 0], 16),
     // Benchmarks.
     ([198, 18, 0, 0], 15),
-    // Documentation.
-    ([198, 51, 100, 0], 24),
-    ([203, 0, 113, 0], 24),
     // Multicast.
     ([224, 0, 0, 0], 4),
     // Reserved, and broadcast.
@@ -69,8 +66,8 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         [0x2001, 0, high, low, _, _, client_high, client_low] => {
             four(high, low) && four(!client_high, !client_low)
         }
-        // IETF protocol assignments; documentation.
-        [0x2001, 0..0x200 | 0xdb8, ..] | [0x3fff, 0..0x1000, ..] => false,
+        // IETF protocol assignments.
+        [0x2001, 0..0x200, ..] => false,
         // All that is assigned to the internet. The rest is loopback, unspecified, IPv4-compatible, link-local, unique local
         // (fd00:ec2::254 is a cloud's metadata), site-local, multicast, or nobody's yet.
         [first, ..] => first & 0xe000 == 0x2000,
@@ -99,14 +96,18 @@ mod tests {
             "172.15.255.255",
             "172.32.0.0",
             "192.0.1.0",
+            "192.0.2.1",
             "192.0.3.0",
             "192.167.255.255",
             "192.169.0.0",
             "198.17.255.255",
             "198.20.0.0",
+            "198.51.100.7",
+            "203.0.113.7",
             "223.255.255.255",
             "2000::1",
             "2001:200::1",
+            "2001:db8::1",
             "2606:4700::1111",
             "2a04:4e42::223",
             "3ffe:ffff::1",
@@ -131,13 +132,10 @@ mod tests {
             "172.16.0.1",
             "172.31.255.255",
             "192.0.0.192",
-            "192.0.2.1",
             "192.88.99.1",
             "192.168.1.1",
             "198.18.0.1",
             "198.19.255.255",
-            "198.51.100.7",
-            "203.0.113.7",
             "224.0.0.1",
             "239.255.255.255",
             "240.0.0.1",
@@ -168,9 +166,6 @@ mod tests {
             "2001:2::1",
             "2001:10::1",
             "2001:1ff::1",
-            "2001:db8::1",
-            "3fff::1",
-            "3fff:fff::1",
             "4000::1",
             "5f00::1",
             "fc00::1",
