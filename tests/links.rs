@@ -248,3 +248,25 @@ async fn the_relay_fetches_no_clear_text_link_of_an_encrypted_index_without_a_st
     let answer = get(strong).await;
     assert_eq!((answer.status, answer.bytes()), (200, SECRET));
 }
+
+#[tokio::test]
+async fn five_redirects_are_followed_and_not_a_sixth() {
+    let answer = |uri: Uri| async move {
+        let hop = uri.path().strip_prefix("/hop/").and_then(|rest| rest.split_once('/'));
+        match hop.and_then(|(left, file)| Some((left.parse::<u32>().ok()?, file))) {
+            Some((0, _)) => SECRET.into_response(),
+            Some((left, file)) => Redirect::temporary(&format!("/hop/{}/{file}", left - 1)).into_response(),
+            None => respond(&uri, &|_: &str| {
+                let file = |name: &str, hops: u32| json!({"filename": name, "url": format!("/hop/{hops}/{name}"), "hashes": {"sha256": secret()}});
+                json!({"name": "a", "files": [file("a-1.zip", 5), file("a-2.zip", 6)]})
+            }),
+        }
+    };
+    let index = serve(Router::new().fallback(any(answer))).await;
+    let relay = Relay::start(index.as_str(), &["follow.enabled=false", "relay.resumes=0"]).await;
+    let links = links(&relay, "a").await;
+    // The second first: what was fetched for the other would be given out for it, too.
+    assert_eq!(get(&links[1]).await.status, 502);
+    let followed = get(&links[0]).await;
+    assert_eq!((followed.status, followed.bytes()), (200, SECRET));
+}
