@@ -74,6 +74,12 @@ where
         self.inner.values.invalidate(key).await;
     }
 
+    /// How many values are kept, and what they weigh together.
+    pub async fn kept(&self) -> (u64, u64) {
+        self.inner.values.run_pending_tasks().await;
+        (self.inner.values.entry_count(), self.inner.values.weighted_size())
+    }
+
     /// Joins the fill of this key that is under way, if there is one.
     pub fn join(&self, key: &K) -> Option<BoxFuture<'static, Result<V, FillError<E>>>> {
         self.inner.flights().get(key).cloned().map(FutureExt::boxed)

@@ -5,6 +5,7 @@ mod derived;
 mod files;
 mod forms;
 mod freshness;
+mod hosts;
 mod root;
 mod serials;
 mod trouble;

@@ -15,10 +15,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::files::X_LAST_SERIAL;
-use super::negotiate;
 use super::origin::Origins;
 use super::rescue::InJson;
-use crate::index::{Index, IndexError, Rendered, RootListing};
+use super::{negotiate, pieces};
+use crate::index::{Compressed, Index, IndexError, Rendered, RootListing};
 use crate::model::{ProjectName, Serial};
 
 /// How long caches on the way may keep a page: as upstream's (docs/wire.md section 8).
@@ -75,7 +75,7 @@ async fn page(
     let form = negotiate::form(&request.headers);
     let origin = shared.origins.of(&request);
     let rendered = shared.index.rendered_page(&name, form, &origin).await?;
-    answer(&request, rendered, PAGE_AGE, "Accept, Accept-Encoding").await
+    answer(&shared.index, &request, rendered, PAGE_AGE, "Accept, Accept-Encoding").await
 }
 
 /// What a browser, and a client that only wants to know whether there is such a project, gets: where its page is.
@@ -122,7 +122,7 @@ async fn document(
     let Ok(name) = ProjectName::parse(name) else { return Err(IndexError::NoSuchProject) };
     let origin = shared.origins.of(request);
     let rendered = shared.index.rendered_json(&name, version, &origin).await?;
-    answer(request, rendered, JSON_AGE, "Accept-Encoding").await
+    answer(&shared.index, request, rendered, JSON_AGE, "Accept-Encoding").await
 }
 
 async fn provenance(
@@ -136,21 +136,30 @@ async fn provenance(
 }
 
 /// The bytes, compressed for who reads that, or 304.
-async fn answer(request: &Parts, rendered: Rendered, age: &str, vary: &str) -> Result<Response, IndexError> {
-    let coded = if negotiate::gzip(&request.headers) { rendered.gzipped().await? } else { None };
+async fn answer(
+    index: &Index,
+    request: &Parts,
+    rendered: Rendered,
+    age: &str,
+    vary: &str,
+) -> Result<Response, IndexError> {
+    let coded = if negotiate::gzip(&request.headers) { index.compressed(&rendered).await? } else { None };
     // Other bytes need another strong validator.
-    let etag = match &coded {
-        Some(_) => format!("{}-gzip\"", rendered.etag.trim_end_matches('"')),
-        None => rendered.etag.clone(),
-    };
+    let mut etag = rendered.etag();
+    if coded.is_some() {
+        etag.pop();
+        etag.push_str("-gzip\"");
+    }
     let head = head(rendered.last_serial, &etag, age, vary, rendered.stale);
     if matches(&request.headers, &etag) {
         return Ok(finish(head.status(StatusCode::NOT_MODIFIED), Body::empty()));
     }
     let head = head.header(CONTENT_TYPE, rendered.content_type);
+    let gzip = |head: Builder| head.header(CONTENT_ENCODING, "gzip");
     Ok(match coded {
-        Some(body) => finish(head.header(CONTENT_ENCODING, "gzip"), body.into()),
-        None => finish(head, rendered.body.into()),
+        Some(Compressed::Whole(body)) => finish(gzip(head), body.into()),
+        Some(Compressed::Streamed(rest)) => finish(gzip(head), pieces::compressing(rest)),
+        None => finish(head, pieces::body(rendered.pieces())),
     })
 }
 

@@ -17,6 +17,7 @@ mod negotiate;
 mod observe;
 mod origin;
 mod patience;
+mod pieces;
 mod repeated;
 mod reply;
 mod rescue;

@@ -1,5 +1,6 @@
 //! Readers and writers of pages without an index around them: for tests that feed them whatever bytes there are.
 
+use bytes::Bytes;
 use url::Url;
 
 use super::{Form, JsonDocument, ProjectPage, write_html, write_json};
@@ -16,9 +17,9 @@ pub fn read_page(form: Form, name: &ProjectName, body: &[u8], url: &Url) -> Resu
 }
 
 /// Writes a project page for a client that knows us at `origin`.
-pub fn write_page(form: Form, page: &ProjectPage, origin: &str) -> serde_json::Result<Vec<u8>> {
+pub fn write_page(form: Form, page: &ProjectPage, origin: &str) -> serde_json::Result<Bytes> {
     match form {
-        Form::Json => write_json::write(page, page.last_serial, origin),
+        Form::Json => Ok(write_json::write(page, page.last_serial)?.whole(origin)),
         Form::Html => Ok(write_html::write(page, page.last_serial).into()),
     }
 }
@@ -32,6 +33,6 @@ pub fn read_document(body: &[u8], url: &Url) -> Result<JsonDocument, String> {
 }
 
 /// Writes it for a client that knows us at `origin`.
-pub fn write_document(document: &JsonDocument, origin: &str) -> serde_json::Result<Vec<u8>> {
-    document.write(origin, document.last_serial)
+pub fn write_document(document: &JsonDocument, origin: &str) -> serde_json::Result<Bytes> {
+    Ok(document.write(document.last_serial)?.whole(origin))
 }

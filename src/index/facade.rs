@@ -11,7 +11,8 @@ use url::Url;
 use super::files::Line;
 use super::held::Held;
 use super::learn::Learning;
-use super::rendered::{RenderKey, Rendering};
+use super::rendered::{Kept, RenderKey};
+use super::text::Text;
 use super::unknown::Unknown;
 use super::{
     Form, IndexError, IndexSettings, JsonDocument, ProjectPage, Rendered, location, write_html, write_json,
@@ -52,7 +53,7 @@ pub(super) struct Inner {
     pub(super) documents: Shelf<JsonDocument>,
     /// Flights only: few ask twice.
     pub(super) provenance: Memo<Url, Bytes, IndexError>,
-    pub(super) rendered: Memo<RenderKey, Rendering, IndexError>,
+    pub(super) rendered: Memo<RenderKey, Arc<Kept>, IndexError>,
     /// What upstream said 404 to.
     pub(super) absent: moka::sync::Cache<DocumentKey, Absence>,
     /// Whose a path is: of files asked for lately, and of pages that could not be kept.
@@ -95,7 +96,7 @@ impl Index {
             pages: Memo::new(settings.parsed_bytes / 2, |_, held: &Arc<Held<_>>| held.weight()),
             documents: Memo::new(settings.parsed_bytes / 2, |_, held: &Arc<Held<_>>| held.weight()),
             provenance: Memo::new(0, |_, _| 1),
-            rendered: Memo::new(settings.rendered_bytes, |_, (_, rendered): &Rendering| rendered.weight()),
+            rendered: Memo::new(settings.rendered_bytes, |_, kept: &Arc<Kept>| kept.weight()),
             absent: moka::sync::Cache::new(settings.absent_entries),
             projects_of: moka::sync::Cache::new(PATHS),
             untombed: moka::sync::Cache::new(PATHS),
@@ -128,6 +129,11 @@ impl Index {
         Some(seen)
     }
 
+    /// How many rendered pages and documents are kept in memory, and their bytes with their compressed forms.
+    pub async fn rendered(&self) -> (u64, u64) {
+        self.inner.rendered.kept().await
+    }
+
     /// A project's page.
     pub async fn page(&self, name: &ProjectName) -> Result<Arc<ProjectPage>, IndexError> {
         Ok(self.held_page(name).await?.content.clone())
@@ -141,17 +147,12 @@ impl Index {
         origin: &str,
     ) -> Result<Rendered, IndexError> {
         let held = self.held_page(name).await?;
-        let origin = match form {
-            Form::Html => String::new(),
-            Form::Json => origin.to_owned(),
+        let key = RenderKey { document: DocumentKey::Page(name.clone()), form };
+        let write = move |page: &ProjectPage, serial| match form {
+            Form::Html => Ok(Text::plain(write_html::write(page, serial).into_bytes())),
+            Form::Json => write_json::write(page, serial),
         };
-        let key = RenderKey { document: DocumentKey::Page(name.clone()), form, origin };
-        self.inner
-            .render(key, &held, |page, serial, key| match key.form {
-                Form::Html => Ok(write_html::write(page, serial).into_bytes()),
-                Form::Json => write_json::write(page, serial, &key.origin),
-            })
-            .await
+        self.inner.render(key, &held, write, origin).await
     }
 
     /// A project's JSON document, or that of one release, as upstream has it.
@@ -172,9 +173,8 @@ impl Index {
     ) -> Result<Rendered, IndexError> {
         let held = self.held_json(name, version).await?;
         let document = DocumentKey::Json(name.clone(), version.map(str::to_owned));
-        let key = RenderKey { document, form: Form::Json, origin: origin.to_owned() };
-        let write = |document: &JsonDocument, serial, key: &RenderKey| document.write(&key.origin, serial);
-        let rendered = self.inner.render(key, &held, write).await?;
+        let key = RenderKey { document, form: Form::Json };
+        let rendered = self.inner.render(key, &held, JsonDocument::write, origin).await?;
         Ok(Rendered { content_type: "application/json", ..rendered })
     }
 
@@ -228,32 +228,37 @@ impl Index {
 
 impl Inner {
     /// The bytes of what is held, from the cache if they were made of the same document.
-    async fn render<T, W>(&self, key: RenderKey, held: &Held<T>, write: W) -> Result<Rendered, IndexError>
+    async fn render<T, W>(
+        &self,
+        key: RenderKey,
+        held: &Held<T>,
+        write: W,
+        origin: &str,
+    ) -> Result<Rendered, IndexError>
     where
         T: Send + Sync + 'static,
-        W: Fn(&T, Option<Serial>, &RenderKey) -> serde_json::Result<Vec<u8>> + Copy + Send + 'static,
+        W: Fn(&T, Option<Serial>) -> serde_json::Result<Text> + Copy + Send + 'static,
     {
         let (stamp, serial) = (held.stamp, held.last_serial);
-        let finish = |rendered| Rendered { last_serial: serial, stale: held.stale, ..rendered };
-        if let Some((from, rendered)) = self.rendered.get(&key).await
-            && from == stamp
+        let finish = |kept| Rendered::new(kept, origin, serial, held.stale);
+        if let Some(kept) = self.rendered.get(&key).await
+            && kept.stamp == stamp
         {
-            return Ok(finish(rendered));
+            return Ok(finish(kept));
         }
         // A flight under way may render the document before this one: then once more.
         loop {
-            let (content, job) = (held.content.clone(), key.clone());
+            let (content, key_of_it) = (held.content.clone(), key.clone());
             let fill = async move {
                 let task = spawn_blocking(move || {
-                    write(&content, serial, &job).map(|body| Rendered::new(body, job.form.content_type()))
+                    write(&content, serial).map(|text| Arc::new(Kept::new(key_of_it, stamp, text)))
                 });
                 // Neither dies, nor do strings fail to be written.
-                let written = task.await.map_err(|_| IndexError::Lost)?;
-                written.map(|rendered| (stamp, rendered)).map_err(|_| IndexError::Lost)
+                task.await.map_err(|_| IndexError::Lost)?.map_err(|_| IndexError::Lost)
             };
-            let (from, rendered) = self.rendered.fill(&key, fill).await?;
-            if from == stamp {
-                return Ok(finish(rendered));
+            let kept = self.rendered.fill(&key, fill).await?;
+            if kept.stamp == stamp {
+                return Ok(finish(kept));
             }
         }
     }

@@ -2,9 +2,11 @@
 
 use std::collections::HashSet;
 
-use serde_json::Value;
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
+use serde_json::{Map, Value};
 use url::Url;
 
+use super::text::{Draft, Text};
 use super::{known, location};
 use crate::journal::KnownFile;
 use crate::model::{FilePath, FilePaths, NamedBy, ProjectName, Serial, latest, paths_of, project_of};
@@ -63,7 +65,7 @@ impl JsonDocument {
         let is_one =
             |file: &Value| located(file, &project, &base).is_some_and(|(_, paths)| of.contains(&paths.path));
         let releases = self.value.get_mut("releases").and_then(Value::as_object_mut);
-        let listed = releases.into_iter().flat_map(serde_json::Map::values_mut);
+        let listed = releases.into_iter().flat_map(Map::values_mut);
         let files = |files: &mut Value| {
             for file in files.as_array_mut().into_iter().flatten().filter(|file| is_one(file)) {
                 for name in METADATA {
@@ -79,23 +81,8 @@ impl JsonDocument {
         }
     }
 
-    /// Where a file object's file is for a client that knows us at `origin`: its path, and its address.
-    fn local(&self, file: &Value, origin: &str) -> Option<(FilePath, String)> {
-        let (_, FilePaths { path, .. }) = located(file, &self.project, &self.base)?;
-        let ours = format!("{origin}/packages/{}", location::encoded(&path));
-        Some((path, ours))
-    }
-
-    fn rewrite(&self, files: &mut Value, origin: &str) {
-        for file in files.as_array_mut().into_iter().flatten() {
-            if let (Some((_, ours)), Some(object)) = (self.local(file, origin), file.as_object_mut()) {
-                object.insert("url".to_owned(), Value::String(ours));
-            }
-        }
-    }
-
     fn file_objects(&self) -> impl Iterator<Item = &Value> {
-        let releases = self.value["releases"].as_object().into_iter().flat_map(serde_json::Map::values);
+        let releases = self.value["releases"].as_object().into_iter().flat_map(Map::values);
         releases.chain([&self.value["urls"]]).filter_map(Value::as_array).flatten()
     }
 
@@ -147,24 +134,94 @@ impl JsonDocument {
         let own = || (self.version() == Some(version)).then_some(&self.value["urls"]);
         let files = listed.as_array().or_else(|| own()?.as_array())?;
         let named = |file: &&Value| file["filename"].as_str().is_some_and(FilePath::is_filename);
-        let local = |file| self.local(file, origin).map(|(path, url)| (file, path, url));
+        let local = |file| {
+            let (path, ours) = local(file, &self.project, &self.base)?;
+            Some((file, path, format!("{origin}{ours}")))
+        };
         Some(files.iter().filter(named).filter_map(local).collect())
     }
 
-    /// Its bytes for a client that knows us at `origin`.
+    /// Writes it.
     /// `serial`: what we state of the project, in the head of the answer and in lists too; it may lead upstream's.
-    pub(super) fn write(&self, origin: &str, serial: Option<Serial>) -> serde_json::Result<Vec<u8>> {
-        let mut value = self.value.clone();
-        if let (Some(serial), Some(object)) = (serial, value.as_object_mut()) {
-            object.insert("last_serial".to_owned(), serial.0.into());
+    pub(super) fn write(&self, serial: Option<Serial>) -> serde_json::Result<Text> {
+        let draft = Draft::default();
+        draft.write(&Written { document: self, serial, draft: &draft })?;
+        Ok(draft.finish())
+    }
+}
+
+/// A document while it is written: as upstream has it, with our serial and our addresses of files.
+struct Written<'a> {
+    document: &'a JsonDocument,
+    serial: Option<Serial>,
+    draft: &'a Draft,
+}
+
+impl Serialize for Written<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        let files = |value| Files { value, document: self.document, draft: self.draft };
+        let mut serial = self.serial;
+        for (key, value) in self.document.value.as_object().into_iter().flatten() {
+            match (key.as_str(), value) {
+                ("last_serial", _) if serial.is_some() => map.serialize_entry(key, &serial.take())?,
+                ("releases", Value::Object(releases)) => {
+                    map.serialize_entry(key, &Releases(releases, &files))?;
+                }
+                ("urls", value) => map.serialize_entry(key, &files(value))?,
+                (_, value) => map.serialize_entry(key, value)?,
+            }
         }
-        if let Some(releases) = value.get_mut("releases").and_then(Value::as_object_mut) {
-            releases.values_mut().for_each(|files| self.rewrite(files, origin));
+        if let Some(serial) = serial {
+            map.serialize_entry("last_serial", &serial)?;
         }
-        if let Some(files) = value.get_mut("urls") {
-            self.rewrite(files, origin);
+        map.end()
+    }
+}
+
+struct Releases<'a, F>(&'a Map<String, Value>, F);
+
+impl<'a, F: Fn(&'a Value) -> Files<'a>> Serialize for Releases<'a, F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(version, files)| (version, self.1(files))))
+    }
+}
+
+/// The files of a release, or whatever stands in their place.
+struct Files<'a> {
+    value: &'a Value,
+    document: &'a JsonDocument,
+    draft: &'a Draft,
+}
+
+impl Serialize for Files<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.value {
+            Value::Array(files) => serializer.collect_seq(files.iter().map(|file| File { file, of: self })),
+            other => other.serialize(serializer),
         }
-        serde_json::to_vec(&value)
+    }
+}
+
+struct File<'a> {
+    file: &'a Value,
+    of: &'a Files<'a>,
+}
+
+impl Serialize for File<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let JsonDocument { project, base, .. } = self.of.document;
+        let (Some((_, path)), Value::Object(members)) = (local(self.file, project, base), self.file) else {
+            return self.file.serialize(serializer);
+        };
+        let mut map = serializer.serialize_map(Some(members.len()))?;
+        for (key, value) in members {
+            match key.as_str() {
+                "url" => map.serialize_entry(key, &self.of.draft.ours(path.clone()))?,
+                _ => map.serialize_entry(key, value)?,
+            }
+        }
+        map.end()
     }
 }
 
@@ -176,6 +233,13 @@ fn located(file: &Value, project: &ProjectName, base: &Url) -> Option<(Url, File
     let digest = if unmatchable { None } else { strongest(&hashes) };
     let paths = paths_of(&url, &NamedBy { project, page: base, digests: [digest, None] })?;
     Some((url, paths))
+}
+
+/// Where a file object's file is with us: its path, and its address without what precedes the path in it.
+fn local(file: &Value, project: &ProjectName, base: &Url) -> Option<(FilePath, String)> {
+    let (_, FilePaths { path, .. }) = located(file, project, base)?;
+    let ours = format!("/packages/{}", location::encoded(&path));
+    Some((path, ours))
 }
 
 #[cfg(test)]
@@ -204,12 +268,18 @@ mod tests {
         };
         let parsed = parsed_of("http://index.test/packages/aa/a-1.zip");
         let relative = parsed_of("../../packages/aa/a-1.zip");
-        let written = relative.write("http://relay.test", None).unwrap();
-        assert_eq!(String::from_utf8(written).unwrap(), document("http://relay.test/packages/aa/a-1.zip"));
+        let written = relative.write(None).unwrap().whole("http://relay.test");
+        assert_eq!(
+            String::from_utf8(written.into()).unwrap(),
+            document("http://relay.test/packages/aa/a-1.zip")
+        );
         let known = relative.known().next().unwrap();
         assert_eq!(&*known.url, "http://index.test/packages/aa/a-1.zip");
-        let written = parsed.write("http://relay.test", Some(Serial(4))).unwrap();
-        assert_eq!(String::from_utf8(written).unwrap(), document("http://relay.test/packages/aa/a-1.zip"));
+        let written = parsed.write(Some(Serial(4))).unwrap().whole("http://relay.test");
+        assert_eq!(
+            String::from_utf8(written.into()).unwrap(),
+            document("http://relay.test/packages/aa/a-1.zip")
+        );
         let known: Vec<_> = parsed.known().collect();
         assert_eq!((known.len(), known[0].path.as_str(), known[0].size), (2, "aa/a-1.zip", Some(3)));
         assert_eq!(parsed.last_serial, Some(Serial(4)));
@@ -221,8 +291,8 @@ mod tests {
             let document = |serial| format!(r#"{{"info":{{}},"urls":[]{serial}}}"#);
             let base = "http://index.test/pypi/a/json".parse().unwrap();
             let parsed = parse(document(stated).as_bytes(), base).unwrap();
-            let written = parsed.write("http://relay.test", Some(Serial(9))).unwrap();
-            assert_eq!(String::from_utf8(written).unwrap(), document(told));
+            let written = parsed.write(Some(Serial(9))).unwrap().whole("http://relay.test");
+            assert_eq!(String::from_utf8(written.into()).unwrap(), document(told));
         }
     }
 

@@ -1,23 +1,29 @@
-//! A page or document in the bytes that a client gets, rendered and compressed once.
+//! A page or document in the bytes that a client gets: rendered once for all clients, and compressed once.
 
 use std::io::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
-use super::IndexError;
+use super::text::{PIECE, Pieces, Text};
+use super::{Index, IndexError};
 use crate::journal::DocumentKey;
 use crate::model::Serial;
 
 /// Below this compression saves no packet.
 const SMALLEST_TO_COMPRESS: usize = 1000;
-/// gzip's level: 6 is a third smaller than 1, and done once for each page.
+/// gzip's level of what is kept: 6 is a third smaller than 1, and done once for each page.
 const LEVEL: Compression = Compression::new(6);
+/// The level of what is compressed while it is sent: a third of the time.
+const LEVEL_ONCE: Compression = Compression::new(1);
+/// So much of a text is set aside in the cache for its compressed form: about what one takes.
+const COMPRESSED_PART: usize = 3;
+/// The most that the compressed form of one address is ahead of others: as many requests in a row of others replace it.
+const MOST_VOTES: u32 = 16;
 
 /// The forms of the simple index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,66 +47,233 @@ impl Form {
 /// Bytes for a client.
 #[derive(Debug, Clone)]
 pub struct Rendered {
-    /// The body, not compressed.
-    pub body: Bytes,
-    /// The strong validator of `body`, with its quotes.
-    pub etag: String,
+    pub(super) form: Arc<Kept>,
+    pub(super) origin: Arc<str>,
     /// For `X-PyPI-Last-Serial`.
     pub last_serial: Option<Serial>,
     /// `Content-Type`.
     pub content_type: &'static str,
     /// Older than it should be, because upstream fails.
     pub stale: bool,
-    pub(super) gzip: Arc<OnceCell<Option<Bytes>>>,
 }
 
-/// What a rendered form is made of.
+/// A compressed body.
+#[derive(Debug)]
+pub enum Compressed {
+    /// All of it.
+    Whole(Bytes),
+    /// It is compressed while it is sent.
+    Streamed(Box<Compressing>),
+}
+
+/// What is kept of a document in a form.
+#[derive(Debug)]
+pub(super) struct Kept {
+    key: RenderKey,
+    /// Of what it was rendered.
+    pub(super) stamp: u64,
+    text: Arc<Text>,
+    compressed: Mutex<Slot>,
+}
+
+/// The compressed form for one address: that at which most clients know us. A text has one such form at a time, however
+/// many addresses clients name; for others it is compressed while it is sent.
+#[derive(Debug, Default)]
+struct Slot {
+    origin: Arc<str>,
+    /// How often more it was asked for than others.
+    votes: u32,
+    body: Arc<OnceCell<Option<Bytes>>>,
+}
+
+/// What a rendered form is made of. The address is not part of it: nothing is kept for each.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct RenderKey {
     pub(super) document: DocumentKey,
     pub(super) form: Form,
-    /// Where the client knows us; empty for HTML, whose links are relative.
-    pub(super) origin: String,
 }
 
-/// In the cache, with the stamp of what it was rendered from.
-pub(super) type Rendering = (u64, Rendered);
-
-impl Rendered {
-    pub(super) fn new(body: Vec<u8>, content_type: &'static str) -> Self {
-        let digest = hex::encode(&Sha256::digest(&body)[..16]);
-        Self {
-            body: body.into(),
-            etag: format!("\"{digest}\""),
-            last_serial: None,
-            content_type,
-            stale: false,
-            gzip: Arc::new(OnceCell::new()),
-        }
+impl Kept {
+    pub(super) fn new(key: RenderKey, stamp: u64, text: Text) -> Self {
+        Self { key, stamp, text: Arc::new(text), compressed: Mutex::default() }
     }
 
-    /// The compressed body, made on first need; `None` where it would save nothing.
-    pub async fn gzipped(&self) -> Result<Option<Bytes>, IndexError> {
-        let compress = || async {
-            let body = self.body.clone();
-            spawn_blocking(move || compress(&body)).await.map_err(|_| IndexError::Lost)
-        };
-        self.gzip.get_or_try_init(compress).await.cloned()
-    }
-
-    /// What it weighs in a cache: the body, and room for the compressed one.
+    /// What it weighs in a cache: the text, and the compressed form or room for it.
     pub(super) fn weight(&self) -> u32 {
-        let bytes = self.body.len() + self.body.len() / 3 + size_of::<Self>();
+        let compressed = self.slot().body.get().and_then(Option::as_ref).map_or(0, Bytes::len);
+        let bytes = self.text.weight() + compressed.max(self.room()) + size_of::<Self>();
         u32::try_from(bytes).unwrap_or(u32::MAX)
     }
+
+    fn room(&self) -> usize {
+        self.text.weight() / COMPRESSED_PART
+    }
+
+    fn slot(&self) -> std::sync::MutexGuard<'_, Slot> {
+        // Nothing panics while it is held.
+        self.compressed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The form to keep for this address; `None` if more ask for another.
+    fn elected(&self, origin: &Arc<str>) -> Option<Arc<OnceCell<Option<Bytes>>>> {
+        let mut slot = self.slot();
+        if self.text.is_plain() || slot.origin == *origin {
+            slot.votes = MOST_VOTES.min(slot.votes + 1);
+        } else if slot.votes > 0 {
+            slot.votes -= 1;
+            return None;
+        } else {
+            *slot = Slot { origin: origin.clone(), votes: 1, body: Arc::default() };
+        }
+        Some(slot.body.clone())
+    }
 }
 
-fn compress(body: &[u8]) -> Option<Bytes> {
-    if body.len() < SMALLEST_TO_COMPRESS {
-        return None;
+impl Rendered {
+    pub(super) fn new(form: Arc<Kept>, origin: &str, last_serial: Option<Serial>, stale: bool) -> Self {
+        let content_type = form.key.form.content_type();
+        Self { form, origin: origin.into(), last_serial, content_type, stale }
     }
-    let mut gzip = GzEncoder::new(Vec::with_capacity(body.len() / 3), LEVEL);
-    gzip.write_all(body).ok()?;
+
+    /// The body, not compressed.
+    pub fn pieces(&self) -> Pieces {
+        Pieces::new(self.form.text.clone(), self.origin.clone())
+    }
+
+    /// The strong validator of the body, with its quotes.
+    pub fn etag(&self) -> String {
+        self.form.text.etag(&self.origin)
+    }
+
+    /// The body is long enough that compression saves something.
+    pub fn is_compressible(&self) -> bool {
+        self.form.text.len(&self.origin) >= SMALLEST_TO_COMPRESS
+    }
+}
+
+impl Index {
+    /// The compressed body; `None` where it would save nothing.
+    pub async fn compressed(&self, rendered: &Rendered) -> Result<Option<Compressed>, IndexError> {
+        if !rendered.is_compressible() {
+            return Ok(None);
+        }
+        let form = &rendered.form;
+        let once = || async {
+            let pieces = rendered.pieces();
+            spawn_blocking(move || compress(pieces)).await.map_err(|_| IndexError::Lost)
+        };
+        let Some(kept) = form.elected(&rendered.origin) else {
+            let pieces = rendered.pieces();
+            return Ok(if pieces.left() > PIECE {
+                Some(Compressed::Streamed(Box::new(Compressing::new(pieces))))
+            } else {
+                once().await?.map(Compressed::Whole)
+            });
+        };
+        let new = !kept.initialized();
+        let body = kept.get_or_try_init(once).await?.clone();
+        if new && body.as_ref().is_some_and(|body| body.len() > form.room()) {
+            // Weighed again.
+            self.inner.rendered.put(&form.key, form.clone()).await;
+        }
+        Ok(body.map(Compressed::Whole))
+    }
+}
+
+fn compress(pieces: Pieces) -> Option<Bytes> {
+    let length = pieces.left();
+    let mut gzip = GzEncoder::new(Vec::with_capacity(length / 4), LEVEL);
+    for piece in pieces {
+        gzip.write_all(&piece).ok()?;
+    }
     let out = gzip.finish().ok()?;
-    (out.len() < body.len()).then(|| out.into())
+    (out.len() < length).then(|| out.into_boxed_slice().into())
+}
+
+/// A body that is compressed while it is sent.
+#[derive(Debug)]
+pub struct Compressing {
+    pieces: Pieces,
+    gzip: Option<GzEncoder<Vec<u8>>>,
+}
+
+impl Compressing {
+    fn new(pieces: Pieces) -> Self {
+        Self { pieces, gzip: Some(GzEncoder::new(Vec::new(), LEVEL_ONCE)) }
+    }
+
+    /// The next piece, made beside the reactor; `None` at the end. No thread waits for a client that does not read.
+    pub async fn next(mut self) -> Result<Option<(Bytes, Self)>, IndexError> {
+        let made = spawn_blocking(move || {
+            while let Some(gzip) = &mut self.gzip {
+                match self.pieces.next() {
+                    // A vector takes whatever is written to it.
+                    Some(piece) => gzip.write_all(&piece).ok()?,
+                    None => return Some((self.gzip.take()?.finish().ok()?.into(), self)),
+                }
+                if gzip.get_ref().len() >= PIECE / 4 {
+                    return Some((std::mem::take(gzip.get_mut()).into(), self));
+                }
+            }
+            None
+        });
+        made.await.map_err(|_| IndexError::Lost)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use flate2::read::GzDecoder;
+
+    use super::super::text::Draft;
+    use super::*;
+    use crate::model::ProjectName;
+
+    fn kept(paths: usize) -> Arc<Kept> {
+        let draft = Draft::default();
+        let ours: Vec<_> = (0..paths).map(|at| draft.ours(format!("/{at}"))).collect();
+        draft.write(&ours).unwrap();
+        let document = DocumentKey::Page(ProjectName::parse("a").unwrap());
+        Arc::new(Kept::new(RenderKey { document, form: Form::Json }, 0, draft.finish()))
+    }
+
+    #[test]
+    fn one_compressed_form_is_kept_however_many_addresses_there_are() {
+        let kept = kept(1000);
+        let of = |host: &str| kept.elected(&host.into());
+        let first = of("http://a.test").unwrap();
+        for _ in 0..8 {
+            assert!(Arc::ptr_eq(&of("http://a.test").unwrap(), &first));
+        }
+        let weight = kept.weight();
+        // Clients with a thousand names, each once between those of the first.
+        for host in 0..1000 {
+            assert!(of(&format!("http://{host}.test")).is_none());
+            assert!(Arc::ptr_eq(&of("http://a.test").unwrap(), &first));
+        }
+        assert_eq!(kept.weight(), weight);
+        // A relay that got another name.
+        let renamed = (0..=MOST_VOTES).find_map(|_| of("http://b.test")).unwrap();
+        assert!(!Arc::ptr_eq(&renamed, &first));
+        assert!(Arc::ptr_eq(&of("http://b.test").unwrap(), &renamed));
+    }
+
+    #[tokio::test]
+    async fn what_is_compressed_while_it_is_sent_is_the_same_text() {
+        let kept = kept(100_000);
+        let rendered = Rendered::new(kept, "http://relay.test", None, false);
+        let (mut coded, mut pieces) = (Vec::new(), 0);
+        let mut rest = Compressing::new(rendered.pieces());
+        while let Some((piece, next)) = rest.next().await.unwrap() {
+            coded.extend_from_slice(&piece);
+            pieces += 1;
+            rest = next;
+        }
+        let mut text = Vec::new();
+        GzDecoder::new(&coded[..]).read_to_end(&mut text).unwrap();
+        assert_eq!(text, rendered.pieces().whole());
+        assert!(pieces > 3, "{pieces}");
+    }
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
-use serde_json::Value;
 
 use super::location;
+use super::text::{Draft, Ours, Text};
 use crate::model::Serial;
 use crate::upstream::{CoreMetadata, Others, PageFile, ProjectPage, ProjectStatus, Yanked};
 
@@ -17,7 +17,7 @@ struct Page<'a> {
     versions: &'a Option<Vec<String>>,
     #[serde(rename = "project-status", skip_serializing_if = "Option::is_none")]
     status: &'a Option<ProjectStatus>,
-    files: Vec<File<'a>>,
+    files: Files<'a>,
     #[serde(flatten)]
     other: &'a Others,
 }
@@ -36,7 +36,7 @@ struct Meta<'a> {
 #[serde(rename_all = "kebab-case")]
 struct File<'a> {
     filename: &'a str,
-    url: String,
+    url: Ours<'a>,
     hashes: &'a BTreeMap<String, String>,
     requires_python: &'a Option<String>,
     #[serde(serialize_with = "yanked")]
@@ -54,9 +54,17 @@ struct File<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     gpg_sig: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    provenance: Option<Value>,
+    provenance: Option<Provenance<'a>>,
     #[serde(flatten)]
     other: &'a Others,
+}
+
+/// Where a provenance is with us, or null.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Provenance<'a> {
+    Ours(Ours<'a>),
+    None,
 }
 
 /// `false`, `true`, or the reason.
@@ -77,33 +85,46 @@ fn core_metadata<S: Serializer>(advertised: &CoreMetadata, serializer: S) -> Res
     }
 }
 
-/// Writes the page for a client that knows us at `origin` (`http://host:port`).
-pub(super) fn write(page: &ProjectPage, serial: Option<Serial>, origin: &str) -> serde_json::Result<Vec<u8>> {
-    serde_json::to_vec(&Page {
+/// Writes the page.
+pub(super) fn write(page: &ProjectPage, serial: Option<Serial>) -> serde_json::Result<Text> {
+    let draft = Draft::default();
+    draft.write(&Page {
         meta: Meta { last_serial: serial, api_version: format!("1.{}", page.api_minor), other: &page.meta },
         name: page.name.as_str(),
         versions: &page.versions,
         status: &page.status,
-        files: page.files.iter().map(|one| file(one, page.api_minor, origin)).collect(),
+        files: Files { page, draft: &draft },
         other: &page.other,
-    })
+    })?;
+    Ok(draft.finish())
 }
 
-fn file<'a>(file: &'a PageFile, minor: u32, origin: &str) -> File<'a> {
-    let ours = file.provenance.as_deref().and_then(location::provenance_path);
-    let provenance = match ours {
-        Some(path) => Some(Value::String(format!("{origin}{path}"))),
+/// The files of a page, of which one at a time is made ready to be written.
+struct Files<'a> {
+    page: &'a ProjectPage,
+    draft: &'a Draft,
+}
+
+impl Serialize for Files<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.page.files.iter().map(|one| file(one, self.page.api_minor, self.draft)))
+    }
+}
+
+fn file<'a>(file: &'a PageFile, minor: u32, draft: &'a Draft) -> File<'a> {
+    let provenance = match file.provenance.as_deref().and_then(location::provenance_path) {
+        Some(path) => Some(Provenance::Ours(draft.ours(path))),
         // PEP 740, api-version 1.3: the key is there, and null says that there is none.
-        None => (minor >= 3).then_some(Value::Null),
+        None => (minor >= 3).then_some(Provenance::None),
     };
-    let mut url = format!("{origin}/packages/{}", location::encoded(&file.path));
+    let mut path = format!("/packages/{}", location::encoded(&file.path));
     if let Some(fragment) = &file.fragment {
-        url.push('#');
-        url.push_str(fragment);
+        path.push('#');
+        path.push_str(fragment);
     }
     File {
         filename: &file.filename,
-        url,
+        url: draft.ours(path),
         hashes: &file.hashes,
         requires_python: &file.requires_python,
         yanked: &file.yanked,
@@ -119,7 +140,7 @@ fn file<'a>(file: &'a PageFile, minor: u32, origin: &str) -> File<'a> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::model::ProjectName;
@@ -144,8 +165,8 @@ mod tests {
         let name = ProjectName::parse("A.b").unwrap();
         let url = "https://index.test/simple/a-b/".parse().unwrap();
         let page = ProjectPage::read_as(Format::Json, &name, upstream.to_string().as_bytes(), &url).unwrap();
-        let ours: Value =
-            serde_json::from_slice(&write(&page, page.last_serial, "http://relay.test").unwrap()).unwrap();
+        let text = write(&page, page.last_serial).unwrap();
+        let ours: Value = serde_json::from_slice(&text.whole("http://relay.test")).unwrap();
         let mut expected = upstream;
         let files = &mut expected["files"];
         let first = page.files[0].path.to_string().replace(' ', "%20");
