@@ -1,10 +1,11 @@
-"""What the benchmarks share: cores, children and their addresses, the release binary."""
+"""What the benchmarks share: cores, children, their addresses and what they take, the release binary."""
 
 import json
 import os
 import queue
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -26,13 +27,42 @@ def pin(core):
 ANSWERS, ASKS = pin(1), pin(0)
 
 
-class Process:
+class Child:
+    """A running program; left, it ends."""
+
+    def __init__(self, command, **how):
+        self.child = subprocess.Popen(list(map(str, command)), **how)
+
+    def memory(self, field):
+        """What the kernel says of its memory in a field of its status, in MiB."""
+        status = Path(f"/proc/{self.child.pid}/status").read_text()
+        return int(re.search(rf"{field}:\s+(\d+)", status).group(1)) / 1024
+
+    def peak(self):
+        """The most memory that it has had resident, in MiB."""
+        return self.memory("VmHWM")
+
+    def cpu(self):
+        """Processor seconds of it and of its children, so far."""
+        children = Path(f"/proc/{self.child.pid}/task/{self.child.pid}/children").read_text().split()
+        stats = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in [self.child.pid, *children])
+        return sum(int(stat[11]) + int(stat[12]) for stat in stats) / os.sysconf("SC_CLK_TCK")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.child.terminate()
+        self.child.wait()
+
+
+class Process(Child):
     """A child and the lines that it prints on one of its streams."""
 
     def __init__(self, command, stream):
         streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, stream: subprocess.PIPE}
         self.begun = time.perf_counter()
-        self.child = subprocess.Popen(command, text=True, **streams)
+        super().__init__(command, text=True, **streams)
         self.lines = queue.Queue()
         threading.Thread(target=self.read, args=(getattr(self.child, stream),), daemon=True).start()
 
@@ -50,17 +80,28 @@ class Process:
                 return found.group(1)
         sys.exit("it ended before it listened:\n" + "".join(seen))
 
-    def peak(self):
-        """The most memory that it has had resident, in MiB."""
-        status = Path(f"/proc/{self.child.pid}/status").read_text()
-        return int(re.search(r"VmHWM:\s+(\d+)", status).group(1)) / 1024
 
-    def __enter__(self):
-        return self
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
 
-    def __exit__(self, *_):
-        self.child.terminate()
-        self.child.wait()
+
+class Server(Child):
+    """A child that answers on a port which it was told; its log goes to a file."""
+
+    def __init__(self, name, command, port, log, **environment):
+        self.name, self.port = name, port
+        with open(log, "w") as out:
+            super().__init__(command, stdout=out, stderr=out, env={**os.environ, **environment})
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                return socket.create_connection(("127.0.0.1", port), 1).close()
+            except OSError:
+                if self.child.poll() is not None or time.monotonic() > deadline:
+                    sys.exit(f"{name} does not answer:\n{Path(log).read_text()}")
+                time.sleep(0.05)
 
 
 def serve(binary, sandbox, data, settings):

@@ -2,12 +2,13 @@
 """Package files: hits and misses beside nginx's proxy_cache, devpi-server and proxpi. Prints a Markdown table.
 
     benches/files/run.py                        # everything, some 10 minutes
-    benches/files/run.py --only hits,misses     # parts: hits, peers, misses, crowd
+    benches/files/run.py --only hits,misses     # parts: hits, instructions, peers, misses, crowd
 
-Builds the release binary; needs Python 3, a C compiler, nginx and wrk, and for the peers a way to pip's index. An nginx
+Builds the release binary; needs Python 3, a C compiler, nginx, wrk and valgrind, and for the peers a way to pip's index. An nginx
 that serves static files is the index upstream of everyone. Who answers has one core and who asks, with the index, the other.
 Peers are measured in turns, round by round; a ratio is the median of the rounds' ratios. Hits have the physical limit beside
 them: a loop (loop.c) that writes the same mapped bytes to whoever asks. `--against BINARY` measures another build in the same rounds.
+Where rounds scatter, `instructions` tells: those of a hit outside the kernel, counted by valgrind; a busy machine changes nothing.
 """
 
 import argparse
@@ -19,7 +20,6 @@ import os
 import random
 import re
 import selectors
-import shutil
 import socket
 import statistics
 import subprocess
@@ -30,66 +30,25 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from common import ANSWERS, ASKS, ROOT, Process, Server, built, free_port
+
 KIB, MIB = 1 << 10, 1 << 20
 HITS = {"20 KB": 20 * KIB, "256 KB": 256 * KIB, "2 MB": 2 * MIB, "64 MB": 64 * MIB}
+# Files of one project, as their names say: what another project's page names has a path of its own.
+NAMES = {kind: f"bench-{n}" for n, kind in enumerate(["hit", "first", "whole", "crowd"])}
 GOALS = {"20 KB": 1.0, "256 KB": 1.5, "2 MB": 2.0, "64 MB": 1.5}
 CONNECTIONS = 16
 CROWD_FILE = 200 * 1000 * 1000
 PATIENCE = 600
+# Hits of which instructions are counted.
+COUNTED = 1000
 # What wrk counts, in whole numbers.
 COUNT = 'done = function(s) print("COUNTED", s.requests, s.bytes, s.duration, s.errors.status + s.errors.read) end'
 
 
-def pin(core):
-    """The words before a command that keep it on one core."""
-    if (os.cpu_count() or 1) < 2 or not shutil.which("taskset"):
-        return []
-    return ["taskset", "-c", str(core)]
-
-
-ANSWERS, ASKS = pin(1), pin(0)
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-class Server:
-    """A child that answers on a port."""
-
-    def __init__(self, name, command, port, core, log, **environment):
-        self.name, self.port = name, port
-        with open(log, "w") as out:
-            self.child = subprocess.Popen([*core, *map(str, command)], stdout=out, stderr=out,
-                                          env={**os.environ, **environment})
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                return socket.create_connection(("127.0.0.1", port), 1).close()
-            except OSError:
-                if self.child.poll() is not None or time.monotonic() > deadline:
-                    sys.exit(f"{name} does not answer:\n{Path(log).read_text()}")
-                time.sleep(0.05)
-
-    def cpu(self):
-        """Processor seconds of the child and of its children, so far."""
-        pids = [self.child.pid, *map(int, Path(f"/proc/{self.child.pid}/task/{self.child.pid}/children").read_text().split())]
-        stats = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids)
-        return sum(int(stat[11]) + int(stat[12]) for stat in stats) / os.sysconf("SC_CLK_TCK")
-
-    def memory(self, field):
-        status = Path(f"/proc/{self.child.pid}/status").read_text()
-        return int(re.search(rf"{field}:\s+(\d+)", status).group(1)) / 1024
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.child.terminate()
-        self.child.wait()
+def named(kind, n):
+    return f"{NAMES[kind]}.{n}.tar.gz"
 
 
 class Connection:
@@ -177,7 +136,7 @@ def nginx(name, scratch, port, core, server, http=""):
             uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s; {http}
             server {{ listen 127.0.0.1:{port}; {server} }}
         }}""")
-    return Server(name, ["nginx", "-c", conf, "-p", folder], port, core, folder / "out.log")
+    return Server(name, [*core, "nginx", "-c", conf, "-p", folder], port, folder / "out.log")
 
 
 def nginx_cache(scratch, upstream):
@@ -195,16 +154,16 @@ def bare_loop(scratch, file):
     if not program.exists():
         subprocess.run([os.environ.get("CC", "cc"), "-O2", "-o", program, ROOT / "benches/files/loop.c"], check=True)
     port = free_port()
-    return Server("loop", [program, file, port], port, ANSWERS, scratch / "loop.log")
+    return Server("loop", [*ANSWERS, program, file, port], port, scratch / "loop.log")
 
 
-def cheesewire(arguments, scratch, upstream, name="cheesewire", binary=None):
+def cheesewire(arguments, scratch, upstream, name="cheesewire", binary=None, under=()):
     port = free_port()
-    command = [binary or arguments.binary, "serve", "--listen", f"127.0.0.1:{port}", "--data", scratch / name,
+    command = [*ANSWERS, *under, binary or arguments.binary, "serve", "--listen", f"127.0.0.1:{port}", "--data", scratch / name,
                "--upstream", f"http://127.0.0.1:{upstream.port}/"]
     for setting in arguments.set:
         command += ["--set", setting]
-    server = Server(name, command, port, ANSWERS, scratch / f"{name}.log")
+    server = Server(name, command, port, scratch / f"{name}.log")
     # It learns of the files from their page.
     urllib.request.urlopen(f"http://127.0.0.1:{port}/simple/bench/", timeout=PATIENCE).read()
     return server
@@ -257,7 +216,7 @@ def hits(arguments, scratch, upstream, index, figure):
         for name, size in HITS.items():
             if arguments.sizes and name not in arguments.sizes:
                 continue
-            info = index.files[f"hit_{size}-1.tar.gz"]
+            info = index.files[named("hit", size)]
             with bare_loop(scratch, index.folder / info["url"][1:]) as loop:
                 asked = [*servers[:2], loop, *servers[2:]]
                 for server in asked:
@@ -280,6 +239,44 @@ def hits(arguments, scratch, upstream, index, figure):
                        f"{ratio(ours, samples[3], column):.2f} ({spread(ours, samples[3], column)})", "")
 
 
+def instructions(arguments, scratch, upstream, index, figure):
+    """Beside hyper with nothing around it, which gives the same bytes to everybody."""
+    info = index.files[named("hit", 20 * KIB)]
+    path, figures = info["url"], []
+    for name, binary in (("counted", arguments.binary), ("counted-other", arguments.against)):
+        if binary:
+            with cheesewire(arguments, scratch, upstream, name, binary, counted_into(scratch / name)) as relay:
+                figures.append(instructions_of_one(relay, relay.port, path, scratch / name))
+    command = [*counted_into(scratch / "bare"), built("--bench", "bare"), str(index.folder / path[1:])]
+    with Process([*ANSWERS, *command], "stdout") as bare:
+        port = int(bare.address(r":(\d+)/"))
+        figures.append(instructions_of_one(bare, port, path, scratch / "bare"))
+    figure("hit, 20 KB, instructions", f"{figures[0]:,.0f}", f"{figures[-1]:,.0f} (bare hyper)", "", "")
+    if arguments.against:
+        figure("hit, 20 KB, instructions, another build", f"{figures[0]:,.0f}", f"{figures[1]:,.0f}", "", "")
+
+
+def counted_into(file):
+    """The words before a command that let its instructions be counted."""
+    return ["valgrind", "-q", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={file}.count"]
+
+
+def instructions_of_one(process, port, path, file):
+    """How many one answer takes, in the middle of many on one connection."""
+    connection = Connection(port)
+
+    def ask_and(*control):
+        for _ in range(COUNTED):
+            connection.get(path)
+        command = ["callgrind_control", *control, str(process.child.pid)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    # What is done once is over then.
+    ask_and("--instr=on")
+    ask_and("--dump")
+    return int(re.search(r"^totals: (\d+)", Path(f"{file}.count.1").read_text(), re.M).group(1)) / COUNTED
+
+
 def venv(scratch):
     folder = scratch / "venv"
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
@@ -292,8 +289,8 @@ def devpi(scratch, bin_, upstream):
     folder, port = scratch / "devpi", free_port()
     subprocess.run([bin_ / "devpi-init", "--serverdir", folder], check=True, stdout=subprocess.DEVNULL,
                    stderr=subprocess.DEVNULL)
-    server = Server("devpi-server", [bin_ / "devpi-server", "--serverdir", folder, "--port", port], port, ANSWERS,
-                    scratch / "devpi.log")
+    command = [*ANSWERS, bin_ / "devpi-server", "--serverdir", folder, "--port", port]
+    server = Server("devpi-server", command, port, scratch / "devpi.log")
 
     def ask(method, path, data, **headers):
         request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", json.dumps(data).encode(), method=method,
@@ -309,9 +306,9 @@ def devpi(scratch, bin_, upstream):
 
 def proxpi(scratch, bin_, upstream):
     port = free_port()
-    command = [bin_ / "gunicorn", "--workers", "1", "--threads", "4", "--keep-alive", "60", "--bind",
+    command = [*ANSWERS, bin_ / "gunicorn", "--workers", "1", "--threads", "4", "--keep-alive", "60", "--bind",
                f"127.0.0.1:{port}", "proxpi.server:app"]
-    server = Server("proxpi", command, port, ANSWERS, scratch / "proxpi.log",
+    server = Server("proxpi", command, port, scratch / "proxpi.log",
                     PROXPI_INDEX_URL=f"http://127.0.0.1:{upstream.port}/simple/", PROXPI_CACHE_DIR=str(scratch / "proxpi"),
                     PROXPI_DOWNLOAD_TIMEOUT="60")
     return server, "/index/bench/"
@@ -326,7 +323,7 @@ def linked(server, page, filename):
 
 
 def peers(arguments, scratch, upstream, index, figure):
-    filename = f"hit_{20 * KIB}-1.tar.gz"
+    filename = named("hit", 20 * KIB)
     ours = index.files[filename]["url"]
     bin_ = arguments.venv / "bin" if arguments.venv else venv(scratch)
     for name, start, goal in (("devpi-server", devpi, 50), ("proxpi", proxpi, 20)):
@@ -342,7 +339,7 @@ def peers(arguments, scratch, upstream, index, figure):
 
 
 def misses(arguments, scratch, upstream, index, figure):
-    names = sorted(name for name in index.files if name.startswith("first_"))
+    names = sorted(name for name in index.files if name.startswith(NAMES["first"]))
     with cheesewire(arguments, scratch, upstream, "missing") as relay:
         near, far = Connection(upstream.port), Connection(relay.port)
         firsts = []
@@ -356,7 +353,7 @@ def misses(arguments, scratch, upstream, index, figure):
         with index.server(scratch / word.split()[0].replace("/", ""), free_port(), limit) as source, \
                 cheesewire(arguments, scratch, source, f"through-{word[0]}") as relay:
             near, far = Connection(source.port), Connection(relay.port)
-            paths = [info["url"] for name, info in index.files.items() if name.startswith("whole_")]
+            paths = [info["url"] for name, info in index.files.items() if name.startswith(NAMES["whole"])]
             pairs = []
             for path in paths[:arguments.repeat]:
                 near.get(path)
@@ -369,7 +366,7 @@ def misses(arguments, scratch, upstream, index, figure):
 
 def crowd(arguments, scratch, upstream, index, figure):
     """Many clients of one file that is not there yet. Their bytes are compared with the file's."""
-    info = index.files["crowd-1.tar.gz"]
+    info = index.files[named("crowd", 0)]
     content = (index.folder / info["url"][1:]).read_bytes()
     requests_before = upstream_bytes(upstream)
     with cheesewire(arguments, scratch, upstream, "crowded") as relay:
@@ -418,7 +415,7 @@ def upstream_bytes(upstream):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="hits,peers,misses,crowd")
+    parser.add_argument("--only", default="hits,instructions,peers,misses,crowd")
     parser.add_argument("--sizes", type=lambda text: text.split(","), help="of the hits, as '20 KB,2 MB'")
     parser.add_argument("--repeat", type=int, default=7)
     parser.add_argument("--seconds", type=int, default=2, help="of one measurement of hits")
@@ -429,15 +426,11 @@ def main():
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the relay")
     parser.add_argument("--folder", type=Path, help="where files are kept; default: a temporary folder")
     arguments = parser.parse_args()
-    parts = {"hits": hits, "peers": peers, "misses": misses, "crowd": crowd}
+    parts = {"hits": hits, "instructions": instructions, "peers": peers, "misses": misses, "crowd": crowd}
     wanted = arguments.only.split(",")
     if not set(wanted) <= set(parts):
         parser.error(f"--only takes {', '.join(parts)}")
-    if not arguments.binary:
-        subprocess.run(["cargo", "build", "--release"], cwd=ROOT, check=True)
-        built = subprocess.run(["cargo", "metadata", "--no-deps", "--format-version", "1"], cwd=ROOT, text=True,
-                               capture_output=True, check=True)
-        arguments.binary = Path(json.loads(built.stdout)["target_directory"]) / "release" / "cheesewire"
+    arguments.binary = arguments.binary or built("--bin", "cheesewire")
     figures = []
 
     def figure(*row):
@@ -450,14 +443,14 @@ def main():
         scratch.chmod(0o755)
         index = Upstream(scratch / "index")
         for size in HITS.values():
-            index.add(f"hit_{size}-1.tar.gz", size, size)
+            index.add(named("hit", size), size, size)
         if "misses" in wanted:
             for n in range(30):
-                index.add(f"first_{n:02}-1.tar.gz", 2 * MIB, 1000 + n)
+                index.add(named("first", n), 2 * MIB, 1000 + n)
             for n in range(arguments.repeat):
-                index.add(f"whole_{n}-1.tar.gz", 64 * MIB, 2000 + n)
+                index.add(named("whole", n), 64 * MIB, 2000 + n)
         if "crowd" in wanted:
-            index.add("crowd-1.tar.gz", CROWD_FILE, 3000)
+            index.add(named("crowd", 0), CROWD_FILE, 3000)
         index.write()
         for word in ("1", "unbounded"):
             (scratch / word).mkdir()
