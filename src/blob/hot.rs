@@ -62,13 +62,13 @@ impl Store {
         Some(Grip { file: Arc::downgrade(&hot.0), sha256, uses: AtomicU32::new(0) })
     }
 
-    /// The entry that the grip is on, if it is in memory still. It counts as a use of all of it.
-    pub fn gripped(&self, grip: &Grip) -> Option<Hot> {
+    /// The entry that the grip is on, if it is in memory still. It counts as a use of all of it, `now`.
+    pub fn gripped(&self, grip: &Grip, now: SystemTime) -> Option<Hot> {
         let file = grip.file.upgrade().filter(|file| !file.gone.load(Ordering::Acquire))?;
         if grip.uses.fetch_add(1, Ordering::Relaxed).is_multiple_of(TOLD) {
             self.hot.get(&grip.sha256)?;
         }
-        self.used(grip.sha256, 1.0);
+        self.disk.touch(grip.sha256, 1.0, now);
         Some(Hot(file))
     }
 }

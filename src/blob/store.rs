@@ -151,21 +151,26 @@ impl Store {
     /// clock was ahead then.
     pub fn age(&self, blob: &Blob) -> Option<Duration> {
         match blob {
-            Blob::Hot(hot) => self.age_of_hot(hot),
+            Blob::Hot(hot) => self.age_of_hot(hot, self.clock.system_time()),
             Blob::Mapped(map) => age(map.came()?, self.clock.system_time()),
             Blob::File(..) => Some(Duration::ZERO),
         }
     }
 
-    /// The same of one in memory.
-    pub fn age_of_hot(&self, hot: &Hot) -> Option<Duration> {
-        age(hot.came()?, self.clock.system_time())
+    /// The same of one in memory, at `now`.
+    pub fn age_of_hot(&self, hot: &Hot, now: SystemTime) -> Option<Duration> {
+        age(hot.came()?, now)
+    }
+
+    /// The clock by which it says how old an entry is.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Notes that an entry was given out, all of it (1) or so large a part. Parts of one download together are one use,
     /// however many requests ask for them.
     pub fn used(&self, sha256: Sha256, share: f64) {
-        self.disk.touch(sha256, share);
+        self.disk.touch(sha256, share, self.clock.system_time());
     }
 
     /// Room for one file, made by evicting if necessary; `size` as far as it is known. Dropping the

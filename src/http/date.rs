@@ -23,16 +23,20 @@ impl Dates {
 
     /// The present second, whatever was the last one written: a clock that was ahead comes back.
     pub(super) fn now(&self) -> HeaderValue {
-        let second = self.0.unix();
-        WRITTEN.with_borrow_mut(|written| match written {
-            Some((known, value)) if *known == second => value.clone(),
-            _ => {
-                let value = write(second);
-                *written = Some((second, value.clone()));
-                value
-            }
-        })
+        of(self.0.unix())
     }
+}
+
+/// A moment in seconds since 1970.
+pub(super) fn of(second: i64) -> HeaderValue {
+    WRITTEN.with_borrow_mut(|written| match written {
+        Some((known, value)) if *known == second => value.clone(),
+        _ => {
+            let value = write(second);
+            *written = Some((second, value.clone()));
+            value
+        }
+    })
 }
 
 fn write(second: i64) -> HeaderValue {

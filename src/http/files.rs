@@ -93,7 +93,7 @@ async fn file(State(files): State<Files>, request: Request<Body>) -> Result<Resp
     let whole = matches!(served.answer, Answer::Whole(_))
         && request.uri().path().strip_prefix(PREFIX) == Some(path.as_str())
         && files.cors.same_for(request.headers());
-    let hold = whole.then(|| files.relay.hold(&served)).flatten();
+    let hold = whole.then(|| files.relay.hold(&path, &served)).flatten();
     let mut response = respond(served);
     if let Some(serial) = files.relay.last_serial() {
         response.headers_mut().insert(X_LAST_SERIAL, HeaderValue::from(serial.0));

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::extract::ConnectInfo;
 use axum::http::HeaderValue;
-use axum::http::header::{CONNECTION, DATE};
+use axum::http::header::CONNECTION;
 use futures_util::future::select_all;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -172,8 +172,7 @@ fn connection(
         let (edge, phase, dates) = (edge.clone(), phase.clone(), dates.clone());
         async move {
             phase.set(Phase::Busy);
-            let mut response = edge.answer(request).await;
-            response.headers_mut().insert(DATE, dates.now());
+            let mut response = edge.answer(request, &dates).await;
             if phase.is_leaving() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }

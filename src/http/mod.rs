@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::header::DATE;
 use axum::http::{Method, Request, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
@@ -43,6 +44,7 @@ pub use origin::Origins;
 pub use patience::Patience;
 
 use clients::Shares;
+use date::Dates;
 use files::Files;
 use hyper::body::Incoming;
 use reply::Reply;
@@ -136,13 +138,20 @@ impl Edge {
             || self.asks_for_peer && !path.starts_with(files::PREFIX)
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Reply> {
-        if let Some(place) = rpc::place(&request) {
-            return self.calls.answer(place, request).await.map(Reply::from);
-        }
-        if let Some(response) = self.files.at_once(&request) {
+    async fn answer(&self, request: Request<Incoming>, dates: &Dates) -> Response<Reply> {
+        let mut response = if let Some(place) = rpc::place(&request) {
+            self.calls.answer(place, request).await.map(Reply::from)
+        } else if let Some(response) = self.files.at_once(&request) {
+            // It has its date already.
             return response;
-        }
+        } else {
+            self.by_route(request).await
+        };
+        response.headers_mut().insert(DATE, dates.now());
+        response
+    }
+
+    async fn by_route(&self, request: Request<Incoming>) -> Response<Reply> {
         // In a place of its own: a call's state should not be as large as theirs.
         match Box::pin(self.routes.clone().oneshot(request.map(Body::new))).await {
             Ok(mut response) => {

@@ -39,18 +39,19 @@ type Found = (Located, Option<Arc<Held<ProjectPage>>>);
 const MAX_OWNERS: usize = 8;
 
 impl Index {
-    /// What to hold on to, of a file that was just found and had no tombstone; `None` if that would not do, because
-    /// its page is not kept in memory.
+    /// What to hold on to, of a file that was just found by this path and had no tombstone; `None` if that would not do, because
+    /// its page is not kept in memory. A path that the file had before will do: that of today was looked at after it, so
+    /// what is removed by either changes the count.
     pub fn pledge(&self, path: &FilePath) -> Option<Pledge> {
         let removals = self.inner.untombed.get(path)?;
         Some(Pledge { page: self.inner.lines.get(path)?.page, removals })
     }
 
     /// Whether [`Self::tombstone`] and [`Self::file`] would say again what they said then. It holds no longer than until
-    /// the next event or removal, or until the page is too old.
-    pub fn stands(&self, pledge: &Pledge) -> bool {
+    /// the next event or removal, or until the page is too old at `now`, in Unix seconds.
+    pub fn stands(&self, pledge: &Pledge, now: i64) -> bool {
         let stands = *self.inner.removals.borrow() == pledge.removals
-            && pledge.page.upgrade().is_some_and(|page| self.inner.is_fresh_as_it_was(&page));
+            && pledge.page.upgrade().is_some_and(|page| self.inner.is_fresh_as_it_was(&page, now));
         if stands {
             self.inner.hits.increment(1);
         }
@@ -159,7 +160,7 @@ impl Index {
     /// again, another takes its place: so there is no need to look which is the project's now.
     fn at_once(&self, path: &FilePath) -> Option<Located> {
         let line = self.inner.lines.get(path)?;
-        let page = line.page.upgrade().filter(|page| self.inner.is_fresh_as_it_was(page));
+        let page = line.page.upgrade().filter(|page| self.inner.is_fresh_as_it_was(page, self.inner.now()));
         if page.is_none() {
             self.inner.lines.invalidate(path);
         }

@@ -14,8 +14,8 @@ impl Inner {
     }
 
     /// [`Self::is_fresh`] of a page, as far as that can be said without looking anything up.
-    pub(super) fn is_fresh_as_it_was(&self, page: &Held<ProjectPage>) -> bool {
-        page.is_young(self.now(), self.settings.page_max_age) && page.agreed_at(self.journal.last_serial())
+    pub(super) fn is_fresh_as_it_was(&self, page: &Held<ProjectPage>, now: i64) -> bool {
+        page.is_young(now, self.settings.page_max_age) && page.agreed_at(self.journal.last_serial())
     }
 
     /// Young enough, and the journal knows of no newer event: that makes a page stale at once (promise 10).

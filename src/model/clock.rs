@@ -38,7 +38,11 @@ impl Clock {
 
     /// The same moment as files have it, to the millisecond.
     pub fn system_time(&self) -> SystemTime {
-        let millis = self.unix_millis();
+        Self::moment(self.unix_millis())
+    }
+
+    /// A moment in milliseconds since 1970 as files have it.
+    pub fn moment(millis: i64) -> SystemTime {
         let distance = Duration::from_millis(millis.unsigned_abs());
         let moment =
             if millis < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) };

@@ -6,6 +6,7 @@ use super::served::Content;
 use super::{Relay, Served, Source};
 use crate::blob::Grip;
 use crate::index::Pledge;
+use crate::model::{Clock, FilePath};
 
 /// What a small file's going out rests on. It holds no bytes.
 #[derive(Debug)]
@@ -14,23 +15,39 @@ pub struct Hold {
     grip: Grip,
 }
 
+/// A file that goes out again.
+#[derive(Debug)]
+pub struct Again {
+    /// All of it.
+    pub content: Content,
+    /// How long ago its fetch began.
+    pub age: Duration,
+    /// When it goes out, in seconds since 1970.
+    pub now: i64,
+}
+
 impl Relay {
-    /// A hold on a file that was just served from memory, if it can be served so again.
-    pub fn hold(&self, served: &Served) -> Option<Hold> {
+    /// A hold on a file that was just served from memory at the path `asked`, if it can be served there so again.
+    pub fn hold(&self, asked: &FilePath, served: &Served) -> Option<Hold> {
         if served.source != Source::Hit || served.stale {
             return None;
         }
-        let pledge = self.index.pledge(&served.path)?;
+        let pledge = self.index.pledge(asked)?;
         Some(Hold { pledge, grip: self.delivery.store.grip(served.sha256?)? })
     }
 
-    /// The whole file and its age, if [`Relay::open`] would serve it now as it did then; else that has to be asked.
-    pub fn again(&self, hold: &Hold) -> Option<(Content, Duration)> {
-        if !self.index.stands(&hold.pledge) {
+    /// The whole file, if [`Relay::open`] would serve it now as it did then; else that has to be asked.
+    pub fn again(&self, hold: &Hold) -> Option<Again> {
+        let store = &self.delivery.store;
+        // Read once for all that asks for it.
+        let now = store.clock().unix_millis();
+        if !self.index.stands(&hold.pledge, now.div_euclid(1000)) {
             return None;
         }
-        let hot = self.delivery.store.gripped(&hold.grip)?;
-        let age = self.delivery.store.age_of_hot(&hot)?;
-        Some((Content::ready(hot.bytes().clone(), Source::Hit, &self.delivery), age))
+        let moment = Clock::moment(now);
+        let hot = store.gripped(&hold.grip, moment)?;
+        let age = store.age_of_hot(&hot, moment)?;
+        let content = Content::ready(hot.bytes().clone(), Source::Hit, &self.delivery);
+        Some(Again { content, age, now: now.div_euclid(1000) })
     }
 }

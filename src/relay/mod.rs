@@ -33,7 +33,7 @@ mod relay;
 #[cfg(test)]
 mod tests;
 
-pub use again::Hold;
+pub use again::{Again, Hold};
 pub use error::{FetchError, RelayError};
 pub use fetch::Fetched;
 pub use prefetch::{PrefetchSettings, Rule, RuleError, Rules};

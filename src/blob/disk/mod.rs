@@ -18,7 +18,7 @@ mod writer;
 
 use std::fs::File;
 use std::io;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use self::layout::{Layout, SHARDS};
 use self::recency::Recency;
@@ -72,9 +72,9 @@ impl Disk {
         self.lock.is_none()
     }
 
-    pub(super) fn touch(&self, sha256: Sha256, share: f64) {
+    pub(super) fn touch(&self, sha256: Sha256, share: f64, now: SystemTime) {
         if !self.read_only() {
-            self.recency.touch(sha256, share);
+            self.recency.touch(sha256, share, now);
         }
     }
 

@@ -59,8 +59,7 @@ impl Recency {
     }
 
     /// Notes a use, of all or of a share. No system call: reads are the hot path.
-    pub(super) fn touch(&self, sha256: Sha256, share: f64) {
-        let last = self.clock.system_time();
+    pub(super) fn touch(&self, sha256: Sha256, share: f64, last: SystemTime) {
         let mut noted = self.lock();
         let known = noted.len();
         if let Some(entry) = noted.get_mut(&sha256) {
