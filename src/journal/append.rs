@@ -107,12 +107,14 @@ pub(super) fn keep(
     let sql = "INSERT INTO events (serial, name, version, time, verb, object) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
                ON CONFLICT DO NOTHING";
     let mut insert = connection.prepare_cached(sql)?;
-    let mut name_ids = Vec::with_capacity(events.len());
+    let mut told = releases::Slice::new(events);
     for event in events {
         let (verb, object) = wording::split(&event.action);
         let name = interned(&mut names, &event.name, |spelling| name_id(connection, spelling))?;
-        let verb = interned(&mut verbs, verb, |text| verb_id(connection, text))?;
-        name_ids.push(name);
+        let (verb, tells) =
+            interned(&mut verbs, verb, |text| Ok((verb_id(connection, text)?, releases::tells(text))))?;
+        // What has an object is about a file or a user.
+        told.push(name, event.serial, tells.filter(|_| object.is_none()));
         let row = params![event.serial.0, name, event.version, event.time, verb, object];
         if insert.execute(row)? > 0 {
             appended.added += 1;
@@ -123,7 +125,7 @@ pub(super) fn keep(
             appended.changed += 1;
         }
     }
-    releases::enter(connection, events, &name_ids)
+    told.enter(connection)
 }
 
 /// Whether the row that has the event's serial says the same.
@@ -141,11 +143,11 @@ fn same(
 }
 
 /// An id that a slice needs often, asked of the database once.
-fn interned<'a>(
-    seen: &mut HashMap<&'a str, i64>,
+fn interned<'a, T: Copy>(
+    seen: &mut HashMap<&'a str, T>,
     text: &'a str,
-    id: impl FnOnce(&str) -> rusqlite::Result<i64>,
-) -> rusqlite::Result<i64> {
+    id: impl FnOnce(&str) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
     if let Some(&known) = seen.get(text) {
         return Ok(known);
     }

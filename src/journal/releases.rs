@@ -3,15 +3,18 @@
 //!
 //! Events are kept in the order of their serials, and to look through all of them for a name would take seconds. An
 //! index of all names that is kept while history comes more than doubles the time that history takes, because the rows of
-//! a slice go all over it. So rows of small slices, which are those of polls, are entered with their slice. Of large ones only
+//! a slice go all over it. So events of small slices, which are those of polls, are entered with their slice. Of large ones only
 //! those are that take something away, some in a hundred; the others are looked through when no more slices come.
 
 use std::time::{Duration, Instant};
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
+use self::told::Told;
 use super::{Journal, JournalError};
-use crate::model::{Action, Event};
+use crate::model::{Action, Event, Serial};
+
+mod told;
 
 /// The largest slice whose rows are entered at once: some 10 ms.
 const AT_ONCE: usize = 10_000;
@@ -24,23 +27,58 @@ const QUIET: Duration = Duration::from_secs(10);
 /// The pause after a failure.
 const FAILED: Duration = Duration::from_mins(1);
 /// The events of one project that are looked at, the last ones: more than the largest known has.
-const MOST: i64 = 5_000;
+const MOST: usize = 5_000;
 
-/// Enters what was kept, or notes it for later; tells whether it did the latter. `names`: the id of each event's name.
-pub(super) fn enter(connection: &Connection, events: &[Event], names: &[i64]) -> rusqlite::Result<bool> {
-    let (Some(first), Some(last)) = (events.first(), events.last()) else { return Ok(false) };
-    let later = events.len() > AT_ONCE;
-    if later {
-        note(connection, first.serial.0 - 1, last.serial.0)?;
+/// What an event tells, by what its action says: whether it made a release, or else removed, hid or showed one or all of
+/// its project; `None` of others.
+pub(super) fn tells(action: &str) -> Option<bool> {
+    // The version only decides whether an old `remove` took one release or all.
+    match Action::parse(action, true) {
+        Action::NewRelease => Some(true),
+        Action::RemoveRelease
+        | Action::RemoveProject
+        | Action::ReleaseQuarantined
+        | Action::ReleaseQuarantineCleared
+        | Action::ProjectQuarantined
+        | Action::ProjectQuarantineCleared => Some(false),
+        Action::Create
+        | Action::AddFile { .. }
+        | Action::RemoveFile { .. }
+        | Action::YankRelease
+        | Action::UnyankRelease
+        | Action::Other(_) => None,
     }
-    let mut insert = insert(connection)?;
-    for (event, name) in events.iter().zip(names) {
-        let made = made_a_release(&event.action, event.version.is_some());
-        if let Some(made) = made.filter(|made| !(later && *made)) {
-            insert.execute([*name, event.serial.0, i64::from(made)])?;
+}
+
+/// Which events of a slice made or took away releases, by the id of the name.
+pub(super) struct Slice {
+    range: Option<(Serial, Serial)>,
+    later: bool,
+    told: Vec<(i64, Told)>,
+}
+
+impl Slice {
+    /// Of these events, in ascending order.
+    pub(super) fn new(events: &[Event]) -> Self {
+        let range = events.first().zip(events.last()).map(|(first, last)| (first.serial, last.serial));
+        Self { range, later: events.len() > AT_ONCE, told: Vec::new() }
+    }
+
+    /// Takes what an event tells: see [`tells`].
+    pub(super) fn push(&mut self, name: i64, serial: Serial, tells: Option<bool>) {
+        if let Some(made) = tells.filter(|made| !(self.later && *made)) {
+            self.told.push((name, Told { serial: serial.0, made }));
         }
     }
-    Ok(later)
+
+    /// Enters what was taken, and notes a large slice for later; tells whether it did the latter.
+    pub(super) fn enter(self, connection: &Connection) -> rusqlite::Result<bool> {
+        if let Some((first, last)) = self.range.filter(|_| self.later) {
+            note(connection, first.0 - 1, last.0)?;
+        }
+        enter(connection, self.told)?;
+        Ok(self.later)
+    }
 }
 
 /// Whether a release that an event of this serial made was removed since, or is in quarantine. `name`: the id of the event's.
@@ -50,15 +88,12 @@ pub(super) fn is_gone(
     version: Option<&str>,
     serial: i64,
 ) -> rusqlite::Result<bool> {
-    let sql = "SELECT e.version, v.text FROM releases r JOIN events e ON e.serial = r.serial \
-               JOIN verbs v ON v.id = e.verb WHERE r.name = ?1 AND r.serial > ?2 AND r.made = 0 ORDER BY r.serial";
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query([name, serial])?;
+    let mut event = said(connection)?;
     let (mut removed, mut release_shut, mut project_shut) = (false, false, false);
-    while let Some(row) = rows.next()? {
-        let about = row.get_ref(0)?.as_str_or_null()?;
-        let this = about == version;
-        match Action::parse(row.get_ref(1)?.as_str()?, about.is_some()) {
+    for told in told_of(connection, name)?.iter().filter(|told| told.serial > serial && !told.made) {
+        let Some((about, action)) = event(told.serial)? else { continue };
+        let this = about.as_deref() == version;
+        match Action::parse(&action, about.is_some()) {
             Action::RemoveProject => removed = true,
             Action::RemoveRelease if this => removed = true,
             Action::ReleaseQuarantined if this => release_shut = true,
@@ -75,14 +110,14 @@ pub(super) fn is_gone(
 /// The versions of a project that events made and none took away since, the oldest event first; of the project's name as
 /// registered.
 pub(super) fn versions(connection: &Connection, spelling: &str) -> rusqlite::Result<Vec<String>> {
-    let sql = "SELECT e.version, v.text FROM names n JOIN releases r ON r.name = n.id \
-               JOIN events e ON e.serial = r.serial JOIN verbs v ON v.id = e.verb \
-               WHERE n.spelling = ?1 ORDER BY r.serial DESC LIMIT ?2";
-    let mut statement = connection.prepare_cached(sql)?;
-    let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, Option<String>>(0)?, row.get::<_, String>(1)?));
-    let events: Vec<_> = statement.query_map(params![spelling, MOST], row)?.collect::<Result<_, _>>()?;
+    let sql = "SELECT id FROM names WHERE spelling = ?1";
+    let name = connection.prepare_cached(sql)?.query_row([spelling], |row| row.get(0)).optional()?;
+    let Some(name) = name else { return Ok(Vec::new()) };
+    let all = told_of(connection, name)?;
+    let mut event = said(connection)?;
     let mut versions: Vec<String> = Vec::new();
-    for (version, action) in events.into_iter().rev() {
+    for told in &all[all.len().saturating_sub(MOST)..] {
+        let Some((version, action)) = event(told.serial)? else { continue };
         let action = Action::parse(&action, version.is_some());
         match (action, version) {
             (Action::NewRelease | Action::ReleaseQuarantineCleared, Some(version))
@@ -99,6 +134,46 @@ pub(super) fn versions(connection: &Connection, spelling: &str) -> rusqlite::Res
         }
     }
     Ok(versions)
+}
+
+/// The version and the action of an event that says something of releases.
+type Said = (Option<String>, String);
+
+/// Reads what an event says, by its serial.
+fn said(connection: &Connection) -> rusqlite::Result<impl FnMut(i64) -> rusqlite::Result<Option<Said>>> {
+    let sql = "SELECT e.version, v.text FROM events e JOIN verbs v ON v.id = e.verb WHERE e.serial = ?1";
+    let mut statement = connection.prepare_cached(sql)?;
+    Ok(move |serial| statement.query_row([serial], |row| Ok((row.get(0)?, row.get(1)?))).optional())
+}
+
+/// What is entered of a name, ascending.
+fn told_of(connection: &Connection, name: i64) -> rusqlite::Result<Vec<Told>> {
+    let mut statement = connection.prepare_cached("SELECT told FROM releases WHERE name = ?1")?;
+    let mut rows = statement.query([name])?;
+    let Some(row) = rows.next()? else { return Ok(Vec::new()) };
+    let broken = || {
+        let message = format!("what events tell of the releases of name {name} is broken");
+        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Blob, message.into())
+    };
+    told::unpack(row.get_ref(0)?.as_blob()?).ok_or_else(broken)
+}
+
+/// Adds what events tell, by the id of the name, in any order.
+fn enter(connection: &Connection, mut told: Vec<(i64, Told)>) -> rusqlite::Result<()> {
+    // Neighbours are written together.
+    told.sort_unstable();
+    let sql = "INSERT INTO releases VALUES (?1, ?2) ON CONFLICT DO UPDATE SET told = excluded.told";
+    let mut write = connection.prepare_cached(sql)?;
+    for of_one in told.chunk_by(|one, next| one.0 == next.0) {
+        let name = of_one[0].0;
+        let before = told_of(connection, name)?;
+        let mut all = before.clone();
+        told::merge(&mut all, of_one.iter().map(|(_, told)| *told));
+        if all != before {
+            write.execute(params![name, told::pack(&all)])?;
+        }
+    }
+    Ok(())
 }
 
 impl Journal {
@@ -142,22 +217,17 @@ fn enter_after(connection: &Connection, after: i64, upto: i64) -> rusqlite::Resu
     let end = connection.prepare_cached(sql)?.query_row([after, upto, STEP - 1], |row| row.get(0));
     let end: i64 = end.optional()?.unwrap_or(upto);
     // Those with an object are about files and users.
-    let sql = "SELECT e.name, e.serial, e.version IS NOT NULL, v.text FROM events e JOIN verbs v ON v.id = e.verb \
+    let sql = "SELECT e.name, e.serial, v.text FROM events e JOIN verbs v ON v.id = e.verb \
                WHERE e.serial > ?1 AND e.serial <= ?2 AND e.object IS NULL";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([after, end])?;
-    let mut found: Vec<[i64; 3]> = Vec::new();
+    let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        if let Some(made) = made_a_release(row.get_ref(3)?.as_str()?, row.get(2)?) {
-            found.push([row.get(0)?, row.get(1)?, i64::from(made)]);
+        if let Some(made) = tells(row.get_ref(2)?.as_str()?) {
+            found.push((row.get(0)?, Told { serial: row.get(1)?, made }));
         }
     }
-    // Neighbours are written together.
-    found.sort_unstable();
-    let mut insert = insert(connection)?;
-    for row in found {
-        insert.execute(row)?;
-    }
+    enter(connection, found)?;
     connection.prepare_cached("DELETE FROM releases_due WHERE after = ?1")?.execute([after])?;
     if end < upto {
         note(connection, end, upto)?;
@@ -170,29 +240,6 @@ fn note(connection: &Connection, after: i64, upto: i64) -> rusqlite::Result<()> 
     let sql =
         "INSERT INTO releases_due VALUES (?1, ?2) ON CONFLICT DO UPDATE SET upto = max(upto, excluded.upto)";
     connection.prepare_cached(sql)?.execute([after, upto]).map(|_| ())
-}
-
-fn insert(connection: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
-    connection.prepare_cached("INSERT OR IGNORE INTO releases VALUES (?1, ?2, ?3)")
-}
-
-/// Whether an event made a release, or else removed, hid or showed one or all of its project; `None` of others.
-fn made_a_release(action: &str, has_version: bool) -> Option<bool> {
-    match Action::parse(action, has_version) {
-        Action::NewRelease => Some(true),
-        Action::RemoveRelease
-        | Action::RemoveProject
-        | Action::ReleaseQuarantined
-        | Action::ReleaseQuarantineCleared
-        | Action::ProjectQuarantined
-        | Action::ProjectQuarantineCleared => Some(false),
-        Action::Create
-        | Action::AddFile { .. }
-        | Action::RemoveFile { .. }
-        | Action::YankRelease
-        | Action::UnyankRelease
-        | Action::Other(_) => None,
-    }
 }
 
 #[cfg(test)]
@@ -271,7 +318,15 @@ mod tests {
             keep(&connection, &[event(20_001, None, "project quarantine cleared")], &mut Appended::default())
                 .unwrap();
             assert!(!gone("1.0", 2) && gone("2.0", 4));
-            keep(&connection, &[event(20_002, None, "remove project")], &mut Appended::default()).unwrap();
+            // An action that nobody knows, whose first words are one's.
+            keep(
+                &connection,
+                &[event(20_002, Some("9.0"), "new release candidate")],
+                &mut Appended::default(),
+            )
+            .unwrap();
+            assert_eq!(versions(&connection, "A").unwrap(), ["1.0", "4.0"]);
+            keep(&connection, &[event(20_003, None, "remove project")], &mut Appended::default()).unwrap();
             assert!(gone("1.0", 2) && gone("4.0", 10));
             assert_eq!(versions(&connection, "A").unwrap(), [""; 0]);
         }
