@@ -177,6 +177,20 @@ async fn a_wrong_configuration_ends_with_64_and_every_complaint() {
 }
 
 #[tokio::test]
+async fn without_certificate_authorities_it_says_where_they_come_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let (none, data) = (folder.path().join("none"), folder.path().join("data"));
+    let mut command = tokio::process::Command::new(BINARY);
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--upstream", "https://index.test/", "--data"])
+        .arg(data);
+    command.env("SSL_CERT_FILE", &none).env("SSL_CERT_DIR", &none).kill_on_drop(true);
+    let output = tokio::time::timeout(Duration::from_mins(2), command.output()).await.unwrap().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && text.contains("SSL_CERT_FILE"), "{text}");
+}
+
+#[tokio::test]
 async fn a_second_process_on_the_same_folder_is_refused() {
     let sandbox = sandbox().await;
     let folder = tempfile::tempdir().unwrap();

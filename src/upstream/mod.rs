@@ -22,6 +22,7 @@ mod redirects;
 mod settings;
 mod text;
 mod throttle;
+mod tls;
 mod transport;
 mod validators;
 

@@ -20,7 +20,7 @@ use super::links::Links;
 use super::places::Places;
 use super::redirects::Routes;
 use super::throttle::{LONGEST_SILENCE, Throttle};
-use super::{Skipped, UpstreamError, UpstreamSettings};
+use super::{Skipped, UpstreamError, UpstreamSettings, tls};
 use crate::model::Clock;
 
 /// The first pause before a GET is repeated; it doubles, with jitter.
@@ -85,8 +85,6 @@ pub(super) struct Transport {
 
 impl Transport {
     pub(super) fn new(settings: UpstreamSettings) -> Result<Self, UpstreamError> {
-        // An error says that the process has a provider already: then that one is used.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let addresses = Addresses::new(&settings.base, settings.simple.as_ref())?;
         let links = Links::new(&settings, &addresses);
         let throttle = Throttle::new(settings.calls_per_second, settings.waiting_calls)?;
@@ -94,8 +92,10 @@ impl Transport {
             Some(contact) => format!("cheesewire/{} (+{contact})", env!("CARGO_PKG_VERSION")),
             None => concat!("cheesewire/", env!("CARGO_PKG_VERSION")).to_owned(),
         };
+        let tls = tls::config()?;
         let common = || {
             Client::builder()
+                .use_preconfigured_tls(tls.clone())
                 .user_agent(agent.as_str())
                 .connect_timeout(settings.connect_timeout)
                 .read_timeout(settings.read_timeout)
