@@ -43,10 +43,10 @@ class Child:
         return self.memory("VmHWM")
 
     def cpu(self):
-        """Processor seconds of it and of its children, so far."""
+        """Processor seconds of it and of its children, so far, threads that ended included."""
         children = Path(f"/proc/{self.child.pid}/task/{self.child.pid}/children").read_text().split()
-        stats = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in [self.child.pid, *children])
-        return sum(int(stat[11]) + int(stat[12]) for stat in stats) / os.sysconf("SC_CLK_TCK")
+        # The clock of a process: see clock_getcpuclockid(3). What /proc says of it goes by hundredths of a second.
+        return sum(time.clock_gettime(~int(pid) << 3 | 2) for pid in [self.child.pid, *children])
 
     def __enter__(self):
         return self

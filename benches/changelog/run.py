@@ -5,11 +5,14 @@
     benches/changelog/run.py --projects names.tsv.gz --events 36000000
 
 Builds the release binary, fills a journal through `cheesewire serve` from a `cheesewire sandbox` without limits, and
-asks both the relay and Python's own xmlrpc.server for the same page, in the same run. Needs Python 3 and nothing else.
-Where there are two cores or more, who answers has one and who asks, or is followed, another.
+asks both the relay and Python's own xmlrpc.server for the same page, in the same run. With another build beside it
+(`--against`) every question goes to both, one after the other, each time another first: what the machine does beside
+them then befalls both, and ratios are medians of the pairs. Needs Python 3 and nothing else. Where there are two cores or
+more, who answers has one and who asks, or is followed, another.
 """
 
 import argparse
+import contextlib
 import gzip
 import http.client
 import mmap
@@ -33,6 +36,8 @@ from common import ANSWERS, ASKS, PATIENCE, Process, built, serve
 PAGE = 50_000
 # Nearly as many as an answer without a limit may have.
 UNCUT = 900_000
+# Starts of each build that are timed.
+STARTS = 9
 # More than the list of all names and serials has, and a million events.
 LARGEST = 512 << 20
 
@@ -72,10 +77,6 @@ class Client:
                 if fault.faultCode != -32403:
                     raise
                 time.sleep(0.05)
-
-
-def median(samples):
-    return statistics.median(samples) * 1000
 
 
 def names(path, count):
@@ -130,14 +131,39 @@ def peer(page):
 
 
 class Figures:
-    """What was measured of one build: a number a round, each with its unit and what was noted of it."""
+    """What was measured of one build: its samples, each with its unit and what was noted of it."""
 
     def __init__(self, build):
         self.build, self.rows = build, {}
 
-    def add(self, name, number, unit, limit="", note=""):
-        self.rows.setdefault(name, ([], unit, limit, note))[0].append(number)
-        print(f"  {self.build}: {name}: {written(number, unit)} {note}", file=sys.stderr)
+    def add(self, name, samples, unit, limit="", note=""):
+        samples = samples if isinstance(samples, list) else [samples]
+        self.rows.setdefault(name, ([], unit, limit, note))[0].extend(samples)
+        print(f"  {self.build}: {name}: {written(statistics.median(samples), unit)} {note}", file=sys.stderr)
+
+
+class Asked:
+    """A build while it answers: its process, a client of it, and where its figures go."""
+
+    def __init__(self, relay, url, figures):
+        self.relay, self.client, self.figure = relay, Client(url), figures.add
+
+    def call(self, method, *params):
+        """Milliseconds to the first byte, to the last, and of processor time; and the answer."""
+        before = self.relay.cpu()
+        first, whole, answer = self.client.call(method, *params)
+        # What is written after the last byte, a log line or so, belongs to it.
+        time.sleep(0.002)
+        return first * 1000, whole * 1000, (self.relay.cpu() - before) * 1000, answer
+
+
+def in_turn(asked, questions, call):
+    """Has every build do each call, each time another first; the results by build."""
+    results = {build: [] for build in asked}
+    for n, question in enumerate(questions):
+        for build, at in list(asked.items())[:: -1 if n % 2 else 1]:
+            results[build].append(call(at, question))
+    return results
 
 
 def written(number, unit):
@@ -165,18 +191,35 @@ def measure(arguments, folder):
     with Process(command, "stdout") as sandbox:
         upstream = sandbox.address(r"sandbox at (\S+)")
         for n in range(arguments.rounds):
-            # Each round begins with another, so that none always follows the same.
-            turns = list(builds.items())[:: -1 if n % 2 else 1]
-            for build, binary in turns:
-                with tempfile.TemporaryDirectory(dir=folder) as data:
-                    moments = catch_up(arguments, binary, upstream, Path(data), figures[build].add)
+            with tempfile.TemporaryDirectory(dir=folder) as data, contextlib.ExitStack() as running:
+                folders = {build: Path(data) / str(place) for place, build in enumerate(builds)}
+                for build in list(builds)[:: -1 if n % 2 else 1]:
+                    moments = catch_up(arguments, builds[build], upstream, folders[build], figures[build].add)
+                starts(builds, folders, upstream, figures)
+                asked = {}
+                for build, binary in builds.items():
                     # Or a question by time would wait for a poll, and for its turn.
                     unpolled = ["rpc.poll_age=1h"] if has(binary, "poll_age") else []
-                    relay, url = serve(binary, upstream, data, unpolled)
-                    with relay:
-                        answers(arguments, folder, Client(url), figures[build].add, moments)
-                        figures[build].add("peak memory while it answers", relay.peak(), "MB", "200 MB")
+                    relay, url = serve(binary, upstream, folders[build], unpolled)
+                    running.enter_context(relay)
+                    asked[build] = Asked(relay, url, figures[build])
+                answers(arguments, folder, asked, moments)
+                for at in asked.values():
+                    at.figure("peak memory while it answers", at.relay.peak(), "MB", "200 MB")
     return list(figures.values())
+
+
+def starts(builds, folders, upstream, figures):
+    """How long after its start a relay with a full journal answers."""
+    def start(binary_and_folder, _):
+        relay, url = serve(*binary_and_folder)
+        with relay:
+            Client(url).value("changelog_last_serial")
+            return (time.perf_counter() - relay.begun) * 1000
+
+    what = {build: (binary, upstream, folders[build], []) for build, binary in builds.items()}
+    for build, took in in_turn(what, range(STARTS), start).items():
+        figures[build].add("start-up to first answer", took, "ms", "200 ms")
 
 
 def catch_up(arguments, binary, upstream, data, figure):
@@ -211,68 +254,67 @@ def catch_up(arguments, binary, upstream, data, figure):
     figure("peak memory meanwhile", peak, "MB", "200 MB")
     figure("until the background is done with it", settled, "s")
     figure("disk", disk / events, "B an event", "100 B")
-    starts = []
-    for _ in range(5):
-        relay, url = serve(binary, upstream, data, [])
-        with relay:
-            Client(url).value("changelog_last_serial")
-            starts.append(time.perf_counter() - relay.begun)
-    figure("start-up to first answer", median(starts), "ms", "200 ms")
     return moments
 
 
-def answers(arguments, folder, client, figure, moments):
+def answers(arguments, folder, asked, moments):
     """The same questions, uncached and repeated, and to Python's server."""
-    last, repeats = client.value("changelog_last_serial"), arguments.repeat
+    client, repeats = next(iter(asked.values())).client, arguments.repeat
+    last = client.value("changelog_last_serial")
     span = max(last - 3 * PAGE * 2, 1)
     starts = [1 + span * n // repeats for n in range(repeats)]
 
     def pages(method, argument, limit, *more):
-        uncached, sizes = [], []
-        for start in starts:
-            _, took, page = client.call(method, argument(start), *more)
-            uncached.append(took)
-            sizes.append(len(page))
-        again = [client.call(method, argument(starts[0]), *more)[1] for _ in range(repeats + 1)]
+        uncached = in_turn(asked, starts, lambda at, start: at.call(method, argument(start), *more))
+        again = in_turn(asked, range(repeats + 1), lambda at, _: at.call(method, argument(starts[0]), *more))
         rows = len(client.value(method, argument(starts[0]), *more))
-        size = f"{rows:,} events, {statistics.median(sizes) / 1e6:.1f} MB"
-        figure(f"{method}, uncached", median(uncached), "ms", limit, f"{size}; worst {max(uncached) * 1000:.0f} ms")
-        figure(f"{method}, repeated", median(again[1:]), "ms", "10 ms")
-        return uncached, again[1:]
+        for build, at in asked.items():
+            took, size = [whole for _, whole, _, _ in uncached[build]], len(uncached[build][0][3])
+            note = f"{rows:,} events, {size / 1e6:.1f} MB; worst {max(took):.0f} ms"
+            at.figure(f"{method}, uncached", took, "ms", limit, note)
+            at.figure(f"{method}, uncached, processor", [cpu for _, _, cpu, _ in uncached[build]], "ms")
+            at.figure(f"{method}, repeated", [whole for _, whole, _, _ in again[build][1:]], "ms", "10 ms")
+            at.figure(f"{method}, repeated, processor", [cpu for _, _, cpu, _ in again[build][1:]], "ms")
+        ours = next(iter(asked))
+        return [statistics.median(whole for _, whole, _, _ in results[ours]) for results in (uncached, again)]
 
     uncached, again = pages("changelog_since_serial", lambda start: start, "100 ms")
-    if "changelog" in client.value("system.listMethods"):
+    if all("changelog" in at.client.value("system.listMethods") for at in asked.values()):
         times = {start: client.value("changelog_since_serial", start, 1)[0][2] for start in starts}
         pages("changelog", times.get, "100 ms", False, PAGE)
         for since in moments:
-            uncut(client, figure, since, repeats)
-    client.call("list_packages_with_serial")
-    listed = [client.call("list_packages_with_serial")[:2] for _ in range(repeats)]
-    figure("list_packages_with_serial, first byte", median([first for first, _ in listed]), "ms", "20 ms")
-    figure("list_packages_with_serial, whole", median([whole for _, whole in listed]), "ms")
+            uncut(asked, since, repeats)
+    listed = in_turn(asked, range(repeats + 1), lambda at, _: at.call("list_packages_with_serial"))
+    for build, at in asked.items():
+        first, whole, cpu, _ = zip(*listed[build][1:])
+        at.figure("list_packages_with_serial, first byte", list(first), "ms", "20 ms")
+        at.figure("list_packages_with_serial, whole", list(whole), "ms")
+        at.figure("list_packages_with_serial, processor", list(cpu), "ms")
     page = folder / "page.pickle"
     page.write_bytes(pickle.dumps(client.value("changelog_since_serial", starts[0])))
+    figure = next(iter(asked.values())).figure
     with Process([*ANSWERS, sys.executable, __file__, "--peer", str(page)], "stdout") as python:
         rival = Client(python.address(r"at (\S+)"))
-        theirs = [rival.call("changelog_since_serial", 1)[1] for _ in range(repeats)]
-    whole = median(theirs)
-    figure("Python's xmlrpc.server, the same page from memory", whole, "ms", "", "the peer")
-    figure("times as fast as it, uncached", whole / median(uncached), "")
-    figure("times as fast as it, repeated", whole / median(again), "")
+        theirs = statistics.median(rival.call("changelog_since_serial", 1)[1] for _ in range(repeats)) * 1000
+    figure("Python's xmlrpc.server, the same page from memory", theirs, "ms", "", "the peer")
+    figure("times as fast as it, uncached", theirs / uncached, "")
+    figure("times as fast as it, repeated", theirs / again, "")
 
 
-def uncut(client, figure, since, repeats):
+def uncut(asked, since, repeats):
     """All events since a time, in one answer. It is kept nowhere, so each is uncached."""
-    asked = [client.call("changelog", since) for _ in range(repeats)]
-    answer = asked[0][2]
-    note = f"{len(answer) / 1e6:.1f} MB; first byte after "
-    note += f"{median([first for first, _, _ in asked]):.0f} ms"
-    figure(f"changelog without a limit, {answer.count(b'<data>') - 1:,} events", median([whole for _, whole, _ in asked]), "ms", "", note)
+    results = in_turn(asked, range(repeats), lambda at, _: at.call("changelog", since))
+    for build, at in asked.items():
+        first, whole, cpu, (answer, *_) = zip(*results[build])
+        # Some builds cut it.
+        name = f"changelog without a limit, {answer.count(b'<data>') - 1:,} events"
+        at.figure(name, list(whole), "ms", "", f"{len(answer) / 1e6:.1f} MB; first byte after {statistics.median(first):.0f} ms")
+        at.figure(f"{name}, processor", list(cpu), "ms")
 
 
 def table(arguments, figures):
     names = Path(arguments.projects).name if arguments.projects else "100,000 made-up names"
-    rounds = f", {arguments.rounds} rounds" if arguments.rounds > 1 else ""
+    rounds = f" in each of {arguments.rounds} rounds" if arguments.rounds > 1 else ""
     print(f"\n{arguments.events:,} events, {names}, {os.cpu_count()} cores, medians of {arguments.repeat}{rounds}:\n")
     ours, others = figures[0], figures[1:]
     more = "".join(f" {other.build} | to that |" for other in others)
