@@ -13,6 +13,7 @@
 //! ```
 //!
 //! - [`model`]: pure facts: names, versions, events and serials, file names and paths, digests, times.
+//! - [`requester`]: on whose behalf upstream is asked.
 //! - [`xmlrpc`]: bytes ↔ values, by the spellings that old clients have.
 //! - [`upstream`]: the only code that knows PyPI's addresses, headers and manners.
 //! - [`journal`]: the only code that knows SQL: events, projects, coverage, kept documents.
@@ -40,6 +41,7 @@ pub mod log;
 pub mod memo;
 pub mod model;
 pub mod relay;
+pub mod requester;
 pub mod rpc;
 pub mod sandbox;
 pub mod upstream;

@@ -9,6 +9,8 @@ use futures_util::future::{BoxFuture, Shared};
 use futures_util::{FutureExt, TryFutureExt};
 use moka::future::Cache;
 
+use crate::requester::Requesters;
+
 /// A cache, bounded by weight, whose missing values are filled by spawned tasks: a caller that leaves breaks
 /// nothing. Clones share everything.
 pub struct Memo<K, V, E> {
@@ -21,7 +23,27 @@ struct Inner<K, V, E> {
     flights: Mutex<HashMap<K, Flight<V, E>>>,
 }
 
-type Flight<V, E> = Shared<BoxFuture<'static, Result<V, FillError<E>>>>;
+/// A fill under way, and on whose behalf.
+struct Flight<V, E> {
+    outcome: Shared<BoxFuture<'static, Result<V, FillError<E>>>>,
+    requesters: Arc<Requesters>,
+}
+
+impl<V, E> Flight<V, E>
+where
+    V: Clone + Send + Sync + 'static,
+    E: Clone + Send + Sync + 'static,
+{
+    /// Its outcome, for one who waits for it from now on.
+    fn join(&self) -> BoxFuture<'static, Result<V, FillError<E>>> {
+        let (outcome, waiting) = (self.outcome.clone(), self.requesters.join());
+        async move {
+            let _waiting = waiting;
+            outcome.await
+        }
+        .boxed()
+    }
+}
 
 /// Why there is no value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -82,7 +104,7 @@ where
 
     /// Joins the fill of this key that is under way, if there is one.
     pub fn join(&self, key: &K) -> Option<BoxFuture<'static, Result<V, FillError<E>>>> {
-        self.inner.flights().get(key).cloned().map(FutureExt::boxed)
+        self.inner.flights().get(key).map(Flight::join)
     }
 
     /// Joins the fill of this key that is under way, or starts `fill`. What it brings replaces what is kept; what
@@ -91,11 +113,11 @@ where
     where
         F: Future<Output = Result<V, E>> + Send + 'static,
     {
-        let flight = {
+        let joined = {
             let mut flights = self.inner.flights();
-            flights.entry(key.clone()).or_insert_with(|| self.start(key.clone(), fill)).clone()
+            flights.entry(key.clone()).or_insert_with(|| self.start(key.clone(), fill)).join()
         };
-        flight.await
+        joined.await
     }
 
     fn start<F>(&self, key: K, fill: F) -> Flight<V, E>
@@ -103,7 +125,10 @@ where
         F: Future<Output = Result<V, E>> + Send + 'static,
     {
         let landing = Landing { inner: self.inner.clone(), key };
-        let task = tokio::spawn(async move {
+        let requesters = Arc::new(Requesters::default());
+        // Before it runs: it is done on behalf of who began it, from its first moment on.
+        let _begun = requesters.join();
+        let task = tokio::spawn(requesters.clone().run(async move {
             let result = fill.await;
             if let Ok(value) = &result {
                 landing.inner.values.insert(landing.key.clone(), value.clone()).await;
@@ -111,9 +136,10 @@ where
             // Kept before the flight ends: who comes now finds either the flight or the value.
             drop(landing);
             result
-        });
-        let flight = task.map_err(|_| FillError::Lost);
-        flight.map(|joined| joined.and_then(|result| result.map_err(FillError::Failed))).boxed().shared()
+        }));
+        let outcome = task.map_err(|_| FillError::Lost);
+        let outcome = outcome.map(|joined| joined.and_then(|result| result.map_err(FillError::Failed)));
+        Flight { outcome: outcome.boxed().shared(), requesters }
     }
 }
 
@@ -143,6 +169,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
+    use crate::requester::Requester;
 
     fn memo() -> Memo<&'static str, u32, &'static str> {
         Memo::new(100, |_, _| 10)
@@ -200,6 +227,27 @@ mod tests {
         assert_eq!(memo.get(&"a").await, Some(1));
         memo.forget(&"a").await;
         assert_eq!(memo.get(&"a").await, None);
+    }
+
+    #[tokio::test]
+    async fn a_fill_works_on_behalf_of_who_began_and_who_joined_it_and_knows_when_all_have_left() {
+        let client = |last: u8| Requester::Client([192, 0, 2, last].into());
+        let (memo, (open, gate)) = (Memo::<_, _, &str>::new(100, |_, _| 10), oneshot::channel::<()>());
+        let fill = async {
+            gate.await.unwrap();
+            let requesters = Requesters::current();
+            Ok((requesters.causes(), requesters.wait()))
+        };
+        let mut first = Box::pin(client(1).run(memo.fill(&"a", fill)));
+        assert!(futures_util::poll!(first.as_mut()).is_pending());
+        let mut second = Box::pin(client(2).run(memo.fill(&"a", async { Err("a second fill") })));
+        assert!(futures_util::poll!(second.as_mut()).is_pending());
+        drop((first, second));
+        open.send(()).unwrap();
+        while memo.get(&"a").await.is_none() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(memo.get(&"a").await, Some((vec![client(1), client(2)], false)));
     }
 
     #[tokio::test]

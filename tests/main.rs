@@ -55,6 +55,7 @@ mod sandbox_today;
 mod search;
 mod search_waits;
 mod support;
+mod turns;
 mod unadvertised;
 mod unknown;
 mod upstream;

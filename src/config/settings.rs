@@ -111,18 +111,21 @@ fn upstream(reader: &mut Reader) -> Result<(UpstreamSettings, bool), ConfigError
     reader.count(
         "upstream.waiting_calls",
         &mut upstream.waiting_calls,
-        "XML-RPC calls that may wait for their turn; one more is refused.",
+        "XML-RPC calls that may wait for their turn, polls not counted; one more is refused, or one of the client that has \
+         most of them.",
     );
     reader.count(
         "upstream.fetches_at_once",
         &mut upstream.fetches_at_once,
-        "Pages, documents and listings that are fetched at once; package files are not counted.",
+        "Pages and documents that are fetched at once, package files not counted; no host has more than three quarters of \
+         them, and no client more than half.",
     );
     reader.set(
         "upstream.waiting_fetches",
         &mut upstream.waiting_fetches,
-        "Such fetches that may wait for their turn; one more is refused.",
+        "Such fetches that may wait for their turn; one more is refused, or one of the client that has most of them.",
     );
+    slow(reader, &mut upstream);
     reader.set("upstream.connect_timeout", &mut upstream.connect_timeout, "Longest wait for a connection.");
     reader.set(
         "upstream.read_timeout",
@@ -151,6 +154,28 @@ fn upstream(reader: &mut Reader) -> Result<(UpstreamSettings, bool), ConfigError
         "How often a GET that failed on the way or with a 5xx is asked again.",
     );
     Ok((upstream, given))
+}
+
+/// Waiting, and transfers that are too slow.
+fn slow(reader: &mut Reader, upstream: &mut UpstreamSettings) {
+    reader.set(
+        "upstream.turn_timeout",
+        &mut upstream.turn_timeout,
+        "Longest wait for the turn of a page, a document or a file; then the client is told to come back.",
+    );
+    reader.set(
+        "upstream.least_rate",
+        &mut upstream.least_rate,
+        "Bytes a second below which a transfer is slow: it is dropped if nobody waits for it, or if others need its turn. 0: \
+         none is.",
+    );
+    reader.set("upstream.rate_window", &mut upstream.rate_window, "The time over which that rate is taken.");
+    reader.set(
+        "upstream.longest_slow",
+        &mut upstream.longest_slow,
+        "How long a transfer that somebody waits for may be slow before others get its turn, though its host and its client \
+         have no more than their share; and a listing or a call, though nobody needs its turn.",
+    );
 }
 
 fn journal(reader: &mut Reader) -> JournalSettings {
@@ -424,12 +449,13 @@ fn relay(reader: &mut Reader) -> RelaySettings {
     reader.count(
         "relay.transfers",
         &mut relay.transfers,
-        "Files transferred from upstream at once; further ones wait.",
+        "Files transferred from upstream at once; further ones wait. No host has more than three \
+         quarters of these turns, and no client more than half.",
     );
     reader.count(
         "relay.directs",
         &mut relay.directs,
-        "Files without a known digest that are passed straight through at once; further ones wait.",
+        "Files without a known digest that are passed straight through at once; further ones wait, and the same shares hold.",
     );
     reader.count(
         "relay.flights",

@@ -14,6 +14,7 @@ use super::heard::Leap;
 use super::{FollowError, FollowSettings, FollowStatus, History, Source};
 use crate::journal::{Journal, Position, SerialRule};
 use crate::model::{Event, ProjectName, Serial};
+use crate::requester::Requester;
 use crate::upstream::{Listing, Slice, Upstream, UpstreamError};
 
 /// What polls and callers' questions share.
@@ -96,7 +97,7 @@ pub async fn run(
                 follower.fill_for_ever().await;
             }
         };
-        tokio::join!(polls, follower.serve_for_ever(), history);
+        tokio::join!(Requester::Follower.run(polls), follower.serve_for_ever(), history);
     };
     // Large: boxed, it moves by its address.
     cancel.run_until_cancelled(Box::pin(work)).await;

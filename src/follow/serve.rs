@@ -1,4 +1,4 @@
-//! What callers need and the journal does not have: asked of upstream, one question at a time, the newest first.
+//! What callers need and the journal does not have: asked of upstream, one question at a time, the clients in turn.
 
 use std::sync::atomic::Ordering;
 
@@ -28,7 +28,7 @@ impl Follower {
                 taken.finish(Err(WantError { retry: Some(left), ..outage.error.clone() }));
                 continue;
             }
-            let served = self.serve(taken.want).await;
+            let served = taken.requesters.clone().run(self.serve(taken.want)).await;
             let (kind, outcome) =
                 (kind(taken.want), served.as_ref().err().map_or("served", FollowError::outcome));
             metrics::counter!("cheesewire_follow_wants_total", "want" => kind, "outcome" => outcome)

@@ -4,12 +4,13 @@ mod address;
 mod proxies;
 mod shares;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ConnectInfo;
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
@@ -17,6 +18,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::requester::Requester;
 use crate::xmlrpc::{Call, Fault, Value};
 use address::ClientKey;
 pub(super) use address::trusted_hops;
@@ -143,6 +145,11 @@ impl Inner {
 fn refused(limit: &'static str, retry: Duration) -> Fault {
     metrics::counter!("cheesewire_client_refusals_total", "limit" => limit).increment(1);
     Fault::too_many_requests(retry)
+}
+
+/// On whose behalf a request is answered.
+pub(super) fn requester(peer: IpAddr, headers: &HeaderMap, proxies: &Proxies) -> Requester {
+    address::of(Some(peer), headers, proxies).requester()
 }
 
 /// How many calls a call is: those of a multicall, else one.

@@ -172,7 +172,7 @@ fn connection(
         let (edge, phase, dates) = (edge.clone(), phase.clone(), dates.clone());
         async move {
             phase.set(Phase::Busy);
-            let mut response = edge.answer(request, &dates).await;
+            let mut response = edge.answer(origin.peer.ip(), request, &dates).await;
             if phase.is_leaving() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }

@@ -23,7 +23,7 @@ mod reply;
 mod rescue;
 mod rpc;
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use axum::Router;
@@ -109,6 +109,7 @@ pub struct Edge {
     routes: Router,
     /// Proxies say where clients know us.
     asks_for_peer: bool,
+    proxies: Proxies,
 }
 
 impl Edge {
@@ -124,9 +125,9 @@ impl Edge {
         let calls = Calls::new(rpc, limits, clients, origins.clone());
         let files = Files::new(relay, cors.clone());
         let feeds = Shares::of_feeds(clients);
-        let asks_for_peer = origins.asks_for_peer();
+        let (asks_for_peer, proxies) = (origins.asks_for_peer(), clients.trusted_proxies.clone());
         let routes = routes(feed, feeds, index, files.clone(), admin, origins, cors);
-        Self { calls, files, routes, asks_for_peer }
+        Self { calls, files, routes, asks_for_peer, proxies }
     }
 
     /// Whether it matters who asks.
@@ -138,22 +139,23 @@ impl Edge {
             || self.asks_for_peer && !path.starts_with(files::PREFIX)
     }
 
-    async fn answer(&self, request: Request<Incoming>, dates: &Dates) -> Response<Reply> {
+    async fn answer(&self, peer: IpAddr, request: Request<Incoming>, dates: &Dates) -> Response<Reply> {
         let mut response = if let Some(place) = rpc::place(&request) {
-            self.calls.answer(place, request).await.map(Reply::from)
+            self.calls.answer(place, peer, request).await.map(Reply::from)
         } else if let Some(response) = self.files.at_once(&request) {
             // It has its date already.
             return response;
         } else {
-            self.by_route(request).await
+            self.by_route(peer, request).await
         };
         response.headers_mut().insert(DATE, dates.now());
         response
     }
 
-    async fn by_route(&self, request: Request<Incoming>) -> Response<Reply> {
+    async fn by_route(&self, peer: IpAddr, request: Request<Incoming>) -> Response<Reply> {
+        let requester = clients::requester(peer, request.headers(), &self.proxies);
         // In a place of its own: a call's state should not be as large as theirs.
-        match Box::pin(self.routes.clone().oneshot(request.map(Body::new))).await {
+        match Box::pin(requester.run(self.routes.clone().oneshot(request.map(Body::new)))).await {
             Ok(mut response) => {
                 self.files.remember(&mut response);
                 response.map(Reply::from)

@@ -1,5 +1,6 @@
 //! XML-RPC over HTTP: where calls arrive and how answers are written (docs/wire.md sections 1 and 2).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 
 use super::body::{Bodies, CallLimits, Document, Refusal};
-use super::clients::{self, ClientLimits, Clients};
+use super::clients::{self, ClientLimits, Clients, Proxies};
 use super::coding;
 use super::guarded::Guarded;
 use super::listener::OwnDeadline;
@@ -41,6 +42,7 @@ pub(super) struct Calls {
     rpc: Rpc,
     bodies: Bodies,
     clients: Clients,
+    proxies: Proxies,
     origins: Origins,
     meters: [Meter; ADDRESSES.len()],
 }
@@ -93,8 +95,9 @@ pub(super) fn place<B>(request: &Request<B>) -> Option<usize> {
 
 impl Calls {
     pub(super) fn new(rpc: Rpc, limits: CallLimits, clients: &ClientLimits, origins: Origins) -> Self {
+        let proxies = clients.trusted_proxies.clone();
         let (bodies, clients) = (Bodies::new(limits), Clients::new(clients));
-        Self { rpc, bodies, clients, origins, meters: ADDRESSES.map(Meter::new) }
+        Self { rpc, bodies, clients, proxies, origins, meters: ADDRESSES.map(Meter::new) }
     }
 
     /// Whether clients are limited, so that it matters who asks.
@@ -103,18 +106,18 @@ impl Calls {
     }
 
     /// Answers the call that came to an address.
-    pub(super) async fn answer<B>(&self, place: usize, request: Request<B>) -> Response<Body>
+    pub(super) async fn answer<B>(&self, place: usize, peer: IpAddr, request: Request<B>) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes> + Unpin + Send,
     {
         let started = Instant::now();
         let uri = tracing::enabled!(tracing::Level::DEBUG).then(|| request.uri().clone());
-        let response = self.call(request, started).await;
+        let response = self.call(peer, request, started).await;
         self.meters[place].count(response.status(), started, uri.map(|uri| (Method::POST, uri)));
         response
     }
 
-    async fn call<B>(&self, request: Request<B>, started: Instant) -> Response<Body>
+    async fn call<B>(&self, peer: IpAddr, request: Request<B>, started: Instant) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes> + Unpin + Send,
     {
@@ -134,7 +137,8 @@ impl Calls {
             return respond(Body::from(answer), false);
         }
         // In a place of its own: the path above is short, and its state is moved about.
-        Box::pin(self.call_by_value(head, document)).await
+        let requester = clients::requester(peer, &head.headers, &self.proxies);
+        Box::pin(requester.run(self.call_by_value(head, document))).await
     }
 
     /// Answers a call that has to be read.
@@ -259,7 +263,7 @@ mod tests {
     async fn ask(calls: &Calls) -> Response<Body> {
         let body = "<methodCall><methodName>system.listMethods</methodName></methodCall>";
         let request = Request::post("/pypi").header(CONTENT_TYPE, "text/xml").body(Full::from(body)).unwrap();
-        calls.answer(0, request).await
+        calls.answer(0, [192, 0, 2, 1].into(), request).await
     }
 
     async fn is_refused(answer: Response<Body>) -> bool {

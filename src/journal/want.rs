@@ -1,6 +1,7 @@
-//! Questions that the journal cannot answer yet: asked of whoever follows upstream, newest first, each once
-//! however many ask it.
+//! Questions that the journal cannot answer yet: asked of whoever follows upstream, each once however many ask it. The
+//! clients take turns, each with its newest question first.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,9 +9,10 @@ use tokio::sync::{Notify, watch};
 
 use super::Journal;
 use crate::model::Serial;
+use crate::requester::{Requester, Requesters};
 
 /// Questions that may wait. Upstream answers one a second, so the 65th would wait over a minute, and no client
-/// does: the oldest goes instead, and whoever still waits for it is told to come back.
+/// does: the oldest of the client that has most goes instead, and whoever still waits for it is told to come back.
 const MOST_WAITING: usize = 64;
 
 /// Something to ask upstream for.
@@ -46,6 +48,8 @@ pub struct Wanted(watch::Receiver<Outcome>);
 pub struct TakenWant {
     /// The question.
     pub want: Want,
+    /// Who asked it.
+    pub requesters: Arc<Requesters>,
     outcome: watch::Sender<Outcome>,
     wants: Arc<Wants>,
 }
@@ -60,9 +64,17 @@ pub(super) struct Wants {
 #[derive(Default)]
 struct Inside {
     /// The newest is last.
-    waiting: Vec<(Want, watch::Sender<Outcome>)>,
+    waiting: Vec<Waiting>,
     /// Being asked now.
     taken: Vec<(Want, watch::Receiver<Outcome>)>,
+    /// Whose questions were taken, the last one last.
+    served: Vec<Requester>,
+}
+
+struct Waiting {
+    want: Want,
+    outcome: watch::Sender<Outcome>,
+    requesters: Arc<Requesters>,
 }
 
 impl Wanted {
@@ -106,15 +118,18 @@ impl Wants {
         if let Some((_, outcome)) = inside.taken.iter().find(|(taken, _)| *taken == want) {
             return Wanted(outcome.clone());
         }
-        let asked_before = inside.waiting.iter().position(|(waiting, _)| *waiting == want);
+        let asked_before = inside.waiting.iter().position(|waiting| waiting.want == want);
         let entry = match asked_before {
             Some(at) => inside.waiting.remove(at),
-            None => (want, watch::Sender::new(None)),
+            None => Waiting { want, outcome: watch::Sender::new(None), requesters: Arc::default() },
         };
-        let wanted = Wanted(entry.1.subscribe());
+        // Whether anybody waits does not matter.
+        drop(entry.requesters.join());
+        let wanted = Wanted(entry.outcome.subscribe());
         inside.waiting.push(entry);
         if inside.waiting.len() > MOST_WAITING {
-            inside.waiting.remove(0);
+            let oldest = inside.oldest_of_the_heaviest();
+            inside.waiting.remove(oldest);
         }
         drop(inside);
         self.news.notify_one();
@@ -123,14 +138,47 @@ impl Wants {
 
     fn take(self: &Arc<Self>) -> Option<TakenWant> {
         let mut inside = self.lock();
-        let (want, outcome) = inside.waiting.pop()?;
+        let Waiting { want, outcome, requesters } = inside.next()?;
         inside.taken.push((want, outcome.subscribe()));
-        Some(TakenWant { want, outcome, wants: Arc::clone(self) })
+        Some(TakenWant { want, requesters, outcome, wants: Arc::clone(self) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {
         // Lists are changed by whole entries only.
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inside {
+    /// The newest question of the one that was served longest ago.
+    fn next(&mut self) -> Option<Waiting> {
+        // 0 is never, or long ago.
+        let served = |cause: &Requester| {
+            self.served.iter().position(|served| served == cause).map_or(0, |position| position + 1)
+        };
+        let turn = |waiting: &Waiting| {
+            let causes = waiting.requesters.causes();
+            causes.into_iter().map(|cause| (served(&cause), cause)).min_by_key(|(served, _)| *served)
+        };
+        let turns = self.waiting.iter().enumerate().filter_map(|(at, waiting)| Some((turn(waiting)?, at)));
+        let ((_, cause), at) = turns.min_by_key(|((served, _), at)| (*served, std::cmp::Reverse(*at)))?;
+        self.served.retain(|served| *served != cause);
+        self.served.push(cause);
+        if self.served.len() > MOST_WAITING {
+            self.served.remove(0);
+        }
+        Some(self.waiting.remove(at))
+    }
+
+    fn oldest_of_the_heaviest(&self) -> usize {
+        let mut counts: HashMap<Requester, (usize, std::cmp::Reverse<usize>)> = HashMap::new();
+        for (at, waiting) in self.waiting.iter().enumerate().rev() {
+            if let Some(cause) = waiting.requesters.causes().first() {
+                let (count, oldest) = counts.entry(*cause).or_insert((0, std::cmp::Reverse(at)));
+                (*count, *oldest) = (*count + 1, std::cmp::Reverse(at));
+            }
+        }
+        counts.into_values().max().map_or(0, |(_, oldest)| oldest.0)
     }
 }
 
@@ -140,7 +188,7 @@ impl Journal {
         self.wants().want(want)
     }
 
-    /// Waits for a question and takes the newest. For the one who asks upstream; safe to drop.
+    /// Waits for a question and takes the next. For the one who asks upstream; safe to drop.
     pub async fn next_want(&self) -> TakenWant {
         loop {
             if let Some(taken) = self.wants().take() {
@@ -149,5 +197,49 @@ impl Journal {
             // A note that came since is kept for this wait.
             self.wants().news.notified().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn ask(wants: &Arc<Wants>, last: u8, since: i64) -> Wanted {
+        let client = Requester::Client([192, 0, 2, last].into());
+        client.run(async { wants.want(Want::Since(Serial(since))) }).await
+    }
+
+    fn taken(wants: &Arc<Wants>) -> i64 {
+        match wants.take().unwrap().want {
+            Want::Since(Serial(since)) => since,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn clients_take_turns_each_with_its_newest_question_and_one_that_is_joined_has_both_turns() {
+        let wants = Arc::new(Wants::default());
+        for since in 0..50 {
+            ask(&wants, 1, since).await;
+        }
+        ask(&wants, 2, 100).await;
+        ask(&wants, 2, 101).await;
+        // Asked before by the greedy one, and now its newest.
+        ask(&wants, 3, 7).await;
+        let order: Vec<i64> = (0..6).map(|_| taken(&wants)).collect();
+        assert_eq!(order, [7, 101, 49, 100, 48, 47]);
+    }
+
+    #[tokio::test]
+    async fn the_place_that_lacks_is_one_of_who_has_most() {
+        let wants = Arc::new(Wants::default());
+        ask(&wants, 2, 1000).await;
+        let mut greedy = Vec::new();
+        for since in 0..100 {
+            greedy.push(ask(&wants, 1, since).await);
+        }
+        assert!(greedy.remove(0).done().await.is_err());
+        assert_eq!(wants.lock().waiting.len(), MOST_WAITING);
+        assert_eq!((taken(&wants), taken(&wants)), (99, 1000));
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use super::buffers::Buffers;
@@ -23,7 +22,7 @@ use super::want::Want;
 use super::{FetchError, RelayError, RelaySettings};
 use crate::blob::{Blob, Key, Store};
 use crate::model::{Digest, Sha256};
-use crate::upstream::Upstream;
+use crate::upstream::{Turns, Upstream};
 
 /// Files whose size is remembered, each with some 300 bytes.
 const SIZES: u64 = 10_000;
@@ -36,10 +35,10 @@ pub(super) struct Delivery {
     pub(super) store: Store,
     pub(super) settings: RelaySettings,
     /// Turns of flights, which go at upstream's pace.
-    pub(super) transfers: Semaphore,
+    pub(super) transfers: Turns,
     /// Turns of what is passed straight through: a slow client holds one for long, and must not hold up
     /// a flight.
-    pub(super) directs: Arc<Semaphore>,
+    pub(super) directs: Turns,
     pub(super) buffers: Buffers,
     pub(super) counters: Counters,
     pub(super) upstream: Upstream,
@@ -58,8 +57,8 @@ impl Delivery {
         tasks: TaskTracker,
         contents: Contents,
     ) -> Self {
-        let transfers = Semaphore::new(settings.transfers);
-        let directs = Arc::new(Semaphore::new(settings.directs));
+        let transfers = upstream.turns("files", settings.transfers, settings.flights);
+        let directs = upstream.turns("passed_through", settings.directs, settings.flights);
         let (buffers, counters) = (Buffers::new(&settings), Counters::new());
         let flights = Flights::default();
         let sizes = moka::future::Cache::builder().max_capacity(SIZES).time_to_live(SIZES_LAST).build();

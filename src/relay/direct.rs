@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
+use tracing::debug;
 
 use super::FetchError;
 use super::delivery::Delivery;
@@ -12,7 +12,8 @@ use super::stage::{Spill, released};
 use super::target::Target;
 use super::transfer::{From, Transfer};
 use crate::model::FileHasher;
-use crate::upstream::UpstreamError;
+use crate::requester::Requesters;
+use crate::upstream::{Turn, UpstreamError};
 
 /// One transfer and what of it is held back.
 pub(super) struct Direct {
@@ -26,7 +27,7 @@ pub(super) struct Direct {
     left: u64,
     held: VecDeque<Bytes>,
     ended: bool,
-    _turn: OwnedSemaphorePermit,
+    turn: Turn,
 }
 
 impl Direct {
@@ -42,7 +43,8 @@ impl Direct {
         spill: &Spill,
         held: Bytes,
     ) -> Result<Self, FetchError> {
-        let turn = Arc::clone(&delivery.directs).acquire_owned().await.map_err(|_| FetchError::Lost)?;
+        let turn = delivery.directs.take(&target.url(&delivery.upstream)?, &Requesters::current()).await;
+        let turn = turn.inspect_err(|error| debug!(path = %target.path, %error, "no turn for a file"))?;
         let (size, validator) = (spill.size, spill.validator.as_deref());
         let opened = Transfer::open(delivery, target, From { byte: spill.written, size, validator }).await;
         let transfer = opened.inspect_err(|error| target.report(error))?;
@@ -55,7 +57,7 @@ impl Direct {
             left: spill.written - held.len() as u64,
             held: VecDeque::from([held]),
             ended: false,
-            _turn: turn,
+            turn,
         })
     }
 
@@ -80,8 +82,14 @@ impl Direct {
             if self.ended {
                 return Ok(None);
             }
-            if let Some(batch) = self.transfer.batch(0).await? {
+            let batch = tokio::select! {
+                biased;
+                () = self.turn.withdrawn() => return Err(FetchError::Slow),
+                batch = self.transfer.batch(0) => batch?,
+            };
+            if let Some(batch) = batch {
                 for chunk in batch {
+                    self.turn.brought(chunk.len() as u64);
                     self.arrived += chunk.len() as u64;
                     self.hasher.update(&chunk);
                     self.held.push_back(chunk);

@@ -32,6 +32,9 @@ pub enum FetchError {
     /// Larger than the settings allow.
     #[error("the file has more than {0} bytes")]
     TooLarge(u64),
+    /// It came so slowly that its turn went to others.
+    #[error("the file came too slowly, and others were waiting")]
+    Slow,
     /// Ours: the fetch stopped without a result.
     #[error("the fetch was lost")]
     Lost,
@@ -77,7 +80,7 @@ impl FetchError {
                 | UpstreamError::Refused(_)
                 | UpstreamError::Settings(_) => false,
             },
-            Self::Digest { .. } | Self::Size { .. } | Self::TooLarge(_) | Self::Lost => false,
+            Self::Digest { .. } | Self::Size { .. } | Self::TooLarge(_) | Self::Slow | Self::Lost => false,
         }
     }
 }

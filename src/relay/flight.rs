@@ -19,7 +19,7 @@ use super::transfer::{From, Transfer};
 use super::{FetchError, RelaySettings};
 use crate::blob::{Blob, KeepError, Key, Writer};
 use crate::model::Digest;
-use crate::upstream::Coding;
+use crate::upstream::{Coding, Turn};
 
 /// The task.
 pub(super) struct Pilot {
@@ -56,19 +56,32 @@ impl Pilot {
         if let Some(blob) = self.delivery.kept(&self.target).await {
             return Err(End::Whole(blob));
         }
-        let _turn = self.delivery.transfers.acquire().await.map_err(|_| FetchError::Lost)?;
+        let url = self.target.url(&self.delivery.upstream)?;
+        let turn = self.delivery.transfers.take(&url, &self.takeoff.requesters).await;
+        let turn = turn.map_err(FetchError::from)?;
         let size = self.target.size;
         let begun = self.delivery.store.writer(size).await;
         let writer = begun.map_err(|cause| End::Spilled(cause, Spill::nothing(&self.target)))?;
-        self.arrive(writer.decided_by(self.digest.algorithm())).await
+        let mut left = false;
+        let is_left = || {
+            left = self.takeoff.given_up();
+            left
+        };
+        tokio::select! {
+            biased;
+            arrived = self.arrive(writer.decided_by(self.digest.algorithm()), &turn) => return arrived,
+            () = turn.overdue(is_left) => {}
+        }
+        Err(if left { End::GivenUp } else { End::Failed(FetchError::Slow) })
     }
 
     /// Takes the bytes in until they are all there and right.
-    async fn arrive(&self, mut writer: Writer) -> Result<Writer, End> {
+    async fn arrive(&self, mut writer: Writer, turn: &Turn) -> Result<Writer, End> {
         let mut transfer = Transfer::open(&self.delivery, &self.target, From::default()).await?;
         loop {
             self.flowing(&writer, &transfer);
             let Some(batch) = transfer.batch(self.delivery.settings.batch).await? else { break };
+            turn.brought(total(&batch));
             self.check_length(&transfer, writer.written() + total(&batch))?;
             writer = match writer.append(batch).await {
                 Ok(writer) => writer,

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::RelayError;
 use super::stage::Stage;
 use crate::model::{Digest, Sha256};
+use crate::requester::Requesters;
 
 /// The table of what is in the air.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +20,8 @@ struct Running {
     stage: watch::Receiver<Stage>,
     /// What the file will be kept under, as far as it is known.
     sha256: Option<Sha256>,
+    /// Who began and joined it.
+    requesters: Arc<Requesters>,
 }
 
 /// What a request finds.
@@ -35,6 +38,8 @@ pub(super) struct Takeoff {
     digest: Digest,
     /// Where the flight reports.
     pub(super) stage: watch::Sender<Stage>,
+    /// On whose behalf it is.
+    pub(super) requesters: Arc<Requesters>,
 }
 
 impl Flights {
@@ -47,14 +52,18 @@ impl Flights {
     ) -> Result<Joined, RelayError> {
         let mut flights = self.lock();
         if let Some(running) = flights.get(&digest) {
+            // Whether it still waits, the stage's receivers tell.
+            drop(running.requesters.join());
             return Ok(Joined::Running(running.stage.clone()));
         }
         if flights.len() >= most {
             return Err(RelayError::Busy);
         }
         let (stage, follower) = watch::channel(Stage::Asking);
-        flights.insert(digest, Running { stage: follower, sha256 });
-        Ok(Joined::New(Takeoff { flights: self.clone(), digest, stage }))
+        let requesters = Arc::new(Requesters::default());
+        drop(requesters.join());
+        flights.insert(digest, Running { stage: follower, sha256, requesters: Arc::clone(&requesters) });
+        Ok(Joined::New(Takeoff { flights: self.clone(), digest, stage, requesters }))
     }
 
     /// The flight of that digest.

@@ -15,6 +15,7 @@ use super::tally::Outcome;
 use super::target::Target;
 use super::{FetchError, RelayError};
 use crate::blob::{Blob, Map, Reader};
+use crate::requester::Requester;
 
 /// Where the bytes come from; it changes while they flow.
 pub(super) enum Origin {
@@ -39,6 +40,8 @@ pub(super) struct Pump {
     /// Bytes handed out.
     given: u64,
     outcome: Outcome,
+    /// Whose body it is: what reads it knows no more of that.
+    requester: Requester,
 }
 
 impl Pump {
@@ -61,6 +64,7 @@ impl Pump {
             source,
             given: 0,
             outcome: Outcome::Left,
+            requester: Requester::current(),
         }
     }
 
@@ -138,7 +142,8 @@ impl Pump {
                             Some(reader) => held(reader, spill.released, spill.written).await?,
                             None => Bytes::new(),
                         };
-                        let direct = Direct::open(&self.delivery, &self.target, &spill, held).await?;
+                        let direct = Direct::open(&self.delivery, &self.target, &spill, held);
+                        let direct = self.requester.run(direct).await?;
                         self.origin = Origin::Direct(Box::new(direct));
                     }
                     Stage::Failed(error) => return Err(error.into()),

@@ -17,11 +17,13 @@ pub struct RelaySettings {
     pub window: u64,
     /// Bytes of an arriving file that are hashed and written in one go.
     pub batch: usize,
-    /// Files that are transferred from upstream at once; further ones wait.
+    /// Files that are transferred from upstream at once; further ones wait. No host has more than three quarters of
+    /// these turns, and of those of `directs`, and no client more than half.
     pub transfers: usize,
     /// Files that are passed straight through at once, at their clients' pace; further ones wait.
     pub directs: usize,
-    /// Flights at once, waiting ones included; a client that would start one more is told to come back.
+    /// Flights at once, waiting ones included; a client that would start one more is told to come back. As many may wait to be
+    /// passed straight through.
     pub flights: usize,
     /// A file of fewer bytes is fetched to its end though all clients leave.
     pub finish_below: u64,

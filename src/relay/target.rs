@@ -57,7 +57,7 @@ impl Target {
             FetchError::Upstream(cause) if cause.retry_after().is_none() => {
                 debug!(%path, %cause, "no file upstream");
             }
-            FetchError::Upstream(_) | FetchError::TooLarge(_) | FetchError::Lost => {
+            FetchError::Upstream(_) | FetchError::TooLarge(_) | FetchError::Slow | FetchError::Lost => {
                 warn!(%path, cause = %failure, "a fetch failed");
             }
         }

@@ -10,7 +10,7 @@ use url::Url;
 use super::text::{Format, first, utf8};
 use super::throttle::{silence_of, silence_of_header};
 use super::transport::{Kind, Shared, Transport, charset, header, media_type, read, send};
-use super::{UpstreamError, UpstreamSettings, Validators};
+use super::{Turns, UpstreamError, UpstreamSettings, Validators};
 use crate::model::{ProjectName, Serial};
 use crate::xmlrpc::{DecodeError, Fault, Limits, Value, decode_response, encode_call};
 
@@ -145,6 +145,11 @@ impl Upstream {
             self.transport.timed(Kind::Metadata, url, fetch, |_| "fresh")
         };
         self.transport.repeated(once).await
+    }
+
+    /// Turns of one kind of transfer that its reader takes itself; `pool` is the word in metrics. `waiting` may wait for one.
+    pub fn turns(&self, pool: &'static str, at_once: usize, waiting: usize) -> Turns {
+        self.transport.settings.turns(pool, at_once, waiting)
     }
 
     /// Waits until nobody waits for an answer of upstream's, files not counted.

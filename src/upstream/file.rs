@@ -85,8 +85,9 @@ impl Upstream {
             return Err(UpstreamError::Unexpected("an address of a file that is not HTTP".to_owned()));
         }
         let once = || async {
-            self.transport.places.may_ask(url)?;
+            let pass = self.transport.rests.pass(url).await?;
             let opened = self.open(url, resume).await;
+            self.transport.settle(url, &pass, &opened);
             Kind::File.count(opened.as_ref().map_or_else(UpstreamError::outcome, |_| "fresh"));
             opened
         };

@@ -14,16 +14,19 @@ mod html;
 mod links;
 mod listing;
 mod locate;
+mod order;
+mod pace;
 mod page;
 mod pairs;
-mod places;
 mod probe;
 mod redirects;
+mod rests;
 mod settings;
 mod text;
 mod throttle;
 mod tls;
 mod transport;
+mod turns;
 mod validators;
 
 pub use allowed_hosts::{AllowedHosts, AllowedHostsError};
@@ -41,4 +44,5 @@ pub use page::{
 pub use probe::{Probed, Target};
 pub use settings::UpstreamSettings;
 pub use text::{Format, lenient_json};
+pub use turns::{Turn, Turns};
 pub use validators::Validators;

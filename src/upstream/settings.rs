@@ -6,6 +6,8 @@ use std::time::Duration;
 use url::Url;
 
 use super::AllowedHosts;
+use super::pace::LeastRate;
+use super::turns::Turns;
 use crate::model::Clock;
 
 /// Settings of the upstream door. [`UpstreamSettings::new`] has the defaults.
@@ -25,15 +27,27 @@ pub struct UpstreamSettings {
     pub contact: Option<String>,
     /// XML-RPC calls a second, all callers together. Default 1: what upstream calls polite.
     pub calls_per_second: f64,
-    /// XML-RPC calls that may wait for their turn; one more is refused. Default 64: at one call a second
+    /// XML-RPC calls that may wait for their turn, the follower's polls not counted; one more is refused, or one of the client
+    /// that has most of them. Default 64: at one call a second
     /// the last of them waits a minute, longer than any caller does.
     pub waiting_calls: usize,
-    /// Pages, documents and listings fetched at once; more wait for a place. Default 16: as many as a mirror
-    /// client has workers, and far from what an index would call a flood.
+    /// Pages and documents fetched at once; more wait for a turn, no host has more than three quarters of them, and no client
+    /// more than half. Default 16: as many as a mirror client has workers, and far from what an index would call a flood.
     pub fetches_at_once: usize,
-    /// Fetches that may wait for a place; one more is refused. Default 1024: at ten a second and place the last of
+    /// Fetches that may wait for a turn; one more is refused, or one of the client that has most of them. Default 1024: at ten a second and place the last of
     /// them waits 6 s, about as long as clients do.
     pub waiting_fetches: usize,
+    /// Longest wait for a turn of a page, a document or a file. Default 10 s: a client that waits longer for its first
+    /// byte than 15 s asks again, and is better told when to.
+    pub turn_timeout: Duration,
+    /// Bytes a second below which a transfer is slow; with 0 none is. A slow one is dropped if nobody waits for it, or if
+    /// others need its turn. Default 4 KiB: a modem had as much.
+    pub least_rate: u64,
+    /// The time over which that rate is taken. Default 10 s: no pause of a server that is well lasts as long.
+    pub rate_window: Duration,
+    /// How long a transfer that somebody waits for may be slow before others get its turn, though its host and its client
+    /// have no more than their share; and a listing or call, though nobody needs it. Default 30 s.
+    pub longest_slow: Duration,
     /// Longest wait for a connection. Default 10 s.
     pub connect_timeout: Duration,
     /// Longest silence between bytes, and before the first. Default 30 s: the slowest call upstream has
@@ -66,6 +80,10 @@ impl UpstreamSettings {
             waiting_calls: 64,
             fetches_at_once: 16,
             waiting_fetches: 1024,
+            turn_timeout: Duration::from_secs(10),
+            least_rate: 4096,
+            rate_window: Duration::from_secs(10),
+            longest_slow: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_secs(30),
             answer_timeout: Duration::from_mins(5),
@@ -75,6 +93,18 @@ impl UpstreamSettings {
             retries: 2,
             clock: Clock::system(),
         }
+    }
+}
+
+impl UpstreamSettings {
+    /// What is a slow transfer.
+    pub(super) fn least(&self) -> LeastRate {
+        LeastRate { bytes: self.least_rate, window: self.rate_window, longest_slow: self.longest_slow }
+    }
+
+    /// Turns of one kind of transfer.
+    pub(super) fn turns(&self, pool: &'static str, at_once: usize, waiting: usize) -> Turns {
+        Turns::new(pool, at_once, waiting, self.turn_timeout, self.least())
     }
 }
 

@@ -1,22 +1,31 @@
 //! One budget for all XML-RPC calls (promise 8): so many a second, and silence for as long as upstream asks.
+//!
+//! Polls come first and have places of their own; what clients cause goes round among the clients (promise 5); history
+//! takes what is left.
 
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
-use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::UpstreamError;
+use super::order::{Order, Rank};
+use crate::requester::{Requester, Requesters};
 use crate::xmlrpc::Fault;
 
 /// The longest silence that is believed. PyPI's windows are minutes; a typing error should not be days.
 pub(super) const LONGEST_SILENCE: Duration = Duration::from_hours(1);
 /// The silence when a rate-limit fault does not say how long: PyPI's window for XML-RPC.
 const UNSAID_SILENCE: Duration = Duration::from_mins(1);
+/// Calls of the follower's in a row before one of another's that waits: while it catches up, it always has a next one.
+const FOLLOWER_IN_A_ROW: u32 = 3;
 
 /// Tokio's clock, so that tests can pause it.
 #[derive(Debug, Clone)]
@@ -30,69 +39,142 @@ impl Clock for TokioClock {
     }
 }
 
-/// Lets calls through one by one, in the order in which they came.
+/// Lets calls through one by one.
 #[derive(Debug)]
 pub(super) struct Throttle {
     clock: TokioClock,
     limiter: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Duration>>,
-    /// Whoever holds it is next.
-    turn: Mutex<()>,
-    waiting: Semaphore,
-    /// Calls in `waiting` that somebody waits for.
-    urgent: watch::Sender<usize>,
+    /// What one call takes of the budget.
+    period: Duration,
+    /// How many calls may wait, the follower's not counted.
+    most: usize,
+    queue: Mutex<Queue>,
+    /// Calls that wait, those of history not counted. A change tells that somebody else may be next.
+    waiting: watch::Sender<usize>,
     silent_until: watch::Sender<Instant>,
+}
+
+/// The calls that wait.
+#[derive(Debug, Default)]
+struct Queue {
+    calls: BTreeMap<u64, Call>,
+    order: Order,
+    next: u64,
+    follower_in_a_row: u32,
+}
+
+#[derive(Debug)]
+struct Call {
+    requesters: Arc<Requesters>,
+    rank: Rank,
+}
+
+/// What one that waits finds.
+enum Standing {
+    Next,
+    Later,
+    /// Its place was needed for a client that has fewer.
+    Dropped,
 }
 
 impl Throttle {
     /// `waiting`: how many calls may wait for their turn.
     pub(super) fn new(calls_per_second: f64, waiting: usize) -> Result<Self, UpstreamError> {
-        let quota = Duration::try_from_secs_f64(1.0 / calls_per_second)
-            .ok()
-            .and_then(Quota::with_period)
-            .ok_or(UpstreamError::Settings("calls a second: a number above zero"))?;
+        let period = Duration::try_from_secs_f64(1.0 / calls_per_second).ok();
+        let quota = period.and_then(|period| Some((period, Quota::with_period(period)?)));
+        let (period, quota) = quota.ok_or(UpstreamError::Settings("calls a second: a number above zero"))?;
         let now = Instant::now();
         let clock = TokioClock(now);
         let limiter = RateLimiter::direct_with_clock(quota.allow_burst(NonZeroU32::MIN), clock.clone());
-        let waiting = Semaphore::new(waiting.min(Semaphore::MAX_PERMITS));
-        let urgent = watch::Sender::new(0);
         Ok(Self {
             clock,
             limiter,
-            turn: Mutex::new(()),
-            waiting,
-            urgent,
+            period,
+            most: waiting,
+            queue: Mutex::default(),
+            waiting: watch::Sender::new(0),
             silent_until: watch::Sender::new(now),
         })
     }
 
-    /// Waits for the turn of one call.
+    /// Waits for the turn of one call, on behalf of the task's requesters.
     pub(super) async fn turn(&self) -> Result<(), UpstreamError> {
-        let Ok(_place) = self.waiting.try_acquire() else {
-            let retry = self.silence().max(Duration::from_secs(1));
-            return Err(UpstreamError::Limited { retry });
-        };
-        let _urgent = Urgent::new(&self.urgent);
-        let _turn = self.turn.lock().await;
-        while let Some(wait) = self.wait() {
-            tokio::time::sleep(wait).await;
+        let mut waiting = self.waiting.subscribe();
+        let place = Place { throttle: self, id: self.enter()? };
+        loop {
+            waiting.borrow_and_update();
+            let standing = self.lock().standing(place.id);
+            let wait = match standing {
+                Standing::Dropped => return Err(self.full(self.most)),
+                Standing::Next => match self.wait() {
+                    None => {
+                        self.lock().served(place.id);
+                        return Ok(());
+                    }
+                    wait => wait,
+                },
+                Standing::Later => None,
+            };
+            let passes = async {
+                match wait {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = passes => {}
+                // Its sender is ours.
+                _ = waiting.changed() => {}
+            }
         }
-        Ok(())
+    }
+
+    /// A place among those who wait, at the cost of the client that has most of them if there is none.
+    fn enter(&self) -> Result<u64, UpstreamError> {
+        let requesters = Requesters::current();
+        let mut guard = self.lock();
+        let queue = &mut *guard;
+        let rank = queue.order.enter(&requesters.causes());
+        let others = queue.calls.values().filter(|call| !call.rank.is_follower()).count();
+        if !rank.is_follower() && others >= self.most && !queue.drop_heaviest(&rank) {
+            queue.order.left(&rank);
+            drop(guard);
+            return Err(self.full(others));
+        }
+        let id = queue.next;
+        queue.next += 1;
+        queue.calls.insert(id, Call { requesters, rank });
+        drop(guard);
+        metrics::gauge!("cheesewire_upstream_waiting", "pool" => "calls").increment(1.0);
+        self.waiting.send_modify(|waiting| *waiting += 1);
+        Ok(id)
+    }
+
+    /// Too many wait: when those before will have had their turns.
+    fn full(&self, before: usize) -> UpstreamError {
+        metrics::counter!("cheesewire_upstream_refused_total", "pool" => "calls", "reason" => "full")
+            .increment(1);
+        let before = self.period.saturating_mul(u32::try_from(before).unwrap_or(u32::MAX));
+        UpstreamError::Limited { retry: (self.silence() + before).max(Duration::from_secs(1)) }
     }
 
     /// Waits for a turn that nobody else wants: history gives way to polls and to what callers ask.
     pub(super) async fn idle_turn(&self) {
-        let mut urgent = self.urgent.subscribe();
+        let mut waiting = self.waiting.subscribe();
         loop {
             // Its sender is ours.
-            let _ = urgent.wait_for(|waiting| *waiting == 0).await;
-            let turn = self.turn.lock().await;
+            let _ = waiting.wait_for(|waiting| *waiting == 0).await;
             let Some(wait) = self.wait() else { return };
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                _ = urgent.wait_for(|waiting| *waiting > 0) => {}
+                _ = waiting.wait_for(|waiting| *waiting > 0) => {}
             }
-            drop(turn);
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // Nothing panics while it is held.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How long the next call has to wait; `None` if it may leave now, and then its place is taken.
@@ -137,19 +219,66 @@ impl Throttle {
     }
 }
 
-/// Counts one urgent call as long as it waits, also if it is given up.
-struct Urgent<'a>(&'a watch::Sender<usize>);
+impl Queue {
+    /// Who is next may have changed since it last looked: others joined, or left.
+    fn standing(&mut self, id: u64) -> Standing {
+        let Self { calls, order, follower_in_a_row, .. } = self;
+        let Some(call) = calls.get_mut(&id) else { return Standing::Dropped };
+        order.join(&mut call.rank, &call.requesters.causes());
+        let first = |follower: Option<bool>| {
+            let among = calls
+                .iter()
+                .filter(|(_, call)| follower.is_none_or(|follower| call.rank.is_follower() == follower));
+            among.min_by_key(|(_, call)| call.rank.key()).map(|(id, _)| *id)
+        };
+        let other = if *follower_in_a_row >= FOLLOWER_IN_A_ROW { first(Some(false)) } else { None };
+        if other.or_else(|| first(None)) == Some(id) { Standing::Next } else { Standing::Later }
+    }
 
-impl<'a> Urgent<'a> {
-    fn new(urgent: &'a watch::Sender<usize>) -> Self {
-        urgent.send_modify(|waiting| *waiting += 1);
-        Self(urgent)
+    /// It has its turn.
+    fn served(&mut self, id: u64) {
+        if let Some(call) = self.calls.remove(&id) {
+            self.order.served(&call.rank);
+            self.follower_in_a_row = if call.rank.is_follower() { self.follower_in_a_row + 1 } else { 0 };
+        }
+        if self.calls.is_empty() {
+            self.order.clear();
+        }
+    }
+
+    /// Drops the newest call of the client that has most, if that is more than the newcomer would have.
+    fn drop_heaviest(&mut self, newcomer: &Rank) -> bool {
+        let mut counts: HashMap<Requester, (usize, u64)> = HashMap::new();
+        for (id, call) in self.calls.iter().filter(|(_, call)| !call.rank.is_follower()) {
+            if let Some(first) = call.rank.causes().next() {
+                let (count, newest) = counts.entry(first).or_default();
+                (*count, *newest) = (*count + 1, *id);
+            }
+        }
+        let own =
+            newcomer.causes().next().and_then(|cause| counts.get(&cause)).map_or(0, |(count, _)| *count);
+        let heaviest = counts.into_values().max().filter(|(most, _)| *most > own + 1);
+        let dropped = heaviest.and_then(|(_, newest)| self.calls.remove(&newest));
+        dropped.inspect(|call| self.order.left(&call.rank)).is_some()
     }
 }
 
-impl Drop for Urgent<'_> {
+/// One that waits, as long as it does.
+struct Place<'a> {
+    throttle: &'a Throttle,
+    id: u64,
+}
+
+impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.send_modify(|waiting| *waiting = waiting.saturating_sub(1));
+        let mut guard = self.throttle.lock();
+        let queue = &mut *guard;
+        if let Some(call) = queue.calls.remove(&self.id) {
+            queue.order.left(&call.rank);
+        }
+        drop(guard);
+        metrics::gauge!("cheesewire_upstream_waiting", "pool" => "calls").decrement(1.0);
+        self.throttle.waiting.send_modify(|waiting| *waiting = waiting.saturating_sub(1));
     }
 }
 
@@ -219,7 +348,8 @@ mod tests {
         });
         tokio::task::yield_now().await;
         let refused = throttle.turn().await;
-        assert_eq!(refused, Err(UpstreamError::Limited { retry: Duration::from_secs(9) }));
+        // After the silence, one call is before this one.
+        assert_eq!(refused, Err(UpstreamError::Limited { retry: Duration::from_secs(10) }));
         waiting.await.unwrap().unwrap();
     }
 
@@ -240,6 +370,77 @@ mod tests {
         futures_util::future::try_join_all(turns).await.unwrap();
         assert_eq!(start.elapsed().as_secs(), 3);
         assert_eq!(idle.await.unwrap(), 4);
+    }
+
+    fn client(last: u8) -> Requester {
+        Requester::Client([192, 0, 2, last].into())
+    }
+
+    /// Calls that wait on behalf of one requester; each tells its number when it has its turn.
+    fn call(
+        throttle: &Arc<Throttle>,
+        who: Requester,
+        name: &'static str,
+        turns: &tokio::sync::mpsc::UnboundedSender<(&'static str, Result<(), UpstreamError>)>,
+    ) {
+        let (throttle, turns) = (throttle.clone(), turns.clone());
+        tokio::spawn(who.run(async move {
+            let turn = throttle.turn().await;
+            turns.send((name, turn)).unwrap();
+        }));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn polls_go_first_and_are_never_refused_and_clients_take_turns() {
+        let throttle = Arc::new(Throttle::new(1.0, 64).unwrap());
+        throttle.turn().await.unwrap();
+        let (sender, mut turns) = tokio::sync::mpsc::unbounded_channel();
+        for _ in 0..64 {
+            call(&throttle, client(1), "greedy", &sender);
+        }
+        tokio::task::yield_now().await;
+        call(&throttle, client(1), "too many", &sender);
+        let (name, refused) = turns.recv().await.unwrap();
+        assert_eq!(name, "too many");
+        assert_eq!(refused, Err(UpstreamError::Limited { retry: Duration::from_secs(64) }));
+        call(&throttle, client(2), "modest", &sender);
+        call(&throttle, Requester::Follower, "poll", &sender);
+        // The place of the modest one was one of the greedy ones'.
+        let mut order = Vec::new();
+        while order.len() < 4 {
+            order.push(turns.recv().await.unwrap());
+        }
+        assert!(matches!(order[0], ("greedy", Err(UpstreamError::Limited { .. }))), "{order:?}");
+        let names: Vec<_> = order[1..].iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["poll", "greedy", "modest"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_follower_that_catches_up_leaves_every_fourth_call_to_others() {
+        let throttle = Arc::new(Throttle::new(1.0, 64).unwrap());
+        throttle.turn().await.unwrap();
+        let (sender, mut turns) = tokio::sync::mpsc::unbounded_channel();
+        for _ in 0..9 {
+            call(&throttle, Requester::Follower, "poll", &sender);
+            call(&throttle, client(1), "call", &sender);
+        }
+        let mut order = Vec::new();
+        while order.len() < 8 {
+            order.push(turns.recv().await.unwrap().0);
+        }
+        assert_eq!(order, ["poll", "poll", "poll", "call", "poll", "poll", "poll", "call"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_is_given_up_leaves_no_place_behind() {
+        let throttle = Throttle::new(1.0, 1).unwrap();
+        throttle.turn().await.unwrap();
+        let mut left = Box::pin(throttle.turn());
+        assert!(futures_util::poll!(left.as_mut()).is_pending());
+        assert!(throttle.turn().await.is_err());
+        drop(left);
+        throttle.turn().await.unwrap();
+        assert!(throttle.lock().calls.is_empty() && *throttle.waiting.borrow() == 0);
     }
 
     #[test]

@@ -17,11 +17,14 @@ use url::Url;
 use super::addresses::Addresses;
 use super::coding::decoded;
 use super::links::Links;
-use super::places::Places;
+use super::pace::{self, Pace};
 use super::redirects::Routes;
+use super::rests::{Pass, Rests};
 use super::throttle::{LONGEST_SILENCE, Throttle};
+use super::turns::Turns;
 use super::{Skipped, UpstreamError, UpstreamSettings, tls};
 use crate::model::Clock;
+use crate::requester::Requesters;
 
 /// The first pause before a GET is repeated; it doubles, with jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -53,12 +56,23 @@ impl Kind {
         }
     }
 
+    /// The word for what it shares turns with; a listing has none to wait for.
+    fn pool(self) -> &'static str {
+        match self {
+            Self::Call => "calls",
+            Self::Listing => "listings",
+            Self::Page | Self::Json | Self::Provenance | Self::Metadata | Self::File => "pages",
+        }
+    }
+
     pub(super) fn count(self, outcome: &'static str) {
         metrics::counter!("cheesewire_upstream_requests_total", "kind" => self.label(), "outcome" => outcome)
             .increment(1);
     }
 
+    /// Bytes have come of the answer that this task reads.
     pub(super) fn count_bytes(self, bytes: usize) {
+        pace::brought(bytes);
         metrics::counter!("cheesewire_upstream_bytes_total", "kind" => self.label()).increment(bytes as u64);
     }
 }
@@ -70,7 +84,9 @@ pub(super) struct Transport {
     pub(super) addresses: Addresses,
     pub(super) links: Links,
     pub(super) throttle: Throttle,
-    pub(super) places: Places,
+    /// Of pages and documents.
+    turns: Turns,
+    pub(super) rests: Rests,
     /// What the last listing had that could not be used: it is told once.
     pub(super) skipped: Mutex<Skipped>,
     /// Answers that are waited for, files not counted.
@@ -119,10 +135,11 @@ impl Transport {
             Ok::<_, UpstreamError>(Routes { open: build(builder())?, filtered: build(filtered)? })
         };
         let (pages, calls, files) = (routes(&coded)?, build(coded())?, routes(&common)?);
-        let places = Places::new(settings.fetches_at_once, settings.waiting_fetches);
+        let turns = settings.turns("pages", settings.fetches_at_once, settings.waiting_fetches);
+        let rests = Rests::new();
         let skipped = Mutex::default();
         let busy = watch::Sender::new(0);
-        Ok(Self { settings, addresses, links, throttle, places, skipped, busy, pages, calls, files })
+        Ok(Self { settings, addresses, links, throttle, turns, rests, skipped, busy, pages, calls, files })
     }
 
     pub(super) fn get(&self, kind: Kind, url: &Url) -> RequestBuilder {
@@ -194,7 +211,8 @@ impl Transport {
     }
 
     /// Runs what belongs to one answer of `url` within the time for a whole answer, and counts how it ended. What is
-    /// no call waits for a place first, and is not asked at all of a host that wants silence.
+    /// no call waits for a turn first, and is not asked at all while the address or its host rests. One that is slow and
+    /// that nobody waits for ends, and one whose turn is needed.
     pub(super) async fn timed<T>(
         &self,
         kind: Kind,
@@ -203,25 +221,56 @@ impl Transport {
         outcome: impl FnOnce(&T) -> &'static str,
     ) -> Result<T, UpstreamError> {
         let _busy = Busy::new(&self.busy);
-        // A call has waited for its turn already.
-        let _place = match kind {
-            Kind::Call => None,
-            // There is one at a time, which pages must not keep from coming.
-            Kind::Listing => self.places.may_ask(url).map(|()| None)?,
+        // On the heap: it is handed on a few times, and each would be as large.
+        let answer = Box::pin(answer);
+        let requesters = Requesters::current();
+        // A call has waited for its turn already, and there are rests of its own for it.
+        let pass = if kind == Kind::Call { None } else { Some(self.rests.pass(url).await?) };
+        let turn = match kind {
+            // There is one listing at a time, which pages must not keep from coming.
+            Kind::Call | Kind::Listing => None,
             Kind::Page | Kind::Json | Kind::Provenance | Kind::Metadata | Kind::File => {
-                Some(self.places.take(url).await?)
+                let turn = self.turns.take(url, &requesters).await?;
+                // It may have been refused meanwhile.
+                self.rests.check(url)?;
+                Some(turn)
+            }
+        };
+        let own = || Arc::new(Pace::new(kind.pool(), self.settings.least()));
+        let pace = turn.as_ref().map_or_else(own, |turn| turn.pace().clone());
+        let overdue = async {
+            if let Some(turn) = &turn {
+                turn.overdue(|| !requesters.wait()).await;
+            } else {
+                pace.slow(|slow| slow >= self.settings.longest_slow).await;
+                metrics::counter!("cheesewire_upstream_dropped_total", "pool" => kind.pool(), "reason" => "slow")
+                    .increment(1);
             }
         };
         let started = std::time::Instant::now();
-        let result = tokio::time::timeout(self.settings.answer_timeout, answer)
-            .await
-            .unwrap_or(Err(UpstreamError::TimedOut));
+        let answer = tokio::time::timeout(self.settings.answer_timeout, pace::measured(pace.clone(), answer));
+        let result = tokio::select! {
+            biased;
+            answer = answer => answer.unwrap_or(Err(UpstreamError::TimedOut)),
+            () = overdue => Err(UpstreamError::TimedOut),
+        };
+        if let Some(pass) = &pass {
+            self.settle(url, pass, &result);
+        }
         metrics::histogram!("cheesewire_upstream_seconds", "kind" => kind.label()).record(started.elapsed());
         kind.count(match &result {
             Ok(value) => outcome(value),
             Err(error) => error.outcome(),
         });
         result
+    }
+
+    /// Remembers what an answer says of its address and its host.
+    pub(super) fn settle<T>(&self, url: &Url, pass: &Pass<'_>, result: &Result<T, UpstreamError>) {
+        if let Err(UpstreamError::Limited { retry }) = result {
+            self.rests.rest(url, *retry);
+        }
+        pass.ended(result);
     }
 }
 
@@ -242,18 +291,21 @@ impl Drop for Busy<'_> {
 }
 
 impl Transport {
-    /// Sends what is no call; a 429 silences the host that gave it, which after a redirect is not the one that was asked.
+    /// Sends what is no call; after a 429 the host that gave it rests, which after a redirect is not the one that was asked.
     pub(super) async fn fetch(&self, kind: Kind, request: RequestBuilder) -> Result<Response, UpstreamError> {
         // On the heap: nearly everything waits for one, and would be as large.
         let response = Box::pin(self.send_following(kind, request)).await?;
+        pace::answered();
         let url = response.url().clone();
-        sorted(response, self.settings.clock.system_time()).inspect_err(|error| self.places.heed(&url, error))
+        sorted(response, self.settings.clock.system_time()).inspect_err(|error| self.rests.heed(&url, error))
     }
 }
 
 /// Sends a request; statuses that are no success are errors, 304 is not.
 pub(super) async fn send(request: RequestBuilder, clock: &Clock) -> Result<Response, UpstreamError> {
-    sorted(request.send().await.map_err(UpstreamError::from_transport)?, clock.system_time())
+    let response = request.send().await.map_err(UpstreamError::from_transport)?;
+    pace::answered();
+    sorted(response, clock.system_time())
 }
 
 fn sorted(response: Response, now: SystemTime) -> Result<Response, UpstreamError> {

@@ -78,21 +78,28 @@ fn limit(seconds: u32) -> Fault {
 }
 
 #[tokio::test]
-async fn after_a_429_upstream_hears_of_no_page_for_as_long_as_it_named() {
+async fn after_a_429_upstream_hears_of_no_page_for_a_moment_and_of_that_one_until_its_time_has_passed() {
     let sandbox = sandbox().await;
     let relay = IndexRelay::start(&sandbox.url(), forgetful()).await;
     let kept = get(&relay.url("/simple/wire-core/")).await;
     sandbox.faults().add(limit(3600)).unwrap();
     let refused = get(&relay.url("/simple/wire-top/")).await;
+    // Whether there is such a project is not known: such a client is told to come back soon, and finds the same.
     assert_eq!(refused.status, 503);
     let asked = sandbox.requests().total();
-    for path in ["/simple/wire-top/", "/pypi/wire-top/json", "/simple/dated/"] {
-        let refused = get(&relay.url(path)).await;
-        let retry: u32 = refused.header("retry-after").parse().unwrap();
-        assert!(refused.status == 503 && (1..=3600).contains(&retry), "{path}: {retry}");
+    // The others may be asked for after 3 s; if this machine takes longer to come here, they are.
+    for path in ["/pypi/wire-top/json", "/simple/dated/"] {
+        let other = get(&relay.url(path)).await;
+        let refused = other.status == 503 && matches!(other.header("retry-after"), "1" | "2" | "3");
+        assert!(refused || sandbox.requests().total() > asked, "{path}: {}", other.status);
     }
     let stale = get(&relay.url("/simple/wire-core/")).await;
     assert_eq!((stale.status, stale.bytes()), (200, kept.bytes()));
+    until("the host is never asked again", async || get(&relay.url("/simple/dated/")).await.status == 200)
+        .await;
+    let asked = sandbox.requests().total();
+    let refused = get(&relay.url("/simple/wire-top/")).await;
+    assert_eq!(refused.status, 503);
     assert_eq!(sandbox.requests().total(), asked);
 }
 

@@ -5,12 +5,20 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Proxies;
+use crate::requester::Requester;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// A client: an IPv4 address, or the first half of an IPv6 address, of which one user has the whole other half.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct ClientKey(IpAddr);
+
+impl ClientKey {
+    /// The same as one for whom upstream is asked.
+    pub(super) fn requester(self) -> Requester {
+        Requester::Client(self.0)
+    }
+}
 
 impl From<IpAddr> for ClientKey {
     fn from(address: IpAddr) -> Self {

@@ -32,9 +32,10 @@ impl IntoResponse for RelayError {
                 error!(%cause, "502 for a file");
                 refused(StatusCode::BAD_GATEWAY, &cause)
             }
-            Self::Busy => {
+            Self::Busy | Self::Fetch(FetchError::Slow) => {
                 error!(cause = %self, "503 for a file");
-                closed((StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], text(&self)))
+                let retry = if matches!(self, Self::Busy) { "1" } else { "5" };
+                closed((StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, retry)], text(&self)))
             }
             Self::Fetch(FetchError::Lost) | Self::Disk(_) => {
                 error!(cause = %self, "500 for a file");

@@ -63,3 +63,24 @@ async fn a_file_of_unknown_size_that_all_left_is_given_up_once_much_of_it_came_a
         assert_eq!(bench.script.count(), if finished { 1 } else { 2 }, "{finish_below}");
     }
 }
+
+#[tokio::test]
+async fn a_fetch_that_is_slow_and_that_all_left_ends_whatever_its_size_and_one_that_somebody_waits_for_goes_on()
+ {
+    let (reply, gate) = Reply::paused(&file(), 600_000);
+    let setup = Setup { rate_window: Duration::from_millis(50), ..Setup::default() };
+    let bench = Bench::with(setup, vec![reply, Reply::good(&file())]).await;
+    // It would always be finished if it came.
+    let mut stream = content(bench.get().await.unwrap()).into_stream();
+    let waits = async { while stream.next().await.is_some() {} };
+    let slow = tokio::time::timeout(Duration::from_millis(300), waits).await;
+    assert!(slow.is_err(), "it ended under its reader");
+    assert_eq!(bench.script.count(), 1);
+    drop(stream);
+    // Without a permit for the rest.
+    bench.quiet().await;
+    assert_eq!(bench.kept().len(), 0);
+    drop(gate);
+    assert_eq!(right(bench.get().await).await, file());
+    assert_eq!(bench.script.count(), 2);
+}

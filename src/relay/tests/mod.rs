@@ -52,12 +52,15 @@ struct Setup {
     relay: RelaySettings,
     size_known: bool,
     digest_known: bool,
+    /// The time over which a transfer may be slow.
+    rate_window: Duration,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let relay = RelaySettings { resume_pause: Duration::from_millis(1), ..RelaySettings::default() };
-        Self { store: |settings| settings, relay, size_known: true, digest_known: true }
+        let rate_window = Duration::from_hours(1);
+        Self { store: |settings| settings, relay, size_known: true, digest_known: true, rate_window }
     }
 }
 
@@ -70,7 +73,7 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let (tasks, script) = (TaskTracker::new(), Script::start(replies).await);
         let mut upstream = UpstreamSettings::new("http://127.0.0.1:1/".parse().unwrap());
-        upstream.retries = 0;
+        (upstream.retries, upstream.rate_window) = (0, setup.rate_window);
         upstream.allowed_hosts = "127.0.0.1".parse().unwrap();
         let floorless = StoreSettings { free_floor: 0, ..StoreSettings::new(folder.path().to_owned()) };
         let store = Store::open(&(setup.store)(floorless)).unwrap();
