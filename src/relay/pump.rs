@@ -78,7 +78,15 @@ impl Pump {
         };
         let Some(first) = first else { return Ok((size, Content::pumped(stream::empty()))) };
         let rest = stream::try_unfold(self, |mut pump| async move {
-            Ok::<_, RelayError>(pump.next().await?.map(|bytes| (bytes, pump)))
+            match pump.next().await {
+                Ok(next) => Ok(next.map(|bytes| (bytes, pump))),
+                Err(error) => {
+                    // The server drops what it has not written when a body fails, the head included. It writes when a body
+                    // has nothing to give.
+                    tokio::task::yield_now().await;
+                    Err(error)
+                }
+            }
         });
         Ok((size, Content::pumped(stream::iter([Ok(first)]).chain(rest))))
     }

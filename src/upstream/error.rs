@@ -16,7 +16,7 @@ pub enum UpstreamError {
     #[error("upstream answered {0}")]
     Status(u16),
     /// Upstream's rate limit, or too many of our own calls waiting for their turn.
-    #[error("upstream can be asked again in {} s", retry.as_secs())]
+    #[error("upstream can be asked again after a wait of {} s", retry.as_secs())]
     Limited {
         /// Until then nothing is sent.
         retry: Duration,

@@ -151,3 +151,26 @@ async fn a_wheel_of_2500_megabytes_arrives_over_a_line_that_breaks_every_20() {
     assert_eq!((got, Sha256(hasher.finalize().into())), (LARGE, expected));
     assert!(asked.load(Ordering::Relaxed) > 120, "{asked:?}");
 }
+
+#[tokio::test]
+async fn a_client_sees_the_head_and_what_came_of_a_body_that_fails_at_once() {
+    let mut spoilt = file().to_vec();
+    spoilt[1_199_999] ^= 1;
+    let (reply, gate) = Reply::paused(&spoilt.into(), 600_000);
+    let bench = Bench::new(vec![reply]).await;
+    let content = Arc::new(Mutex::new(Some(content(bench.get().await.unwrap()))));
+    gate.add_permits(1);
+    bench.quiet().await;
+    // Its first bytes are there, and behind them there is an error, before anything is written.
+    let answer = move || {
+        let content = content.lock().unwrap().take().unwrap();
+        async { axum::body::Body::from_stream(content.into_stream()) }
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = axum::Router::new().fallback(answer);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let answer = reqwest::get(format!("http://{address}/")).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert!(answer.bytes().await.is_err());
+}
