@@ -3,6 +3,7 @@
 mod calls;
 
 use std::convert::Infallible;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -17,8 +18,11 @@ use futures_util::{StreamExt as _, stream};
 use reqwest::Method;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
+use crate::support::process::Process;
 use crate::support::scripted::serve;
 use crate::support::{Relay, client, get as fetch, get_with, until, within};
 
@@ -96,9 +100,21 @@ async fn relay(upstream: &Server, settings: &[&str]) -> Relay {
     Relay::start(&upstream.url, &[&own, settings].concat()).await
 }
 
+/// The same as a process of its own: whose metrics are nobody else's.
+async fn process(folder: &Path, upstream: &Server, settings: &[&str]) -> Process {
+    let own = ["follow.enabled=false", "clients.trusted_proxies=127.0.0.1", "upstream.read_timeout=1h"];
+    Process::start(folder, &upstream.url, &[&own, settings].concat()).await
+}
+
+/// Waits until the metrics have this line.
+async fn counted(relay: &Process, line: &str) {
+    let url = format!("{}metrics", relay.url);
+    until(line, async || fetch(&url).await.text().lines().any(|counted| counted == line)).await;
+}
+
 /// The addresses at the relay of a project's files.
-async fn at_relay(relay: &Relay, project: &str) -> Vec<String> {
-    let url = format!("{}simple/{project}/", relay.url);
+async fn at_relay(relay: &str, project: &str) -> Vec<String> {
+    let url = format!("{relay}simple/{project}/");
     let page = get_with(Method::GET, &url, &[("accept", JSON)]).await.unwrap();
     assert_eq!(page.status, 200, "{project}");
     let page = page.json();
@@ -155,7 +171,7 @@ async fn thirty_two_files_that_never_end_keep_none_of_another_host_waiting() {
         index.page("fine", &elsewhere.files("good", 1), true);
         // No transfer is ever taken for slow.
         let relay = relay(&index, &["upstream.least_rate=0", "upstream.turn_timeout=1h"]).await;
-        let (stuck, fine) = (at_relay(&relay, "stuck").await, at_relay(&relay, "fine").await);
+        let (stuck, fine) = (at_relay(&relay.url, "stuck").await, at_relay(&relay.url, "fine").await);
         let _clients = ask(&stuck, apart);
         // Three quarters of all, or of one client half.
         let share = if apart { 24 } else { 16 };
@@ -172,19 +188,16 @@ async fn thirty_two_files_that_never_end_keep_none_of_their_own_host_waiting_for
         index.page("stuck", &index.files("drip", 32), true);
         index.page("fine", &index.files("good", 1), true);
         let settings = ["upstream.rate_window=300ms", "upstream.longest_slow=600ms"];
-        let relay = relay(&index, &settings).await;
-        let (stuck, fine) = (at_relay(&relay, "stuck").await, at_relay(&relay, "fine").await);
+        let folder = tempfile::tempdir().unwrap();
+        let relay = process(folder.path(), &index, &settings).await;
+        let (stuck, fine) = (at_relay(&relay.url, "stuck").await, at_relay(&relay.url, "fine").await);
         let _clients = ask(&stuck, apart);
         drips(&index, if apart { 24 } else { 16 }).await;
         in_the_end(&fine[0]).await;
-        let metrics = fetch(&format!("{}metrics", relay.url)).await;
-        for metric in [
-            "cheesewire_upstream_slow_total{pool=\"files\"}",
-            "cheesewire_upstream_dropped_total{pool=\"files\",reason=\"needed\"}",
-            "cheesewire_upstream_waiting{pool=\"files\"}",
-        ] {
-            assert!(metrics.text().contains(metric), "{metric}");
-        }
+        // A single client leaves its host's share some turns.
+        let metrics = fetch(&format!("{}metrics", relay.url)).await.text().to_owned();
+        let needed = "cheesewire_upstream_dropped_total{pool=\"files\",reason=\"needed\"}";
+        assert_eq!(metrics.contains(needed), apart, "{metrics}");
     }
 }
 
@@ -219,7 +232,7 @@ async fn sixty_four_clients_that_do_not_read_keep_no_file_of_another_host_waitin
     index.page("stuck", &index.files("large", 64), false);
     index.page("fine", &elsewhere.files("good", 1), false);
     let relay = relay(&index, &["upstream.least_rate=0", "upstream.turn_timeout=1h"]).await;
-    let (stuck, fine) = (at_relay(&relay, "stuck").await, at_relay(&relay, "fine").await);
+    let (stuck, fine) = (at_relay(&relay.url, "stuck").await, at_relay(&relay.url, "fine").await);
     let _clients = ask(&stuck, true);
     assert_eq!(other(&fine[0]).await.bytes(), GOOD);
 }
@@ -231,22 +244,74 @@ async fn sixty_four_clients_that_do_not_read_keep_no_file_of_their_own_host_wait
     index.page("fine", &index.files("good", 1), false);
     let settings = ["upstream.rate_window=300ms", "upstream.longest_slow=600ms"];
     let relay = relay(&index, &settings).await;
-    let (stuck, fine) = (at_relay(&relay, "stuck").await, at_relay(&relay, "fine").await);
+    let (stuck, fine) = (at_relay(&relay.url, "stuck").await, at_relay(&relay.url, "fine").await);
     let _clients = ask(&stuck, true);
     in_the_end(&fine[0]).await;
 }
 
+/// Sends a request and nothing more.
+async fn send(url: &str) -> TcpStream {
+    let url: reqwest::Url = url.parse().unwrap();
+    let address = format!("127.0.0.1:{}", url.port().unwrap());
+    let mut stream = TcpStream::connect(&address).await.unwrap();
+    let head = format!("GET {} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n", url.path());
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn who_closes_its_connection_is_gone_also_while_there_is_nothing_to_send_to_it() {
+    let (index, folder) = (Server::start().await, tempfile::tempdir().unwrap());
+    index.page("stuck", &index.files("drip", 1), true);
+    // Nothing else is dropped: nobody needs the turn.
+    let settings = [
+        "upstream.rate_window=300ms",
+        "upstream.longest_slow=1h",
+        "http.closed_timeout=100ms",
+        "index.deadline=1h",
+    ];
+    let relay = process(folder.path(), &index, &settings).await;
+    let file = at_relay(&relay.url, "stuck").await.remove(0);
+    let (file, page) = (send(&file).await, send(&format!("{}simple/drip-0/", relay.url)).await);
+    drips(&index, 2).await;
+    // As long as somebody waits they go on, however slow.
+    for pool in ["files", "pages"] {
+        counted(&relay, &format!("cheesewire_upstream_slow_total{{pool=\"{pool}\"}} 1")).await;
+    }
+    let metrics = fetch(&format!("{}metrics", relay.url)).await;
+    assert!(!metrics.text().contains("cheesewire_upstream_dropped_total"), "{}", metrics.text());
+    drop((file, page));
+    for pool in ["files", "pages"] {
+        let line = format!("cheesewire_upstream_dropped_total{{pool=\"{pool}\",reason=\"nobody_waits\"}} 1");
+        counted(&relay, &line).await;
+    }
+}
+
+#[tokio::test]
+async fn who_has_closed_its_side_only_gets_its_answer() {
+    let index = Server::start().await;
+    index.page("fine", &index.files("good", 1), true);
+    let relay = relay(&index, &["http.closed_timeout=1h"]).await;
+    let mut client = send(&at_relay(&relay.url, "fine").await.remove(0)).await;
+    client.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    within("it waits for more", client.read_to_end(&mut answer)).await.unwrap();
+    assert!(answer.ends_with(GOOD), "{}", String::from_utf8_lossy(&answer));
+}
+
 #[tokio::test]
 async fn a_wait_for_a_turn_ends_with_an_answer_that_says_when_to_come_back() {
-    let index = Server::start().await;
+    let (index, folder) = (Server::start().await, tempfile::tempdir().unwrap());
     index.page("stuck", &index.files("drip", 3), true);
-    let settings = ["upstream.least_rate=0", "upstream.turn_timeout=200ms", "relay.transfers=1"];
-    let relay = relay(&index, &settings).await;
-    let stuck = at_relay(&relay, "stuck").await;
+    let settings = ["upstream.least_rate=0", "upstream.turn_timeout=2s", "relay.transfers=1"];
+    let relay = process(folder.path(), &index, &settings).await;
+    let stuck = at_relay(&relay.url, "stuck").await;
     let _clients = ask(&stuck[..1], false);
     drips(&index, 1).await;
-    let answer = other(&stuck[1]).await;
+    let waiting = |number| format!("cheesewire_upstream_waiting{{pool=\"files\"}} {number}");
+    let (one, none) = (waiting(1), waiting(0));
+    let (answer, ()) = tokio::join!(other(&stuck[1]), counted(&relay, &one));
     assert_eq!((answer.status, answer.header("retry-after")), (503, "5"), "{}", answer.text());
-    let metrics = fetch(&format!("{}metrics", relay.url)).await;
-    assert!(metrics.text().contains("cheesewire_upstream_refused_total{pool=\"files\",reason=\"late\"}"));
+    counted(&relay, &none).await;
+    counted(&relay, "cheesewire_upstream_refused_total{pool=\"files\",reason=\"late\"} 1").await;
 }

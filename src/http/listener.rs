@@ -86,7 +86,11 @@ pub struct ListenerSettings {
 
 impl Default for ListenerSettings {
     fn default() -> Self {
-        let patience = Patience { header: Duration::from_secs(10), idle: Duration::from_mins(1) };
+        let patience = Patience {
+            header: Duration::from_secs(10),
+            idle: Duration::from_mins(1),
+            closed: Duration::from_secs(15),
+        };
         let (header_bytes, drain) = (64 << 10, Duration::from_secs(30));
         Self { max_connections: 4096, patience, header_bytes, drain, clock: Clock::system() }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use super::guarded::Guarded;
@@ -21,6 +22,10 @@ pub struct Patience {
     /// Between requests, and without taking any byte of an answer. Default 60 s: clients keep a connection
     /// while they build or unpack what they got.
     pub idle: Duration,
+    /// From when a client has closed its side, or has taken the last bytes since, to when it counts as gone and its request
+    /// is given up. Default 15 s: some close their side with the request and wait for the answer all the same, and a page's
+    /// takes 10 s at most.
+    pub closed: Duration,
 }
 
 /// Where a connection stands.
@@ -128,6 +133,25 @@ pub(super) struct Patient<S> {
     stall: Pin<Box<Sleep>>,
     /// The phase that a stall interrupts.
     stalled: Option<Phase>,
+    /// When a peer that has closed its side is gone.
+    gone: Option<Pin<Box<Sleep>>>,
+}
+
+/// A socket that tells whether its peer has closed its side, without taking what else has come.
+pub(super) trait Closing {
+    /// Ready if it has, or if the connection is broken.
+    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
+
+impl Closing for TcpStream {
+    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut byte = [0];
+        match ready!(self.poll_peek(cx, &mut ReadBuf::new(&mut byte)))? {
+            0 => Poll::Ready(Ok(())),
+            // The next request: whoever sends on is there.
+            _ => Poll::Pending,
+        }
+    }
 }
 
 impl<S> Patient<S> {
@@ -143,6 +167,7 @@ impl<S> Patient<S> {
             head: None,
             stall: timer(),
             stalled: None,
+            gone: None,
         }
     }
 
@@ -233,8 +258,24 @@ impl<S: AsyncWrite + Unpin> Patient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+impl<S: Closing> Patient<S> {
+    /// Fails if the peer is gone for which an answer is on its way. A write would tell, but there may be none for long.
+    fn watch_peer(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.socket.poll_closed(cx)?.is_pending() {
+            return Ok(());
+        }
+        let closed = self.patience.closed;
+        let gone = self.gone.get_or_insert_with(|| Box::pin(tokio::time::sleep(closed)));
+        match gone.as_mut().poll(cx) {
+            Poll::Ready(()) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the client has left")),
+            Poll::Pending => Ok(()),
+        }
+    }
+}
+
+impl<S: AsyncWrite + Closing + Unpin> AsyncWrite for Patient<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.gone = None;
         let polled = Pin::new(&mut self.socket).poll_write(cx, buf);
         self.watch(cx, polled)
     }
@@ -244,6 +285,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.gone = None;
         let polled = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
         self.watch(cx, polled)
     }
@@ -252,9 +294,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         self.socket.is_write_vectored()
     }
 
+    /// The server does this each time that it has written what it has: while a request is being answered, it waits for more.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.socket).poll_flush(cx);
-        self.watch(cx, polled)
+        ready!(self.watch(cx, polled))?;
+        if self.phase.get() == Phase::Busy {
+            self.watch_peer(cx)?;
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -277,7 +324,17 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-    const PATIENCE: Patience = Patience { header: Duration::from_secs(10), idle: Duration::from_mins(1) };
+    const PATIENCE: Patience = Patience {
+        header: Duration::from_secs(10),
+        idle: Duration::from_mins(1),
+        closed: Duration::from_secs(10),
+    };
+
+    impl Closing for tokio::io::DuplexStream {
+        fn poll_closed(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_head_that_drips_is_cut_at_its_limit() {

@@ -54,7 +54,12 @@ impl Upstream {
         self.project_page_unless(name, &Validators::etag(validator)).await
     }
 
-    /// The same, unless it is still the copy that `known` is of.
+    /// Whether upstream refused this page with "too many requests" and would give out others earlier.
+    pub fn page_rests_alone(&self, name: &ProjectName) -> bool {
+        self.transport.rests.rests_alone(&Addresses::page(self.likely_simple(), name))
+    }
+
+    /// The same as [`Self::project_page`], unless it is still the copy that `known` is of.
     pub async fn project_page_unless(
         &self,
         name: &ProjectName,

@@ -84,6 +84,13 @@ impl Rests {
         retry.filter(|retry| !retry.is_zero()).map_or(Ok(()), |retry| Err(UpstreamError::Limited { retry }))
     }
 
+    /// Whether the address rests, and for longer than its host.
+    pub(super) fn rests_alone(&self, url: &Url) -> bool {
+        let Some(until) = self.addresses.get(address_of(url)) else { return false };
+        let host = self.lock().get(&host_of(url)).map(|host| host.until);
+        until > Instant::now() && host.is_none_or(|host| until > host)
+    }
+
     /// Leave for the host, unless another request tries it.
     fn free(&self, host: &str) -> Option<Pass<'_>> {
         let mut hosts = self.lock();

@@ -28,14 +28,14 @@ pub struct UpstreamSettings {
     /// XML-RPC calls a second, all callers together. Default 1: what upstream calls polite.
     pub calls_per_second: f64,
     /// XML-RPC calls that may wait for their turn, the follower's polls not counted; one more is refused, or one of the client
-    /// that has most of them. Default 64: at one call a second
-    /// the last of them waits a minute, longer than any caller does.
+    /// that has most of them. Default 64: at one call a second the last of them waits a minute, longer than any caller
+    /// does.
     pub waiting_calls: usize,
     /// Pages and documents fetched at once; more wait for a turn, no host has more than three quarters of them, and no client
     /// more than half. Default 16: as many as a mirror client has workers, and far from what an index would call a flood.
     pub fetches_at_once: usize,
-    /// Fetches that may wait for a turn; one more is refused, or one of the client that has most of them. Default 1024: at ten a second and place the last of
-    /// them waits 6 s, about as long as clients do.
+    /// Fetches that may wait for a turn; one more is refused, or one of the client that has most of them. Default 1024: at
+    /// ten a second and turn the last of them waits 6 s, about as long as clients do.
     pub waiting_fetches: usize,
     /// Longest wait for a turn of a page, a document or a file. Default 10 s: a client that waits longer for its first
     /// byte than 15 s asks again, and is better told when to.

@@ -240,11 +240,18 @@ async fn a_page_that_is_tried_again_costs_no_listing() {
 
 #[tokio::test]
 async fn one_bad_page_keeps_nothing_happened_from_being_said_only_for_a_while_and_stops_no_other() {
+    // Who answers 429 without a word of when is asked again after 30 s.
+    for status in [500, 429] {
+        stops_no_other(status).await;
+    }
+}
+
+async fn stops_no_other(status: u16) {
     let (folder, index) = (tempfile::tempdir().unwrap(), two(true, None).await);
     let mut following = follow(&index, folder.path(), comparing()).await;
     let start = head(&following).await;
     looked_at(&index, &["a", "b"]).await;
-    index.put("/simple/b/", 500, "text/plain", "no".to_owned());
+    index.put("/simple/b/", status, "text/plain", "no".to_owned());
     index.page("a", None, &["a-1.zip", "a-2.zip"]);
     following.status(|status| status.failures > 0).await;
     let expected = [("a", Some("2"), "new release"), ("a", Some("2"), "add source file a-2.zip")];

@@ -280,13 +280,21 @@ async fn a_page_older_than_its_listing_is_asked_for_again() {
 
 #[tokio::test]
 async fn one_bad_page_stops_no_other() {
+    let headers = [("retry-after".to_owned(), "3600".to_owned())].into();
+    let limited = Effect::Answer { status: 429, headers, body: String::new() };
+    for bad in [Effect::Status { code: 500 }, limited] {
+        stops_no_other(bad).await;
+    }
+}
+
+async fn stops_no_other(bad: Effect) {
     let (folder, sandbox) = (tempfile::tempdir().unwrap(), without_calls(XmlRpc::Status(405)).await);
     let following = Following::start(folder.path(), &sandbox, comparing()).await;
     let before = sandbox.last_serial();
     following.reaches(before).await;
     sighted(&sandbox).await;
     following.stop().await;
-    let broken = Fault::on(Route::Page, Effect::Status { code: 500 }).path("/simple/wire-top/");
+    let broken = Fault::on(Route::Page, bad).path("/simple/wire-top/");
     sandbox.faults().add(broken).unwrap();
     sandbox.change(release("wire-top", "77.0")).await.unwrap();
     sandbox.change(release("healthy", "1.0")).await.unwrap();

@@ -51,6 +51,11 @@ pub(super) fn http(reader: &mut Reader, private: bool) -> HttpSettings {
         "Between requests, and for a client that takes no byte of its answer.",
     );
     reader.set(
+        "http.closed_timeout",
+        &mut listener.patience.closed,
+        "For a client that has closed its side and gets nothing: then it counts as gone, and nothing is fetched for it any more.",
+    );
+    reader.set(
         "http.drain",
         &mut listener.drain,
         "How long running requests may go on after the order to stop.",

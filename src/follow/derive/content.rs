@@ -94,9 +94,14 @@ impl Follower {
 
     /// A page that failed. It is an error a few times; then it does not hold up the others.
     async fn cannot_see(&self, name: &ProjectName, error: UpstreamError) -> Result<Seen, FollowError> {
-        if let UpstreamError::Limited { .. } = error {
-            return Err(error.into());
-        }
+        let error = match error {
+            UpstreamError::Limited { retry } if self.rests_long(name, retry) => {
+                // The others are looked at again before its time.
+                UpstreamError::Limited { retry: self.settings.shortest_wait }
+            }
+            UpstreamError::Limited { .. } => return Err(error.into()),
+            error => error,
+        };
         let mut doubts = self.doubts.lock().await;
         let failures = doubts.entry(name.clone()).or_insert(0_usize);
         *failures += 1;

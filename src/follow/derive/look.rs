@@ -178,14 +178,20 @@ impl Follower {
         Ok(Page::Useless)
     }
 
+    /// Upstream wants to be asked for this page, and for this one alone, so late that the others cannot wait for it.
+    pub(super) fn rests_long(&self, name: &ProjectName, retry: Duration) -> bool {
+        retry > self.settings.longest_wait && self.upstream.page_rests_alone(name)
+    }
+
     /// A page that failed: an outage ends the comparison, which comes again; a page that fails each time does not
     /// hold up the others for ever.
     async fn doubt(&self, name: &ProjectName, error: UpstreamError) -> Result<Page, FollowError> {
-        if let UpstreamError::Limited { .. } = error {
-            // Says nothing of the page.
-            return Err(error.into());
-        }
-        if error.retry_after().is_some() {
+        if let UpstreamError::Limited { retry } = error {
+            // It says nothing of this page.
+            if !self.rests_long(name, retry) {
+                return Err(error.into());
+            }
+        } else if error.retry_after().is_some() {
             let mut doubts = self.doubts.lock().await;
             let failures = doubts.entry(name.clone()).or_insert(0_usize);
             *failures += 1;
