@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +74,8 @@ static int give(struct peer *peer) {
 int main(int argc, char **argv) {
     if (argc != 3)
         return fprintf(stderr, "loop FILE PORT\n"), 64;
+    /* Whoever leaves in the middle of a large answer does not end this program. */
+    signal(SIGPIPE, SIG_IGN);
     struct stat about;
     int source = open(argv[1], O_RDONLY);
     if (source < 0 || fstat(source, &about) < 0)
