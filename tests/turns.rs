@@ -1,5 +1,6 @@
 //! Nobody pays for another: peers that never come to an end, and clients that ask for more than their share.
 
+mod alone;
 mod calls;
 
 use std::convert::Infallible;
@@ -314,4 +315,21 @@ async fn a_wait_for_a_turn_ends_with_an_answer_that_says_when_to_come_back() {
     assert_eq!((answer.status, answer.header("retry-after")), (503, "5"), "{}", answer.text());
     counted(&relay, &none).await;
     counted(&relay, "cheesewire_upstream_refused_total{pool=\"files\",reason=\"late\"} 1").await;
+}
+
+#[tokio::test]
+async fn a_file_passed_through_that_makes_way_is_cut() {
+    let index = Server::start().await;
+    index.page("stuck", &index.files("drip", 1), false);
+    index.page("fine", &index.files("good", 1), false);
+    let settings = ["upstream.rate_window=300ms", "upstream.longest_slow=600ms", "relay.directs=1"];
+    let relay = relay(&index, &settings).await;
+    let (stuck, fine) = (at_relay(&relay.url, "stuck").await, at_relay(&relay.url, "fine").await);
+    let mut slow = send(&stuck[0]).await;
+    drips(&index, 1).await;
+    in_the_end(&fine[0]).await;
+    let mut answer = Vec::new();
+    // An error or an end, but an end before all that was announced.
+    let _ = within("it goes on", slow.read_to_end(&mut answer)).await;
+    assert!(answer.len() < 10_000, "{}", answer.len());
 }
