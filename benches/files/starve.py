@@ -130,7 +130,10 @@ def story(binary, kind, number, apart, gone, same):
     index.page("fine", where.files("good", 1), kind == "drip")
     with tempfile.TemporaryDirectory() as folder:
         flags = ["--upstream", index.url, "--data", folder, "--listen", "127.0.0.1:0"]
-        flags += ["--set", "clients.trusted_proxies=127.0.0.1", "--set", "follow.enabled=false", "--set", "log.format=json", "--set", "upstream.allowed_hosts=127.0.0.1"]
+        # Who never reads is not waited for at the end.
+        own = ["clients.trusted_proxies=127.0.0.1", "upstream.allowed_hosts=127.0.0.1", "follow.enabled=false"]
+        for setting in [*own, "log.format=json", "http.drain=1s"]:
+            flags += ["--set", setting]
         with Process([str(binary), "serve", *flags], "stderr") as process:
             relay = f"http://{process.address(LISTENING)}/"
             stuck, fine = at_relay(relay, "stuck"), at_relay(relay, "fine")
