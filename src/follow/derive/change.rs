@@ -1,5 +1,7 @@
 //! From two sightings of a page to what happened between them, in the words of docs/wire.md section 6.
 
+use std::collections::{HashMap, HashSet};
+
 use super::sighting::{SeenFile, Sighting};
 use crate::model::{FileKind, wheel_tag};
 
@@ -43,43 +45,51 @@ pub(super) fn changes(before: Option<&Sighting>, after: &Sighting, now: i64) -> 
         // Its page names no file; none of them is gone.
         return found;
     }
-    for version in before.versions.iter().filter(|version| !after.versions.contains(version)) {
+    // Some pages have a hundred thousand files and more.
+    let (old, new) = (Parts::of(before), Parts::of(after));
+    for version in before.versions.iter().filter(|version| !new.has_version(version)) {
         say(Some(version), now, "remove release".to_owned());
     }
-    let stays =
-        |version: &Option<String>| version.as_ref().is_none_or(|version| after.versions.contains(version));
-    for file in before.files.iter().filter(|file| stays(&file.version) && !has(after, file)) {
+    let stays = |version: &Option<String>| version.as_ref().is_none_or(|version| new.has_version(version));
+    for file in before.files.iter().filter(|file| stays(&file.version) && new.named_as(file).is_empty()) {
         say(file.version.as_deref(), now, format!("remove file {}", file.filename));
     }
     // Pages of PyPI's never do that, those of static files do: who has the file is told to fetch it anew.
-    let replaced = |file: &&SeenFile| before.files.iter().any(|known| known.is_replaced_by(file));
+    let replaced = |file: &&SeenFile| old.named_as(file).iter().any(|known| known.is_replaced_by(file));
     for file in after.files.iter().filter(replaced) {
         say(file.version.as_deref(), now, format!("remove file {}", file.filename));
     }
-    let is_added = |file: &&SeenFile| !has(before, file) || replaced(file);
+    let is_added = |file: &&SeenFile| old.named_as(file).is_empty() || replaced(file);
     let mut added: Vec<&SeenFile> = after.files.iter().filter(is_added).collect();
     added.sort_by_key(|file| file.uploaded);
-    let mut releases: Vec<(&String, Option<i64>)> = after
+    let mut added_to: HashMap<&str, Vec<&SeenFile>> = HashMap::new();
+    for file in &added {
+        if let Some(version) = &file.version {
+            added_to.entry(version).or_default().push(file);
+        }
+    }
+    let mut releases: Vec<(&String, &[&SeenFile], Option<i64>)> = after
         .versions
         .iter()
-        .filter(|version| !before.versions.contains(version))
-        .map(|version| (version, first_upload(&added, version)))
+        .filter(|version| !old.has_version(version))
+        .map(|version| {
+            let own = added_to.get(version.as_str()).map_or(&[][..], Vec::as_slice);
+            (version, own, own.iter().filter_map(|file| file.uploaded).min())
+        })
         .collect();
-    releases.sort_by_key(|(_, first)| *first);
-    for (version, first) in releases {
+    releases.sort_by_key(|(_, _, first)| *first);
+    for (version, own, first) in releases {
         say(Some(version), first.unwrap_or(now), "new release".to_owned());
-        let own = |file: &&&SeenFile| file.version.as_ref() == Some(version);
-        for file in added.iter().filter(own) {
+        for file in own {
             say(Some(version), file.uploaded.unwrap_or(now), add(file));
         }
     }
-    let further =
-        |file: &&&SeenFile| file.version.as_ref().is_none_or(|version| before.versions.contains(version));
+    let further = |file: &&&SeenFile| file.version.as_ref().is_none_or(|version| old.has_version(version));
     for file in added.iter().filter(further) {
         say(file.version.as_deref(), file.uploaded.unwrap_or(now), add(file));
     }
     for version in &after.versions {
-        match (before.yanked(version), after.yanked(version)) {
+        match (old.is_yanked(version), new.is_yanked(version)) {
             (false, true) => say(Some(version), now, "yank release".to_owned()),
             (true, false) => say(Some(version), now, "unyank release".to_owned()),
             (false, false) | (true, true) => {}
@@ -88,16 +98,38 @@ pub(super) fn changes(before: Option<&Sighting>, after: &Sighting, now: i64) -> 
     found
 }
 
-fn has(sighting: &Sighting, file: &SeenFile) -> bool {
-    sighting.files.iter().any(|known| known.filename == file.filename)
+/// What a sighting has, by name and by version.
+struct Parts<'a> {
+    files: HashMap<&'a str, Vec<&'a SeenFile>>,
+    versions: HashSet<&'a str>,
+    /// Of versions that have files: whether every one is yanked.
+    yanked: HashMap<&'a str, bool>,
 }
 
-fn first_upload(files: &[&SeenFile], version: &str) -> Option<i64> {
-    files
-        .iter()
-        .filter(|file| file.version.as_deref() == Some(version))
-        .filter_map(|file| file.uploaded)
-        .min()
+impl<'a> Parts<'a> {
+    fn of(sighting: &'a Sighting) -> Self {
+        let versions = sighting.versions.iter().map(String::as_str).collect();
+        let (mut files, mut yanked) = (HashMap::<_, Vec<_>>::new(), HashMap::new());
+        for file in &sighting.files {
+            files.entry(file.filename.as_str()).or_default().push(file);
+            if let Some(version) = &file.version {
+                *yanked.entry(version.as_str()).or_insert(true) &= file.yanked;
+            }
+        }
+        Self { files, versions, yanked }
+    }
+
+    fn has_version(&self, version: &str) -> bool {
+        self.versions.contains(version)
+    }
+
+    fn named_as(&self, file: &SeenFile) -> &[&'a SeenFile] {
+        self.files.get(file.filename.as_str()).map_or(&[], Vec::as_slice)
+    }
+
+    fn is_yanked(&self, version: &str) -> bool {
+        self.yanked.get(version).copied().unwrap_or(false)
+    }
 }
 
 /// `add TAG file FILENAME`: a wheel's tag, `source`, or the Python that an old kind's name ends with.
@@ -152,6 +184,27 @@ mod tests {
 
     fn row(version: &str, time: i64, action: &str) -> (Option<String>, i64, String) {
         (Some(version).filter(|v| !v.is_empty()).map(str::to_owned), time, action.to_owned())
+    }
+
+    #[test]
+    fn a_page_of_a_hundred_thousand_files_and_releases_is_compared_file_by_file() {
+        // Each with each would take hours.
+        let numbered = |serial: i64| {
+            let versions: Vec<String> = (0..100_000).map(|n| n.to_string()).collect();
+            let files = versions.iter().map(|version| SeenFile {
+                digest: Some(format!("sha256={:064}", serial * i64::from(version == "7"))),
+                ..file(&format!("a-{version}.tar.gz"), version, 1, version == "8" && serial == 2)
+            });
+            Sighting { files: files.collect(), versions, ..Sighting::default() }
+        };
+        let (before, after) = (numbered(1), numbered(2));
+        let expected = [
+            row("7", 999, "remove file a-7.tar.gz"),
+            row("7", 1, "add source file a-7.tar.gz"),
+            row("8", 999, "yank release"),
+        ];
+        assert_eq!(told(Some(&before), &after), expected);
+        assert_eq!(told(None, &after).len(), 1 + 2 * 100_000 + 1);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What of a project's page matters for events.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -72,18 +74,13 @@ impl Sighting {
     pub(super) fn at(&self, moment: i64) -> Self {
         let old = |file: &&SeenFile| file.uploaded.is_none_or(|uploaded| uploaded <= moment);
         let files: Vec<SeenFile> = self.files.iter().filter(old).cloned().collect();
-        let of = |files: &[SeenFile], version: &String| {
-            files.iter().any(|file| file.version.as_ref() == Some(version))
+        let of = |files: &[SeenFile]| -> HashSet<String> {
+            files.iter().filter_map(|file| file.version.clone()).collect()
         };
-        let was = |version: &&String| of(&files, version) || !of(&self.files, version);
+        let (old, all) = (of(&files), of(&self.files));
+        let was = |version: &&String| old.contains(*version) || !all.contains(*version);
         let versions = self.versions.iter().filter(was).cloned().collect();
         Self { serial: None, quarantined: false, versions, files, ..self.clone() }
-    }
-
-    /// Whether every file of a release is yanked.
-    pub(super) fn yanked(&self, version: &str) -> bool {
-        let mut files = self.files.iter().filter(|file| file.version.as_deref() == Some(version)).peekable();
-        files.peek().is_some() && files.all(|file| file.yanked)
     }
 }
 
@@ -144,7 +141,7 @@ mod tests {
         let seen = see("text/html", html);
         assert_eq!(seen, see("application/vnd.pypi.simple.v1+json", json));
         assert_eq!(seen.versions, ["1", "2"]);
-        assert!(seen.yanked("1") && !seen.yanked("2"));
+        assert_eq!(seen.files.iter().map(|file| file.yanked).collect::<Vec<_>>(), [true, false]);
         let quarantined = "<title>Links for a</title><meta name='pypi:project-status' content='quarantined'>";
         assert!(see("text/html", quarantined).quarantined);
     }
