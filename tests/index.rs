@@ -6,6 +6,7 @@ mod files;
 mod forms;
 mod freshness;
 mod hosts;
+mod large;
 mod root;
 mod serials;
 mod trouble;

@@ -16,11 +16,11 @@ use crate::upstream::{CoreMetadata, Document, ProjectPage, Skipped};
 
 /// A document's meaning.
 pub(super) trait Content: Sized + Send + Sync + 'static {
-    /// Parsed bytes in memory for each byte of the document, about; for the cache's bound.
-    const WEIGHT: usize;
+    /// Bytes that it takes in memory; for the cache's bound.
+    fn weight(&self) -> usize;
 
-    /// Reads the bytes. The error says what is wrong, and has none of them.
-    fn read(project: &ProjectName, document: &KeptDocument) -> Result<Self, String>;
+    /// Reads the bytes, to at most `most` of memory. The error says what is wrong, and has none of them.
+    fn read(project: &ProjectName, document: &KeptDocument, most: usize) -> Result<Self, String>;
 
     /// The serial that the document itself states.
     fn last_serial(&self) -> Option<Serial>;
@@ -48,10 +48,12 @@ pub(super) trait Content: Sized + Send + Sync + 'static {
 }
 
 impl Content for ProjectPage {
-    const WEIGHT: usize = 2;
+    fn weight(&self) -> usize {
+        Self::weight(self)
+    }
 
-    fn read(project: &ProjectName, document: &KeptDocument) -> Result<Self, String> {
-        Self::read(project, &document.content_type, &document.body, &url(document)?)
+    fn read(project: &ProjectName, document: &KeptDocument, most: usize) -> Result<Self, String> {
+        Self::read(project, &document.content_type, &document.body, &url(document)?, most)
     }
 
     fn last_serial(&self) -> Option<Serial> {
@@ -88,11 +90,12 @@ impl Content for ProjectPage {
 }
 
 impl Content for JsonDocument {
-    /// A tree of values.
-    const WEIGHT: usize = 6;
+    fn weight(&self) -> usize {
+        Self::weight(self)
+    }
 
-    fn read(project: &ProjectName, document: &KeptDocument) -> Result<Self, String> {
-        Self::parse(project, &document.body, url(document)?)
+    fn read(project: &ProjectName, document: &KeptDocument, most: usize) -> Result<Self, String> {
+        Self::parse(project, &document.body, url(document)?, most)
     }
 
     fn last_serial(&self) -> Option<Serial> {

@@ -17,9 +17,12 @@ use super::held::Held;
 use super::{Index, IndexError, JsonDocument, core_metadata};
 use crate::journal::DocumentKey;
 use crate::model::{
-    FileHasher, FileKind, FilePath, ProjectName, Serial, Stamp, latest, same_version, version_of, wheel_tag,
+    AskedVersions, FileHasher, FileKind, FilePath, KnownVersions, ProjectName, Serial, Stamp, latest,
+    version_of, wheel_tag,
 };
-use crate::upstream::{CoreMetadata, Document, PageFile, ProjectPage, UpstreamError, Yanked, strongest};
+use crate::upstream::{
+    CoreMetadata, Document, PageFile, ProjectPage, Share, UpstreamError, Yanked, strongest,
+};
 
 /// A page by its releases.
 struct Outline {
@@ -73,7 +76,7 @@ impl Inner {
         let content = self.with_sizes_and_times(page.content.clone()).await?;
         let outline = spawn_blocking(move || Outline::of(content)).await.map_err(|_| IndexError::Lost)?;
         let release = match &version {
-            Some(version) => outline.all().find(|release| same_version(release.version, version)),
+            Some(version) => outline.release(version),
             None => outline.newest(),
         };
         let Some(release) = release else { return Ok(None) };
@@ -99,6 +102,7 @@ impl Inner {
             validators: Box::default(),
             last_serial: page.last_serial,
             url: self.upstream.json_address(&project, version.as_deref()),
+            share: Share::default(),
         }))
     }
 
@@ -132,6 +136,7 @@ impl Inner {
             validators: Box::default(),
             last_serial,
             url: base,
+            share: Share::default(),
         }))
     }
 
@@ -226,7 +231,7 @@ fn complete(document: &mut Value, outline: Option<&Outline>, whole: bool) {
         let listed = version.as_deref().and_then(|version| document["releases"].get(version)).cloned();
         let release = || {
             let version = version.as_deref()?;
-            Some(outline?.all().find(|release| same_version(release.version, version))?.objects())
+            Some(outline?.release(version)?.objects())
         };
         document["urls"] = listed.or_else(release).unwrap_or_else(|| json!([]));
     }
@@ -243,7 +248,8 @@ fn complete(document: &mut Value, outline: Option<&Outline>, whole: bool) {
         }
         // What the document itself says of its release is more.
         if let Some(version) = version {
-            let spelled = releases.keys().find(|listed| same_version(listed, &version)).cloned();
+            let asked = AskedVersions::new([version.as_str()]);
+            let spelled = releases.keys().find(|listed| asked.have(listed)).cloned();
             releases.insert(spelled.unwrap_or(version), document["urls"].clone());
         }
         document["releases"] = Value::Object(releases);
@@ -253,15 +259,16 @@ fn complete(document: &mut Value, outline: Option<&Outline>, whole: bool) {
 impl Outline {
     /// Versions are those listed (PEP 700), and those that only files' names tell.
     fn of(page: Arc<ProjectPage>) -> Self {
-        let mut versions = page.versions.clone().unwrap_or_default();
+        let mut versions = KnownVersions::new(page.versions.iter().flatten().cloned());
         let mut files: HashMap<String, Vec<usize>> = HashMap::new();
         for (at, file) in page.files.iter().enumerate() {
             let Some(version) = version_of(&file.filename, &page.name, &versions) else { continue };
-            if !files.contains_key(&version) && !versions.contains(&version) {
+            if !versions.lists(&version) {
                 versions.push(version.clone());
             }
             files.entry(version).or_default().push(at);
         }
+        let versions = versions.into_vec();
         let with_files = |version: String| {
             let own = files.remove(&version).unwrap_or_default();
             (version, own)
@@ -275,6 +282,12 @@ impl Outline {
             let files = files.iter().filter_map(|&at| self.page.files.get(at)).collect();
             Release { version, files }
         })
+    }
+
+    /// The first release that is this version, in any spelling.
+    fn release(&self, version: &str) -> Option<Release<'_>> {
+        let asked = AskedVersions::new([version]);
+        self.all().find(|release| asked.have(release.version))
     }
 
     /// What an installer would take: the newest final release that is not yanked.
@@ -340,6 +353,39 @@ fn object(file: &PageFile) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::same_version;
+
+    #[test]
+    fn versions_are_read_once_for_each_file_and_not_once_for_each_pair() {
+        use crate::model::READ;
+        let read = |releases: usize, listed: bool| {
+            let files: Vec<_> = (0..releases)
+                .map(|at| json!({"filename": format!("a-1.{at}.0.zip"), "url": format!("/packages/a-1.{at}.0.zip"), "hashes": {}}))
+                .collect();
+            let mut page = json!({"meta": {"api-version": "1.1"}, "name": "a", "files": files});
+            if listed {
+                // In another spelling than the files have.
+                page["versions"] = (0..releases).map(|at| format!("1.{at}")).collect();
+            }
+            let (name, url) =
+                (ProjectName::parse("a").unwrap(), "http://index.test/simple/a/".parse().unwrap());
+            let page =
+                ProjectPage::read(&name, "json", page.to_string().as_bytes(), &url, usize::MAX).unwrap();
+            READ.with(|read| read.set(0));
+            let outline = Outline::of(Arc::new(page));
+            assert_eq!(outline.releases.len(), releases);
+            let newest = format!("1.{}", releases - 1);
+            assert!(same_version(outline.newest().unwrap().version, &newest));
+            let mut document = json!({"info": {"version": newest}});
+            complete(&mut document, Some(&outline), true);
+            assert_eq!(document["releases"].as_object().unwrap().len(), releases);
+            READ.with(std::cell::Cell::get)
+        };
+        for listed in [false, true] {
+            let (some, more) = (read(100, listed), read(400, listed));
+            assert!(more <= 5 * some, "{some} for 100 releases, {more} for 400");
+        }
+    }
 
     #[test]
     fn the_time_without_a_zone_is_in_utc() {
@@ -347,7 +393,7 @@ mod tests {
             "filename": "a-1.zip", "url": "/packages/a-1.zip", "hashes": {}, "size": 1,
             "upload-time": "2026-02-01T00:59:59.5+01:00"}]});
         let (name, url) = (ProjectName::parse("a").unwrap(), "http://index.test/simple/a/".parse().unwrap());
-        let page = ProjectPage::read(&name, "json", page.to_string().as_bytes(), &url).unwrap();
+        let page = ProjectPage::read(&name, "json", page.to_string().as_bytes(), &url, usize::MAX).unwrap();
         let files = Outline::of(Arc::new(page)).newest().unwrap().objects();
         assert_eq!(files[0]["upload_time"], "2026-01-31T23:59:59");
         assert_eq!(files[0]["upload_time_iso_8601"], "2026-02-01T00:59:59.5+01:00");

@@ -13,7 +13,7 @@ pub fn read_page(form: Form, name: &ProjectName, body: &[u8], url: &Url) -> Resu
         Form::Json => Format::Json,
         Form::Html => Format::Html,
     };
-    ProjectPage::read_as(format, name, body, url)
+    ProjectPage::read_as(format, name, body, url, usize::MAX)
 }
 
 /// Writes a project page for a client that knows us at `origin`.
@@ -29,7 +29,7 @@ pub fn read_document(body: &[u8], url: &Url) -> Result<JsonDocument, String> {
     let value = serde_json::from_slice::<serde_json::Value>(body).unwrap_or_default();
     let name = value["info"]["name"].as_str().unwrap_or("unnamed");
     let name = ProjectName::parse(name).or_else(|_| ProjectName::parse("unnamed"));
-    JsonDocument::parse(&name.map_err(|error| error.to_string())?, body, url.clone())
+    JsonDocument::parse(&name.map_err(|error| error.to_string())?, body, url.clone(), usize::MAX)
 }
 
 /// Writes it for a client that knows us at `origin`.

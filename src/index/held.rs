@@ -40,7 +40,7 @@ pub(super) struct Held<T> {
     pub(super) content: Arc<T>,
     /// Tells one fetched document from another, for what is derived from it.
     pub(super) stamp: u64,
-    /// Bytes of the document.
+    /// Bytes that it takes in memory.
     pub(super) bytes: usize,
     pub(super) etag: Option<String>,
     pub(super) last_serial: Option<Serial>,
@@ -61,10 +61,11 @@ impl<T: Content> Held<T> {
     pub(super) fn read(
         project: &ProjectName,
         document: &KeptDocument,
+        most: usize,
         (without, unadvertised): (HashSet<FilePath>, Unadvertised),
     ) -> Result<Self, String> {
         static STAMPS: AtomicU64 = AtomicU64::new(0);
-        let mut content = T::read(project, document)?;
+        let mut content = T::read(project, document, most)?;
         if !without.is_empty() {
             content.leave_out_metadata(&without);
         }
@@ -74,9 +75,9 @@ impl<T: Content> Held<T> {
                 .last_serial
                 .max(content.last_serial())
                 .and_then(|serial| Serial::stated(serial.0)),
+            bytes: content.weight() + size_of::<Self>(),
             content: Arc::new(content),
             stamp: STAMPS.fetch_add(1, Ordering::Relaxed),
-            bytes: document.body.len(),
             etag: document.etag.clone(),
             checked: document.checked,
             stale: false,
@@ -88,7 +89,7 @@ impl<T: Content> Held<T> {
 
     /// What it weighs in a cache.
     pub(super) fn weight(&self) -> u32 {
-        u32::try_from(self.bytes.saturating_mul(T::WEIGHT) + size_of::<Self>()).unwrap_or(u32::MAX)
+        u32::try_from(self.bytes).unwrap_or(u32::MAX)
     }
 }
 
@@ -167,5 +168,31 @@ impl<T> Held<T> {
     /// The journal has not moved since it agreed.
     pub(super) fn agreed_at(&self, head: Option<Serial>) -> bool {
         head.is_some_and(|serial| self.agreed_at.load(Ordering::Relaxed) == serial.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::ProjectPage;
+
+    #[test]
+    fn it_weighs_what_it_takes_and_not_what_its_text_does() {
+        let file = r#"{"filename":"a-1.zip","url":"a-1.zip"},"#.repeat(1000);
+        let body = format!(r#"{{"files":[{}]}}"#, file.trim_end_matches(','));
+        let document = KeptDocument {
+            body: body.into(),
+            content_type: "application/json".to_owned(),
+            etag: None,
+            last_serial: None,
+            url: "http://index.test/simple/a/".to_owned(),
+            checked: 0,
+        };
+        let (name, without) = (ProjectName::parse("a").unwrap(), (HashSet::new(), Unadvertised::default()));
+        let held = Held::<ProjectPage>::read(&name, &document, usize::MAX, without).unwrap();
+        assert!(
+            held.weight() as usize > held.content.weight() && held.content.weight() > 5 * document.body.len()
+        );
+        assert_eq!(held.confirmed(1).weight(), held.weight());
     }
 }

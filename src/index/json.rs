@@ -10,7 +10,9 @@ use super::text::{Draft, Text};
 use super::{known, location};
 use crate::journal::KnownFile;
 use crate::model::{FilePath, FilePaths, NamedBy, ProjectName, Serial, latest, paths_of, project_of};
-use crate::upstream::{Skipped, Stated, lenient_json, serial_member, stated, strongest, whole_number};
+use crate::upstream::{
+    MEMBER, Skipped, Stated, TABLE, lenient_json, serial_member, stated, strongest, whole_number,
+};
 
 /// The members of a file's object that advertise its metadata (PEP 658, PEP 714, and PyPI's own older name).
 const METADATA: [&str; 3] = ["core-metadata", "data-dist-info-metadata", "dist-info-metadata"];
@@ -31,9 +33,10 @@ pub struct JsonDocument {
 }
 
 impl JsonDocument {
-    pub(super) fn parse(project: &ProjectName, body: &[u8], base: Url) -> Result<Self, String> {
+    /// Reads a document that takes at most `most` bytes of memory.
+    pub(super) fn parse(project: &ProjectName, body: &[u8], base: Url, most: usize) -> Result<Self, String> {
         let mut skipped = Skipped::default();
-        let value = lenient_json(body, &mut skipped)
+        let value = lenient_json(body, most, &mut skipped)
             .map_err(|error| format!("a JSON document that cannot be read: {error}"))?;
         if !value["info"].is_object() {
             return Err("a JSON document without `info`".to_owned());
@@ -41,6 +44,11 @@ impl JsonDocument {
         // A serial that is none says as little as a missing one.
         let last_serial = serial_member(&value["last_serial"]);
         Ok(Self { project: project.clone(), value, last_serial, base, skipped })
+    }
+
+    /// Bytes that it takes in memory.
+    pub(super) fn weight(&self) -> usize {
+        size_of::<Self>() + weight(&self.value)
     }
 
     /// The files that it names. Those whose address is none are left out.
@@ -150,6 +158,21 @@ impl JsonDocument {
     }
 }
 
+/// What a value holds beside itself.
+fn weight(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.capacity(),
+        Value::Array(list) => list.capacity() * size_of::<Value>() + list.iter().map(weight).sum::<usize>(),
+        Value::Object(members) => {
+            let own = size_of::<Value>() + size_of::<String>() + MEMBER;
+            let members: usize =
+                members.iter().map(|(key, value)| own + key.capacity() + weight(value)).sum();
+            if members == 0 { 0 } else { members + TABLE }
+        }
+    }
+}
+
 /// A document while it is written: as upstream has it, with our serial and our addresses of files.
 struct Written<'a> {
     document: &'a JsonDocument,
@@ -249,7 +272,7 @@ mod tests {
     use super::*;
 
     fn parse(body: &[u8], base: Url) -> Result<JsonDocument, String> {
-        JsonDocument::parse(&ProjectName::parse("a").unwrap(), body, base)
+        JsonDocument::parse(&ProjectName::parse("a").unwrap(), body, base, usize::MAX)
     }
 
     #[test]
@@ -283,6 +306,19 @@ mod tests {
         let known: Vec<_> = parsed.known().collect();
         assert_eq!((known.len(), known[0].path.as_str(), known[0].size), (2, "aa/a-1.zip", Some(3)));
         assert_eq!(parsed.last_serial, Some(Serial(4)));
+    }
+
+    #[test]
+    fn a_document_weighs_what_its_values_do() {
+        let weight = |more: &str| {
+            let text = format!(r#"{{"info":{{}},"x":{more}}}"#);
+            let base = "http://index.test/pypi/a/json".parse().unwrap();
+            parse(text.as_bytes(), base).unwrap().weight()
+        };
+        let least = weight("0");
+        assert!(weight(&json!("x".repeat(1000)).to_string()) >= least + 1000);
+        assert!(weight(&json!(vec![json!([]); 1000]).to_string()) >= least + 1000 * size_of::<Value>());
+        assert!(weight(&json!(vec![json!({"a": 0}); 1000]).to_string()) >= least + 2000 * size_of::<Value>());
     }
 
     #[test]

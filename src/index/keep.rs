@@ -11,13 +11,14 @@ use super::content::Content;
 use super::facade::Inner;
 use super::held::Held;
 use crate::journal::{DocumentKey, KeptDocument, KnownFile, Numbering};
-use crate::model::Serial;
+use crate::model::{ProjectName, Serial};
 use crate::upstream::{Document, ProjectPage, UpstreamError};
 
 impl Inner {
     /// What is kept under a key, read. One that cannot be read any more is as good as none.
     pub(super) async fn load<T: Content>(&self, key: &DocumentKey) -> Result<Option<Held<T>>, IndexError> {
         let Some(document) = self.journal.document(key).await? else { return Ok(None) };
+        let _share = self.upstream.room(document.body.len()).await;
         match self.read(key, document).await? {
             Ok((held, _)) => {
                 self.saw(held.last_serial, held.checked);
@@ -49,6 +50,7 @@ impl Inner {
         serial: Option<Serial>,
         numbering: Option<Numbering>,
     ) -> Result<(Held<T>, KeptDocument, bool), IndexError> {
+        let share = document.share;
         let document = KeptDocument {
             body: document.body,
             content_type: document.content_type,
@@ -58,6 +60,7 @@ impl Inner {
             checked: self.now(),
         };
         let read = self.read::<T>(key, document).await?;
+        drop(share);
         let (mut held, mut document) = read.map_err(UpstreamError::Unexpected)?;
         let said = held.last_serial.filter(|_| !self.journal.serials_say_nothing());
         let stated = said.and_then(|said| numbering.map_or(Some(said), |numbering| numbering.of_copy(said)));
@@ -81,14 +84,16 @@ impl Inner {
 
     /// Keeps a document with the files that it names.
     pub(super) async fn keep<T: Content>(&self, key: &DocumentKey, held: &Held<T>, document: &KeptDocument) {
-        let mut files = held.content.files(key.project());
-        if let DocumentKey::Json(..) = key {
-            self.drop_files_of_page(key, &mut files).await;
-        }
-        if let Err(error) = self.journal.keep_document(key, document, files.clone()).await {
+        let page = match key {
+            DocumentKey::Json(project, _) => Box::pin(self.page_beside(project)).await,
+            DocumentKey::Page(_) => None,
+        };
+        let named = || files(held.content.clone(), key.project().clone(), page.clone());
+        let Ok(files) = named().await else { return };
+        if let Err(error) = self.journal.keep_document(key, document, files).await {
             tracing::error!(project = %key.project(), %error, "a document cannot be kept");
             metrics::counter!("cheesewire_index_unkept_total").increment(1);
-            for file in files {
+            for file in named().await.unwrap_or_default() {
                 self.projects_of.insert(file.path, file.project);
             }
         }
@@ -103,17 +108,12 @@ impl Inner {
         }
     }
 
-    /// A path belongs to the document that named it last, and goes with it. The page names its files as long as
-    /// the project exists, so what it names stays with the page.
-    async fn drop_files_of_page(&self, key: &DocumentKey, files: &mut Vec<KnownFile>) {
-        let page = DocumentKey::Page(key.project().clone());
-        let held = match self.pages.get(&page).await {
+    /// A project's page, if there is one here.
+    async fn page_beside(&self, project: &ProjectName) -> Option<Arc<Held<ProjectPage>>> {
+        let page = DocumentKey::Page(project.clone());
+        match self.pages.get(&page).await {
             Some(held) => Some(held),
             None => self.load::<ProjectPage>(&page).await.ok().flatten().map(Arc::new),
-        };
-        if let Some(held) = held {
-            let named: HashSet<_> = held.content.files.iter().map(|file| &file.path).collect();
-            files.retain(|file| !named.contains(&file.path));
         }
     }
 
@@ -155,7 +155,27 @@ impl Inner {
     ) -> Result<Result<(Held<T>, KeptDocument), String>, IndexError> {
         let project = key.project().clone();
         let without = self.unadvertised(&project).await?;
-        let read = move || Held::read(&project, &document, without).map(|held| (held, document));
+        let most = self.upstream.document_memory();
+        let read = move || Held::read(&project, &document, most, without).map(|held| (held, document));
         spawn_blocking(read).await.map_err(|_| IndexError::Lost)
     }
+}
+
+/// The files that a document names, less those that `page` names: a path belongs to the document that named it last, and
+/// goes with it. The page names its files as long as the project exists, so what it names stays with the page. Beside the
+/// reactor: the largest pages have a hundred thousand.
+async fn files<T: Content>(
+    content: Arc<T>,
+    project: ProjectName,
+    page: Option<Arc<Held<ProjectPage>>>,
+) -> Result<Vec<KnownFile>, IndexError> {
+    let task = spawn_blocking(move || {
+        let mut files = content.files(&project);
+        if let Some(page) = page {
+            let named: HashSet<_> = page.content.files.iter().map(|file| &file.path).collect();
+            files.retain(|file| !named.contains(&file.path));
+        }
+        files
+    });
+    task.await.map_err(|_| IndexError::Lost)
 }

@@ -190,9 +190,12 @@ impl Inner {
             None
         })?;
         let (name, settings) = (project.clone(), self.settings.learn.clone());
+        let most = self.upstream.document_memory();
         let read = spawn_blocking(move || {
+            // Given back before anything else is read.
+            let _share = document.share;
             let serial = document.last_serial;
-            let document = JsonDocument::parse(&name, &document.body, document.url)?;
+            let document = JsonDocument::parse(&name, &document.body, document.url, most)?;
             let serial = document.last_serial.max(serial);
             let serial = serial.and_then(|stated| numbering.of_copy(stated));
             Ok::<_, String>(learned(&name, &document, serial, &settings))

@@ -47,7 +47,7 @@ impl Inner {
         if previous.is_none() {
             self.check_registered(key).await?;
         }
-        let renewal = Self::renew(self.clone(), key.clone(), previous.clone());
+        let renewal = Box::pin(Self::renew(self.clone(), key.clone(), previous.clone()));
         let renewed = tokio::time::timeout(self.settings.patience, memo.fill(key, renewal));
         if let Ok(renewed) = renewed.await {
             counter("renewed").increment(1);
@@ -71,7 +71,7 @@ impl Inner {
             }
         }
         let rest = self.settings.deadline.saturating_sub(self.settings.patience);
-        let renewal = Self::renew(self.clone(), key.clone(), None);
+        let renewal = Box::pin(Self::renew(self.clone(), key.clone(), None));
         let renewed = self.in_time(rest, memo.fill(key, renewal)).await;
         if renewed.is_ok() {
             counter("renewed").increment(1);

@@ -17,6 +17,7 @@ pub(super) const REMEMBERED: u64 = 10_000;
 
 /// When what a page or document was made without was true.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(test, derive(Default))]
 pub(super) struct Unadvertised {
     /// The project's last change that this knows; 0 before there is one.
     change: u64,

@@ -134,7 +134,7 @@ mod tests {
         });
         let url = "https://index.test/simple/a/".parse().unwrap();
         let name = ProjectName::parse("a").unwrap();
-        ProjectPage::read_as(Format::Json, &name, body.to_string().as_bytes(), &url).unwrap()
+        ProjectPage::read_as(Format::Json, &name, body.to_string().as_bytes(), &url, usize::MAX).unwrap()
     }
 
     #[test]
@@ -169,7 +169,8 @@ mod tests {
         let page = page();
         let url = "https://relay.test/simple/a/".parse().unwrap();
         let again =
-            ProjectPage::read_as(Format::Html, &page.name, write(&page, None).as_bytes(), &url).unwrap();
+            ProjectPage::read_as(Format::Html, &page.name, write(&page, None).as_bytes(), &url, usize::MAX)
+                .unwrap();
         let (one, other) = (&page.files[0], &again.files[0]);
         assert_eq!((&one.path, &one.requires_python), (&other.path, &other.requires_python));
         assert_eq!((&one.core_metadata, one.gpg_sig), (&other.core_metadata, other.gpg_sig));

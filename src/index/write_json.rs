@@ -164,7 +164,9 @@ mod tests {
         });
         let name = ProjectName::parse("A.b").unwrap();
         let url = "https://index.test/simple/a-b/".parse().unwrap();
-        let page = ProjectPage::read_as(Format::Json, &name, upstream.to_string().as_bytes(), &url).unwrap();
+        let page =
+            ProjectPage::read_as(Format::Json, &name, upstream.to_string().as_bytes(), &url, usize::MAX)
+                .unwrap();
         let text = write(&page, page.last_serial).unwrap();
         let ours: Value = serde_json::from_slice(&text.whole("http://relay.test")).unwrap();
         let mut expected = upstream;

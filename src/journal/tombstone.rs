@@ -9,7 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{Journal, JournalError, doomed};
-use crate::model::{Action, Event, FilePath, ProjectName, same_version, version_of};
+use crate::model::{Action, AskedVersions, Event, FilePath, KnownVersions, ProjectName, version_of};
 
 /// Why a file is not to be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -205,12 +205,13 @@ fn files_of_release(
     let Some(version) = version else { return Ok(Vec::new()) };
     let mut files = files_of(connection, project)?;
     // All versions there are: `x-1.0.1` begins with 1.0 too.
-    let spelled = |file: &Named| version_of(file.distribution(), project, &[]);
-    let mut versions: Vec<String> = files.iter().filter_map(spelled).collect();
-    versions.push(version.to_owned());
+    let none = KnownVersions::default();
+    let spelled = |file: &Named| version_of(file.distribution(), project, &none);
+    let spelled = files.iter().filter_map(spelled).chain([version.to_owned()]);
+    let (versions, asked) = (KnownVersions::new(spelled), AskedVersions::new([version]));
     files.retain(|file| {
         let found = version_of(file.distribution(), project, &versions);
-        found.is_some_and(|found| same_version(&found, version))
+        found.is_some_and(|found| asked.have(&found))
     });
     Ok(files)
 }

@@ -3,11 +3,11 @@
 use pep440_rs::Version;
 
 use super::file::{FileKind, split_ending};
-use super::{ProjectName, same_version};
+use super::{KnownVersions, ProjectName};
 
 /// The version in a file's name, in the spelling of `versions` if one of them is meant; `None` if the name does
 /// not begin with the project's.
-pub fn version_of(filename: &str, name: &ProjectName, versions: &[String]) -> Option<String> {
+pub fn version_of(filename: &str, name: &ProjectName, versions: &KnownVersions) -> Option<String> {
     let (stem, built) = stem(filename)?;
     // A wheel's name has no `-` before the version; an old sdist's may have some, and so may versions.
     let rests = stem.match_indices('-').filter_map(|(at, _)| {
@@ -18,15 +18,9 @@ pub fn version_of(filename: &str, name: &ProjectName, versions: &[String]) -> Op
         |rest: &str| if built { rest.split('-').next().unwrap_or(rest).to_owned() } else { rest.to_owned() };
     let mut found = rests.map(cut).peekable();
     let first = found.peek()?.clone();
-    // Nearly always the same text, which costs nothing to compare.
-    let meant = |spelled: &String| {
-        let same = versions.iter().find(|version| *version == spelled);
-        same.or_else(|| versions.iter().find(|version| same_version(version, spelled))).cloned()
-    };
     // `x-1.0.win32` is of 1.0: the longest version that it begins with.
-    let begins =
-        || versions.iter().filter(|version| first.starts_with(*version)).max_by_key(|version| version.len());
-    Some(found.find_map(|spelled| meant(&spelled)).or_else(|| begins().cloned()).unwrap_or(first))
+    let listed = found.find_map(|spelled| versions.find(&spelled)).or_else(|| versions.beginning(&first));
+    Some(listed.map_or_else(|| first.clone(), str::to_owned))
 }
 
 /// The projects that a file may belong to, by its name: a wheel's is certain, an older kind's may end at any `-`. The
@@ -110,7 +104,7 @@ mod tests {
     #[test]
     fn names_of_every_age_tell_their_version() {
         let name = ProjectName::parse("zope.interface").unwrap();
-        let versions = ["4.0", "4.0.1", "5.0rc1", "6"].map(str::to_owned);
+        let versions = KnownVersions::new(["4.0", "4.0.1", "5.0rc1", "6"].map(str::to_owned));
         let version = |filename: &str| version_of(filename, &name, &versions);
         for (filename, expected) in [
             ("zope_interface-4.0-cp311-cp311-linux_x86_64.whl", "4.0"),

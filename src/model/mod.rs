@@ -33,4 +33,6 @@ pub use redact::{LEFT_OUT, redacted, redacted_lines};
 pub use stamp::Stamp;
 pub use term::{Closeness, NameTerm, words};
 pub use upstream_identity::UpstreamIdentity;
-pub use version::{AskedVersions, LONGEST_VERSION, latest, newest_first, same_version};
+#[cfg(test)]
+pub(crate) use version::READ;
+pub use version::{AskedVersions, KnownVersions, LONGEST_VERSION, latest, newest_first, same_version};

@@ -1,7 +1,7 @@
 //! The order of releases.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::str::FromStr;
 
 use pep440_rs::Version;
@@ -45,11 +45,63 @@ impl AskedVersions {
     }
 }
 
+/// The versions of a project, found by their text or by their meaning without looking at each.
+#[derive(Debug, Clone, Default)]
+pub struct KnownVersions {
+    listed: Vec<String>,
+    /// Where a spelling is listed first.
+    spelled: HashMap<String, usize>,
+    /// The same of what versions mean.
+    meant: BTreeMap<Key, usize>,
+}
+
+impl KnownVersions {
+    /// In their order; one that is listed twice stays so.
+    pub fn new(listed: impl IntoIterator<Item = String>) -> Self {
+        let mut known = Self::default();
+        listed.into_iter().for_each(|version| known.push(version));
+        known
+    }
+
+    /// Adds a version at the end.
+    pub fn push(&mut self, version: String) {
+        let at = self.listed.len();
+        self.spelled.entry(version.clone()).or_insert(at);
+        self.meant.entry(Key::of(&version)).or_insert(at);
+        self.listed.push(version);
+    }
+
+    /// A version as it is listed: in this spelling, else the first that is the same by PEP 440.
+    pub fn find(&self, version: &str) -> Option<&str> {
+        let at = self.spelled.get(version).or_else(|| self.meant.get(&Key::of(version)))?;
+        self.listed.get(*at).map(String::as_str)
+    }
+
+    /// Whether it is listed in this spelling.
+    pub fn lists(&self, version: &str) -> bool {
+        self.spelled.contains_key(version)
+    }
+
+    /// The longest of them with which a text begins.
+    pub fn beginning(&self, text: &str) -> Option<&str> {
+        let mut ends = (0..=text.len()).rev().filter(|&end| text.is_char_boundary(end));
+        let (version, _) = ends.find_map(|end| self.spelled.get_key_value(&text[..end]))?;
+        Some(version)
+    }
+
+    /// They in their order.
+    pub fn into_vec(self) -> Vec<String> {
+        self.listed
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Key(Result<Version, String>);
 
 impl Key {
     fn of(version: &str) -> Self {
+        #[cfg(test)]
+        READ.with(|read| read.set(read.get() + 1));
         let read = (version.len() <= LONGEST_VERSION).then(|| Version::from_str(version).ok());
         Self(read.flatten().ok_or_else(|| version.to_owned()))
     }
@@ -77,8 +129,23 @@ impl PartialOrd for Key {
 }
 
 #[cfg(test)]
+thread_local! {
+    /// How many versions this thread has read.
+    pub(crate) static READ: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_known_version_is_found_in_any_spelling_and_the_first_listed_wins() {
+        let known = KnownVersions::new(["1.0", "1", "2.0.0", "x"].map(str::to_owned));
+        assert_eq!(known.find("1"), Some("1"));
+        assert_eq!(known.find("1.0.0"), Some("1.0"));
+        assert_eq!((known.find("2"), known.find("x"), known.find("3")), (Some("2.0.0"), Some("x"), None));
+        assert_eq!((known.beginning("1.0.win32"), known.beginning("3")), (Some("1.0"), None));
+    }
 
     #[test]
     fn order_is_pep_440s_and_the_unknown_come_last() {

@@ -9,8 +9,8 @@ use url::Url;
 
 use super::text::{Format, first, utf8};
 use super::throttle::{silence_of, silence_of_header};
-use super::transport::{Kind, Shared, Transport, charset, header, media_type, read, send};
-use super::{Turns, UpstreamError, UpstreamSettings, Validators};
+use super::transport::{Kind, Shared, Transport, charset, header, media_type, read, read_in, send};
+use super::{Share, Turns, UpstreamError, UpstreamSettings, Validators};
 use crate::model::{ProjectName, Serial};
 use crate::xmlrpc::{DecodeError, Fault, Limits, Value, decode_response, encode_call};
 
@@ -51,6 +51,8 @@ pub struct Document {
     pub last_serial: Option<Serial>,
     /// Where it came from in the end; what its relative links are relative to.
     pub url: Url,
+    /// What it has of the room for large bodies: to be held until it was read.
+    pub share: Share,
 }
 
 impl Upstream {
@@ -140,7 +142,8 @@ impl Upstream {
                 let request = self.transport.get(Kind::Metadata, url);
                 let response = self.transport.fetch(Kind::Metadata, request).await?;
                 whole(&response)?;
-                read(response, Kind::Metadata, limit).await
+                let room = Some(&self.transport.room);
+                read_in(room, response, Kind::Metadata, limit).await.map(|(body, _)| body)
             };
             self.transport.timed(Kind::Metadata, url, fetch, |_| "fresh")
         };
@@ -150,6 +153,16 @@ impl Upstream {
     /// Turns of one kind of transfer that its reader takes itself; `pool` is the word in metrics. `waiting` may wait for one.
     pub fn turns(&self, pool: &'static str, at_once: usize, waiting: usize) -> Turns {
         self.transport.settings.turns(pool, at_once, waiting)
+    }
+
+    /// The most memory that a page or document may take once it was read, in bytes.
+    pub fn document_memory(&self) -> usize {
+        self.transport.settings.document_memory
+    }
+
+    /// Waits for room to read a body of so many bytes that is kept.
+    pub async fn room(&self, bytes: usize) -> Share {
+        self.transport.room.take(bytes).await
     }
 
     /// Waits until nobody waits for an answer of upstream's, files not counted.
@@ -209,7 +222,9 @@ impl Upstream {
         let validators = Box::new(Validators::of(response.headers()));
         let last_serial = last_serial(&response);
         let url = response.url().clone();
-        let body = read(response, kind, self.transport.settings.page_limit).await?;
+        let room = Some(&self.transport.room);
+        let limit = self.transport.settings.page_limit;
+        let (body, share) = read_in(room, response, kind, limit).await?;
         if body.is_empty() {
             return Err(UpstreamError::Unexpected("an empty body".to_owned()));
         }
@@ -227,7 +242,7 @@ impl Upstream {
                 named(&content_type)
             )));
         }
-        Ok(Fetched::Fresh(Document { body, content_type, validators, last_serial, url }))
+        Ok(Fetched::Fresh(Document { body, content_type, validators, last_serial, url, share }))
     }
 }
 

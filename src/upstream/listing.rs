@@ -94,8 +94,9 @@ impl Upstream {
         let mut body = decoded(response)?;
         let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
         let reader = ChunkReader { chunks, current: Bytes::new() };
+        let most = self.transport.settings.listing_projects;
         let parser = tokio::task::spawn_blocking(move || {
-            Listing::read(&media_type, charset.as_deref(), reader, &base)
+            Listing::read(&media_type, charset.as_deref(), reader, &base, most)
         });
         let limit = self.transport.settings.listing_limit;
         let mut total = 0;
@@ -146,12 +147,14 @@ impl Upstream {
 }
 
 impl Listing {
-    /// Reads a listing of `media_type` (lower case, no parameters) that came from `url`, all of it or an error.
+    /// Reads a listing of `media_type` (lower case, no parameters) that came from `url`, all of it or an error. One of more than
+    /// `most` projects is an error.
     pub fn read(
         media_type: &str,
         charset: Option<&str>,
         body: impl Read,
         url: &Url,
+        most: usize,
     ) -> Result<Self, UpstreamError> {
         let broken = |error: io::Error| UpstreamError::Broken(error.to_string());
         // JSON is UTF-8 whatever its type says.
@@ -161,10 +164,14 @@ impl Listing {
         let unexpected =
             || UpstreamError::Unexpected(format!("{} where a listing belongs", named(media_type)));
         match Format::of(media_type, first).ok_or_else(unexpected)? {
-            Format::Json => json::read(text),
-            Format::Html => html::read(text, url),
+            Format::Json => json::read(text, most),
+            Format::Html => html::read(text, url, most),
         }
     }
+}
+
+fn too_many(most: usize) -> String {
+    format!("more than {most} projects (upstream.listing_projects)")
 }
 
 /// `Date` less `Age`; by our clock if upstream tells no time.

@@ -81,7 +81,7 @@ impl Upstream {
             let proof = |page: &ProjectPage| at == 0 || !page.files.is_empty();
             let shown = match &fetched {
                 Ok(Fetched::NotModified) => true,
-                Ok(Fetched::Fresh(document)) => shows(name, document, proof).await,
+                Ok(Fetched::Fresh(document)) => shows(name, document, self.document_memory(), proof).await,
                 Err(_) => false,
             };
             if shown {
@@ -146,7 +146,7 @@ impl Upstream {
         }
         for name in names().take(LOOKS) {
             if let Ok(Fetched::Fresh(document)) = self.page_below(simple, &name, &Validators::default()).await
-                && shows(&name, &document, |page| !page.files.is_empty()).await
+                && shows(&name, &document, self.document_memory(), |page| !page.files.is_empty()).await
             {
                 return true;
             }
@@ -159,10 +159,11 @@ impl Upstream {
 async fn shows(
     name: &ProjectName,
     document: &Document,
+    most: usize,
     proof: impl FnOnce(&ProjectPage) -> bool + Send,
 ) -> bool {
     let (name, body, url): (_, Bytes, _) = (name.clone(), document.body.clone(), document.url.clone());
     let media_type = document.content_type.clone();
-    let read = spawn_blocking(move || ProjectPage::read(&name, &media_type, &body, &url)).await;
+    let read = spawn_blocking(move || ProjectPage::read(&name, &media_type, &body, &url, most)).await;
     read.is_ok_and(|page| page.is_ok_and(|page| proof(&page)))
 }

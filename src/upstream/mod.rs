@@ -21,6 +21,7 @@ mod pairs;
 mod probe;
 mod redirects;
 mod rests;
+mod room;
 mod settings;
 mod text;
 mod throttle;
@@ -42,7 +43,8 @@ pub use page::{
     serial_member, stated, strongest, whole_number,
 };
 pub use probe::{Probed, Target};
+pub use room::Share;
 pub use settings::UpstreamSettings;
-pub use text::{Format, lenient_json};
+pub use text::{Format, MEMBER, TABLE, lenient_json};
 pub use turns::{Turn, Turns};
 pub use validators::Validators;

@@ -10,6 +10,7 @@ mod json;
 mod json_file;
 mod member;
 mod skipped;
+mod weight;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,7 +27,8 @@ pub use skipped::Skipped;
 
 pub(super) use html::{base_of, is_index_title};
 pub(super) use json::api_minor;
-pub(super) use member::{Raw, read as read_member};
+pub(super) use member::{Raw, read as read_member, value as member_value};
+pub(super) use weight::over;
 
 /// A project's page.
 #[derive(Debug, Clone, PartialEq)]
@@ -122,19 +124,31 @@ pub struct Others(BTreeMap<String, Box<RawValue>>);
 
 impl ProjectPage {
     /// Reads a page of `media_type` (lower case, no parameters) that came from `url`. The error says what is wrong and
-    /// where, and has none of the bytes.
-    pub fn read(name: &ProjectName, media_type: &str, body: &[u8], url: &Url) -> Result<Self, String> {
+    /// where, and has none of the bytes. A page that would take more than `most` bytes of memory is refused before it does.
+    pub fn read(
+        name: &ProjectName,
+        media_type: &str,
+        body: &[u8],
+        url: &Url,
+        most: usize,
+    ) -> Result<Self, String> {
         match Format::of(media_type, first(body)) {
-            Some(format) => Self::read_as(format, name, body, url),
+            Some(format) => Self::read_as(format, name, body, url, most),
             None => Err("neither JSON nor HTML".to_owned()),
         }
     }
 
     /// The same, whatever its type.
-    pub fn read_as(format: Format, name: &ProjectName, body: &[u8], url: &Url) -> Result<Self, String> {
+    pub fn read_as(
+        format: Format,
+        name: &ProjectName,
+        body: &[u8],
+        url: &Url,
+        most: usize,
+    ) -> Result<Self, String> {
         match format {
-            Format::Json => json::read(name, body, url),
-            Format::Html => html::read(name, body, url),
+            Format::Json => json::read(name, body, url, most),
+            Format::Html => html::read(name, body, url, most),
         }
     }
 
@@ -173,6 +187,11 @@ pub fn metadata_path(path: &FilePath) -> Option<FilePath> {
 }
 
 impl Others {
+    /// Bytes that they take in memory.
+    fn weight(&self) -> usize {
+        self.0.iter().map(|(key, value)| weight::NODE + key.capacity() + value.get().len()).sum()
+    }
+
     fn insert(&mut self, key: String, value: Box<RawValue>) {
         self.0.insert(key, value);
     }

@@ -76,7 +76,8 @@ impl Probed {
             Format::Html => {
                 // It is cut where the beginning ends, before its last tag.
                 let end = self.body.iter().rposition(|&byte| byte == b'>')?;
-                let listing = Listing::read("text/html", None, &self.body[..=end], &self.url).ok()?;
+                let listing =
+                    Listing::read("text/html", None, &self.body[..=end], &self.url, usize::MAX).ok()?;
                 listing.projects.iter().find_map(|project| ProjectName::parse(&project.name).ok())
             }
             Format::Json => {

@@ -57,6 +57,17 @@ pub struct UpstreamSettings {
     pub answer_timeout: Duration,
     /// Most bytes of a project page or JSON document, decoded. Default 64 MiB; the largest known have 30 MB.
     pub page_limit: usize,
+    /// Most bytes of pages and documents above 1 MiB that are read at once, all of them together; more wait. Those of up to a
+    /// sixteenth have a quarter as much besides, so that none of them waits for a larger one. Default 64 MiB, and never less
+    /// than one of them may have: to read one takes some five times as much for a moment.
+    pub reading_bytes: usize,
+    /// Most bytes of memory that a page or document may take once it was read; one that would take more is refused before it
+    /// does. Default 256 MiB: the largest known page takes 60, and one of a hundred thousand files 200. Without it 60 MB of a
+    /// hostile page take gigabytes.
+    pub document_memory: usize,
+    /// Most projects of the listing. Default 4,000,000: four times what the largest index has. One takes some 60 bytes here, and
+    /// as few as three on the wire.
+    pub listing_projects: usize,
     /// Most bytes of the listing of all projects, decoded. Default 256 MiB; today it has 40 to 60 MB.
     pub listing_limit: usize,
     /// Most bytes of an XML-RPC answer, decoded. Default 64 MiB; a full changelog page has 13.5 MB.
@@ -88,6 +99,9 @@ impl UpstreamSettings {
             read_timeout: Duration::from_secs(30),
             answer_timeout: Duration::from_mins(5),
             page_limit: 64 << 20,
+            reading_bytes: 64 << 20,
+            document_memory: 256 << 20,
+            listing_projects: 4_000_000,
             listing_limit: 256 << 20,
             call_limit: 64 << 20,
             retries: 2,

@@ -3,6 +3,7 @@
 //! Static servers and home-made indexes write byte order marks, UTF-16, another charset, `NaN`, half a surrogate pair.
 //! Installers read past most of that, so it costs a page nothing here either.
 
+mod bounded;
 mod lenient;
 mod repair;
 
@@ -12,6 +13,8 @@ use bytes::Bytes;
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use encoding_rs_io::DecodeReaderBytesBuilder;
 
+pub(super) use bounded::tree;
+pub use bounded::{MEMBER, TABLE};
 pub use lenient::lenient_json;
 pub(super) use repair::{Repaired, repaired};
 

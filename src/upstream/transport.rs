@@ -7,7 +7,7 @@ use backon::{ExponentialBuilder, Retryable};
 use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt as _;
 use reqwest::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER,
 };
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
@@ -20,6 +20,7 @@ use super::links::Links;
 use super::pace::{self, Pace};
 use super::redirects::Routes;
 use super::rests::{Pass, Rests};
+use super::room::{Room, Share};
 use super::throttle::{LONGEST_SILENCE, Throttle};
 use super::turns::Turns;
 use super::{Skipped, UpstreamError, UpstreamSettings, tls};
@@ -87,6 +88,7 @@ pub(super) struct Transport {
     /// Of pages and documents.
     turns: Turns,
     pub(super) rests: Rests,
+    pub(super) room: Room,
     /// What the last listing had that could not be used: it is told once.
     pub(super) skipped: Mutex<Skipped>,
     /// Answers that are waited for, files not counted.
@@ -137,9 +139,10 @@ impl Transport {
         let (pages, calls, files) = (routes(&coded)?, build(coded())?, routes(&common)?);
         let turns = settings.turns("pages", settings.fetches_at_once, settings.waiting_fetches);
         let rests = Rests::new();
+        let room = Room::new(settings.reading_bytes.max(settings.page_limit));
         let skipped = Mutex::default();
         let busy = watch::Sender::new(0);
-        Ok(Self { settings, addresses, links, throttle, turns, rests, skipped, busy, pages, calls, files })
+        Ok(Self { settings, addresses, links, throttle, turns, rests, room, skipped, busy, pages, calls, files })
     }
 
     pub(super) fn get(&self, kind: Kind, url: &Url) -> RequestBuilder {
@@ -332,18 +335,43 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(date(text)?.duration_since(now).unwrap_or(Duration::ZERO))
 }
 
-/// Reads a body of at most `limit` bytes.
+/// Reads a body of at most `limit` bytes. It takes no room, so it is for what is small or has a turn of its own.
 pub(super) async fn read(response: Response, kind: Kind, limit: usize) -> Result<Bytes, UpstreamError> {
+    Ok(read_in(None, response, kind, limit).await?.0)
+}
+
+/// The same of a body that has to have room once it is large.
+pub(super) async fn read_in(
+    room: Option<&Room>,
+    response: Response,
+    kind: Kind,
+    limit: usize,
+) -> Result<(Bytes, Share), UpstreamError> {
+    // Of a coded body it is not known before its end.
+    let coded = response.headers().contains_key(CONTENT_ENCODING);
+    let stated = response.content_length().filter(|_| !coded).and_then(|length| usize::try_from(length).ok());
     let mut chunks = decoded(response)?;
-    let mut body = BytesMut::new();
+    let (mut body, mut share, mut room_for) = (BytesMut::new(), Share::default(), Room::FREE);
     while let Some(chunk) = chunks.try_next().await? {
         kind.count_bytes(chunk.len());
-        if body.len() + chunk.len() > limit {
+        let length = body.len() + chunk.len();
+        if length > limit {
             return Err(UpstreamError::TooLarge(limit));
+        }
+        if let Some(room) = room
+            && length > room_for
+        {
+            room_for = stated.unwrap_or_else(|| room.step(length)).clamp(length, limit);
+            // Not while it has some: another might wait for that, and have what this one needs.
+            drop(share);
+            share = room.take(room_for).await;
+            // Once: while it grows it is there twice.
+            body.reserve(room_for.saturating_sub(body.len()));
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(body.freeze())
+    let share = share.shrink(body.len());
+    Ok((body.freeze(), share))
 }
 
 /// A header's text; none if it has bytes that are no ASCII text.

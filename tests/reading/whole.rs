@@ -35,7 +35,13 @@ async fn told(body: &str, answer: Vec<u8>) -> Result<usize, UpstreamError> {
     }
     match upstream.project_page(&name("a"), None).await? {
         cheesewire::upstream::Fetched::Fresh(document) => {
-            let page = ProjectPage::read(&name("a"), &document.content_type, &document.body, &document.url);
+            let page = ProjectPage::read(
+                &name("a"),
+                &document.content_type,
+                &document.body,
+                &document.url,
+                usize::MAX,
+            );
             page.map(|page| page.files.len()).map_err(UpstreamError::Unexpected)
         }
         cheesewire::upstream::Fetched::NotModified => panic!("304"),

@@ -34,10 +34,14 @@ impl IndexRelay {
 
     /// The same by a clock that the test sets.
     pub async fn start_at(base: &str, settings: IndexSettings, clock: &Clock) -> Self {
+        Self::over(upstream(base.parse().unwrap()), settings, clock).await
+    }
+
+    /// The same over what asks upstream in its own way.
+    pub async fn over(upstream: Upstream, settings: IndexSettings, clock: &Clock) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let kept = JournalSettings { clock: clock.clone(), ..JournalSettings::default() };
         let journal = Journal::open(folder.path(), kept).await.unwrap();
-        let upstream = upstream(base.parse().unwrap());
         let index = Index::new(upstream.clone(), journal.clone(), settings);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address: SocketAddr = listener.local_addr().unwrap();

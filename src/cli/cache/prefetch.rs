@@ -12,7 +12,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{CacheError, say};
-use crate::model::{ProjectName, version_of};
+use crate::model::{KnownVersions, ProjectName, version_of};
 use crate::relay::{Rule, RuleError};
 use crate::upstream::{AllowedHosts, Fetched, Upstream, UpstreamError, UpstreamSettings};
 
@@ -127,8 +127,9 @@ async fn files(
     };
     let no_page = |error| UpstreamError::Unexpected(format!("a page that is no JSON: {error}"));
     let page: Page = serde_json::from_slice(&document.body).map_err(no_page)?;
+    let known = KnownVersions::new(page.versions.iter().cloned());
     let wants = |file: &PageFile| {
-        let version = version_of(&file.filename, project, &page.versions);
+        let version = version_of(&file.filename, project, &known);
         rules.iter().any(|rule| {
             rule.wants(project)
                 && rule.wants_file(&file.filename)

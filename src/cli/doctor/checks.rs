@@ -297,7 +297,7 @@ struct File {
 }
 
 fn first_file(name: &ProjectName, probed: &Probed) -> Option<File> {
-    let page = ProjectPage::read(name, &probed.content_type, &probed.body, &probed.url).ok()?;
+    let page = ProjectPage::read(name, &probed.content_type, &probed.body, &probed.url, usize::MAX).ok()?;
     let advertised = |file: &&PageFile| file.core_metadata != CoreMetadata::No;
     let file = page.files.iter().find(advertised).or_else(|| page.files.first())?;
     Some(File {

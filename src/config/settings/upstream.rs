@@ -112,6 +112,21 @@ pub(super) fn read(reader: &mut Reader) -> Result<(UpstreamSettings, bool), Conf
         "Most bytes of a project page or JSON document.",
     );
     reader.bytes(
+        "upstream.reading_bytes",
+        &mut upstream.reading_bytes,
+        "Most bytes of large pages and documents that are read at once.",
+    );
+    reader.bytes(
+        "upstream.document_memory",
+        &mut upstream.document_memory,
+        "Most memory that a page or document may take once it was read.",
+    );
+    reader.count(
+        "upstream.listing_projects",
+        &mut upstream.listing_projects,
+        "Most projects of the listing.",
+    );
+    reader.bytes(
         "upstream.listing_limit",
         &mut upstream.listing_limit,
         "Most bytes of the listing of all projects.",

@@ -40,7 +40,7 @@ impl Follower {
             return Ok(None);
         };
         let serial = document.last_serial;
-        let sighting = read_page(&name, document).await;
+        let sighting = read_page(&name, document, self.upstream.document_memory()).await;
         let sighting =
             sighting.filter(|seen| project.serial.is_some() && serial.max(seen.serial) == project.serial);
         Ok(sighting.and_then(|seen| serde_json::to_vec(&seen).ok()).map(|seen| (name, seen)))

@@ -55,7 +55,9 @@ impl Follower {
             Err(error) => return self.cannot_see(&job.name, error).await,
             Ok(Fetched::Fresh(document)) => {
                 let (stated, validators) = (document.last_serial, (*document.validators).clone());
-                let Some(seen) = read_page(&job.name, document).await else { return Ok(Seen::Same) };
+                let Some(seen) = read_page(&job.name, document, self.upstream.document_memory()).await else {
+                    return Ok(Seen::Same);
+                };
                 if newest.is_some_and(|newest| stated.max(seen.serial) > Some(newest)) {
                     return Ok(Seen::Same);
                 }
@@ -88,7 +90,8 @@ impl Follower {
         let serial = self.journal.registered(name).await?.and_then(|project| project.serial);
         let kept = self.journal.document(&DocumentKey::Page(name.clone())).await?;
         let Some(kept) = kept.filter(|kept| kept.last_serial == serial) else { return Ok(None) };
-        let seen = super::look::read(name, kept.content_type, kept.body, &kept.url).await;
+        let most = self.upstream.document_memory();
+        let seen = super::look::read(name, kept.content_type, kept.body, &kept.url, most).await;
         Ok(seen.map(|seen| Sighting { serial: None, ..seen }))
     }
 

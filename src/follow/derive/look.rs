@@ -126,7 +126,8 @@ impl Follower {
         // A page that a client asked for is of use if it is exactly as new as the project was.
         let kept = kept.filter(|page| serial.is_some() && page.last_serial == serial);
         if let Some(kept) = kept
-            && let Some(sighting) = read(name, kept.content_type, kept.body, &kept.url).await
+            && let Some(sighting) =
+                read(name, kept.content_type, kept.body, &kept.url, self.upstream.document_memory()).await
         {
             return Ok(Some(sighting));
         }
@@ -159,7 +160,9 @@ impl Follower {
                 Err(error) => return self.doubt(name, error).await,
             };
             let serial = document.last_serial;
-            let Some(sighting) = read_page(name, document).await else { return Ok(Page::Useless) };
+            let Some(sighting) = read_page(name, document, self.upstream.document_memory()).await else {
+                return Ok(Page::Useless);
+            };
             let serial = serial.max(sighting.serial);
             let from_before = last.is_some_and(|last| serial > Some(last));
             if (serial >= expected && !from_before) || attempt >= self.settings.page_attempts {
@@ -205,8 +208,8 @@ impl Follower {
 }
 
 /// Reads what upstream sent.
-pub(super) async fn read_page(name: &ProjectName, document: Document) -> Option<Sighting> {
-    read(name, document.content_type, document.body, document.url.as_str()).await
+pub(super) async fn read_page(name: &ProjectName, document: Document, most: usize) -> Option<Sighting> {
+    read(name, document.content_type, document.body, document.url.as_str(), most).await
 }
 
 /// Reads a page off the reactor: the largest take half a second.
@@ -215,10 +218,11 @@ pub(super) async fn read(
     content_type: String,
     body: Bytes,
     url: &str,
+    most: usize,
 ) -> Option<Sighting> {
     let (name, url) = (name.clone(), Url::parse(url).ok()?);
     let read = move || {
-        ProjectPage::read(&name, &content_type, &body, &url)
+        ProjectPage::read(&name, &content_type, &body, &url, most)
             .inspect_err(|error| tracing::warn!(project = %name, %error, "a page that cannot be read"))
             .map(|page| Sighting::of(&page))
             .ok()

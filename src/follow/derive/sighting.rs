@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::model::{Serial, Stamp, version_of};
+use crate::model::{KnownVersions, Serial, Stamp, version_of};
 use crate::upstream::{CoreMetadata, ProjectPage, Validators, Yanked};
 
 /// A project's page at one moment.
@@ -45,12 +45,12 @@ pub(super) struct SeenFile {
 impl Sighting {
     /// What a page shows.
     pub(super) fn of(page: &ProjectPage) -> Self {
-        let mut versions = page.versions.clone().unwrap_or_default();
+        let mut versions = KnownVersions::new(page.versions.iter().flatten().cloned());
         let mut files = Vec::with_capacity(page.files.len());
         for file in &page.files {
             let version = version_of(&file.filename, &page.name, &versions);
             // HTML, and pages older than PEP 700's, do not list versions.
-            if let Some(version) = version.as_ref().filter(|version| !versions.contains(version)) {
+            if let Some(version) = version.as_ref().filter(|version| !versions.lists(version)) {
                 versions.push(version.clone());
             }
             let uploaded = file.upload_time.as_deref().and_then(Stamp::parse).map(Stamp::unix);
@@ -62,7 +62,7 @@ impl Sighting {
         Self {
             serial: page.last_serial,
             quarantined: page.is_quarantined(),
-            versions,
+            versions: versions.into_vec(),
             files,
             rest: Some(rest(page)),
             ..Self::default()
@@ -131,8 +131,9 @@ mod tests {
     fn a_page_shows_the_same_in_both_forms_but_for_times() {
         let name = ProjectName::parse("a").unwrap();
         let url = "https://index.test/simple/a/".parse().unwrap();
-        let see =
-            |kind, body: &str| Sighting::of(&ProjectPage::read(&name, kind, body.as_bytes(), &url).unwrap());
+        let see = |kind, body: &str| {
+            Sighting::of(&ProjectPage::read(&name, kind, body.as_bytes(), &url, usize::MAX).unwrap())
+        };
         let html = "<title>Links for a</title><a href='a-1.zip' data-yanked=''>a-1.zip</a>\
             <a href='a-2-py3-none-any.whl'>a-2-py3-none-any.whl</a>";
         let json = r#"{"meta":{"api-version":"1.1"},"name":"a","versions":["1","2"],"files":[

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::PrefetchSettings;
 use crate::index::{IndexError, Queued, TombstoneKind};
-use crate::model::version_of;
+use crate::model::{KnownVersions, version_of};
 use crate::relay::{FetchError, Relay, RelayError, Source};
 use crate::upstream::UpstreamError;
 
@@ -112,7 +112,8 @@ impl Relay {
     async fn still_wanted(&self, queued: &Queued, settings: &PrefetchSettings) -> Result<bool, RelayError> {
         let wanted = &queued.file;
         let page = self.index.page(&wanted.project).await?;
-        let told = |file: &crate::index::PageFile| version_of(&file.filename, &wanted.project, &[]);
+        let none = KnownVersions::default();
+        let told = |file: &crate::index::PageFile| version_of(&file.filename, &wanted.project, &none);
         let versions = page.versions.clone();
         let versions = versions.unwrap_or_else(|| page.files.iter().filter_map(told).collect());
         let version = wanted.version.as_deref();

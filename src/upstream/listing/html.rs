@@ -6,7 +6,7 @@ use url::Url;
 
 use super::super::html::{HtmlElement, elements};
 use super::super::page::{base_of, is_index_title};
-use super::{ListedProject, Listing};
+use super::{ListedProject, Listing, too_many};
 use crate::model::ProjectName;
 use crate::upstream::UpstreamError;
 
@@ -18,7 +18,7 @@ enum Link {
 }
 
 /// Reads a listing that came from `url`.
-pub(super) fn read(body: impl Read, url: &Url) -> Result<Listing, UpstreamError> {
+pub(super) fn read(body: impl Read, url: &Url, most: usize) -> Result<Listing, UpstreamError> {
     let (mut base, mut titled) = (None, false);
     let mut links = Vec::new();
     elements(body, |element| match element {
@@ -26,11 +26,17 @@ pub(super) fn read(body: impl Read, url: &Url) -> Result<Listing, UpstreamError>
         HtmlElement::Title(title) => titled |= is_index_title(&title),
         HtmlElement::Meta { name, .. } => titled |= name == "pypi:repository-version",
         HtmlElement::Anchor(mut anchor) => {
+            if links.len() > most {
+                return;
+            }
             let href = anchor.attributes.remove("href");
             links.extend(href.and_then(|href| link(base.as_ref().unwrap_or(url), href, &anchor.text)));
         }
     })
     .map_err(|error| UpstreamError::Broken(error.to_string()))?;
+    if links.len() > most {
+        return Err(UpstreamError::Unexpected(format!("a listing of {}", too_many(most))));
+    }
     // The first `<base>` counts for the links before it, too.
     let base = base.unwrap_or_else(|| url.clone());
     let name = |link| match link {
@@ -75,7 +81,7 @@ mod tests {
 
     fn names(html: &str) -> Vec<String> {
         let url: Url = "https://index.test/mirror/simple/".parse().unwrap();
-        read(html.as_bytes(), &url).unwrap().projects.into_iter().map(|p| p.name).collect()
+        read(html.as_bytes(), &url, usize::MAX).unwrap().projects.into_iter().map(|p| p.name).collect()
     }
 
     #[test]
@@ -103,8 +109,17 @@ mod tests {
     #[test]
     fn html_that_lists_nothing_is_no_listing_unless_it_says_so() {
         let url: Url = "https://index.test/simple/".parse().unwrap();
-        assert!(read(&b"<h1>Welcome</h1><a href='/login'>Log in</a>"[..], &url).is_err());
-        let empty = read(&b"<title>Simple index</title>"[..], &url);
+        assert!(read(&b"<h1>Welcome</h1><a href='/login'>Log in</a>"[..], &url, usize::MAX).is_err());
+        let empty = read(&b"<title>Simple index</title>"[..], &url, usize::MAX);
         assert_eq!(empty, Ok(Listing::default()));
+    }
+
+    #[test]
+    fn a_listing_of_more_projects_than_it_may_have_is_refused() {
+        let url: Url = "https://index.test/simple/".parse().unwrap();
+        let links = |count: usize| "<a href='a/'>a</a>".repeat(count);
+        assert_eq!(read(links(3).as_bytes(), &url, 3).unwrap().projects.len(), 3);
+        let refused = read(links(4).as_bytes(), &url, 3).unwrap_err().to_string();
+        assert!(refused.contains("upstream.listing_projects"), "{refused}");
     }
 }

@@ -5,11 +5,10 @@ use std::fmt;
 use std::io::{BufRead, BufReader};
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::Value;
 
-use super::super::page::{Raw, api_minor, read_member, serial_member};
+use super::super::page::{Raw, api_minor, member_value, read_member, serial_member};
 use super::super::text::Repaired;
-use super::{ListedProject, Listing};
+use super::{ListedProject, Listing, too_many};
 use crate::model::{ProjectName, Serial};
 use crate::upstream::{Skipped, UpstreamError};
 
@@ -18,10 +17,10 @@ const BUFFER: usize = 64 << 10;
 
 /// Reads a listing. What of a row cannot be used costs that row or that member; a listing that ends early, or of which no
 /// row can be used, is an error.
-pub(super) fn read(text: impl BufRead) -> Result<Listing, UpstreamError> {
+pub(super) fn read(text: impl BufRead, most: usize) -> Result<Listing, UpstreamError> {
     let text = BufReader::with_capacity(BUFFER, Repaired::new(text));
     let mut json = serde_json::Deserializer::from_reader(text);
-    let read = json.deserialize_any(PageVisitor).and_then(|reading| json.end().map(|()| reading));
+    let read = json.deserialize_any(PageVisitor { most }).and_then(|reading| json.end().map(|()| reading));
     let reading =
         read.map_err(|error| unexpected(&format!("a JSON listing that cannot be read: {error}")))?;
     let Reading { mut meta, projects, mut skipped } = reading;
@@ -40,7 +39,7 @@ fn unexpected(what: &str) -> UpstreamError {
 
 /// A serial that is none says as little as a missing one.
 fn serial(raw: &Raw) -> Option<Serial> {
-    read_member::<Value>(raw.get()).as_ref().and_then(serial_member)
+    member_value(raw.get()).as_ref().and_then(serial_member)
 }
 
 #[derive(Default)]
@@ -50,7 +49,9 @@ struct Reading {
     skipped: Skipped,
 }
 
-struct PageVisitor;
+struct PageVisitor {
+    most: usize,
+}
 
 impl<'de> Visitor<'de> for PageVisitor {
     type Value = Reading;
@@ -74,7 +75,7 @@ impl<'de> Visitor<'de> for PageVisitor {
                 "projects" => {
                     // Of a member that is repeated the last one counts, as in Python.
                     rows = Skipped::default();
-                    reading.projects = map.next_value_seed(Rows(&mut rows))?;
+                    reading.projects = map.next_value_seed(Rows { skipped: &mut rows, most: self.most })?;
                 }
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
@@ -89,7 +90,10 @@ impl<'de> Visitor<'de> for PageVisitor {
     }
 }
 
-struct Rows<'a>(&'a mut Skipped);
+struct Rows<'a> {
+    skipped: &'a mut Skipped,
+    most: usize,
+}
 
 impl<'de> DeserializeSeed<'de> for Rows<'_> {
     type Value = Option<Vec<ListedProject>>;
@@ -115,10 +119,13 @@ impl<'de> Visitor<'de> for Rows<'_> {
         while let Some(row) = list.next_element_seed(Row)? {
             match row {
                 (Some(name), serial) if ProjectName::parse(&name).is_ok() => {
+                    if projects.len() == self.most {
+                        return Err(A::Error::custom(too_many(self.most)));
+                    }
                     projects.push(ListedProject { name, serial });
                 }
-                (Some(name), _) => self.0.entry(&name, "no name of a project"),
-                (None, _) => self.0.entry("", "a project without a name"),
+                (Some(name), _) => self.skipped.entry(&name, "no name of a project"),
+                (None, _) => self.skipped.entry("", "a project without a name"),
             }
         }
         Ok(Some(projects))
@@ -213,7 +220,7 @@ mod tests {
     type Told = (Option<i64>, Vec<(String, Option<i64>)>, u64);
 
     fn told(body: &str) -> Result<Told, UpstreamError> {
-        let listing = read(body.as_bytes())?;
+        let listing = read(body.as_bytes(), usize::MAX)?;
         let number = |serial: Option<Serial>| serial.map(|serial| serial.0);
         let rows = listing.projects.into_iter().map(|project| (project.name, number(project.serial)));
         Ok((number(listing.last_serial), rows.collect(), listing.skipped.entries))
@@ -244,6 +251,14 @@ mod tests {
             row("g", None),
         ];
         assert_eq!(told(&body), Ok((None, rows, 10)));
+    }
+
+    #[test]
+    fn a_listing_of_more_projects_than_it_may_have_is_refused() {
+        let body = r#"{"projects":[{"name":"a"},[],{"name":"b"},{"name":"c"}]}"#;
+        assert_eq!(read(body.as_bytes(), 3).unwrap().projects.len(), 3);
+        let refused = read(body.as_bytes(), 2).unwrap_err().to_string();
+        assert!(refused.contains("upstream.listing_projects"), "{refused}");
     }
 
     #[test]

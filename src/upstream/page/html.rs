@@ -7,19 +7,38 @@ use super::super::html::{Anchor, HtmlElement, elements};
 use super::json::version;
 use super::json_file::fragment_parts;
 use super::member::{Digests, Stated};
+use super::weight::{FIRST_NODE, Weight, over};
 use super::{CoreMetadata, Others, PageFile, ProjectPage, ProjectStatus, Skipped, Yanked, located};
 use crate::model::{FileKind, FilePath, FilePaths, ProjectName};
 
 /// How the titles of index pages begin: PyPI's and most servers', devpi's, and what file servers list.
 const TITLES: [&str; 3] = ["Links for ", "Simple index", "Index of "];
 
+/// The attributes that say something of a file.
+const ATTRIBUTES: [&str; 7] = [
+    "href",
+    "data-core-metadata",
+    "data-dist-info-metadata",
+    "data-yanked",
+    "data-requires-python",
+    "data-gpg-sig",
+    "data-provenance",
+];
+
+/// What an anchor takes in memory, about as much as the file that is made of it.
+fn anchor_weight(anchor: &Anchor) -> usize {
+    let texts: usize = anchor.attributes.iter().map(|(name, value)| name.len() + value.len()).sum();
+    size_of::<PageFile>() + FIRST_NODE + texts + anchor.text.len()
+}
+
 /// Whether a page's title says that it is an index's page: it needs no link then.
 pub(in crate::upstream) fn is_index_title(title: &str) -> bool {
     TITLES.iter().any(|known| title.starts_with(known))
 }
 
-/// Reads a page that came from `url`.
-pub(super) fn read(name: &ProjectName, body: &[u8], url: &Url) -> Result<ProjectPage, String> {
+/// Reads a page that came from `url` and takes at most `most` bytes in memory.
+pub(super) fn read(name: &ProjectName, body: &[u8], url: &Url, most: usize) -> Result<ProjectPage, String> {
+    let mut weight = Weight::new(most);
     let mut base = None;
     // Links are read last: the first `<base>` counts for those before it, too.
     let (mut anchors, mut status, mut reason, mut stated) = (Vec::new(), None, None, None);
@@ -35,9 +54,20 @@ pub(super) fn read(name: &ProjectName, body: &[u8], url: &Url) -> Result<Project
             "pypi:repository-version" => stated = Some(content),
             _ => {}
         },
-        HtmlElement::Anchor(anchor) => anchors.push(anchor),
+        HtmlElement::Anchor(mut anchor) => {
+            anchor.attributes.retain(|name, _| ATTRIBUTES.contains(&name.as_str()));
+            // What is not a file's is not kept; the rest of a document that takes too much is passed over.
+            let is_file = anchor.attributes.contains_key("href") && !weight.is_over();
+            if is_file && weight.add::<serde::de::value::Error>(anchor_weight(&anchor)).is_ok() {
+                anchors.push(anchor);
+            }
+        }
     })
     .map_err(|error| format!("HTML that cannot be read: {error}"))?;
+    if weight.is_over() {
+        let over: serde::de::value::Error = over(most);
+        return Err(format!("HTML that cannot be read: {over}"));
+    }
     let base = base.unwrap_or_else(|| url.clone());
     let mut skipped = Skipped::default();
     let files: Vec<PageFile> =
@@ -163,6 +193,10 @@ fn file(
 mod tests {
     use super::*;
 
+    fn read(name: &ProjectName, body: &[u8], url: &Url) -> Result<ProjectPage, String> {
+        super::read(name, body, url, usize::MAX)
+    }
+
     #[test]
     fn what_needs_no_escape_in_an_address_has_none() {
         let plain = |address: &str| {
@@ -216,7 +250,7 @@ mod tests {
     #[test]
     fn a_page_of_nothing_must_say_that_it_is_one() {
         let url = Url::parse("http://index.test/simple/a/").unwrap();
-        let read = |text: &str| read(&ProjectName::parse("a").unwrap(), text.as_bytes(), &url);
+        let read = |text: &str| self::read(&ProjectName::parse("a").unwrap(), text.as_bytes(), &url);
         assert!(read("<title>Links for a</title>").is_ok());
         assert!(read("<meta name='pypi:repository-version' content='1.0'>").is_ok());
         assert!(read("<title>Welcome</title><a href='/login'>Sign in to this hotel's network</a>").is_err());

@@ -8,33 +8,45 @@ use std::fmt;
 
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use url::Url;
 
 use super::super::text::repaired;
 use super::json_file::{file, member};
 use super::member::{Raw, read as read_member, serial_member, text};
+use super::weight::{NODE, Weight};
 use super::{Others, PageFile, ProjectPage, ProjectStatus, Skipped};
 use crate::model::ProjectName;
 
 /// The newest minor of `api-version` 1.x that we know the rules of.
 const KNOWN_MINOR: u32 = 4;
 
-/// Reads a page that came from `url`. The error says where, never what.
-pub(super) fn read(name: &ProjectName, body: &[u8], url: &Url) -> Result<ProjectPage, String> {
-    let once = parse(name, body, url);
+/// How many files the list of them has room for at first: most pages have fewer.
+const FEW: usize = 64;
+
+/// Reads a page that came from `url` and takes at most `most` bytes in memory. The error says where, never what.
+pub(super) fn read(name: &ProjectName, body: &[u8], url: &Url, most: usize) -> Result<ProjectPage, String> {
+    let once = parse(name, body, url, most);
     match once {
         Ok(page) => page,
-        Err(error) => match repaired(body).map(|body| parse(name, &body, url)) {
+        // It takes too much memory, or is something else than a page: not a matter of spelling.
+        Err(error) if error.is_data() => Err(format!("a JSON page that cannot be read: {error}")),
+        Err(error) => match repaired(body).map(|body| parse(name, &body, url, most)) {
             Some(Ok(page)) => page,
             Some(Err(_)) | None => Err(format!("a JSON page that cannot be read: {error}")),
         },
     }
 }
 
-/// The outer error is one of syntax.
-fn parse(name: &ProjectName, body: &[u8], url: &Url) -> serde_json::Result<Result<ProjectPage, String>> {
+/// The outer error is one of syntax, or says that it would take too much memory.
+fn parse(
+    name: &ProjectName,
+    body: &[u8],
+    url: &Url,
+    most: usize,
+) -> serde_json::Result<Result<ProjectPage, String>> {
     let mut json = serde_json::Deserializer::from_slice(body);
-    let reading = json.deserialize_any(PageVisitor { name, url })?;
+    let reading = json.deserialize_any(PageVisitor { name, url, most })?;
     json.end()?;
     Ok(reading.finish(name))
 }
@@ -45,16 +57,20 @@ struct Reading {
     meta: BTreeMap<String, Raw>,
     /// `None` if there are none, or null.
     files: Option<Vec<PageFile>>,
-    versions: Option<Raw>,
+    versions: Option<Vec<String>>,
     status: Option<Raw>,
     other: Others,
     skipped: Skipped,
     files_skipped: Skipped,
+    versions_skipped: Skipped,
+    weight: Weight,
 }
 
 struct PageVisitor<'a> {
     name: &'a ProjectName,
     url: &'a Url,
+    /// The most bytes that it may take in memory.
+    most: usize,
 }
 
 impl<'de> Visitor<'de> for PageVisitor<'_> {
@@ -65,11 +81,14 @@ impl<'de> Visitor<'de> for PageVisitor<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Reading, A::Error> {
-        let mut reading = Reading::default();
+        let mut reading = Reading { weight: Weight::new(self.most), ..Reading::default() };
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
                 "meta" => {
                     let meta: Raw = map.next_value()?;
+                    // At least so many members, each of which may take a node of the map.
+                    let members = memchr::memchr_iter(b':', meta.get().as_bytes()).count();
+                    reading.weight.add(meta.get().len() + members * NODE)?;
                     reading.meta = read_member(meta.get()).unwrap_or_else(|| {
                         reading.skipped.member("", "meta");
                         BTreeMap::new()
@@ -82,14 +101,24 @@ impl<'de> Visitor<'de> for PageVisitor<'_> {
                         name: self.name,
                         url: self.url,
                         skipped: &mut skipped,
+                        weight: &mut reading.weight,
                     })?;
                     reading.files_skipped = skipped;
                 }
-                "versions" => reading.versions = Some(map.next_value()?),
+                "versions" => {
+                    // Not copied, and of its texts there is one at a time.
+                    let raw: &'de RawValue = map.next_value()?;
+                    reading.versions_skipped = Skipped::default();
+                    reading.versions = reading.texts(raw.get())?;
+                }
                 "project-status" => reading.status = Some(map.next_value()?),
                 // The normal form of what was asked for; not passed on among the others.
                 "name" => drop(map.next_value::<IgnoredAny>()?),
-                _ => reading.other.insert(key, map.next_value()?),
+                _ => {
+                    let value: Raw = map.next_value()?;
+                    reading.weight.add(NODE + key.len() + value.get().len())?;
+                    reading.other.insert(key, value);
+                }
             }
         }
         Ok(reading)
@@ -106,6 +135,7 @@ struct FilesSeed<'a> {
     name: &'a ProjectName,
     url: &'a Url,
     skipped: &'a mut Skipped,
+    weight: &'a mut Weight,
 }
 
 impl<'de> serde::de::DeserializeSeed<'de> for FilesSeed<'_> {
@@ -130,7 +160,16 @@ impl<'de> Visitor<'de> for FilesSeed<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         let mut files = Vec::new();
         while let Some(raw) = list.next_element::<Raw>()? {
-            files.extend(file(raw.get(), self.name, self.url, self.skipped));
+            if let Some(file) = file(raw.get(), self.name, self.url, self.skipped) {
+                self.weight.add(file.weight())?;
+                if files.len() == files.capacity() {
+                    // While the list grows it is there twice.
+                    let more = (files.capacity() / 4).max(FEW);
+                    self.weight.needs((files.capacity() + more) * size_of::<PageFile>())?;
+                    files.reserve_exact(more);
+                }
+                files.push(file);
+            }
         }
         Ok(Some(files))
     }
@@ -153,8 +192,8 @@ impl Reading {
             Some(raw) => self.member("", "_last-serial", &raw, serial_member),
             None => None,
         };
-        let versions = self.versions.take().and_then(|raw| self.member("", "versions", &raw, list));
-        let versions = versions.map(|versions| self.texts(versions));
+        self.skipped.add(std::mem::take(&mut self.versions_skipped));
+        let versions = self.versions.take();
         let status = self.status.take().and_then(|raw| self.member("", "project-status", &raw, status));
         let quarantined = status.as_ref().is_some_and(|status| status.status == "quarantined");
         // A quarantined project's page has no files, and has to be believed whatever it looks like otherwise.
@@ -189,20 +228,49 @@ impl Reading {
         member(&mut self.skipped, of, name, Some(raw), meaning)
     }
 
-    fn texts(&mut self, values: Vec<Value>) -> Vec<String> {
-        let mut texts = Vec::with_capacity(values.len());
-        for value in values {
-            match value {
-                Value::String(text) => texts.push(text),
-                _ => self.skipped.member("", "versions: one that is no text"),
+    /// The texts of a list; `None` if it is none.
+    fn texts<E: serde::de::Error>(&mut self, raw: &str) -> Result<Option<Vec<String>>, E> {
+        if raw == "null" {
+            return Ok(None);
+        }
+        let list = TextsVisitor { weight: &mut self.weight, skipped: &mut self.versions_skipped };
+        let read = serde_json::Deserializer::from_str(raw).deserialize_seq(list);
+        match read {
+            Ok(texts) => Ok(Some(texts)),
+            Err(_) if self.weight.is_over() => self.weight.add(0).map(|()| None),
+            Err(_) => {
+                self.versions_skipped.member("", "versions");
+                Ok(None)
             }
         }
-        texts
     }
 }
 
-fn list(value: &Value) -> Option<Vec<Value>> {
-    value.as_array().cloned()
+struct TextsVisitor<'a> {
+    weight: &'a mut Weight,
+    skipped: &'a mut Skipped,
+}
+
+impl<'de> Visitor<'de> for TextsVisitor<'_> {
+    type Value = Vec<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of texts")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut texts = Vec::new();
+        while let Some(raw) = list.next_element::<&'de RawValue>()? {
+            let text = Some(raw.get()).filter(|raw| raw.starts_with('"')).and_then(read_member::<String>);
+            if let Some(text) = text {
+                self.weight.add(size_of::<String>() + text.capacity())?;
+                texts.push(text);
+            } else {
+                self.skipped.member("", "versions: one that is no text");
+            }
+        }
+        Ok(texts)
+    }
 }
 
 fn status(value: &Value) -> Option<ProjectStatus> {

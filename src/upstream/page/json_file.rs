@@ -7,7 +7,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::html::unescape;
-use super::member::{Digests, Raw, Stated, digests, flag, read as read_member, text, whole_number};
+use super::member::{Digests, Raw, Stated, digests, flag, read as read_member, text, value, whole_number};
 use super::{CoreMetadata, Others, PageFile, Skipped, Yanked, located};
 use crate::model::{Algorithm, FilePath, FilePaths, ProjectName, Stamp};
 
@@ -20,7 +20,7 @@ pub(super) fn member<T>(
     meaning: impl FnOnce(&Value) -> Option<T>,
 ) -> Option<T> {
     let raw = raw.filter(|raw| raw.get() != "null")?;
-    let found = read_member::<Value>(raw.get()).as_ref().and_then(meaning);
+    let found = value(raw.get()).as_ref().and_then(meaning);
     if found.is_none() {
         skipped.member(of, name);
     }
@@ -36,7 +36,7 @@ impl Members {
     }
 
     fn text(&self, name: &str) -> Option<String> {
-        let value = read_member::<Value>(self.0.get(name)?.get())?;
+        let value = value(self.0.get(name)?.get())?;
         text(&value).map(str::to_owned)
     }
 }
@@ -67,7 +67,7 @@ pub(super) fn file(raw: &str, name: &ProjectName, base: &Url, skipped: &mut Skip
     };
     // What cannot be read at all is no object either.
     let stated = members.take("hashes");
-    let stated = stated.map_or(Value::Null, |raw| read_member(raw.get()).unwrap_or(Value::Bool(true)));
+    let stated = stated.map_or(Value::Null, |raw| value(raw.get()).unwrap_or(Value::Bool(true)));
     let mut digests = digests(&stated);
     let fragment = fragment_parts(fragment.as_deref().unwrap_or_default(), &mut digests);
     let Stated { hashes, odd, unmatchable } = digests.finish();

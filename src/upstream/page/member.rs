@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::super::text::repaired;
+use super::super::text::{repaired, tree};
 use crate::model::{Algorithm, Digest, Serial};
 
 /// A member as upstream wrote it.
@@ -16,6 +16,15 @@ pub(in crate::upstream) type Raw = Box<RawValue>;
 pub(in crate::upstream) fn read<T: DeserializeOwned>(text: &str) -> Option<T> {
     let once = serde_json::from_str(text).ok();
     once.or_else(|| repaired(text.as_bytes()).and_then(|text| serde_json::from_slice(&text).ok()))
+}
+
+/// The most memory that a member takes as a tree of values: a file's digests take two KB.
+const MOST: usize = 1 << 20;
+
+/// The same as a tree of values; none if it would take too much memory.
+pub(in crate::upstream) fn value(text: &str) -> Option<Value> {
+    let once = tree(text.as_bytes(), MOST).ok();
+    once.or_else(|| repaired(text.as_bytes()).and_then(|text| tree(&text, MOST).ok()))
 }
 
 /// A text that is not empty.
@@ -159,6 +168,12 @@ mod tests {
         ] {
             assert_eq!(flag(&value), expected, "{value}");
         }
+    }
+
+    #[test]
+    fn a_member_of_too_many_values_says_nothing() {
+        let list = |count: usize| format!("[{}[]]", "[],".repeat(count - 1));
+        assert!(value(&list(100)).is_some() && value(&list(MOST / size_of::<Value>() + 1)).is_none());
     }
 
     #[test]

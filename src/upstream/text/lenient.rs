@@ -5,27 +5,40 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::super::page::Skipped;
-use super::repaired;
+use super::super::page::{Skipped, over};
+use super::{MEMBER, repaired, tree};
 
 /// How deep a part is looked for that cannot be read: a document's files are objects in a list in an object in it.
 const DEPTH: usize = 5;
 
-/// Reads a document. A member that breaks a limit of the reader (nesting, a number that no float holds) becomes null; what
-/// is no JSON at all is an error that says where, never what.
-pub fn lenient_json(body: &[u8], skipped: &mut Skipped) -> serde_json::Result<Value> {
-    let error = match serde_json::from_slice(body) {
+/// Reads a document whose tree takes at most `most` bytes in memory. A member that breaks a limit of the reader (nesting, a
+/// number that no float holds) becomes null; what is no JSON at all, or would take more, is an error that says where, never
+/// what.
+pub fn lenient_json(body: &[u8], most: usize, skipped: &mut Skipped) -> serde_json::Result<Value> {
+    let error = match tree(body, most) {
         Ok(value) => return Ok(value),
+        Err(error) if error.is_data() => return Err(error),
         Err(error) => error,
     };
     let repaired = repaired(body);
     let body = repaired.as_deref().unwrap_or(body);
-    if let Ok(value) = serde_json::from_slice(body) {
-        return Ok(value);
+    match tree(body, most) {
+        Err(error) if error.is_data() => return Err(error),
+        Ok(value) => return Ok(value),
+        Err(_) => {}
     }
     // Its syntax is right if this is.
-    let raw = serde_json::from_slice::<&RawValue>(body).map_err(|_| error)?;
+    let Ok(raw) = serde_json::from_slice::<&RawValue>(body) else { return Err(error) };
+    if at_most(body) > most {
+        return Err(over(most));
+    }
     Ok(piecewise("", raw.get(), DEPTH, skipped))
+}
+
+/// At most how many bytes a text takes as a tree: each value but the first has a comma, a colon or a bracket before it.
+fn at_most(text: &[u8]) -> usize {
+    let values = text.iter().filter(|byte| matches!(byte, b',' | b':' | b'[')).count() + 1;
+    text.len() + values * (size_of::<Value>() + size_of::<String>() + MEMBER)
 }
 
 fn piecewise(name: &str, text: &str, depth: usize, skipped: &mut Skipped) -> Value {
@@ -56,7 +69,7 @@ mod tests {
 
     fn read(text: &str) -> (Option<Value>, Skipped) {
         let mut skipped = Skipped::default();
-        (lenient_json(text.as_bytes(), &mut skipped).ok(), skipped)
+        (lenient_json(text.as_bytes(), usize::MAX, &mut skipped).ok(), skipped)
     }
 
     #[test]
@@ -72,6 +85,19 @@ mod tests {
             (skipped.members, &skipped.named[..]),
             (3, &["x".to_owned(), "y".to_owned(), "size".to_owned()][..])
         );
+    }
+
+    #[test]
+    fn a_document_that_would_take_too_much_memory_is_refused_also_if_it_is_odd() {
+        const MOST: usize = 100_000;
+        let read = |text: &str| lenient_json(text.as_bytes(), MOST, &mut Skipped::default());
+        let text = |before: &str, count: usize| format!("{{{before}\"x\":[{}0]}}", "[],".repeat(count));
+        // As it is, repaired, and piece by piece.
+        for before in ["", "\"y\":NaN,", "\"y\":1e999,"] {
+            assert!(read(&text(before, 100)).is_ok(), "{before}");
+            let error = read(&text(before, 10_000)).unwrap_err();
+            assert!(error.is_data() && error.to_string().contains("more than 100000 bytes"), "{error}");
+        }
     }
 
     #[test]

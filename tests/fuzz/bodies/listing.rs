@@ -8,7 +8,7 @@ use url::Url;
 pub fn listing(data: &[u8]) {
     let url = Url::parse("https://index.test/simple/").expect("an address");
     for media_type in ["application/vnd.pypi.simple.v1+json", "text/html", ""] {
-        if let Ok(listing) = Listing::read(media_type, None, data, &url) {
+        if let Ok(listing) = Listing::read(media_type, None, data, &url, usize::MAX) {
             for project in &listing.projects {
                 assert!(ProjectName::parse(&project.name).is_ok(), "{}", project.name);
             }

@@ -6,7 +6,8 @@ use super::*;
 const HEX: &str = "abababababababababababababababababababababababababababababababab";
 
 fn page(body: &str) -> Result<ProjectPage, String> {
-    read(&ProjectName::parse("a").unwrap(), body.as_bytes(), &"https://index.test/simple/a/".parse().unwrap())
+    let url = "https://index.test/simple/a/".parse().unwrap();
+    read(&ProjectName::parse("a").unwrap(), body.as_bytes(), &url, usize::MAX)
 }
 
 /// The page of one file with a further member.
