@@ -27,6 +27,9 @@ use super::{Skipped, UpstreamError, UpstreamSettings, tls};
 use crate::model::Clock;
 use crate::requester::Requesters;
 
+/// How often it is noted, while a body waits for room, that upstream is not to blame: shorter than any window of its rate.
+const UNBLAMED: Duration = Duration::from_secs(1);
+
 /// The first pause before a GET is repeated; it doubles, with jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The wait after a 429 without `Retry-After`.
@@ -142,7 +145,20 @@ impl Transport {
         let room = Room::new(settings.reading_bytes.max(settings.page_limit));
         let skipped = Mutex::default();
         let busy = watch::Sender::new(0);
-        Ok(Self { settings, addresses, links, throttle, turns, rests, room, skipped, busy, pages, calls, files })
+        Ok(Self {
+            settings,
+            addresses,
+            links,
+            throttle,
+            turns,
+            rests,
+            room,
+            skipped,
+            busy,
+            pages,
+            calls,
+            files,
+        })
     }
 
     pub(super) fn get(&self, kind: Kind, url: &Url) -> RequestBuilder {
@@ -364,7 +380,15 @@ pub(super) async fn read_in(
             room_for = stated.unwrap_or_else(|| room.step(length)).clamp(length, limit);
             // Not while it has some: another might wait for that, and have what this one needs.
             drop(share);
-            share = room.take(room_for).await;
+            let mut taken = std::pin::pin!(room.take(room_for));
+            share = loop {
+                match tokio::time::timeout(UNBLAMED, &mut taken).await {
+                    Ok(share) => break share,
+                    // It is not upstream that is slow meanwhile.
+                    Err(_) => pace::answered(),
+                }
+            };
+            pace::answered();
             // Once: while it grows it is there twice.
             body.reserve(room_for.saturating_sub(body.len()));
         }
