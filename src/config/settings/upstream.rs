@@ -106,6 +106,17 @@ pub(super) fn read(reader: &mut Reader) -> Result<(UpstreamSettings, bool), Conf
         &mut upstream.answer_timeout,
         "Longest time for a whole answer that is not a file.",
     );
+    sizes(reader, &mut upstream);
+    reader.set(
+        "upstream.retries",
+        &mut upstream.retries,
+        "How often a GET that failed on the way or with a 5xx is asked again.",
+    );
+    Ok((upstream, given))
+}
+
+/// What upstream may send, and what that may take in memory.
+fn sizes(reader: &mut Reader, upstream: &mut UpstreamSettings) {
     reader.bytes(
         "upstream.page_limit",
         &mut upstream.page_limit,
@@ -132,12 +143,6 @@ pub(super) fn read(reader: &mut Reader) -> Result<(UpstreamSettings, bool), Conf
         "Most bytes of the listing of all projects.",
     );
     reader.bytes("upstream.call_limit", &mut upstream.call_limit, "Most bytes of an XML-RPC answer.");
-    reader.set(
-        "upstream.retries",
-        &mut upstream.retries,
-        "How often a GET that failed on the way or with a 5xx is asked again.",
-    );
-    Ok((upstream, given))
 }
 
 /// Waiting, and transfers that are too slow.
