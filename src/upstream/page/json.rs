@@ -171,6 +171,7 @@ impl<'de> Visitor<'de> for FilesSeed<'_> {
                 files.push(file);
             }
         }
+        files.shrink_to_fit();
         Ok(Some(files))
     }
 
