@@ -95,11 +95,15 @@ impl Index {
             return Ok((project, found));
         }
         let owner = project_of(path.filename()).filter(|owner| *owner != project);
-        let owner = match owner {
-            Some(owner) => self.inner.registered_by_now(&owner).await?.map(|_| owner),
-            None => None,
+        // Before the first listing nobody can say that there is no such project.
+        let may_be = match &owner {
+            Some(owner) => {
+                self.inner.journal.position().is_none()
+                    || self.inner.registered_by_now(owner).await?.is_some()
+            }
+            None => false,
         };
-        if let Some(owner) = owner
+        if let Some(owner) = owner.filter(|_| may_be)
             && let Some(found) = absent(self.on_page(&owner, path, true).await)?
         {
             return Ok((owner, found));
