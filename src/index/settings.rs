@@ -56,8 +56,9 @@ pub struct IndexSettings {
     pub unknown_burst: u32,
     /// How many may wait for their turn; one more is told to come back. 200: those of the 10 s that clients wait.
     pub unknown_waiting: usize,
-    /// Bytes of parsed pages and documents in memory, half of them for each. 128 MiB: a thousand pages of the usual 20 KB, or one
-    /// of the largest, which would be read again for each request otherwise.
+    /// Bytes of parsed pages and documents in memory, half of them for each. 96 MiB: a thousand pages of the usual 20 KB, or one
+    /// of the largest, which would be read again for each request otherwise; with the rendered ones the whole process stays
+    /// under 200 MB.
     pub parsed_bytes: u64,
     /// Bytes of rendered pages and documents in memory, compressed forms included. 64 MiB.
     pub rendered_bytes: u64,
@@ -86,7 +87,7 @@ impl Default for IndexSettings {
             unknown_per_second: 20.0,
             unknown_burst: 200,
             unknown_waiting: 200,
-            parsed_bytes: 128 << 20,
+            parsed_bytes: 96 << 20,
             rendered_bytes: 64 << 20,
             learn: LearnSettings::default(),
         }
