@@ -107,7 +107,7 @@ pub(super) fn keep(
     let sql = "INSERT INTO events (serial, name, version, time, verb, object) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
                ON CONFLICT DO NOTHING";
     let mut insert = connection.prepare_cached(sql)?;
-    let mut told = releases::Slice::new(events);
+    let mut told = releases::Entries::new(events);
     for event in events {
         let (verb, object) = wording::split(&event.action);
         let name = interned(&mut names, &event.name, |spelling| name_id(connection, spelling))?;

@@ -51,13 +51,13 @@ pub(super) fn tells(action: &str) -> Option<bool> {
 }
 
 /// Which events of a slice made or took away releases, by the id of the name.
-pub(super) struct Slice {
+pub(super) struct Entries {
     range: Option<(Serial, Serial)>,
     later: bool,
     told: Vec<(i64, Told)>,
 }
 
-impl Slice {
+impl Entries {
     /// Of these events, in ascending order.
     pub(super) fn new(events: &[Event]) -> Self {
         let range = events.first().zip(events.last()).map(|(first, last)| (first.serial, last.serial));

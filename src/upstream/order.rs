@@ -65,6 +65,23 @@ impl Order {
         self.next.retain(|_, next| *next > now);
     }
 
+    /// Of those that wait, by number: the newest of the requester that has most, if that is more than the newcomer would have.
+    pub(super) fn heaviest<'a>(
+        waiting: impl Iterator<Item = (u64, &'a Rank)>,
+        newcomer: &Rank,
+    ) -> Option<u64> {
+        let mut counts: HashMap<Requester, (usize, u64)> = HashMap::new();
+        for (id, rank) in waiting {
+            if let Some(first) = rank.causes().next() {
+                let (count, newest) = counts.entry(first).or_default();
+                (*count, *newest) = (*count + 1, id);
+            }
+        }
+        let own =
+            newcomer.causes().next().and_then(|cause| counts.get(&cause)).map_or(0, |(count, _)| *count);
+        counts.into_values().max().filter(|(most, _)| *most > own + 1).map(|(_, newest)| newest)
+    }
+
     /// Nobody waits any more: nothing is remembered.
     pub(super) fn clear(&mut self) {
         self.next.clear();

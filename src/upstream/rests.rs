@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
-use url::Url;
+use url::{Position, Url};
 
 use super::UpstreamError;
 use super::throttle::LONGEST_SILENCE;
@@ -151,7 +151,7 @@ impl Rests {
 }
 
 fn address_of(url: &Url) -> &str {
-    url.as_str().split('#').next().unwrap_or_default()
+    &url[..Position::AfterQuery]
 }
 
 impl Pass<'_> {

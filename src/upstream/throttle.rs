@@ -3,7 +3,7 @@
 //! Polls come first and have places of their own; what clients cause goes round among the clients (promise 5); history
 //! takes what is left.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::UpstreamError;
 use super::order::{Order, Rank};
-use crate::requester::{Requester, Requesters};
+use crate::requester::Requesters;
 use crate::xmlrpc::Fault;
 
 /// The longest silence that is believed. PyPI's windows are minutes; a typing error should not be days.
@@ -248,17 +248,9 @@ impl Queue {
 
     /// Drops the newest call of the client that has most, if that is more than the newcomer would have.
     fn drop_heaviest(&mut self, newcomer: &Rank) -> bool {
-        let mut counts: HashMap<Requester, (usize, u64)> = HashMap::new();
-        for (id, call) in self.calls.iter().filter(|(_, call)| !call.rank.is_follower()) {
-            if let Some(first) = call.rank.causes().next() {
-                let (count, newest) = counts.entry(first).or_default();
-                (*count, *newest) = (*count + 1, *id);
-            }
-        }
-        let own =
-            newcomer.causes().next().and_then(|cause| counts.get(&cause)).map_or(0, |(count, _)| *count);
-        let heaviest = counts.into_values().max().filter(|(most, _)| *most > own + 1);
-        let dropped = heaviest.and_then(|(_, newest)| self.calls.remove(&newest));
+        let others = self.calls.iter().filter(|(_, call)| !call.rank.is_follower());
+        let heaviest = Order::heaviest(others.map(|(id, call)| (*id, &call.rank)), newcomer);
+        let dropped = heaviest.and_then(|id| self.calls.remove(&id));
         dropped.inspect(|call| self.order.left(&call.rank)).is_some()
     }
 }
@@ -303,6 +295,7 @@ pub(super) fn silence_of_header(value: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::requester::Requester;
 
     #[tokio::test(start_paused = true)]
     async fn calls_leave_one_a_second() {

@@ -340,17 +340,8 @@ impl State {
 
     /// The newest of the requester that has the most in the queue, if that is more than the newcomer would have.
     fn heaviest(&mut self, newcomer: &Rank) -> Option<Ticket> {
-        let mut counts: HashMap<Requester, (usize, u64)> = HashMap::new();
-        for (id, ticket) in &self.waiting {
-            if let Some(first) = ticket.rank.causes().next() {
-                let (count, newest) = counts.entry(first).or_default();
-                (*count, *newest) = (*count + 1, *id);
-            }
-        }
-        let own =
-            newcomer.causes().next().and_then(|cause| counts.get(&cause)).map_or(0, |(count, _)| *count);
-        let (most, newest) = counts.into_values().max()?;
-        let ticket = if most > own + 1 { self.waiting.remove(&newest) } else { None };
+        let waiting = self.waiting.iter().map(|(id, ticket)| (*id, &ticket.rank));
+        let ticket = Order::heaviest(waiting, newcomer).and_then(|id| self.waiting.remove(&id));
         ticket.inspect(|ticket| self.order.left(&ticket.rank))
     }
 }
