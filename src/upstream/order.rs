@@ -149,6 +149,22 @@ mod tests {
     }
 
     #[test]
+    fn the_newest_of_who_has_most_makes_way_for_who_would_still_have_fewer() {
+        let mut order = Order::default();
+        let mut heaviest = |having: &[u8], newcomer: u8| {
+            let waiting: Vec<Rank> = having.iter().map(|of| order.enter(&[client(*of)])).collect();
+            let newcomer = order.enter(&[client(newcomer)]);
+            Order::heaviest((0..).zip(&waiting), &newcomer)
+        };
+        assert_eq!(heaviest(&[1, 2, 1, 2, 1], 3), Some(4));
+        assert_eq!(heaviest(&[1, 2, 1, 1], 2), Some(3));
+        // It would only change who has most.
+        assert_eq!(heaviest(&[1, 2, 1], 2), None);
+        assert_eq!(heaviest(&[1, 2, 1], 1), None);
+        assert_eq!(heaviest(&[], 1), None);
+    }
+
+    #[test]
     fn who_joins_a_turn_that_waits_behind_many_brings_it_forward() {
         let mut order = Order::default();
         let mut waiting: Vec<Rank> = (0..50).map(|_| order.enter(&[client(1)])).collect();

@@ -254,6 +254,24 @@ mod tests {
     }
 
     #[test]
+    fn a_release_is_yanked_once_all_of_its_files_are() {
+        let seen = |first, second| {
+            page(
+                &["1", "2"],
+                &[file("a-1.tar.gz", "1", 1, first), file("a-1-py3-none-any.whl", "1", 1, second)],
+            )
+        };
+        for (first, second) in [(false, true), (true, false)] {
+            assert_eq!(told(Some(&seen(false, false)), &seen(first, second)), []);
+            assert_eq!(told(Some(&seen(first, second)), &seen(true, true)), [row("1", 999, "yank release")]);
+            assert_eq!(
+                told(Some(&seen(true, true)), &seen(first, second)),
+                [row("1", 999, "unyank release")]
+            );
+        }
+    }
+
+    #[test]
     fn a_quarantine_hides_files_and_removes_none() {
         let open = page(&["1"], &[file("a-1.zip", "1", 1, false)]);
         let shut = Sighting { quarantined: true, ..page(&["1"], &[]) };

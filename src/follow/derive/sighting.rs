@@ -128,6 +128,22 @@ mod tests {
     use crate::model::ProjectName;
 
     #[test]
+    fn how_a_page_looked_is_told_by_upload_times_and_what_has_none_was_there() {
+        let file = |filename: &str, version: &str, uploaded| SeenFile {
+            filename: filename.to_owned(),
+            version: Some(version.to_owned()),
+            uploaded,
+            ..SeenFile::default()
+        };
+        let files =
+            vec![file("a-1.zip", "1", Some(10)), file("a-2.zip", "2", Some(11)), file("a-3.zip", "3", None)];
+        let versions = ["1", "2", "3", "without files"].map(str::to_owned).to_vec();
+        let then = Sighting { versions, files, ..Sighting::default() }.at(10);
+        assert_eq!(then.files.iter().map(|file| &*file.filename).collect::<Vec<_>>(), ["a-1.zip", "a-3.zip"]);
+        assert_eq!(then.versions, ["1", "3", "without files"]);
+    }
+
+    #[test]
     fn a_page_shows_the_same_in_both_forms_but_for_times() {
         let name = ProjectName::parse("a").unwrap();
         let url = "https://index.test/simple/a/".parse().unwrap();
