@@ -374,4 +374,31 @@ mod tests {
         let error = server.write_all(&[0; 8]).await.expect_err("nobody reads any more");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
+
+    /// Takes everything, and has closed its own side.
+    type HalfClosed = tokio::io::Join<tokio::io::Empty, tokio::io::Sink>;
+
+    impl Closing for HalfClosed {
+        fn poll_closed(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_has_closed_its_side_is_gone_some_time_after_the_last_bytes_that_it_took() {
+        let socket: HalfClosed = tokio::io::join(tokio::io::empty(), tokio::io::sink());
+        let mut server = Patient::new(socket, PATIENCE, Instant::now());
+        server.phase().set(Phase::Busy);
+        server.flush().await.unwrap();
+        tokio::time::advance(Duration::from_secs(9)).await;
+        server.write_all(b"x").await.unwrap();
+        server.flush().await.unwrap();
+        tokio::time::advance(Duration::from_secs(9)).await;
+        server.flush().await.expect("it took a byte 9 s ago");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let error = server.flush().await.expect_err("it is gone");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
+        server.phase().set(Phase::Idle);
+        server.flush().await.expect("nothing is on its way to it");
+    }
 }
