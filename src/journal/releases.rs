@@ -6,6 +6,7 @@
 //! a slice go all over it. So events of small slices, which are those of polls, are entered with their slice. Of large ones only
 //! those are that take something away, some in a hundred; the others are looked through when no more slices come.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -115,25 +116,26 @@ pub(super) fn versions(connection: &Connection, spelling: &str) -> rusqlite::Res
     let Some(name) = name else { return Ok(Vec::new()) };
     let all = told_of(connection, name)?;
     let mut event = said(connection)?;
-    let mut versions: Vec<String> = Vec::new();
+    // Each with the event that made it.
+    let mut versions: HashMap<String, i64> = HashMap::new();
     for told in &all[all.len().saturating_sub(MOST)..] {
         let Some((version, action)) = event(told.serial)? else { continue };
         let action = Action::parse(&action, version.is_some());
         match (action, version) {
-            (Action::NewRelease | Action::ReleaseQuarantineCleared, Some(version))
-                if !versions.contains(&version) =>
-            {
-                versions.push(version);
+            (Action::NewRelease | Action::ReleaseQuarantineCleared, Some(version)) => {
+                versions.entry(version).or_insert(told.serial);
             }
             (Action::RemoveRelease | Action::ReleaseQuarantined, Some(version)) => {
-                versions.retain(|known| *known != version);
+                versions.remove(&version);
             }
             (Action::RemoveProject, _) => versions.clear(),
             // Of the whole project, or not entered.
             _ => {}
         }
     }
-    Ok(versions)
+    let mut versions: Vec<_> = versions.into_iter().collect();
+    versions.sort_unstable_by_key(|&(_, made)| made);
+    Ok(versions.into_iter().map(|(version, _)| version).collect())
 }
 
 /// The version and the action of an event that says something of releases.

@@ -1,5 +1,7 @@
 //! What documents and events tell of projects besides their names.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::phrase::TextField;
@@ -80,7 +82,8 @@ fn learn(connection: &Connection, learned: &Learned, columns: &[String]) -> rusq
         if listed.is_some_and(|listed| serial < listed) {
             let both = [version, known.version];
             version = latest(both.iter().map(String::as_str)).map_or_else(String::new, str::to_owned);
-            versions.extend(known.versions.into_iter().filter(|version| !learned.versions.contains(version)));
+            let told: HashSet<&String> = learned.versions.iter().collect();
+            versions.extend(known.versions.into_iter().filter(|version| !told.contains(version)));
         }
     }
     unlearn(connection, project)?;
