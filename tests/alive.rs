@@ -64,7 +64,9 @@ async fn with_a_reader_of_the_log_that_does_not_read_it_answers_and_sigterm_ends
     let relay = Process::start(folder.path(), &sandbox.url(), &settings).await;
     // Far more than a pipe holds is logged while this waits.
     let mut lost = false;
+    let long = format!("{}{}", relay.url, "long".repeat(1000));
     until("the pipe never fills", async || {
+        futures_util::future::join_all((0..64).map(|_| get(&long))).await;
         let metrics = get(&format!("{}metrics", relay.url)).await;
         lost |= metrics.text().contains("cheesewire_log_lines_lost_total");
         lost

@@ -70,8 +70,11 @@ async fn untrusted_peers_cannot_say_who_they_are() {
 
 #[tokio::test]
 async fn a_client_has_only_so_many_calls_at_once_and_its_place_again_when_one_ends() {
-    let (sandbox, relay) = pair(&["clients.calls_at_once=2", "clients.trusted_proxies=127.0.0.1"]).await;
-    sandbox.faults().add(Fault::on(Route::Json, Effect::Delay { millis: 60_000 })).unwrap();
+    // What is asked meanwhile is over long before.
+    let settings =
+        ["clients.calls_at_once=2", "clients.trusted_proxies=127.0.0.1", "upstream.read_timeout=5s"];
+    let (sandbox, relay) = pair(&settings).await;
+    sandbox.faults().add(Fault::on(Route::Json, Effect::Delay { millis: 3_600_000 })).unwrap();
     let slow = |name: &'static str| {
         let url = relay.url.clone();
         tokio::spawn(async move { call_for(&url, "192.0.2.1", "package_releases", &[name.into()]).await })

@@ -1,5 +1,8 @@
 //! The forms of pages and documents, and how clients choose them.
 
+use std::time::Duration;
+
+use cheesewire::journal::Upkeep;
 use cheesewire::sandbox::{Effect, Fault, Route, Sandbox, SandboxSettings};
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -110,6 +113,8 @@ async fn every_answer_names_what_it_was_chosen_by_for_caches_on_the_way() {
     let sandbox = sandbox().await;
     let relay = IndexRelay::start(&sandbox.url(), quick()).await;
     relay.seed().await;
+    // Nobody follows here: without this each question for the list would wait for one.
+    relay.journal.set_upkeep(Upkeep::Polled { head: Duration::from_hours(1) });
     let version = &sandbox.project("wire-core").unwrap().latest().unwrap().version.clone();
     for (path, vary) in [
         // A list is not compressed: there are no two codings of it.
