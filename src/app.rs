@@ -21,6 +21,7 @@ use crate::follow::{self, FollowStatus};
 use crate::http::{self, Admin, Edge, Listen, ListenerSettings, Look, Origins, Parts};
 use crate::index::Index;
 use crate::journal::{Journal, JournalError};
+use crate::metric;
 use crate::relay::Relay;
 use crate::rpc::{Feed, Rpc};
 use crate::upstream::{Upstream, UpstreamError};
@@ -204,7 +205,9 @@ fn recorder() -> Result<PrometheusHandle, AppError> {
     let install = || {
         let builder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS)?;
-        builder.install_recorder()
+        let recorder = builder.install_recorder()?;
+        metric::describe();
+        Ok(recorder)
     };
     RECORDER
         .get_or_init(|| install().map_err(|error: BuildError| error.to_string()))

@@ -13,6 +13,7 @@
 //! ```
 //!
 //! - [`model`]: pure facts: names, versions, events and serials, file names and paths, digests, times.
+//! - [`metric`]: the names of the metrics, and what each says.
 //! - [`requester`]: on whose behalf upstream is asked.
 //! - [`xmlrpc`]: bytes ↔ values, by the spellings that old clients have.
 //! - [`upstream`]: the only code that knows PyPI's addresses, headers and manners.
@@ -39,6 +40,7 @@ pub mod index;
 pub mod journal;
 pub mod log;
 pub mod memo;
+pub mod metric;
 pub mod model;
 pub mod relay;
 pub mod requester;

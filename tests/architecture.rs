@@ -3,24 +3,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+mod metrics;
+
 /// What each module may use besides itself. `*`: everything.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("requester", &[]),
+    ("metric", &[]),
     ("memo", &["requester"]),
-    ("log", &[]),
+    ("log", &["metric"]),
     ("xmlrpc", &["model"]),
-    ("journal", &["model", "requester"]),
-    ("blob", &["model"]),
+    ("journal", &["model", "requester", "metric"]),
+    ("blob", &["model", "metric"]),
     ("stats", &["model"]),
-    ("upstream", &["model", "requester", "xmlrpc"]),
-    ("follow", &["model", "requester", "journal", "upstream"]),
-    ("rpc", &["model", "xmlrpc", "journal", "index", "stats", "memo", "upstream"]),
-    ("index", &["model", "upstream", "memo", "journal"]),
-    ("relay", &["model", "requester", "blob", "upstream", "index", "stats"]),
+    ("upstream", &["model", "requester", "metric", "xmlrpc"]),
+    ("follow", &["model", "requester", "metric", "journal", "upstream"]),
+    ("rpc", &["model", "metric", "xmlrpc", "journal", "index", "stats", "memo", "upstream"]),
+    ("index", &["model", "metric", "upstream", "memo", "journal"]),
+    ("relay", &["model", "requester", "metric", "blob", "upstream", "index", "stats"]),
     ("push", &["model", "blob", "relay"]),
-    ("http", &["model", "requester", "xmlrpc", "rpc", "index", "relay", "push", "stats"]),
-    ("sandbox", &["model", "xmlrpc"]),
+    ("http", &["model", "requester", "metric", "xmlrpc", "rpc", "index", "relay", "push", "stats"]),
+    ("sandbox", &["model", "metric", "xmlrpc"]),
     ("app", &["*"]),
     ("config", &["*"]),
     ("cli", &["*"]),

@@ -29,6 +29,7 @@ mod limits;
 mod links;
 mod load;
 mod methods;
+mod metrics;
 mod multicall;
 mod one_upstream;
 mod other_indexes;

@@ -11,6 +11,8 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::metric;
+
 /// The first pause after a task's end; it doubles.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 /// The longest pause: a fault that comes back at once costs little, and one that was passing is over within a minute.
@@ -91,8 +93,8 @@ impl Tasks {
     }
 
     fn ended(&self, name: &'static str) {
-        metrics::counter!("cheesewire_task_failures_total", "task" => name).increment(1);
-        metrics::gauge!("cheesewire_task_down", "task" => name).set(1.0);
+        metrics::counter!(metric::TASK_FAILURES_TOTAL, "task" => name).increment(1);
+        metrics::gauge!(metric::TASK_DOWN, "task" => name).set(1.0);
         let mut failed = self.lock();
         let task = failed.entry(name).or_default();
         (task.times, task.down) = (task.times.saturating_add(1), true);
@@ -101,7 +103,7 @@ impl Tasks {
     fn runs(&self, name: &'static str) {
         if let Some(task) = self.lock().get_mut(name) {
             task.down = false;
-            metrics::gauge!("cheesewire_task_down", "task" => name).set(0.0);
+            metrics::gauge!(metric::TASK_DOWN, "task" => name).set(0.0);
         }
     }
 

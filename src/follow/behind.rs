@@ -20,6 +20,7 @@ use super::FollowError;
 use super::follower::Follower;
 use super::poll::Polled;
 use crate::journal::{Asked, Position};
+use crate::metric;
 use crate::model::{Event, Serial};
 use crate::upstream::Slice;
 
@@ -213,7 +214,7 @@ impl Follower {
             status.upstream_behind = None;
             status.restored = Some(restored);
         });
-        metrics::counter!("cheesewire_follow_restores_total").increment(1);
+        metrics::counter!(metric::FOLLOW_RESTORES_TOTAL).increment(1);
         tracing::warn!(
             to = %restored.to, ours = %restored.head,
             "upstream was restored from an older copy: serials after that which it has lost are asked for no more, its next \

@@ -43,6 +43,7 @@ use super::FollowError;
 use super::follower::Follower;
 use super::poll::Polled;
 use crate::journal::{Derived, Difference, Position, SerialRule};
+use crate::metric;
 use crate::model::{Event, Serial};
 use crate::upstream::{Listed, Listing, UpstreamError, Validators};
 pub(super) use absent::Issue;
@@ -355,7 +356,7 @@ impl Follower {
         let events = derived.events.len() as u64;
         let kept = self.journal.derive(derived).await?;
         if kept {
-            metrics::counter!("cheesewire_follow_derived_events_total").increment(events);
+            metrics::counter!(metric::FOLLOW_DERIVED_EVENTS_TOTAL).increment(events);
             self.status.send_modify(|status| status.events += events);
         }
         Ok(kept)

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::FollowError;
 use super::follower::Follower;
+use crate::metric;
 use crate::model::Serial;
 use crate::upstream::{Listing, Slice, Target};
 
@@ -62,7 +63,7 @@ impl Follower {
         }
         if unbelieved > 0 {
             tracing::warn!(unbelieved, %most, "serials in upstream's listing are beyond what is plausible");
-            metrics::counter!("cheesewire_follow_unbelieved_total", "what" => "listed").increment(unbelieved);
+            metrics::counter!(metric::FOLLOW_UNBELIEVED_TOTAL, "what" => "listed").increment(unbelieved);
         }
         Ok(newest(listing).map(|newest| listing.last_serial.map_or(newest, |own| own.max(newest))))
     }
@@ -90,7 +91,7 @@ impl Follower {
         if skipped > 0 {
             tracing::warn!(skipped, last = %believed, "upstream's changelog has rows beyond its last serial; skipped");
             let skipped = u64::try_from(skipped).unwrap_or(u64::MAX);
-            metrics::counter!("cheesewire_follow_unbelieved_total", "what" => "row").increment(skipped);
+            metrics::counter!(metric::FOLLOW_UNBELIEVED_TOTAL, "what" => "row").increment(skipped);
         }
         Ok(doubt)
     }
@@ -123,7 +124,7 @@ impl Follower {
     }
 
     fn leap(&self, said: Serial, most: Serial) -> FollowError {
-        metrics::counter!("cheesewire_follow_unbelieved_total", "what" => "last").increment(1);
+        metrics::counter!(metric::FOLLOW_UNBELIEVED_TOTAL, "what" => "last").increment(1);
         self.status.send_modify(|status| status.unbelieved = Some(said));
         FollowError::Leap { said, most, retry: self.settings.leap_pause }
     }

@@ -11,6 +11,7 @@ use super::FollowError;
 use super::follower::Follower;
 use super::poll::{wait_after, waits};
 use crate::journal::Gap;
+use crate::metric;
 use crate::model::Serial;
 
 impl Follower {
@@ -73,7 +74,7 @@ impl Follower {
     fn missing(&self, serials: i64) {
         // Serials stay far below 2⁵³, where a double still counts by one.
         #[allow(clippy::cast_precision_loss)]
-        metrics::gauge!("cheesewire_follow_history_missing_serials").set(serials as f64);
+        metrics::gauge!(metric::FOLLOW_HISTORY_MISSING_SERIALS).set(serials as f64);
         self.status.send_modify(|status| {
             status.history_missing = Some(serials);
             status.history_error = None;

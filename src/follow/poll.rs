@@ -11,6 +11,7 @@ use super::follower::Follower;
 use super::news::Budget;
 use super::{FollowError, FollowSettings};
 use crate::journal::{Asked, Position};
+use crate::metric;
 use crate::model::Serial;
 use crate::upstream::UpstreamError;
 
@@ -44,11 +45,11 @@ impl Follower {
                 Ok(Polled::More) => "more",
                 Err(error) => error.outcome(),
             };
-            metrics::counter!("cheesewire_follow_polls_total", "outcome" => outcome).increment(1);
+            metrics::counter!(metric::FOLLOW_POLLS_TOTAL, "outcome" => outcome).increment(1);
             if matches!(polled, Ok(Polled::Current)) {
                 current_at = Instant::now();
             }
-            metrics::gauge!("cheesewire_follow_lag_seconds").set(current_at.elapsed().as_secs_f64());
+            metrics::gauge!(metric::FOLLOW_LAG_SECONDS).set(current_at.elapsed().as_secs_f64());
             match polled {
                 Ok(more) => {
                     match more {
@@ -233,10 +234,10 @@ impl Follower {
         });
         if news && behind.is_some() {
             tracing::warn!(%ours, %theirs, "upstream's last serial went back; ours stays");
-            metrics::gauge!("cheesewire_follow_upstream_behind").set(1.0);
+            metrics::gauge!(metric::FOLLOW_UPSTREAM_BEHIND).set(1.0);
         } else if news {
             tracing::info!(%ours, %theirs, "upstream's last serial is no longer behind ours");
-            metrics::gauge!("cheesewire_follow_upstream_behind").set(0.0);
+            metrics::gauge!(metric::FOLLOW_UPSTREAM_BEHIND).set(0.0);
         }
     }
 }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::FollowError;
 use super::follower::Follower;
 use crate::journal::{Asked, Want, WantError};
+use crate::metric;
 use crate::model::Serial;
 
 /// Upstream failed in a way that concerns every question; until then callers hear so without asking it.
@@ -31,8 +32,7 @@ impl Follower {
             let served = taken.requesters.clone().run(self.serve(taken.want)).await;
             let (kind, outcome) =
                 (kind(taken.want), served.as_ref().err().map_or("served", FollowError::outcome));
-            metrics::counter!("cheesewire_follow_wants_total", "want" => kind, "outcome" => outcome)
-                .increment(1);
+            metrics::counter!(metric::FOLLOW_WANTS_TOTAL, "want" => kind, "outcome" => outcome).increment(1);
             if let Err(error) = &served {
                 tracing::warn!(want = ?taken.want, %error, "upstream did not answer what a caller needs");
             }

@@ -18,6 +18,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::metric;
 use crate::requester::Requester;
 use crate::xmlrpc::{Call, Fault, Value};
 use address::ClientKey;
@@ -143,7 +144,7 @@ impl Inner {
 }
 
 fn refused(limit: &'static str, retry: Duration) -> Fault {
-    metrics::counter!("cheesewire_client_refusals_total", "limit" => limit).increment(1);
+    metrics::counter!(metric::CLIENT_REFUSALS_TOTAL, "limit" => limit).increment(1);
     Fault::too_many_requests(retry)
 }
 

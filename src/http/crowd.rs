@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{AbortHandle, Id, JoinSet};
 
 use super::patience::SharedPhase;
+use crate::metric;
 
 /// How soon a full house is looked at again: all may have been busy.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -77,7 +78,7 @@ impl Crowd {
         let longest = self.members.iter().filter_map(waiting).min_by_key(|(since, _)| *since);
         if let Some(member) = longest.and_then(|(_, id)| self.members.remove(&id)) {
             tracing::debug!("a connection that waited for its peer made room for another");
-            metrics::counter!("cheesewire_http_sent_away_total").increment(1);
+            metrics::counter!(metric::HTTP_SENT_AWAY_TOTAL).increment(1);
             member.task.abort();
         }
     }

@@ -12,6 +12,8 @@ use axum::http::{Method, Request, Response, StatusCode, Uri};
 use metrics::{Counter, Histogram, SharedString};
 use tower::{Layer, Service};
 
+use crate::metric;
+
 /// A request that no route took; one label, or a scanner would fill the metrics.
 const UNMATCHED: &str = "other";
 
@@ -27,7 +29,7 @@ impl Meter {
     pub(super) fn new(route: impl Into<SharedString>) -> Self {
         let route = route.into();
         let ok = counter(route.clone(), StatusCode::OK);
-        let first_byte = metrics::histogram!("cheesewire_http_first_byte_seconds", "route" => route.clone());
+        let first_byte = metrics::histogram!(metric::HTTP_FIRST_BYTE_SECONDS, "route" => route.clone());
         Self { route, ok, first_byte }
     }
 
@@ -46,7 +48,7 @@ impl Meter {
 }
 
 fn counter(route: SharedString, status: StatusCode) -> Counter {
-    metrics::counter!("cheesewire_http_requests_total", "route" => route, "status" => status.as_str().to_owned())
+    metrics::counter!(metric::HTTP_REQUESTS_TOTAL, "route" => route, "status" => status.as_str().to_owned())
 }
 
 /// The counters by route and status, looked up once each: by name it takes longer than answering from memory.
@@ -73,10 +75,12 @@ impl Observed {
             return of.clone();
         }
         drop(seen);
-        let labels = [("route", route.to_owned()), ("status", status.to_string())];
         let of = Of {
-            requests: metrics::counter!("cheesewire_http_requests_total", &labels),
-            first_byte: metrics::histogram!("cheesewire_http_first_byte_seconds", "route" => route.to_owned()),
+            requests: metrics::counter!(
+                metric::HTTP_REQUESTS_TOTAL,
+                "route" => route.to_owned(), "status" => status.to_string()
+            ),
+            first_byte: metrics::histogram!(metric::HTTP_FIRST_BYTE_SECONDS, "route" => route.to_owned()),
         };
         let mut seen = self.0.write().unwrap_or_else(PoisonError::into_inner);
         seen.entry(status).or_default().entry(route.to_owned()).or_insert(of).clone()

@@ -11,6 +11,7 @@ use super::content::Content;
 use super::facade::Inner;
 use super::held::Held;
 use crate::journal::{DocumentKey, KeptDocument, KnownFile, Numbering};
+use crate::metric;
 use crate::model::{ProjectName, Serial};
 use crate::upstream::{Document, ProjectPage, UpstreamError};
 
@@ -66,7 +67,7 @@ impl Inner {
         let stated = said.and_then(|said| numbering.map_or(Some(said), |numbering| numbering.of_copy(said)));
         if let (Some(said), None) = (said, stated) {
             tracing::warn!(project = %key.project(), %said, "upstream states a serial that cannot be; not believed");
-            metrics::counter!("cheesewire_follow_unbelieved_total", "what" => "document").increment(1);
+            metrics::counter!(metric::FOLLOW_UNBELIEVED_TOTAL, "what" => "document").increment(1);
         }
         held.last_serial = stated.or(serial);
         document.last_serial = held.last_serial;
@@ -92,7 +93,7 @@ impl Inner {
         let Ok(files) = named().await else { return };
         if let Err(error) = self.journal.keep_document(key, document, files).await {
             tracing::error!(project = %key.project(), %error, "a document cannot be kept");
-            metrics::counter!("cheesewire_index_unkept_total").increment(1);
+            metrics::counter!(metric::INDEX_UNKEPT_TOTAL).increment(1);
             for file in named().await.unwrap_or_default() {
                 self.projects_of.insert(file.path, file.project);
             }

@@ -23,6 +23,7 @@ use hits::Unread;
 use super::facade::Inner;
 use super::{Index, IndexError, JsonDocument, derived};
 use crate::journal::{DocumentKey, Learned, TextField};
+use crate::metric;
 use crate::model::{ProjectName, Serial};
 use crate::upstream::{Fetched, UpstreamError};
 
@@ -173,7 +174,7 @@ impl Inner {
     /// to wait before the next, if that is said.
     async fn read_for_search(self: Arc<Self>, project: ProjectName, when_idle: bool) -> Result<(), Unread> {
         let outcome = |outcome: &'static str| {
-            metrics::counter!("cheesewire_search_documents_total", "outcome" => outcome).increment(1);
+            metrics::counter!(metric::SEARCH_DOCUMENTS_TOTAL, "outcome" => outcome).increment(1);
         };
         if when_idle {
             self.upstream.idle().await;

@@ -9,6 +9,7 @@ use super::facade::{Absence, Inner};
 use super::held::{Held, Standing};
 use crate::journal::DocumentKey;
 use crate::memo::{FillError, Memo};
+use crate::metric;
 use crate::model::{Serial, is_younger};
 use crate::upstream::{Document, Fetched, UpstreamError};
 
@@ -17,7 +18,7 @@ const LATE_RETRY: Duration = Duration::from_secs(5);
 
 /// How a page or document was come by.
 pub(super) fn counter(outcome: &'static str) -> metrics::Counter {
-    metrics::counter!("cheesewire_index_requests_total", "outcome" => outcome)
+    metrics::counter!(metric::INDEX_REQUESTS_TOTAL, "outcome" => outcome)
 }
 
 /// What asking upstream brought.
@@ -263,7 +264,7 @@ impl Inner {
         held: Option<Arc<Held<T>>>,
         standing: Standing,
     ) -> Result<Arc<Held<T>>, IndexError> {
-        metrics::counter!("cheesewire_index_behind_total").increment(1);
+        metrics::counter!(metric::INDEX_BEHIND_TOTAL).increment(1);
         tracing::info!(project = %key.project(), ?standing, "upstream's copy is older than its journal says");
         match (held, standing) {
             (Some(held), Standing::At(_) | Standing::Unknown) => {
@@ -295,7 +296,7 @@ impl Inner {
         match held.filter(|held| held.may_outlast(standing) && usable(held)) {
             Some(held) if !self.removed_since(key, &held, standing).await? => {
                 tracing::warn!(project = %key.project(), %error, age = now.saturating_sub(held.checked), "upstream fails: a kept page goes out");
-                metrics::counter!("cheesewire_index_stale_total").increment(1);
+                metrics::counter!(metric::INDEX_STALE_TOTAL).increment(1);
                 Ok(Arc::new(held.settled(self.now(), self.settings.failure_pause, standing, true)))
             }
             Some(_) | None if nothing => Err(self.unconfirmed(key.project(), error).await?),

@@ -16,6 +16,7 @@ use super::error::SHORT;
 use super::facade::Inner;
 use super::{IndexError, IndexSettings, JsonDocument, Side};
 use crate::journal::{DocumentKey, Project};
+use crate::metric;
 use crate::model::{AskedVersions, ProjectName};
 use crate::upstream::UpstreamError;
 
@@ -45,7 +46,7 @@ impl Unknown {
             return Ok(());
         }
         let _room = self.waiting.try_acquire().map_err(|_| {
-            metrics::counter!("cheesewire_index_unknown_total", "outcome" => "refused").increment(1);
+            metrics::counter!(metric::INDEX_UNKNOWN_TOTAL, "outcome" => "refused").increment(1);
             IndexError::NotYet { retry: SHORT }
         })?;
         budget.until_ready().await;
@@ -87,7 +88,7 @@ impl Inner {
                 return Ok(());
             }
         }
-        metrics::counter!("cheesewire_index_unknown_total", "outcome" => "denied").increment(1);
+        metrics::counter!(metric::INDEX_UNKNOWN_TOTAL, "outcome" => "denied").increment(1);
         Err(IndexError::NoSuchProject)
     }
 
@@ -130,7 +131,7 @@ impl Inner {
     pub(super) async fn may_ask_for(&self, name: &ProjectName) -> Result<(), IndexError> {
         if self.is_unlisted(name, false).await? {
             self.unknown.turn().await?;
-            metrics::counter!("cheesewire_index_unknown_total", "outcome" => "asked").increment(1);
+            metrics::counter!(metric::INDEX_UNKNOWN_TOTAL, "outcome" => "asked").increment(1);
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{Journal, JournalError, Packed, evict};
+use crate::metric;
 
 /// What a row weighs besides its texts and its body, roughly: two keys and a record header. It bounds their number.
 const ROW_BYTES: usize = 200;
@@ -43,7 +44,7 @@ impl Journal {
             evict::oldest(connection, &evict::ANSWERS, id, limit, now)
         };
         let (evicted, _) = self.write(store).await?;
-        metrics::counter!("cheesewire_journal_evicted_answers_total").increment(evicted);
+        metrics::counter!(metric::JOURNAL_EVICTED_ANSWERS_TOTAL).increment(evicted);
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use super::lead::{self, Lead};
 use super::position::{self, Numbered, Position};
 use super::search::{self, Change};
 use super::{Journal, JournalError, coverage, facts, project, releases, removal, tombstone, wording};
+use crate::metric;
 use crate::model::{Event, ProjectName, Serial};
 
 /// What became of a slice's rows.
@@ -85,7 +86,7 @@ impl Journal {
             ("outside", appended.outside),
         ];
         for (outcome, rows) in counted {
-            metrics::counter!("cheesewire_journal_rows_total", "outcome" => outcome).increment(rows);
+            metrics::counter!(metric::JOURNAL_ROWS_TOTAL, "outcome" => outcome).increment(rows);
         }
         if appended.changed > 0 || appended.outside > 0 {
             let (changed, outside) = (appended.changed, appended.outside);

@@ -12,6 +12,7 @@ use super::search::{self, Change};
 use super::{
     Journal, JournalError, absence, compress, coverage, facts, quarantine, restore, silent, tombstone,
 };
+use crate::metric;
 use crate::model::{Event, ProjectName, Serial};
 
 /// What a part of a comparison found.
@@ -238,7 +239,7 @@ fn keep_events(
 ) -> rusqlite::Result<(Position, bool)> {
     let mut appended = Appended::default();
     let is_due = keep(connection, &derived.events, &mut appended)?;
-    metrics::counter!("cheesewire_journal_rows_total", "outcome" => "derived").increment(appended.added);
+    metrics::counter!(metric::JOURNAL_ROWS_TOTAL, "outcome" => "derived").increment(appended.added);
     coverage::insert(connection, derived.since.0, derived.upto.0)?;
     // The listing has told all that upstream's changelog says up to its serial. That goes on from there, and polls of it
     // would from ours.

@@ -8,6 +8,7 @@ use tokio::task::spawn_blocking;
 
 use super::known_file::{self, KnownFile};
 use super::{Journal, JournalError, compress, doomed, evict, tombstone};
+use crate::metric;
 use crate::model::{ProjectName, Serial, Sha256};
 
 /// The kind of a project's simple page.
@@ -86,10 +87,10 @@ impl Journal {
                 evict::oldest(connection, &evict::DOCUMENTS, id, limit, now)
             })
             .await?;
-        metrics::counter!("cheesewire_journal_evicted_documents_total").increment(evicted);
+        metrics::counter!(metric::JOURNAL_EVICTED_DOCUMENTS_TOTAL).increment(evicted);
         // Bytes stay below 2⁵³, where a double still counts by one.
         #[allow(clippy::cast_precision_loss)]
-        metrics::gauge!("cheesewire_journal_documents_bytes").set(kept as f64);
+        metrics::gauge!(metric::JOURNAL_DOCUMENTS_BYTES).set(kept as f64);
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::{Journal, JournalError, facts};
+use crate::metric;
 
 /// How long a look at the journal may take: longer than any wait for its readers, and a disk that gives nothing by then
 /// gives nothing.
@@ -43,7 +44,7 @@ impl Health {
         }
         let news = self.0.send_if_modified(|health| !std::mem::replace(&mut health.damaged, true));
         if news {
-            metrics::gauge!("cheesewire_journal_damaged").set(1.0);
+            metrics::gauge!(metric::JOURNAL_DAMAGED).set(1.0);
             tracing::error!(
                 %error,
                 "the journal is damaged, and /readyz is 503 from now on. Stop the relay, move the file and those beside it \
@@ -55,7 +56,7 @@ impl Health {
     /// A commit worked, and wrote something.
     pub(super) fn written(&self) {
         if self.0.send_if_modified(|health| health.unwritten.take().is_some()) {
-            metrics::gauge!("cheesewire_journal_unwritable").set(0.0);
+            metrics::gauge!(metric::JOURNAL_UNWRITABLE).set(0.0);
             tracing::info!("the journal can be written again");
         }
     }
@@ -69,7 +70,7 @@ impl Health {
             since.is_none()
         });
         if news {
-            metrics::gauge!("cheesewire_journal_unwritable").set(1.0);
+            metrics::gauge!(metric::JOURNAL_UNWRITABLE).set(1.0);
             tracing::error!(%error, "the journal cannot be written; what is in it is served");
         }
     }

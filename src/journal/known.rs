@@ -10,6 +10,7 @@ use super::pace::Pace;
 use super::position::{self, Position};
 use super::want::{Want, Wanted};
 use super::{Journal, JournalError, facts, known_since};
+use crate::metric;
 use crate::model::{Clock, Serial};
 
 /// Who keeps the journal current.
@@ -154,7 +155,7 @@ impl Known {
         if let Some(head) = head {
             // Serials stay far below 2⁵³, where a double still counts by one.
             #[allow(clippy::cast_precision_loss)]
-            metrics::gauge!("cheesewire_journal_last_serial").set(head.0 as f64);
+            metrics::gauge!(metric::JOURNAL_LAST_SERIAL).set(head.0 as f64);
         }
         self.published.send_if_modified(|published| std::mem::replace(published, head) != head);
     }

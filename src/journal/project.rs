@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::position::{self, Position};
 use super::{Journal, JournalError, facts, known_since, lead, quarantine, search, silent};
+use crate::metric;
 use crate::model::{Action, Event, ProjectName, Serial};
 
 /// Rows that are read at a time. A read is short then (about a millisecond) and holds no lock while the rows
@@ -149,7 +150,7 @@ fn fill(connection: &Connection, listing: &[(String, Option<Serial>)]) -> rusqli
     }
     if unreadable > 0 {
         tracing::warn!(unreadable, "the listing has names that are no project names; they are left out");
-        metrics::counter!("cheesewire_journal_unreadable_names_total").increment(unreadable);
+        metrics::counter!(metric::JOURNAL_UNREADABLE_NAMES_TOTAL).increment(unreadable);
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::JournalError;
 use super::health::Health;
+use crate::metric;
 
 /// The most jobs that share a commit: past some dozens a commit's own cost is no longer seen, and the first of
 /// them should not wait for many.
@@ -155,7 +156,7 @@ fn run(
         }
         if let Err(error) = &committed {
             tracing::error!(%error, jobs = batch.len(), "a journal commit failed");
-            metrics::counter!("cheesewire_journal_failed_commits_total").increment(1);
+            metrics::counter!(metric::JOURNAL_FAILED_COMMITS_TOTAL).increment(1);
         }
         for job in batch {
             let committed = committed.clone();
@@ -212,7 +213,7 @@ fn commit_all(
 
 /// Undoes what a job did before its panic, whose own message is logged.
 fn undo(connection: &Connection, path: &Path) -> JournalError {
-    metrics::counter!("cheesewire_journal_panics_total").increment(1);
+    metrics::counter!(metric::JOURNAL_PANICS_TOTAL).increment(1);
     // As below.
     let _ = connection.execute_batch("ROLLBACK TO job; RELEASE job");
     JournalError::Panicked { path: path.to_owned() }

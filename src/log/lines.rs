@@ -10,6 +10,7 @@ use std::time::Duration;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::escape;
+use crate::metric;
 
 /// Most lines that wait to be written: what a busy relay logs in a second at level `debug`.
 const MOST_LINES: usize = 4096;
@@ -84,7 +85,7 @@ fn write(mut out: impl Write, orders: &Receiver<Order>, waiting: &AtomicUsize) {
 }
 
 fn lost() {
-    metrics::counter!("cheesewire_log_lines_lost_total").increment(1);
+    metrics::counter!(metric::LOG_LINES_LOST_TOTAL).increment(1);
 }
 
 impl<'a> MakeWriter<'a> for Lines {

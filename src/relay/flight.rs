@@ -18,6 +18,7 @@ use super::target::Target;
 use super::transfer::{From, Transfer};
 use super::{FetchError, RelaySettings};
 use crate::blob::{Blob, KeepError, Key, Writer};
+use crate::metric;
 use crate::model::Digest;
 use crate::upstream::{Coding, Turn};
 
@@ -40,7 +41,7 @@ impl Pilot {
                 self.takeoff.end(Stage::Spilled(Arc::new(spill)));
             }
             Err(End::GivenUp) => {
-                counter!("cheesewire_files_given_up_total").increment(1);
+                counter!(metric::FILES_GIVEN_UP_TOTAL).increment(1);
                 debug!(path = %self.target.path, "everybody left early: the fetch is given up");
             }
             Err(End::Failed(error)) => {
@@ -161,7 +162,7 @@ impl Pilot {
     }
 
     fn unkept(&self, cause: &KeepError) {
-        counter!("cheesewire_files_unkept_total").increment(1);
+        counter!(metric::FILES_UNKEPT_TOTAL).increment(1);
         warn!(path = %self.target.path, %cause, "a file is served but not kept");
     }
 }

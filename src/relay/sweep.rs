@@ -8,6 +8,7 @@ use tracing::{info, warn};
 
 use super::{Relay, RelayError};
 use crate::index::Doomed;
+use crate::metric;
 
 /// How often the queue is looked at without news: another process, which has a hand on the same folder, may have
 /// added to it.
@@ -72,7 +73,7 @@ impl Relay {
                 }
                 if self.delivery.store.discard(doomed.sha256).await? {
                     info!(sha256 = %doomed.sha256, repair = doomed.repair, "kept bytes that had to go are gone");
-                    counter!("cheesewire_cache_removals_total").increment(1);
+                    counter!(metric::CACHE_REMOVALS_TOTAL).increment(1);
                 }
                 if doomed.repair {
                     self.repair(doomed, &mut swept).await?;
@@ -102,7 +103,7 @@ impl Relay {
                 "failed"
             }
         };
-        counter!("cheesewire_cache_repairs_total", "outcome" => outcome).increment(1);
+        counter!(metric::CACHE_REPAIRS_TOTAL, "outcome" => outcome).increment(1);
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use metrics::{Counter, counter};
 
 use super::served::Source;
+use crate::metric;
 
 /// How a body ended.
 #[derive(Debug, Clone, Copy)]
@@ -32,13 +33,13 @@ impl Counters {
         Self(Source::ALL.map(|source| {
             let source = source.word();
             let files = |outcome: &'static str| {
-                counter!("cheesewire_files_total", "source" => source, "outcome" => outcome)
+                counter!(metric::FILES_TOTAL, "source" => source, "outcome" => outcome)
             };
             OfSource {
                 complete: files("complete"),
                 left: files("left"),
                 failed: files("failed"),
-                bytes: counter!("cheesewire_file_bytes_total", "source" => source),
+                bytes: counter!(metric::FILE_BYTES_TOTAL, "source" => source),
             }
         }))
     }

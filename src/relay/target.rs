@@ -8,6 +8,7 @@ use url::Url;
 
 use super::FetchError;
 use crate::index::KnownFile;
+use crate::metric;
 use crate::model::{Digest, FileHasher, FilePath, Sha256};
 use crate::upstream::{Upstream, UpstreamError};
 
@@ -47,11 +48,11 @@ impl Target {
         let path = &self.path;
         match failure {
             FetchError::Digest { expected, actual } => {
-                counter!("cheesewire_digest_mismatches_total").increment(1);
+                counter!(metric::DIGEST_MISMATCHES_TOTAL).increment(1);
                 error!(%path, %expected, %actual, "wrong digest: cut off, nothing kept");
             }
             FetchError::Size { stated, sent } => {
-                counter!("cheesewire_size_mismatches_total").increment(1);
+                counter!(metric::SIZE_MISMATCHES_TOTAL).increment(1);
                 error!(%path, stated, sent, "wrong size: cut off, nothing kept");
             }
             FetchError::Upstream(cause) if cause.retry_after().is_none() => {

@@ -4,6 +4,7 @@ use metrics::counter;
 
 use super::{FetchError, Relay, RelayError, Served};
 use crate::index::{IndexError, KnownFile, Located};
+use crate::metric;
 use crate::model::{FilePath, ProjectName};
 use crate::upstream::UpstreamError;
 
@@ -49,6 +50,6 @@ impl Relay {
 }
 
 fn gone(stone: crate::index::Tombstone) -> RelayError {
-    counter!("cheesewire_files_total", "source" => "tombstone", "outcome" => "gone").increment(1);
+    counter!(metric::FILES_TOTAL, "source" => "tombstone", "outcome" => "gone").increment(1);
     RelayError::Gone(stone)
 }

@@ -14,6 +14,7 @@ use tracing::debug;
 use super::FetchError;
 use super::delivery::Delivery;
 use super::target::Target;
+use crate::metric;
 use crate::upstream::{Coding, FileResponse, Resume, UpstreamError};
 
 type Body = Pin<Box<dyn Stream<Item = Result<Bytes, UpstreamError>> + Send>>;
@@ -124,7 +125,7 @@ impl Transfer {
         let settings = &self.delivery.settings;
         while error.resumable() && self.may_resume() && self.in_vain < settings.resumes {
             debug!(path = %self.target.path, at = self.at, %error, "a transfer broke off: resuming");
-            counter!("cheesewire_file_resumes_total").increment(1);
+            counter!(metric::FILE_RESUMES_TOTAL).increment(1);
             tokio::time::sleep(pause(settings.resume_pause, self.in_vain)).await;
             self.in_vain += 1;
             let from = From { byte: self.at, size: self.size, validator: self.validator.as_deref() };

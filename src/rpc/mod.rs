@@ -36,6 +36,7 @@ pub use table::{Kind, Lifetime, METHODS, Method, Param, Source};
 
 use crate::index::Index;
 use crate::journal::Journal;
+use crate::metric;
 use crate::upstream::Upstream;
 use crate::xmlrpc::{Call, DecodeError, Fault, Limits, Value, decode_call};
 use arguments::Arguments;
@@ -203,10 +204,10 @@ fn count(method: &'static str, answered: &Result<Answer, Fault>, started: Instan
 
 /// How calls of a method ended: `ok`, or a fault's code.
 fn counter(method: &'static str, outcome: impl Into<metrics::SharedString>) -> Counter {
-    metrics::counter!("cheesewire_rpc_calls_total", "method" => method, "outcome" => outcome.into())
+    metrics::counter!(metric::RPC_CALLS_TOTAL, "method" => method, "outcome" => outcome.into())
 }
 
 /// How long calls of a method took until their answer was there, or began.
 fn histogram(method: &'static str) -> Histogram {
-    metrics::histogram!("cheesewire_rpc_seconds", "method" => method)
+    metrics::histogram!(metric::RPC_SECONDS, "method" => method)
 }

@@ -17,6 +17,7 @@ use super::rendered::{Key, Subject};
 use super::{Answer, Ask, Rpc};
 use crate::journal::{AnswerKey, KeptAnswer, Packed};
 use crate::memo::{FillError, Memo};
+use crate::metric;
 use crate::model::{is_near, is_younger};
 use crate::upstream::UpstreamError;
 use crate::xmlrpc::{Fault, Value};
@@ -210,7 +211,7 @@ impl Rpc {
         let refused = matches!(error, UpstreamError::Fault(_)) && !error.no_calls();
         let Some(held) = old.filter(|_| !refused) else { return Err(error) };
         tracing::warn!(method = key.method, %error, "upstream fails: a kept answer goes out");
-        metrics::counter!("cheesewire_rpc_stale_total", "method" => key.method).increment(1);
+        metrics::counter!(metric::RPC_STALE_TOTAL, "method" => key.method).increment(1);
         let pause = error.retry_after().map_or(PAUSE, |retry| retry.max(PAUSE));
         Ok(Arc::new(held.settled(self.now(), pause)))
     }

@@ -25,6 +25,7 @@ use super::respond::{self, Asked, Manner, document, moved, set, streamed, text};
 use super::serials::Stated;
 use super::wire::Flushes;
 use super::{Route, SandboxSettings, XmlRpc, control, rpc};
+use crate::metric;
 
 /// The largest body that is read. A call of a real client has a few hundred bytes.
 const MAX_BODY: usize = 1 << 20;
@@ -72,7 +73,7 @@ pub(super) async fn answer(
         _ => path.clone(),
     };
     shared.requests.count(route, seen(&head.method, &label, &head.headers));
-    metrics::counter!("cheesewire_sandbox_requests_total").increment(1);
+    metrics::counter!(metric::SANDBOX_REQUESTS_TOTAL).increment(1);
     tracing::debug!(method = %head.method, path = label, "asked");
     let mut plan = Plan::of(shared.faults.take(route, &label));
     shared.faults.delay(plan.delay).await;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::client::ANSWER_LIMITS;
 use super::{Skipped, Upstream, UpstreamError};
+use crate::metric;
 use crate::model::{Event, Serial, Stamp};
 use crate::xmlrpc::{Value, decode_items, encode_call};
 
@@ -150,10 +151,9 @@ impl Reading {
                 ?named,
                 "upstream's changelog has rows that are no events; skipped"
             );
-            metrics::counter!("cheesewire_upstream_skipped_rows_total", "reason" => "nameless")
+            metrics::counter!(metric::UPSTREAM_SKIPPED_ROWS_TOTAL, "reason" => "nameless")
                 .increment(nameless);
-            metrics::counter!("cheesewire_upstream_skipped_rows_total", "reason" => "shape")
-                .increment(shapeless);
+            metrics::counter!(metric::UPSTREAM_SKIPPED_ROWS_TOTAL, "reason" => "shape").increment(shapeless);
         }
         if slice.rows > 0 && slice.last.is_none() {
             return Err(odd("rows that cannot be read"));

@@ -13,6 +13,7 @@ use url::{Host, Url};
 
 use super::addresses::Addresses;
 use super::{AllowedHosts, UpstreamError, UpstreamSettings};
+use crate::metric;
 use crate::model::{Algorithm, Digest, is_public};
 
 /// Why a link is not followed. Says nothing of what is behind it: clients see this.
@@ -159,7 +160,7 @@ impl super::Upstream {
 impl Refusal {
     /// Logs and counts it.
     pub(super) fn report(self, url: &Url) -> UpstreamError {
-        metrics::counter!("cheesewire_upstream_refused_links_total", "why" => self.word()).increment(1);
+        metrics::counter!(metric::UPSTREAM_REFUSED_LINKS_TOTAL, "why" => self.word()).increment(1);
         let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default());
         tracing::warn!(scheme = url.scheme(), host, port, refusal = %self, "a link of upstream's is not followed");
         UpstreamError::Refused(self)

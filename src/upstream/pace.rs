@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::metric;
+
 tokio::task_local! {
     static PACE: Arc<Pace>;
 }
@@ -91,7 +93,7 @@ impl Pace {
             state.slow_since = None;
         } else if state.slow_since.is_none() {
             state.slow_since = Some(state.since);
-            metrics::counter!("cheesewire_upstream_slow_total", "pool" => self.pool).increment(1);
+            metrics::counter!(metric::UPSTREAM_SLOW_TOTAL, "pool" => self.pool).increment(1);
         }
         (state.since, state.bytes) = (Instant::now(), 0);
     }

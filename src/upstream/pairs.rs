@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::client::ANSWER_LIMITS;
 use super::{Upstream, UpstreamError};
+use crate::metric;
 use crate::xmlrpc::{Encoder, Value, decode_items, encode_call};
 
 impl Upstream {
@@ -93,7 +94,7 @@ impl Pairs {
         }
         if odd > 0 {
             tracing::warn!(method, odd, "upstream's answer has rows that are no pairs of texts; skipped");
-            metrics::counter!("cheesewire_upstream_skipped_rows_total", "reason" => "pair").increment(odd);
+            metrics::counter!(metric::UPSTREAM_SKIPPED_ROWS_TOTAL, "reason" => "pair").increment(odd);
             if good == 0 {
                 return Err(UpstreamError::Unexpected(format!("rows that cannot be read to {method}")));
             }

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::UpstreamError;
 use super::order::{Order, Rank};
+use crate::metric;
 use crate::requester::Requesters;
 use crate::xmlrpc::Fault;
 
@@ -145,15 +146,14 @@ impl Throttle {
         queue.next += 1;
         queue.calls.insert(id, Call { requesters, rank });
         drop(guard);
-        metrics::gauge!("cheesewire_upstream_waiting", "pool" => "calls").increment(1.0);
+        metrics::gauge!(metric::UPSTREAM_WAITING, "pool" => "calls").increment(1.0);
         self.waiting.send_modify(|waiting| *waiting += 1);
         Ok(id)
     }
 
     /// Too many wait: when those before will have had their turns.
     fn full(&self, before: usize) -> UpstreamError {
-        metrics::counter!("cheesewire_upstream_refused_total", "pool" => "calls", "reason" => "full")
-            .increment(1);
+        metrics::counter!(metric::UPSTREAM_REFUSED_TOTAL, "pool" => "calls", "reason" => "full").increment(1);
         let before = self.period.saturating_mul(u32::try_from(before).unwrap_or(u32::MAX));
         UpstreamError::Limited { retry: (self.silence() + before).max(Duration::from_secs(1)) }
     }
@@ -269,7 +269,7 @@ impl Drop for Place<'_> {
             queue.order.left(&call.rank);
         }
         drop(guard);
-        metrics::gauge!("cheesewire_upstream_waiting", "pool" => "calls").decrement(1.0);
+        metrics::gauge!(metric::UPSTREAM_WAITING, "pool" => "calls").decrement(1.0);
         self.throttle.waiting.send_modify(|waiting| *waiting = waiting.saturating_sub(1));
     }
 }

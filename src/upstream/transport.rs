@@ -24,6 +24,7 @@ use super::room::{Room, Share};
 use super::throttle::{LONGEST_SILENCE, Throttle};
 use super::turns::Turns;
 use super::{Skipped, UpstreamError, UpstreamSettings, tls};
+use crate::metric;
 use crate::model::Clock;
 use crate::requester::Requesters;
 
@@ -70,14 +71,14 @@ impl Kind {
     }
 
     pub(super) fn count(self, outcome: &'static str) {
-        metrics::counter!("cheesewire_upstream_requests_total", "kind" => self.label(), "outcome" => outcome)
+        metrics::counter!(metric::UPSTREAM_REQUESTS_TOTAL, "kind" => self.label(), "outcome" => outcome)
             .increment(1);
     }
 
     /// Bytes have come of the answer that this task reads.
     pub(super) fn count_bytes(self, bytes: usize) {
         pace::brought(bytes);
-        metrics::counter!("cheesewire_upstream_bytes_total", "kind" => self.label()).increment(bytes as u64);
+        metrics::counter!(metric::UPSTREAM_BYTES_TOTAL, "kind" => self.label()).increment(bytes as u64);
     }
 }
 
@@ -262,7 +263,7 @@ impl Transport {
                 turn.overdue(|| !requesters.wait()).await;
             } else {
                 pace.slow(|slow| slow >= self.settings.longest_slow).await;
-                metrics::counter!("cheesewire_upstream_dropped_total", "pool" => kind.pool(), "reason" => "slow")
+                metrics::counter!(metric::UPSTREAM_DROPPED_TOTAL, "pool" => kind.pool(), "reason" => "slow")
                     .increment(1);
             }
         };
@@ -276,7 +277,7 @@ impl Transport {
         if let Some(pass) = &pass {
             self.settle(url, pass, &result);
         }
-        metrics::histogram!("cheesewire_upstream_seconds", "kind" => kind.label()).record(started.elapsed());
+        metrics::histogram!(metric::UPSTREAM_SECONDS, "kind" => kind.label()).record(started.elapsed());
         kind.count(match &result {
             Ok(value) => outcome(value),
             Err(error) => error.outcome(),

@@ -19,6 +19,7 @@ use url::Url;
 use super::UpstreamError;
 use super::order::{Order, Rank};
 use super::pace::{LeastRate, Pace};
+use crate::metric;
 use crate::requester::{Requester, Requesters};
 
 /// How many times as many turns as it leaves free one host may hold: three quarters of all, and another host three quarters
@@ -134,7 +135,7 @@ impl Turns {
     }
 
     fn refused(&self, reason: &'static str, retry: Duration) -> UpstreamError {
-        metrics::counter!("cheesewire_upstream_refused_total", "pool" => self.0.pool, "reason" => reason)
+        metrics::counter!(metric::UPSTREAM_REFUSED_TOTAL, "pool" => self.0.pool, "reason" => reason)
             .increment(1);
         UpstreamError::Limited { retry }
     }
@@ -255,12 +256,12 @@ impl Turns {
     }
 
     fn dropped(&self, reason: &'static str) {
-        metrics::counter!("cheesewire_upstream_dropped_total", "pool" => self.0.pool, "reason" => reason)
+        metrics::counter!(metric::UPSTREAM_DROPPED_TOTAL, "pool" => self.0.pool, "reason" => reason)
             .increment(1);
     }
 
     fn waiting(&self, change: f64) {
-        metrics::gauge!("cheesewire_upstream_waiting", "pool" => self.0.pool).increment(change);
+        metrics::gauge!(metric::UPSTREAM_WAITING, "pool" => self.0.pool).increment(change);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

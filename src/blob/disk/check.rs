@@ -12,6 +12,7 @@ use tracing::warn;
 use super::super::Key;
 use super::Disk;
 use super::usage::Mark;
+use crate::metric;
 use crate::model::Sha256;
 
 /// An entry that is what it should be.
@@ -90,7 +91,7 @@ impl Disk {
 
     fn unsound<T>(&self, key: &Key, found: &str) -> io::Result<Option<T>> {
         warn!(sha256 = %key.sha256, found, "a kept file is not what it should be: thrown away");
-        metrics::counter!("cheesewire_cache_unsound_total").increment(1);
+        metrics::counter!(metric::CACHE_UNSOUND_TOTAL).increment(1);
         if !self.read_only() {
             self.discard(key.sha256)?;
         }

@@ -16,6 +16,7 @@ use super::super::KeepError;
 use super::Disk;
 use super::layout::{Found, SHARDS, shard_of};
 use super::room;
+use crate::metric;
 use crate::model::Sha256;
 
 /// Candidates looked at in a step.
@@ -74,7 +75,7 @@ impl Disk {
         for (_, found) in sample.into_iter().take(most) {
             if self.discard(found.sha256)? {
                 debug!(sha256 = %found.sha256, bytes = found.size, "evicted");
-                counter!("cheesewire_cache_evictions_total").increment(1);
+                counter!(metric::CACHE_EVICTIONS_TOTAL).increment(1);
                 evicted += 1;
             }
             if self.fits(needed)? {

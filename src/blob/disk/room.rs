@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::layout::SHARDS;
+use crate::metric;
 
 /// The account of bytes. Entries of shards that are not counted yet are not in it; they are before room is given.
 #[derive(Debug)]
@@ -75,7 +76,7 @@ impl Room {
 
     fn publish(&self) {
         #[expect(clippy::cast_precision_loss, reason = "a gauge; 2^53 bytes are 9 PB")]
-        metrics::gauge!("cheesewire_cache_bytes").set(self.kept() as f64);
+        metrics::gauge!(metric::CACHE_BYTES).set(self.kept() as f64);
     }
 
     /// The shard, held; see [`Room::counted`].

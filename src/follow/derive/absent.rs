@@ -11,6 +11,7 @@ use super::super::FollowError;
 use super::super::follower::Follower;
 use super::judge::Telling;
 use crate::journal::{AbsenceRules, Difference};
+use crate::metric;
 use crate::model::{ProjectName, Serial};
 use crate::upstream::Validators;
 
@@ -78,7 +79,7 @@ impl Follower {
         let absences = self.journal.absences(issue.taken, issue.validators.etag.clone(), rules).await?;
         // Counts stay far below 2⁵³, where a double still counts by one.
         #[allow(clippy::cast_precision_loss)]
-        metrics::gauge!("cheesewire_follow_doubted_absences").set(absences.doubted as f64);
+        metrics::gauge!(metric::FOLLOW_DOUBTED_ABSENCES).set(absences.doubted as f64);
         if absences.doubted > 0 {
             let doubted = absences.doubted;
             tracing::warn!(

@@ -11,6 +11,7 @@ use super::super::follower::Follower;
 use super::change::{Change, changes, removed, unseen};
 use super::sighting::Sighting;
 use crate::journal::{Difference, DocumentKey};
+use crate::metric;
 use crate::model::{ProjectName, Serial};
 use crate::upstream::{Document, Fetched, ProjectPage, UpstreamError};
 
@@ -170,7 +171,7 @@ impl Follower {
                     return Ok(Page::Useless);
                 }
                 if serial < expected {
-                    metrics::counter!("cheesewire_follow_old_pages_total").increment(1);
+                    metrics::counter!(metric::FOLLOW_OLD_PAGES_TOTAL).increment(1);
                     tracing::warn!(project = %name, ?expected, ?serial, "a page stays older than its listing");
                 }
                 return Ok(Page::Sighting(Sighting { serial, ..sighting }));

@@ -8,6 +8,7 @@ use axum::http::HeaderMap;
 
 use super::address::{self, ClientKey};
 use super::{ClientLimits, Proxies};
+use crate::metric;
 
 /// How many places each client holds. Clones share the count.
 #[derive(Clone)]
@@ -44,7 +45,7 @@ impl Shares {
         let mut held = self.lock();
         let count = held.get(&client).copied().unwrap_or_default();
         if count >= self.0.most {
-            metrics::counter!("cheesewire_client_refusals_total", "limit" => "feeds_at_once").increment(1);
+            metrics::counter!(metric::CLIENT_REFUSALS_TOTAL, "limit" => "feeds_at_once").increment(1);
             return None;
         }
         held.insert(client, count + 1);

@@ -14,6 +14,7 @@ use super::{FIRST_PAUSE, LONGEST_PAUSE, LearnSettings};
 use crate::index::Index;
 use crate::index::facade::Inner;
 use crate::memo::{FillError, Memo};
+use crate::metric;
 use crate::model::ProjectName;
 
 /// How long to wait before the next document is asked for, if upstream said so.
@@ -69,7 +70,7 @@ impl Learning {
         }
         match self.later.try_send(project.clone()) {
             Ok(()) => drop(queued.insert(project)),
-            Err(_) => metrics::counter!("cheesewire_search_left_total").increment(1),
+            Err(_) => metrics::counter!(metric::SEARCH_LEFT_TOTAL).increment(1),
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::PrefetchSettings;
 use crate::index::{IndexError, Queued, TombstoneKind};
+use crate::metric;
 use crate::model::{KnownVersions, version_of};
 use crate::relay::{FetchError, Relay, RelayError, Source};
 use crate::upstream::UpstreamError;
@@ -88,7 +89,7 @@ impl Relay {
         }
         let fetched = self.fetch(file.clone()).await?;
         self.index.prefetch_queue().spend(fetched.bytes).await.map_err(IndexError::from)?;
-        metrics::counter!("cheesewire_prefetch_bytes_total").increment(fetched.bytes);
+        metrics::counter!(metric::PREFETCH_BYTES_TOTAL).increment(fetched.bytes);
         if fetched.source == Source::Hit {
             return Ok(Outcome::There);
         }

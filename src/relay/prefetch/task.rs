@@ -9,6 +9,7 @@ use tracing::{debug, info, warn};
 use super::PrefetchSettings;
 use super::attempt::{Budget, Outcome};
 use crate::index::{IndexError, Queued};
+use crate::metric;
 use crate::relay::{Relay, RelayError};
 
 /// The longest pause without news: a new day has a new budget.
@@ -129,5 +130,5 @@ impl Relay {
 }
 
 fn count(outcome: &'static str, files: u64) {
-    metrics::counter!("cheesewire_prefetch_files_total", "outcome" => outcome).increment(files);
+    metrics::counter!(metric::PREFETCH_FILES_TOTAL, "outcome" => outcome).increment(files);
 }

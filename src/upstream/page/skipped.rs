@@ -1,5 +1,7 @@
 //! What of an answer could not be used: counted, and named for the log.
 
+use crate::metric;
+
 /// Names that are told; more are only counted.
 const NAMED: usize = 8;
 /// The longest part of a name that is told, in characters.
@@ -63,7 +65,7 @@ impl Skipped {
             "upstream's answer has parts that can't be used; skipped"
         );
         let count = |reason, by: u64| {
-            metrics::counter!("cheesewire_upstream_skipped_rows_total", "reason" => reason).increment(by);
+            metrics::counter!(metric::UPSTREAM_SKIPPED_ROWS_TOTAL, "reason" => reason).increment(by);
         };
         count(entry, *entries);
         count("member", *members);

@@ -1,0 +1,112 @@
+//! What `/metrics` shows, and what the pages for people say of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use cheesewire::metric::{self, Kind, Metric};
+
+use crate::readme::{pages, read, root};
+use crate::support::{Relay, call, get, sandbox};
+
+/// The page of all of them.
+const PAGE: &str = "docs/metrics.md";
+
+fn kind(metric: &Metric) -> &'static str {
+    match metric.kind {
+        Kind::Counter => "counter",
+        Kind::Gauge => "gauge",
+        Kind::Histogram => "histogram",
+    }
+}
+
+/// A metric with its labels, as the pages spell it.
+fn signature(metric: &Metric) -> String {
+    let labels = metric.labels.join(",");
+    if labels.is_empty() { metric.name.to_owned() } else { format!("{}{{{labels}}}", metric.name) }
+}
+
+/// What a line of `/metrics` is a value of, with its labels less those of the format.
+fn labels(line: &str) -> (&str, BTreeSet<&str>) {
+    let head = line.rsplit_once(' ').unwrap().0;
+    let (name, labels) = head.split_once('{').unwrap_or((head, ""));
+    let labels = labels.trim_end_matches('}').split("\",").filter_map(|pair| Some(pair.split_once('=')?.0));
+    (name, labels.filter(|&label| label != "le").collect())
+}
+
+#[tokio::test]
+async fn whatever_metrics_shows_is_declared_and_described() {
+    let sandbox = sandbox().await;
+    let relay = Relay::start(&sandbox.url(), &[]).await;
+    call(&relay.url, "changelog_last_serial", &[]).await.unwrap();
+    let shown = get(&format!("{}metrics", relay.url)).await.text().to_owned();
+    let known: BTreeMap<_, _> = metric::ALL.iter().map(|metric| (metric.name, metric)).collect();
+    let (mut described, mut values) = (BTreeMap::new(), 0);
+    for line in shown.lines().filter(|line| !line.is_empty()) {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            let (name, help) = help.split_once(' ').unwrap();
+            assert_eq!(help, known[name].help(), "{name}");
+            described.insert(name, None);
+        } else if let Some(typed) = line.strip_prefix("# TYPE ") {
+            let (name, of) = typed.split_once(' ').unwrap();
+            assert_eq!(of, kind(known[name]), "{name}");
+            *described.get_mut(name).unwrap_or_else(|| panic!("{name} has no help text")) = Some(known[name]);
+        } else {
+            let (name, labels) = labels(line);
+            let of = |name: &str| described.get(name).copied().flatten();
+            let histogram = ["_bucket", "_sum", "_count"].iter().find_map(|end| of(name.strip_suffix(end)?));
+            let metric = of(name).or(histogram).unwrap_or_else(|| panic!("{line}"));
+            assert_eq!(labels, metric.labels.iter().copied().collect(), "{line}");
+            values += 1;
+        }
+    }
+    assert!(values > 20, "{shown}");
+}
+
+#[test]
+fn help_texts_are_single_sentences_of_one_line() {
+    for metric in metric::ALL {
+        let help = metric.help();
+        assert!(
+            help.len() > 10 && help.ends_with('.') && !help.contains(['\n', '\\', '"']),
+            "{}: {help}",
+            metric.name
+        );
+    }
+    let names: BTreeSet<_> = metric::ALL.iter().map(|metric| metric.name).collect();
+    assert_eq!(names.len(), metric::ALL.len(), "a name stands twice");
+}
+
+#[test]
+fn the_page_of_all_metrics_is_the_one_that_they_make() {
+    let path = root().join(PAGE);
+    let page = read(&path);
+    let head = page.split("| metric | kind | meaning |").next().unwrap();
+    let mut right = format!("{}\n\n| metric | kind | meaning |\n|---|---|---|\n", head.trim_end());
+    for metric in metric::ALL {
+        writeln!(right, "| `{}` | {} | {} |", signature(metric), kind(metric), metric.help()).unwrap();
+    }
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &right).unwrap();
+        return;
+    }
+    let differs = page.lines().zip(right.lines()).find(|(is, should)| is != should);
+    assert!(page == right, "run it with UPDATE_DOCS=1 set; the first line that differs: {differs:#?}");
+}
+
+#[test]
+fn whatever_a_page_calls_by_a_metrics_name_is_one() {
+    let spelled = |metric: &Metric| [metric.name.to_owned(), signature(metric)];
+    let known: BTreeSet<String> = metric::ALL.iter().flat_map(spelled).collect();
+    let (mut seen, mut wrong) = (0, Vec::new());
+    for (path, page) in pages().into_iter().filter(|(path, _)| !path.ends_with(PAGE)) {
+        // Code words stand between backquotes: every second piece.
+        for word in page.split('`').skip(1).step_by(2).filter(|word| word.starts_with("cheesewire_")) {
+            seen += 1;
+            if !known.contains(word) {
+                wrong.push(format!("{}: {word}", path.display()));
+            }
+        }
+    }
+    assert!(seen > 30, "{seen}");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
