@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::interned::Interned;
 use super::lead::{self, Lead};
 use super::position::{self, Numbered, Position};
 use super::search::{self, Change};
@@ -25,9 +26,21 @@ pub struct Appended {
     pub outside: u64,
 }
 
-/// What a slice came to: its rows, where the journal stands then, what upstream was heard of, what it carried, and whether
-/// its releases are entered later.
-type Kept = (Appended, Option<Position>, Serial, Carried, bool);
+/// Rows whose names are looked for in memory at once: readers may need the place.
+const LOOKED_FOR: usize = 256;
+
+/// What a slice came to: its rows, where the journal stands then, what upstream was heard of, what it carried, and what
+/// keeping it left to do.
+type Kept = (Appended, Option<Position>, Serial, Carried, Left);
+
+/// What is left to do once rows that were kept are committed.
+#[derive(Default)]
+pub(super) struct Left {
+    /// What they say of releases is entered later.
+    pub(super) releases: bool,
+    /// Names that nobody had before, with their ids.
+    pub(super) names: Vec<(i64, String)>,
+}
 
 impl Journal {
     /// Keeps the rows that upstream gave for "since `asked_since`" and notes that all serials in
@@ -42,6 +55,7 @@ impl Journal {
     ) -> Result<Appended, JournalError> {
         let (known, names, removals) = (self.known(), Arc::clone(self.names()), self.removals());
         let (most, due) = (self.settings().tombstones, self.releases_due().clone());
+        let (texts, committed) = (Arc::clone(self.event_texts()), Arc::clone(self.event_texts()));
         let work = move |connection: &Connection| {
             events.sort_by_key(|event| event.serial);
             let inside = |event: &Event| event.serial > asked_since && event.serial <= complete_to;
@@ -51,7 +65,7 @@ impl Journal {
             let last_row = events.last().map(|event| event.serial);
             let numbered = position::number(connection, events, asked_since, complete_to)?;
             let mut appended = Appended { outside, ..Appended::default() };
-            let is_due = keep(connection, &numbered.events, &mut appended)?;
+            let left = keep(connection, &texts.names, &numbered.events, &mut appended)?;
             for &(after, upto) in &numbered.complete {
                 coverage::insert(connection, after.0, upto.0)?;
             }
@@ -64,16 +78,17 @@ impl Journal {
             }
             let upto = numbered.complete.iter().map(|&(_, upto)| upto.0).max().unwrap_or(complete_to.0);
             let heard = facts::raise(connection, facts::HEARD_SERIAL, upto)?;
-            Ok((appended, numbered.reached, Serial(heard), carried, is_due))
+            Ok((appended, numbered.reached, Serial(heard), carried, left))
         };
-        let after = move |(_, reached, heard, carried, is_due): &Kept| {
+        let after = move |(_, reached, heard, carried, left): &Kept| {
+            committed.names.hold(&left.names);
             // First these: who has the last serial finds what it brought, and looks for tombstones again.
             names.apply(&carried.changes);
             if carried.removed {
                 removals.send_modify(|version| *version += 1);
             }
             known.appended(*reached, *heard);
-            if *is_due {
+            if left.releases {
                 due.send_replace(());
             }
         };
@@ -96,37 +111,42 @@ impl Journal {
     }
 }
 
-/// Keeps rows; tells whether what they say of releases is entered later.
+/// Keeps rows. `known`: names that are in memory.
 pub(super) fn keep(
     connection: &Connection,
+    known: &Interned,
     events: &[Event],
     appended: &mut Appended,
-) -> rusqlite::Result<bool> {
+) -> rusqlite::Result<Left> {
     let horizon = removal::horizon(connection, events)?;
-    let mut names = HashMap::new();
-    let mut verbs = HashMap::new();
+    let (mut names, mut verbs, mut left) = (HashMap::new(), HashMap::new(), Left::default());
     let sql = "INSERT INTO events (serial, name, version, time, verb, object) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
                ON CONFLICT DO NOTHING";
     let mut insert = connection.prepare_cached(sql)?;
     let mut told = releases::Entries::new(events);
-    for event in events {
-        let (verb, object) = wording::split(&event.action);
-        let name = interned(&mut names, &event.name, |spelling| name_id(connection, spelling))?;
-        let (verb, tells) =
-            interned(&mut verbs, verb, |text| Ok((verb_id(connection, text)?, releases::tells(text))))?;
-        // What has an object is about a file or a user.
-        told.push(name, event.serial, tells.filter(|_| object.is_none()));
-        let row = params![event.serial.0, name, event.version, event.time, verb, object];
-        if insert.execute(row)? > 0 {
-            appended.added += 1;
-            removal::note(connection, event, horizon)?;
-        } else if same(connection, event, name, verb, object)? {
-            appended.repeated += 1;
-        } else {
-            appended.changed += 1;
+    for events in events.chunks(LOOKED_FOR) {
+        let ids = known.ids(events.iter().map(|event| event.name.as_str()));
+        for (event, id) in events.iter().zip(ids) {
+            let (verb, object) = wording::split(&event.action);
+            let mut look = |spelling: &str| name_id(connection, spelling, &mut left.names);
+            let name = id.map_or_else(|| interned(&mut names, &event.name, &mut look), Ok)?;
+            let (verb, tells) =
+                interned(&mut verbs, verb, |text| Ok((verb_id(connection, text)?, releases::tells(text))))?;
+            // What has an object is about a file or a user.
+            told.push(name, event.serial, tells.filter(|_| object.is_none()));
+            let row = params![event.serial.0, name, event.version, event.time, verb, object];
+            if insert.execute(row)? > 0 {
+                appended.added += 1;
+                removal::note(connection, event, horizon)?;
+            } else if same(connection, event, name, verb, object)? {
+                appended.repeated += 1;
+            } else {
+                appended.changed += 1;
+            }
         }
     }
-    told.enter(connection)
+    left.releases = told.enter(connection)?;
+    Ok(left)
 }
 
 /// Whether the row that has the event's serial says the same.
@@ -157,7 +177,8 @@ fn interned<'a, T: Copy>(
     Ok(id)
 }
 
-fn name_id(connection: &Connection, spelling: &str) -> rusqlite::Result<i64> {
+/// The id of a name, which is put with the others in `added` if it had none.
+fn name_id(connection: &Connection, spelling: &str, added: &mut Vec<(i64, String)>) -> rusqlite::Result<i64> {
     let mut found = connection.prepare_cached("SELECT id FROM names WHERE spelling = ?1")?;
     if let Some(id) = found.query_row([spelling], |row| row.get(0)).optional()? {
         return Ok(id);
@@ -165,7 +186,9 @@ fn name_id(connection: &Connection, spelling: &str) -> rusqlite::Result<i64> {
     let normal = ProjectName::parse(spelling).ok();
     let sql = "INSERT INTO names (spelling, normal) VALUES (?1, ?2)";
     connection.prepare_cached(sql)?.execute(params![spelling, normal.as_ref().map(ProjectName::as_str)])?;
-    Ok(connection.last_insert_rowid())
+    let id = connection.last_insert_rowid();
+    added.push((id, spelling.to_owned()));
+    Ok(id)
 }
 
 fn verb_id(connection: &Connection, text: &str) -> rusqlite::Result<i64> {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::append::{Appended, keep};
+use super::append::{Appended, Left, keep};
+use super::interned::Interned;
 use super::lead::{self, Lead};
 use super::position::{self, Position};
 use super::search::{self, Change};
@@ -62,13 +63,14 @@ impl Journal {
         let packed = packed.await.map_err(|_| JournalError::Closed)?;
         let (derived, packed) = packed.map_err(JournalError::system)?;
         let (upto, silence) = (derived.upto, Arc::clone(self.silence()));
+        let (texts, committed) = (Arc::clone(self.event_texts()), Arc::clone(self.event_texts()));
         let kept = self
             .write_then(
                 move |connection| {
                     let Some(at) = position::get(connection)?.filter(|at| at.ours == derived.since) else {
                         return Ok(None);
                     };
-                    let (reached, changes, is_due) = put(connection, at, &derived, &packed)?;
+                    let (reached, changes, left) = put(connection, at, &derived, &packed, &texts.names)?;
                     let version = derived.untold.then(|| silent::changed(connection)).transpose()?;
                     let carry = |event| tombstone::carry(connection, event);
                     let carried: Vec<bool> = derived.events.iter().map(carry).collect::<Result<_, _>>()?;
@@ -77,17 +79,18 @@ impl Journal {
                         tombstone::bound(connection, most)?;
                     }
                     let heard = facts::raise(connection, facts::HEARD_SERIAL, upto.0)?;
-                    Ok(Some((reached, heard, changes, removed, is_due, version)))
+                    Ok(Some((reached, heard, changes, removed, left, version)))
                 },
                 move |kept| {
-                    if let Some((reached, heard, changes, removed, is_due, version)) = kept {
+                    if let Some((reached, heard, changes, removed, left, version)) = kept {
+                        committed.names.hold(&left.names);
                         silence.set_version(version.unwrap_or(0));
                         names.apply(changes);
                         if *removed {
                             removals.send_modify(|version| *version += 1);
                         }
                         known.appended(Some(*reached), Serial(*heard));
-                        if *is_due {
+                        if left.releases {
                             due.send_replace(());
                         }
                     }
@@ -157,14 +160,16 @@ impl Journal {
     }
 }
 
-/// Tells where the project table stands then, which of its rows changed, and whether releases are entered later.
+/// Tells where the project table stands then, which of its rows changed, and what keeping the events left to do.
 fn put(
     connection: &Connection,
     at: Position,
     derived: &Derived,
     packed: &[(ProjectName, i64, Vec<u8>)],
-) -> rusqlite::Result<(Position, Vec<Change>, bool)> {
-    let (reached, is_due) = if derived.untold { (at, false) } else { keep_events(connection, at, derived)? };
+    texts: &Interned,
+) -> rusqlite::Result<(Position, Vec<Change>, Left)> {
+    let (reached, left) =
+        if derived.untold { (at, Left::default()) } else { keep_events(connection, at, derived, texts)? };
     let sql = "INSERT INTO projects (name, spelling, serial) VALUES (?1, ?2, ?3) \
                ON CONFLICT DO UPDATE SET spelling = excluded.spelling, serial = excluded.serial";
     let mut listed = connection.prepare_cached(sql)?;
@@ -228,7 +233,7 @@ fn put(
     let quarantined = derived.quarantined.iter().map(|(name, ..)| name);
     let touched =
         listed.chain(quarantined).chain(&derived.gone).map(|name| name.as_str().to_owned()).collect();
-    Ok((reached, search::changes(connection, touched)?, is_due))
+    Ok((reached, search::changes(connection, touched)?, left))
 }
 
 /// Keeps the events, and moves both numbers over them: where they are then.
@@ -236,9 +241,10 @@ fn keep_events(
     connection: &Connection,
     at: Position,
     derived: &Derived,
-) -> rusqlite::Result<(Position, bool)> {
+    texts: &Interned,
+) -> rusqlite::Result<(Position, Left)> {
     let mut appended = Appended::default();
-    let is_due = keep(connection, &derived.events, &mut appended)?;
+    let left = keep(connection, texts, &derived.events, &mut appended)?;
     metrics::counter!(metric::JOURNAL_ROWS_TOTAL, "outcome" => "derived").increment(appended.added);
     coverage::insert(connection, derived.since.0, derived.upto.0)?;
     // The listing has told all that upstream's changelog says up to its serial. That goes on from there, and polls of it
@@ -253,5 +259,5 @@ fn keep_events(
     };
     let reached = Position { ours: derived.upto, theirs: listed.min(derived.upto) };
     position::set(connection, reached)?;
-    Ok((reached, is_due))
+    Ok((reached, left))
 }

@@ -247,7 +247,8 @@ fn note(connection: &Connection, after: i64, upto: i64) -> rusqlite::Result<()> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::append::{Appended, keep};
+    use crate::journal::append::{Appended, Left, keep};
+    use crate::journal::interned::Interned;
     use crate::journal::schema;
     use crate::model::Serial;
 
@@ -260,6 +261,10 @@ mod tests {
             time: serial,
             action: action.to_owned(),
         }
+    }
+
+    fn kept(connection: &Connection, events: &[Event]) -> Left {
+        keep(connection, &Interned::names(1 << 20), events, &mut Appended::default()).unwrap()
     }
 
     /// What a large slice tells, whose other rows are about another project.
@@ -292,7 +297,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let connection = schema::open(&folder.path().join("journal.sqlite3")).unwrap();
             let is_large = slice.len() > AT_ONCE;
-            assert_eq!(keep(&connection, &slice, &mut Appended::default()).unwrap(), is_large);
+            assert_eq!(kept(&connection, &slice).releases, is_large);
             let name: i64 = connection
                 .query_row("SELECT id FROM names WHERE spelling = 'A'", [], |row| row.get(0))
                 .unwrap();
@@ -312,23 +317,16 @@ mod tests {
             }
             assert_eq!(versions(&connection, "A").unwrap(), ["1.0", "4.0"]);
             // What is told twice changes nothing; a removed project has none, and one that is shut none for a while.
-            keep(&connection, &events(), &mut Appended::default()).unwrap();
+            kept(&connection, &events());
             assert_eq!(versions(&connection, "A").unwrap(), ["1.0", "4.0"]);
-            keep(&connection, &[event(20_000, None, "project quarantined")], &mut Appended::default())
-                .unwrap();
+            kept(&connection, &[event(20_000, None, "project quarantined")]);
             assert!(gone("1.0", 2));
-            keep(&connection, &[event(20_001, None, "project quarantine cleared")], &mut Appended::default())
-                .unwrap();
+            kept(&connection, &[event(20_001, None, "project quarantine cleared")]);
             assert!(!gone("1.0", 2) && gone("2.0", 4));
             // An action that nobody knows, whose first words are one's.
-            keep(
-                &connection,
-                &[event(20_002, Some("9.0"), "new release candidate")],
-                &mut Appended::default(),
-            )
-            .unwrap();
+            kept(&connection, &[event(20_002, Some("9.0"), "new release candidate")]);
             assert_eq!(versions(&connection, "A").unwrap(), ["1.0", "4.0"]);
-            keep(&connection, &[event(20_003, None, "remove project")], &mut Appended::default()).unwrap();
+            kept(&connection, &[event(20_003, None, "remove project")]);
             assert!(gone("1.0", 2) && gone("4.0", 10));
             assert_eq!(versions(&connection, "A").unwrap(), [""; 0]);
         }

@@ -82,6 +82,8 @@ pub(super) fn read(name: &ProjectName, body: &[u8], url: &Url, most: usize) -> R
         Some(None) => skipped.member("", "pypi:repository-version"),
         Some(Some(_)) | None => {}
     }
+    // As in JSON, an empty text says nothing.
+    let [status, reason] = [status, reason].map(|text| text.filter(|text| !text.is_empty()));
     Ok(ProjectPage {
         name: name.clone(),
         api_minor: 0,
@@ -233,6 +235,22 @@ mod tests {
         assert_eq!(wheel.gpg_sig, Some(true));
         assert_eq!((sdist.filename.as_str(), &sdist.yanked), ("A-0.9.tar.gz", &Yanked::Yes(None)));
         assert_eq!(sdist.url.as_str(), "https://index.test/simple/a/A-0.9.tar.gz");
+    }
+
+    #[test]
+    fn an_empty_status_or_reason_says_nothing() {
+        let of = |status: &str, reason: &str| {
+            let html = format!(
+                "<title>Links for a</title><meta name='pypi:project-status' content='{status}'>\
+                 <meta name='pypi:project-status-reason' content='{reason}'>"
+            );
+            let url = "https://index.test/simple/a/".parse().unwrap();
+            read(&ProjectName::parse("a").unwrap(), html.as_bytes(), &url).unwrap().status
+        };
+        assert_eq!(of("", "why"), None);
+        let archived = |reason| Some(ProjectStatus { status: "archived".to_owned(), reason });
+        assert_eq!(of("archived", ""), archived(None));
+        assert_eq!(of("archived", "old"), archived(Some("old".to_owned())));
     }
 
     #[test]
