@@ -174,15 +174,14 @@ fn connection(
             request.extensions_mut().insert(ConnectInfo(origin.peer));
         }
         let (edge, phase, dates) = (edge.clone(), phase.clone(), dates.clone());
-        // In a place of its own: the server moves what it is given a dozen times before it is asked for the answer.
-        Box::pin(async move {
+        async move {
             phase.set(Phase::Busy);
             let mut response = edge.answer(origin.peer.ip(), request, &dates).await;
             if phase.is_leaving() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(response.map(|body| phase.idle_after(body)))
-        })
+        }
     });
     hyper::server::conn::http1::Builder::new()
         // Without a timer: the socket has its own patience, which costs a busy connection nothing.

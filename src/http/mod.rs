@@ -141,7 +141,8 @@ impl Edge {
 
     async fn answer(&self, peer: IpAddr, request: Request<Incoming>, dates: &Dates) -> Response<Reply> {
         let mut response = if let Some(place) = rpc::place(&request) {
-            self.calls.answer(place, peer, request).await.map(Reply::from)
+            let (head, mut body) = request.into_parts();
+            self.calls.answer(place, peer, &head, &mut body).await.map(Reply::from)
         } else if let Some(response) = self.files.at_once(&request) {
             // It has its date already.
             return response;
