@@ -104,14 +104,36 @@ class Server(Child):
                 time.sleep(0.05)
 
 
-def serve(binary, sandbox, data, settings):
-    """A relay on a port of its own, and the address that its calls go to."""
-    command = [*ANSWERS, binary, "serve", "--listen", "127.0.0.1:0", "--upstream", sandbox, "--data", str(data)]
+def serve(binary, sandbox, data, settings, before=()):
+    """A relay on a port of its own, and the address that its calls go to. `before`: words before its command."""
+    command = [*ANSWERS, *before, binary, "serve", "--listen", "127.0.0.1:0", "--upstream", sandbox, "--data", str(data)]
     for setting in ["log.format=json", "upstream.calls_per_second=1000000", *settings]:
         command += ["--set", setting]
     process = Process(command, "stderr")
     address = process.address(r'"message":"listening","address":"([^"]+)"')
     return process, f"http://{address}/pypi"
+
+
+def counted_into(file):
+    """The words before a command that let its instructions be counted: see `instructions`."""
+    return ["valgrind", "-q", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={file}.count"]
+
+
+def instructions(child, file, ask, count=1000):
+    """How many of them outside the kernel one question takes in the middle of many; the command began with `counted_into`.
+
+    A busy machine changes nothing: where rounds scatter, this tells."""
+
+    def ask_and(control):
+        for _ in range(count):
+            ask()
+        command = ["callgrind_control", control, str(child.child.pid)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    # What is done once is over then.
+    ask_and("--instr=on")
+    ask_and("--dump")
+    return int(re.search(r"^totals: (\d+)", Path(f"{file}.count.1").read_text(), re.M).group(1)) / count
 
 
 def built(*what):

@@ -3,27 +3,30 @@
 
     benches/calls/run.py
     benches/calls/run.py --rounds 9 --seconds 5 --connections 64
+    benches/calls/run.py --instructions         # those of one call outside the kernel, counted by valgrind, and nothing else
 
 The peers: xmlrpc-c's Abyss server (abyss.c), hyper with nothing around it (bare.rs), and Python's SimpleXMLRPCServer,
 each with the same answer out of memory. Who answers has one core, who asks another; rounds of all peers are interleaved,
-and ratios are medians of the rounds' own. Needs a C compiler, wrk and xmlrpc-c (Debian: gcc wrk libxmlrpc-core-c3-dev).
+and ratios are medians of the rounds' own. A busy machine changes no count of instructions. Needs a C compiler, wrk and xmlrpc-c (Debian: gcc wrk libxmlrpc-core-c3-dev).
 """
 
 import argparse
 import contextlib
 import os
 import re
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
+import urllib.parse
 import urllib.request
 import xmlrpc.client
 import xmlrpc.server
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from common import ANSWERS, ASKS, Process, built, serve
+from common import ANSWERS, ASKS, Process, built, counted_into, instructions, serve
 
 HERE = Path(__file__).resolve().parent
 METHOD = "changelog_last_serial"
@@ -48,10 +51,12 @@ def abyss(folder):
     return str(binary)
 
 
+BODY = xmlrpc.client.dumps((), METHOD).encode()
+
+
 def answer(url):
     """The bytes of one answer."""
-    body = xmlrpc.client.dumps((), METHOD).encode()
-    request = urllib.request.Request(url, body, {"Content-Type": "text/xml"})
+    request = urllib.request.Request(url, BODY, {"Content-Type": "text/xml"})
     return urllib.request.urlopen(request).read()
 
 
@@ -63,6 +68,45 @@ def load(url, arguments, seconds):
         sys.exit(f"{url} refuses calls:\n{done.stdout}")
     rate = float(re.search(r"Requests/sec:\s+([\d.]+)", done.stdout).group(1))
     return rate, re.search(r"99%\s+(\S+)", done.stdout).group(1)
+
+
+def counted(arguments, folder):
+    """The instructions of one call by each build, and by hyper with nothing around it."""
+    counts = {}
+    with contextlib.ExitStack() as running:
+        command = [*ASKS, str(arguments.binary), "sandbox", "--listen", "127.0.0.1:0"]
+        sandbox = running.enter_context(Process(command, "stdout")).address(r"sandbox at (\S+)")
+        builds = {OURS: arguments.binary, OTHER: arguments.against}
+        for name, binary in [(name, binary) for name, binary in builds.items() if binary]:
+            file = folder / name.replace(" ", "-")
+            relay, url = serve(str(binary), sandbox, folder / f"{file}-data", [], counted_into(file))
+            with relay:
+                body = answer(url)
+                counts[name] = instructions(relay, file, asker(url))
+        (folder / "answer").write_bytes(body)
+        with Process([*ANSWERS, *counted_into(folder / "bare"), arguments.bare, str(folder / "answer")], "stdout") as bare:
+            counts[BARE] = instructions(bare, folder / "bare", asker(bare.address(r"at (\S+)")))
+    print(f"\n`{METHOD}`, instructions of one call:\n\n| server | instructions |\n|---|---|")
+    for name, count in counts.items():
+        print(f"| {name} | {count:,.0f} |")
+
+
+def asker(url):
+    """Asks on one connection that is kept alive."""
+    parts = urllib.parse.urlsplit(url)
+    head = f"POST {parts.path} HTTP/1.1\r\nHost: bench\r\nContent-Type: text/xml\r\nContent-Length: {len(BODY)}\r\n\r\n"
+    connection = socket.create_connection((parts.hostname, parts.port))
+
+    def ask():
+        connection.sendall(head.encode() + BODY)
+        seen = b""
+        while b"</methodResponse>" not in seen:
+            piece = connection.recv(65536)
+            if not piece:
+                sys.exit(f"{url} ended in the middle of an answer: {seen!r}")
+            seen += piece
+
+    return ask
 
 
 def measure(arguments, folder):
@@ -120,6 +164,7 @@ def main():
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--binary", type=Path, help="the relay; default: built here")
     parser.add_argument("--against", type=Path, help="another build of the relay, as one more peer")
+    parser.add_argument("--instructions", action="store_true", help="count them, and measure nothing else")
     parser.add_argument("--bare", help="bare hyper; default: built here")
     parser.add_argument("--peer", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -128,7 +173,10 @@ def main():
     arguments.binary = arguments.binary or built("--bin", "cheesewire")
     arguments.bare = arguments.bare or built("--bench", "bare")
     with tempfile.TemporaryDirectory() as folder:
-        table(arguments, measure(arguments, Path(folder)))
+        if arguments.instructions:
+            counted(arguments, Path(folder))
+        else:
+            table(arguments, measure(arguments, Path(folder)))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ import urllib.request
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from common import ANSWERS, ASKS, ROOT, Process, Server, built, free_port
+from common import ANSWERS, ASKS, ROOT, Process, Server, built, counted_into, free_port, instructions
 
 KIB, MIB = 1 << 10, 1 << 20
 HITS = {"20 KB": 20 * KIB, "256 KB": 256 * KIB, "2 MB": 2 * MIB, "64 MB": 64 * MIB}
@@ -41,8 +41,6 @@ GOALS = {"20 KB": 1.0, "256 KB": 1.5, "2 MB": 2.0, "64 MB": 1.5}
 CONNECTIONS = 16
 CROWD_FILE = 200 * 1000 * 1000
 PATIENCE = 600
-# Hits of which instructions are counted.
-COUNTED = 1000
 # What wrk counts, in whole numbers.
 COUNT = 'done = function(s) print("COUNTED", s.requests, s.bytes, s.duration, s.errors.status + s.errors.read) end'
 
@@ -239,42 +237,25 @@ def hits(arguments, scratch, upstream, index, figure):
                        f"{ratio(ours, samples[3], column):.2f} ({spread(ours, samples[3], column)})", "")
 
 
-def instructions(arguments, scratch, upstream, index, figure):
+def instructions_of_hits(arguments, scratch, upstream, index, figure):
     """Beside hyper with nothing around it, which gives the same bytes to everybody."""
     info = index.files[named("hit", 20 * KIB)]
     path, figures = info["url"], []
+
+    def counted(child, port, name):
+        connection = Connection(port)
+        return instructions(child, scratch / name, lambda: connection.get(path))
+
     for name, binary in (("counted", arguments.binary), ("counted-other", arguments.against)):
         if binary:
             with cheesewire(arguments, scratch, upstream, name, binary, counted_into(scratch / name)) as relay:
-                figures.append(instructions_of_one(relay, relay.port, path, scratch / name))
+                figures.append(counted(relay, relay.port, name))
     command = [*counted_into(scratch / "bare"), built("--bench", "bare"), str(index.folder / path[1:])]
     with Process([*ANSWERS, *command], "stdout") as bare:
-        port = int(bare.address(r":(\d+)/"))
-        figures.append(instructions_of_one(bare, port, path, scratch / "bare"))
+        figures.append(counted(bare, int(bare.address(r":(\d+)/")), "bare"))
     figure("hit, 20 KB, instructions", f"{figures[0]:,.0f}", f"{figures[-1]:,.0f} (bare hyper)", "", "")
     if arguments.against:
         figure("hit, 20 KB, instructions, another build", f"{figures[0]:,.0f}", f"{figures[1]:,.0f}", "", "")
-
-
-def counted_into(file):
-    """The words before a command that let its instructions be counted."""
-    return ["valgrind", "-q", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={file}.count"]
-
-
-def instructions_of_one(process, port, path, file):
-    """How many one answer takes, in the middle of many on one connection."""
-    connection = Connection(port)
-
-    def ask_and(*control):
-        for _ in range(COUNTED):
-            connection.get(path)
-        command = ["callgrind_control", *control, str(process.child.pid)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    # What is done once is over then.
-    ask_and("--instr=on")
-    ask_and("--dump")
-    return int(re.search(r"^totals: (\d+)", Path(f"{file}.count.1").read_text(), re.M).group(1)) / COUNTED
 
 
 def venv(scratch):
@@ -426,7 +407,7 @@ def main():
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the relay")
     parser.add_argument("--folder", type=Path, help="where files are kept; default: a temporary folder")
     arguments = parser.parse_args()
-    parts = {"hits": hits, "instructions": instructions, "peers": peers, "misses": misses, "crowd": crowd}
+    parts = {"hits": hits, "instructions": instructions_of_hits, "peers": peers, "misses": misses, "crowd": crowd}
     wanted = arguments.only.split(",")
     if not set(wanted) <= set(parts):
         parser.error(f"--only takes {', '.join(parts)}")
