@@ -97,6 +97,9 @@ pub(super) fn insert(connection: &Connection, document: i64, files: &[KnownFile]
                WHERE (SELECT kind FROM documents WHERE id = excluded.document) = 0 \
                OR (SELECT kind FROM documents WHERE id = files.document) <> 0";
     let mut statement = connection.prepare_cached(sql)?;
+    // In the order of the table, so that neighbours are written together; of one path the last counts.
+    let mut files: Vec<&KnownFile> = files.iter().collect();
+    files.sort_by_key(|file| file.path.as_str());
     for file in files {
         let sha256 = file.sha256.map(|digest| digest.0);
         // No file has 2⁶³ bytes; a stated size that large is as good as none.
