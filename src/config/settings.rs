@@ -60,7 +60,7 @@ fn journal(reader: &mut Reader) -> JournalSettings {
     reader.bytes(
         "journal.names_bytes",
         &mut journal.names_bytes,
-        "Most bytes of names in memory, as events spell them. Those beyond are looked up for each row.",
+        "Most bytes of names in memory, as events spell them, with what finds them. Those beyond are looked up for each row.",
     );
     reader.count("journal.readers", &mut journal.readers, "Threads that read at once.");
     reader.count("journal.queue", &mut journal.queue, "Writes that may wait for the writer.");

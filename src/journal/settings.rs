@@ -15,8 +15,8 @@ pub struct JournalSettings {
     /// The most bytes that kept answers to relayed calls take, compressed. 64 MiB by default: most have some hundred
     /// bytes, the list of a common classifier some megabytes. Past it the least recently checked go.
     pub answers_bytes: u64,
-    /// The most bytes of names in memory, as events spell them. 32 MiB by default: PyPI's take some 18. Those beyond are
-    /// looked up for each row.
+    /// The most bytes of names in memory, as events spell them, with what finds them. 32 MiB by default: PyPI's take some 18,
+    /// and 6 to 10 to be found by. Those beyond are looked up for each row.
     pub names_bytes: usize,
     /// Threads that read at once, each with a connection of its own. 4 by default: SQLite reads scale with cores, and each
     /// connection holds a cache of 4 MiB.
