@@ -20,6 +20,7 @@
 //! - [`journal`]: the only code that knows SQL: events, projects, coverage, kept documents.
 //! - [`follow`]: keeps the journal current, and fetches what questions turn out to need.
 //! - [`memo`]: single flight and a bounded cache; fills outlive their callers.
+//! - [`revalidate`]: the rules for everything that is kept and asked for again.
 //! - [`rpc`]: what each XML-RPC method means; the method table.
 //! - [`index`]: simple pages and JSON documents: fetched, revalidated, rewritten, rendered.
 //! - [`blob`]: the only code that knows disk paths: package files, whole or absent.
@@ -44,6 +45,7 @@ pub mod metric;
 pub mod model;
 pub mod relay;
 pub mod requester;
+pub mod revalidate;
 pub mod rpc;
 pub mod sandbox;
 pub mod upstream;

@@ -85,7 +85,7 @@ impl Rpc {
     /// Puts the methods together.
     pub fn new(journal: Journal, index: Index, upstream: Upstream, settings: RpcSettings) -> Self {
         let renderings = Renderings::new(settings.memo_bytes, settings.memo_entry);
-        let relayed = relayed::memory(settings.relayed_bytes);
+        let relayed = relayed::engine(upstream.clone(), journal.clone(), &settings);
         let quick = Quick::new();
         Self(Arc::new(Inner { journal, index, upstream, renderings, relayed, quick, settings }))
     }
@@ -154,11 +154,14 @@ impl Rpc {
 
     /// The fault for a call whose time is up: when it is worth coming back.
     fn too_late(&self, method: &Method) -> Fault {
-        let work = self.0.settings.deadline;
-        Fault::unavailable(match method.source {
-            Source::Upstream | Source::Ownership => work.max(self.0.upstream.silence()),
-            _ => work,
-        })
+        match method.source {
+            Source::Upstream | Source::Ownership => self.upstream_too_late(),
+            _ => Fault::unavailable(self.0.settings.deadline),
+        }
+    }
+
+    fn upstream_too_late(&self) -> Fault {
+        Fault::unavailable(self.0.settings.deadline.max(self.0.upstream.silence()))
     }
 
     async fn verb(&self, verb: Verb, arguments: &Arguments, ask: Ask<'_>) -> Result<Answer, Fault> {

@@ -62,7 +62,7 @@ impl Rpc {
             return Answer::value(&roles, ask.wide);
         }
         let key = AnswerKey { method: "package_roles", argument: name.as_str().to_owned() };
-        self.relayed(key, vec![Value::from(name.as_str())], ask).await
+        self.relayed(key, ask).await
     }
 }
 

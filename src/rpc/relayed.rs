@@ -1,25 +1,24 @@
 //! Answers that only upstream has: asked for once for all who wait, kept, and given out old while upstream is limited
 //! or down.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use super::answer::{Pieces, StreamError};
 use super::arguments::Arguments;
 use super::rendered::{Key, Subject};
-use super::{Answer, Ask, Rpc};
-use crate::journal::{AnswerKey, KeptAnswer, Packed};
-use crate::memo::{FillError, Memo};
+use super::{Answer, Ask, Rpc, RpcSettings};
+use crate::journal::{AnswerKey, Journal, KeptAnswer, Packed};
 use crate::metric;
-use crate::model::{is_near, is_younger};
-use crate::upstream::UpstreamError;
+use crate::revalidate::{
+    Asked, Engine, Entry, Memory, Policy, Received, Source, Standing, Told, Unanswered, Wait,
+};
+use crate::upstream::{Upstream, UpstreamError};
 use crate::xmlrpc::{Fault, Value};
 
 /// The longest text that is asked upstream about. The longest classifier has 90 characters, the longest name of a user
@@ -32,51 +31,126 @@ const BETWEEN: char = '\0';
 /// How long upstream is not asked the same again after it failed or was slow, unless it says so itself.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Ten years.
-const FOR_EVER: Duration = Duration::from_hours(24 * 3652);
+/// Relayed answers by the rules that all kept things have.
+pub(super) type Relayed = Engine<Calls>;
 
-/// What is kept in memory of the journal's answers.
-pub(super) type Relayed = Memo<AnswerKey, Arc<Held>, UpstreamError>;
-
-/// An answer in memory.
+/// An answer, compressed.
 #[derive(Debug, Clone)]
-pub(super) struct Held {
-    answer: KeptAnswer,
+pub(super) struct Body {
+    packed: Packed,
     /// Tells one answer from another, for what is rendered of it.
     stamp: u64,
-    /// Since when, in Unix seconds, and how long it is believed although it is old: upstream failed, or is slow.
-    settled: Option<(i64, Duration)>,
 }
 
-impl Held {
-    fn new(answer: KeptAnswer) -> Self {
+impl Body {
+    fn new(packed: Packed) -> Self {
         static STAMPS: AtomicU64 = AtomicU64::new(0);
-        Self { answer, stamp: STAMPS.fetch_add(1, Ordering::Relaxed), settled: None }
-    }
-
-    /// The same, believed for a while from `now` on.
-    fn settled(&self, now: i64, pause: Duration) -> Self {
-        Self { settled: Some((now, pause)), ..self.clone() }
-    }
-
-    fn is_settled(&self, now: i64) -> bool {
-        self.settled.is_some_and(|(since, pause)| is_younger(since, now, pause))
+        Self { packed, stamp: STAMPS.fetch_add(1, Ordering::Relaxed) }
     }
 }
 
-/// The memory of answers; `bytes`: the most that they may weigh.
-pub(super) fn memory(bytes: u64) -> Relayed {
-    Memo::new(bytes, |key: &AnswerKey, held: &Arc<Held>| {
-        let weight = key.argument.len() + held.answer.body.packed().len() + size_of::<Held>();
+/// Answers that the journal keeps and upstream has.
+pub(super) struct Calls {
+    upstream: Upstream,
+    journal: Journal,
+}
+
+/// An engine for calls.
+pub(super) fn engine(upstream: Upstream, journal: Journal, settings: &RpcSettings) -> Relayed {
+    let policy = Policy {
+        max_age: settings.relayed_max_age,
+        stale_if_error: settings.relayed_stale,
+        failure_pause: PAUSE,
+        ..Policy::default()
+    };
+    let memory = Memory::<Calls>::new(settings.relayed_bytes, |key: &AnswerKey, entry| {
+        let weight = key.argument.len() + entry.packed.packed().len() + size_of::<Entry<Body>>();
         u32::try_from(weight).unwrap_or(u32::MAX)
-    })
+    });
+    Engine::new(Calls { upstream, journal }, policy, memory)
+}
+
+impl Source for Calls {
+    type Key = AnswerKey;
+    type Value = Body;
+    type Raw = ();
+    type Error = UpstreamError;
+
+    fn now(&self) -> i64 {
+        self.journal.clock().unix()
+    }
+
+    async fn ask(
+        &self,
+        key: &AnswerKey,
+        known: Option<&Entry<Body>>,
+        _standing: Standing,
+    ) -> Result<Asked<Self>, UpstreamError> {
+        let body = match self.upstream.pairs(key.method, &params(key)).await {
+            Ok(body) => body,
+            // A fault that refuses the question itself is upstream's answer to it; "removed" is none.
+            Err(error) if matches!(error, UpstreamError::Fault(_)) && !error.no_calls() => return Err(error),
+            Err(error) => {
+                let pause = error.retry_after().unwrap_or(PAUSE);
+                return Ok(Asked::Failed { error, pause });
+            }
+        };
+        let lost = |_| UpstreamError::Unexpected("an answer that stopped its reader".to_owned());
+        let packed = spawn_blocking(move || Packed::pack(&body)).await.map_err(lost)?;
+        // Writing into memory does not fail.
+        let packed = packed.map_err(|error| UpstreamError::Unexpected(error.to_string()))?;
+        // The same as before is rendered already.
+        let body = match known {
+            Some(known) if known.packed == packed => Body::clone(known),
+            Some(_) | None => Body::new(packed),
+        };
+        Ok(Asked::New(Received { entry: Entry::new(body, None, self.now()), stated: false, raw: () }))
+    }
+
+    /// A store that cannot keep stops keeping, not serving.
+    async fn load(&self, key: &AnswerKey) -> Result<Option<Entry<Body>>, UpstreamError> {
+        let kept = self.journal.answer(key).await.unwrap_or_else(|error| {
+            tracing::error!(method = key.method, %error, "a kept answer cannot be read");
+            None
+        });
+        Ok(kept.map(|KeptAnswer { body, checked }| Entry::new(Body::new(body), None, checked)))
+    }
+
+    async fn keep(&self, key: &AnswerKey, entry: &Entry<Body>, (): &()) {
+        let answer = KeptAnswer { body: entry.packed.clone(), checked: entry.checked };
+        if let Err(error) = self.journal.keep_answer(key, &answer).await {
+            tracing::error!(method = key.method, %error, "an answer cannot be kept");
+        }
+    }
+
+    fn tell(&self, key: &AnswerKey, told: Told<'_, UpstreamError>) {
+        match told {
+            Told::Stale(error, age) => {
+                tracing::warn!(method = key.method, %error, age, "upstream fails: a kept answer goes out");
+                metrics::counter!(metric::RPC_STALE_TOTAL, "method" => key.method).increment(1);
+            }
+            Told::Hit | Told::Renewed | Told::Slow | Told::Late | Told::Behind(_) => {}
+        }
+    }
+
+    async fn silent_at(&self, until: Instant) -> Duration {
+        self.upstream.silent_at(until).await
+    }
+}
+
+/// The arguments of a question.
+fn params(key: &AnswerKey) -> Vec<Value> {
+    match key.method {
+        "browse" => vec![key.argument.split(BETWEEN).collect()],
+        _ => vec![Value::from(key.argument.as_str())],
+    }
 }
 
 impl Rpc {
     pub(super) async fn user_packages(&self, arguments: &Arguments, ask: Ask<'_>) -> Result<Answer, Fault> {
         let username = fits("username", arguments.text(0))?;
         let key = AnswerKey { method: "user_packages", argument: username.to_owned() };
-        self.relayed(key, vec![Value::from(username)], ask).await
+        self.relayed(key, ask).await
     }
 
     pub(super) async fn browse(&self, arguments: &Arguments, ask: Ask<'_>) -> Result<Answer, Fault> {
@@ -95,146 +169,26 @@ impl Rpc {
         classifiers.iter().try_for_each(|classifier| fits("a classifier", classifier).map(|_| ()))?;
         let argument = classifiers.join(&BETWEEN.to_string());
         let key = AnswerKey { method: "browse", argument };
-        self.relayed(key, vec![classifiers.into_iter().collect()], ask).await
+        self.relayed(key, ask).await
     }
 
     /// Upstream's answer to a question, as old as it may be.
-    pub(super) async fn relayed(
-        &self,
-        key: AnswerKey,
-        params: Vec<Value>,
-        ask: Ask<'_>,
-    ) -> Result<Answer, Fault> {
-        let held = self.held(&key, params, ask.deadline).await?;
-        let subject = Subject::Relayed { key, stamp: held.stamp };
-        let body = held.answer.body.clone();
-        let key = Key { subject, head: None, wide: false };
-        self.0.renderings.answer(key, ask.coder, move || unpacked(&body)).await
-    }
-
-    /// An answer within `deadline`, or half of it if there is an old one that may go out instead.
-    async fn held(
-        &self,
-        key: &AnswerKey,
-        params: Vec<Value>,
-        deadline: Duration,
-    ) -> Result<Arc<Held>, Fault> {
-        let kept = self.kept(key).await;
-        if let Some(held) = kept.as_ref().filter(|held| self.is_current(held)) {
-            return Ok(held.clone());
-        }
-        let old = kept.filter(|held| self.is_usable(held));
-        let patience = if old.is_some() { deadline / 2 } else { deadline };
-        let now = Instant::now();
-        // No end is one that is too far away.
-        let until = now.checked_add(patience).unwrap_or(now + FOR_EVER);
-        let renewal = self.0.relayed.fill(key, self.clone().renew(key.clone(), params, old.clone()));
-        let renewed = tokio::select! {
-            biased;
-            // What is known to fail is said at once, and not begun.
-            silence = self.0.upstream.silent_at(until) => Err(silence),
-            renewed = renewal => Ok(renewed),
-            () = sleep_until(until), if old.is_some() => Err(Duration::ZERO),
-        };
-        let renewed = match (renewed, &old) {
-            (Ok(renewed), _) => renewed,
-            (Err(silence), Some(held)) => return Ok(self.settle(key, held, silence.max(PAUSE)).await),
-            (Err(silence), None) => return Err(Fault::unavailable(silence)),
-        };
-        renewed.map_err(|error| match error {
-            FillError::Failed(error) if error.no_calls() && !matches!(error, UpstreamError::Fault(_)) => {
+    pub(super) async fn relayed(&self, key: AnswerKey, ask: Ask<'_>) -> Result<Answer, Fault> {
+        let wait = Wait { slow_after: ask.deadline / 2, deadline: ask.deadline };
+        let entry = self.0.relayed.current(&key, wait).await.map_err(|error| match error {
+            Unanswered::Failed(error) if error.no_calls() && !matches!(error, UpstreamError::Fault(_)) => {
                 let message = format!("the index upstream has no {}", key.method);
                 Fault::raised("RuntimeError", &message)
             }
-            FillError::Failed(error) => error.into(),
-            FillError::Lost => Fault::internal(),
-        })
-    }
-
-    /// Believes an old answer for a while: upstream is limited, or its renewal is slow, goes on, and will replace it.
-    async fn settle(&self, key: &AnswerKey, old: &Held, pause: Duration) -> Arc<Held> {
-        // It may have ended this moment.
-        if let Some(held) = self.0.relayed.get(key).await.filter(|held| self.is_current(held)) {
-            return held;
-        }
-        let settled = Arc::new(old.settled(self.now(), pause));
-        self.0.relayed.put(key, settled.clone()).await;
-        settled
-    }
-
-    fn is_current(&self, held: &Held) -> bool {
-        let now = self.now();
-        is_younger(held.answer.checked, now, self.0.settings.relayed_max_age)
-            || held.is_settled(now) && self.is_usable(held)
-    }
-
-    /// It may go out while upstream fails or is slow.
-    fn is_usable(&self, held: &Held) -> bool {
-        is_near(held.answer.checked, self.now(), self.0.settings.relayed_stale)
-    }
-
-    /// Unix seconds by the journal's clock.
-    fn now(&self) -> i64 {
-        self.0.journal.clock().unix()
-    }
-
-    /// What is kept, in memory or in the journal.
-    async fn kept(&self, key: &AnswerKey) -> Option<Arc<Held>> {
-        if let Some(held) = self.0.relayed.get(key).await {
-            return Some(held);
-        }
-        // A store that cannot keep stops keeping, not serving.
-        let kept = self.0.journal.answer(key).await.inspect_err(|error| {
-            tracing::error!(method = key.method, %error, "a kept answer cannot be read");
-        });
-        let held = Arc::new(Held::new(kept.ok().flatten()?));
-        self.0.relayed.put(key, held.clone()).await;
-        Some(held)
-    }
-
-    /// Asks upstream. `old` goes out again if upstream cannot answer.
-    async fn renew(
-        self,
-        key: AnswerKey,
-        params: Vec<Value>,
-        old: Option<Arc<Held>>,
-    ) -> Result<Arc<Held>, UpstreamError> {
-        // Who was slow to look found what another's renewal has replaced meanwhile.
-        if let Some(held) = self.0.relayed.get(&key).await.filter(|held| self.is_current(held)) {
-            return Ok(held);
-        }
-        let error = match self.0.upstream.pairs(key.method, &params).await {
-            Ok(body) => return self.keep(&key, body, old).await,
-            Err(error) => error,
-        };
-        // A fault that refuses the question itself is upstream's answer to it; "removed" is none.
-        let refused = matches!(error, UpstreamError::Fault(_)) && !error.no_calls();
-        let Some(held) = old.filter(|_| !refused) else { return Err(error) };
-        tracing::warn!(method = key.method, %error, "upstream fails: a kept answer goes out");
-        metrics::counter!(metric::RPC_STALE_TOTAL, "method" => key.method).increment(1);
-        let pause = error.retry_after().map_or(PAUSE, |retry| retry.max(PAUSE));
-        Ok(Arc::new(held.settled(self.now(), pause)))
-    }
-
-    async fn keep(
-        &self,
-        key: &AnswerKey,
-        body: Bytes,
-        old: Option<Arc<Held>>,
-    ) -> Result<Arc<Held>, UpstreamError> {
-        let lost = |_| UpstreamError::Unexpected("an answer that stopped its reader".to_owned());
-        let packed = spawn_blocking(move || Packed::pack(&body)).await.map_err(lost)?;
-        // Writing into memory does not fail.
-        let body = packed.map_err(|error| UpstreamError::Unexpected(error.to_string()))?;
-        let answer = KeptAnswer { body, checked: self.now() };
-        if let Err(error) = self.0.journal.keep_answer(key, &answer).await {
-            tracing::error!(method = key.method, %error, "an answer cannot be kept");
-        }
-        // The same as before is rendered already.
-        Ok(Arc::new(match old.filter(|old| old.answer.body == answer.body) {
-            Some(old) => Held { answer, stamp: old.stamp, settled: None },
-            None => Held::new(answer),
-        }))
+            Unanswered::Failed(error) => error.into(),
+            Unanswered::Silent(silence) => Fault::unavailable(silence),
+            Unanswered::Late => self.upstream_too_late(),
+            Unanswered::Absent | Unanswered::BeforeRemoval(_) | Unanswered::Lost => Fault::internal(),
+        })?;
+        let subject = Subject::Relayed { key, stamp: entry.stamp };
+        let body = entry.packed.clone();
+        let key = Key { subject, head: None, wide: false };
+        self.0.renderings.answer(key, ask.coder, move || unpacked(&body)).await
     }
 }
 

@@ -1,0 +1,72 @@
+//! The rules, over a source in memory and tokio's paused clock.
+
+mod age;
+mod script;
+mod standing;
+mod trouble;
+
+use script::{Script, Then};
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// An engine whose times are all different, so that none can stand for another.
+struct World {
+    engine: Engine<Script>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self::over(Script::new())
+    }
+
+    /// As after a restart: nothing in memory.
+    fn restarted(self) -> Self {
+        Self::over(self.engine.source().clone())
+    }
+
+    fn over(script: Script) -> Self {
+        let policy = Policy {
+            max_age: 1_000 * SECOND,
+            stale_if_error: 5_000 * SECOND,
+            failure_pause: 10 * SECOND,
+            behind_pauses: vec![2 * SECOND, 3 * SECOND],
+            behind_pause: 60 * SECOND,
+            older_after: 2_000 * SECOND,
+            absent_max_age: 100 * SECOND,
+            absent_entries: 10,
+        };
+        Self { engine: Engine::new(script, policy, Memory::<Script>::new(100, |_, _| 1)) }
+    }
+
+    fn script(&self) -> &Script {
+        self.engine.source()
+    }
+
+    /// What a caller gets, and whether it is stale.
+    async fn get(&self) -> Result<(&'static str, bool), Unanswered<&'static str>> {
+        let wait = Wait { slow_after: 4 * SECOND, deadline: 9 * SECOND };
+        self.engine.current(&"key", wait).await.map(|entry| (**entry, entry.stale))
+    }
+
+    /// What a caller gets, and how often upstream was asked for it, by what upstream says each time.
+    async fn asked(&self, says: &[Then]) -> (Result<(&'static str, bool), Unanswered<&'static str>>, usize) {
+        let before = self.script().asked();
+        self.script().say(says);
+        let got = self.get().await;
+        (got, self.script().asked() - before)
+    }
+}
+
+const fn fresh(text: &'static str) -> Result<(&'static str, bool), Unanswered<&'static str>> {
+    Ok((text, false))
+}
+
+const fn stale(text: &'static str) -> Result<(&'static str, bool), Unanswered<&'static str>> {
+    Ok((text, true))
+}
+
+async fn pass(seconds: u64) {
+    tokio::time::advance(Duration::from_secs(seconds)).await;
+}
