@@ -50,6 +50,11 @@ impl World {
         self.engine.current(&"key", wait).await.map(|entry| (**entry, entry.stale))
     }
 
+    /// Upstream is asked, and has this.
+    async fn holds(&self, text: &'static str, serial: i64) {
+        assert_eq!(self.asked(&[Then::Text(text, serial)]).await, (fresh(text), 1));
+    }
+
     /// What a caller gets, and how often upstream was asked for it, by what upstream says each time.
     async fn asked(&self, says: &[Then]) -> (Result<(&'static str, bool), Unanswered<&'static str>>, usize) {
         let before = self.script().asked();

@@ -21,7 +21,7 @@ async fn an_answer_is_fresh_for_its_age_and_a_confirmation_begins_that_anew() {
 #[tokio::test(start_paused = true)]
 async fn what_was_checked_in_the_future_is_asked_for_again() {
     let world = World::new();
-    world.asked(&[Then::Text("one", 1)]).await;
+    world.holds("one", 1).await;
     world.script().correct_clock(-1);
     assert_eq!(world.asked(&[Then::Same]).await, (fresh("one"), 1));
     assert_eq!(world.asked(&[]).await, (fresh("one"), 0));
@@ -30,7 +30,7 @@ async fn what_was_checked_in_the_future_is_asked_for_again() {
 #[tokio::test(start_paused = true)]
 async fn what_is_kept_answers_after_a_restart_as_long_as_it_is_fresh() {
     let world = World::new();
-    world.asked(&[Then::Text("one", 1)]).await;
+    world.holds("one", 1).await;
     let world = world.restarted();
     assert_eq!(world.asked(&[]).await, (fresh("one"), 0));
     pass(1_000).await;
@@ -50,6 +50,18 @@ async fn many_callers_make_one_question_which_goes_on_when_they_leave() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_was_slow_to_look_finds_what_anothers_question_has_brought_meanwhile() {
+    let world = World::new();
+    world.script().admit_after(SECOND);
+    let mut slow = Box::pin(world.get());
+    assert!(futures_util::poll!(slow.as_mut()).is_pending());
+    world.holds("one", 1).await;
+    // It is in memory alone.
+    world.script().lose_store();
+    assert_eq!(slow.await, fresh("one"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_question_whose_task_dies_is_told_and_asked_anew() {
     let world = World::new();
     assert_eq!(world.asked(&[Then::Dies]).await, (Err(Unanswered::Lost), 1));
@@ -59,7 +71,7 @@ async fn a_question_whose_task_dies_is_told_and_asked_anew() {
 #[tokio::test(start_paused = true)]
 async fn what_reading_it_anew_would_make_otherwise_is_read_anew_and_not_asked_for() {
     let world = World::new();
-    world.asked(&[Then::Text("one", 1)]).await;
+    world.holds("one", 1).await;
     world.script().reads("one, but for a line");
     assert_eq!(world.asked(&[]).await, (fresh("one, but for a line"), 0));
     // It could not be kept: then it is as good as it was.
@@ -74,7 +86,7 @@ async fn what_is_known_not_to_exist_is_not_asked_for_unless_it_is_in_memory() {
     world.script().deny();
     assert_eq!(world.asked(&[]).await, (Err(Unanswered::Failed("known not to exist")), 0));
     let world = World::new();
-    world.asked(&[Then::Text("one", 1)]).await;
+    world.holds("one", 1).await;
     world.script().deny();
     pass(1_000).await;
     assert_eq!(world.asked(&[Then::Same]).await, (fresh("one"), 1));
@@ -83,7 +95,7 @@ async fn what_is_known_not_to_exist_is_not_asked_for_unless_it_is_in_memory() {
 #[tokio::test(start_paused = true)]
 async fn an_absence_is_remembered_for_a_while_or_until_more_is_known() {
     let world = World::new();
-    world.asked(&[Then::Text("one", 1)]).await;
+    world.holds("one", 1).await;
     pass(1_000).await;
     assert_eq!(world.asked(&[Then::Absent]).await, (Err(Unanswered::Absent), 1));
     assert_eq!(world.script().stored(), None, "what was kept is gone");
@@ -92,6 +104,9 @@ async fn an_absence_is_remembered_for_a_while_or_until_more_is_known() {
     pass(1).await;
     assert_eq!(world.asked(&[Then::Absent]).await, (Err(Unanswered::Absent), 1));
     world.script().stands(Standing::At(Serial(2)));
+    // What was kept does not come back.
+    let failed = Err(Unanswered::Failed("upstream failed, and nothing is kept"));
+    assert_eq!(world.asked(&[Then::Fails(0)]).await, (failed, 1));
     assert_eq!(world.asked(&[Then::Text("two", 2)]).await, (fresh("two"), 1));
 }
 

@@ -46,6 +46,7 @@ struct State {
     unknown: bool,
     as_read: Option<&'static str>,
     ahead: i64,
+    admits_after: Option<Duration>,
 }
 
 /// The source. Clones share everything, as a journal on disk does.
@@ -104,6 +105,11 @@ impl Script {
     /// It becomes known that there is no such thing, for who has nothing in memory.
     pub(super) fn deny(&self) {
         self.state().unknown = true;
+    }
+
+    /// The next caller with nothing in memory is admitted after this time.
+    pub(super) fn admit_after(&self, time: Duration) {
+        self.state().admits_after = Some(time);
     }
 
     /// Only this text is what reading it anew would make.
@@ -198,6 +204,10 @@ impl Source for Script {
     }
 
     async fn admit(&self, _key: &Self::Key) -> Result<(), &'static str> {
+        let wait = self.state().admits_after.take();
+        if let Some(wait) = wait {
+            sleep(wait).await;
+        }
         if self.state().unknown { Err("known not to exist") } else { Ok(()) }
     }
 

@@ -28,6 +28,15 @@ async fn a_newer_event_makes_an_entry_old_at_once_and_another_things_event_does_
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_went_out_stale_is_asked_for_again_though_what_contradicted_it_is_known_no_more() {
+    let world = known().await;
+    world.script().stands(AT_TWO);
+    assert_eq!(world.asked(&[FAILS]).await, (stale("one"), 1));
+    world.script().stands(AT_ONE);
+    assert_eq!(world.asked(&[Then::Same]).await, (fresh("one"), 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_entry_that_agreed_is_fresh_without_a_look_until_anything_happens_or_it_is_too_old() {
     let world = known().await;
     let entry = world.engine.in_memory(&"key").await.unwrap();
@@ -133,7 +142,7 @@ async fn an_older_copy_never_replaces_a_newer_one_unless_upstream_goes_on_giving
     // The pauses between three questions take 5 s.
     for (age, expected) in [(1_994, "two"), (2_000, "one")] {
         let world = World::new();
-        world.asked(&[Then::Text("two", 2)]).await;
+        world.holds("two", 2).await;
         pass(age).await;
         world.script().say(&[Then::Text("one", 1); 3]);
         let wait = Wait { slow_after: 100 * SECOND, deadline: 100 * SECOND };
@@ -146,7 +155,7 @@ async fn an_older_copy_never_replaces_a_newer_one_unless_upstream_goes_on_giving
 async fn a_copy_without_a_serial_of_its_own_and_one_beside_a_wrong_serial_are_not_older() {
     for (wrong, says) in [(false, Then::Plain("one")), (true, Then::Text("one", 1))] {
         let world = World::new();
-        world.asked(&[Then::Text("two", 2)]).await;
+        world.holds("two", 2).await;
         pass(1_000).await;
         if wrong {
             world.script().disprove(2);
@@ -159,7 +168,7 @@ async fn a_copy_without_a_serial_of_its_own_and_one_beside_a_wrong_serial_are_no
 async fn a_serial_that_was_wrong_agrees_with_nothing() {
     let world = World::new();
     world.script().stands(AT_ONE);
-    world.asked(&[Then::Text("two", 2)]).await;
+    world.holds("two", 2).await;
     assert_eq!(world.asked(&[]).await, (fresh("two"), 0));
     world.script().disprove(2);
     assert_eq!(world.asked(&[Then::Text("one", 1)]).await, (fresh("one"), 1));

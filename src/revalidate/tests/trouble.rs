@@ -7,7 +7,7 @@ const FAILS: Then = Then::Fails(0);
 #[tokio::test(start_paused = true)]
 async fn while_upstream_fails_what_is_kept_goes_out_and_upstream_is_asked_once_in_a_pause() {
     let world = World::new();
-    world.asked(&[Then::Text("one", 1)]).await;
+    world.holds("one", 1).await;
     pass(1_000).await;
     assert_eq!(world.asked(&[FAILS]).await, (stale("one"), 1));
     pass(9).await;
@@ -26,9 +26,9 @@ async fn while_upstream_fails_what_is_kept_goes_out_and_upstream_is_asked_once_i
 #[tokio::test(start_paused = true)]
 async fn a_pause_ends_when_the_clock_is_set_back_before_it() {
     let world = World::new();
-    world.asked(&[Then::Text("one", 1)]).await;
+    world.holds("one", 1).await;
     pass(1_005).await;
-    world.asked(&[FAILS]).await;
+    assert_eq!(world.asked(&[FAILS]).await, (stale("one"), 1));
     world.script().correct_clock(-1);
     assert_eq!(world.asked(&[FAILS]).await, (stale("one"), 1));
 }
@@ -36,7 +36,7 @@ async fn a_pause_ends_when_the_clock_is_set_back_before_it() {
 #[tokio::test(start_paused = true)]
 async fn what_is_too_old_does_not_go_out_and_no_pause_outlasts_that() {
     let world = World::new();
-    world.asked(&[Then::Text("one", 1)]).await;
+    world.holds("one", 1).await;
     pass(4_999).await;
     assert_eq!(world.asked(&[Then::Fails(1_000)]).await, (stale("one"), 1));
     pass(1).await;
@@ -56,7 +56,7 @@ async fn a_failure_with_nothing_kept_is_told_as_such() {
 #[tokio::test(start_paused = true)]
 async fn nothing_kept_goes_out_in_place_of_a_final_answer() {
     let world = World::new();
-    world.asked(&[Then::Text("one", 1)]).await;
+    world.holds("one", 1).await;
     pass(1_000).await;
     assert_eq!(world.asked(&[Then::Refuses]).await, (Err(Unanswered::Failed("upstream refused")), 1));
 }
@@ -66,7 +66,7 @@ async fn a_slow_upstream_is_waited_for_by_one_caller_and_what_it_says_at_last_ta
  {
     for restarted in [false, true] {
         let world = World::new();
-        world.asked(&[Then::Text("one", 1)]).await;
+        world.holds("one", 1).await;
         let world = if restarted { world.restarted() } else { world };
         pass(1_000).await;
         world.script().told();
@@ -114,7 +114,7 @@ async fn a_silence_that_outlasts_the_caller_is_told_at_once_and_a_shorter_one_is
 #[tokio::test(start_paused = true)]
 async fn during_a_silence_what_is_kept_goes_out_until_its_end() {
     let world = World::new();
-    world.asked(&[Then::Text("one", 1)]).await;
+    world.holds("one", 1).await;
     let world = world.restarted();
     world.script().silent_for(90 * SECOND);
     assert_eq!(world.asked(&[]).await, (fresh("one"), 0), "it is fresh");
