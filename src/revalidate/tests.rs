@@ -5,11 +5,20 @@ mod script;
 mod standing;
 mod trouble;
 
+use Got::{Fresh, Nothing, Stale};
 use script::{Script, Then};
 
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// What a caller gets.
+#[derive(Debug, Clone, PartialEq)]
+enum Got {
+    Fresh(&'static str),
+    Stale(&'static str),
+    Nothing(Unanswered<&'static str>),
+}
 
 /// An engine whose times are all different, so that none can stand for another.
 struct World {
@@ -44,32 +53,30 @@ impl World {
         self.engine.source()
     }
 
-    /// What a caller gets, and whether it is stale.
-    async fn get(&self) -> Result<(&'static str, bool), Unanswered<&'static str>> {
-        let wait = Wait { slow_after: 4 * SECOND, deadline: 9 * SECOND };
-        self.engine.current(&"key", wait).await.map(|entry| (**entry, entry.stale))
+    async fn get(&self) -> Got {
+        self.get_within(4 * SECOND, 9 * SECOND).await
     }
 
-    /// Upstream is asked, and has this.
-    async fn holds(&self, text: &'static str, serial: i64) {
-        assert_eq!(self.asked(&[Then::Text(text, serial)]).await, (fresh(text), 1));
+    async fn get_within(&self, slow_after: Duration, deadline: Duration) -> Got {
+        match self.engine.current(&"key", Wait { slow_after, deadline }).await {
+            Ok(entry) if entry.stale => Stale(**entry),
+            Ok(entry) => Fresh(**entry),
+            Err(error) => Nothing(error),
+        }
     }
 
     /// What a caller gets, and how often upstream was asked for it, by what upstream says each time.
-    async fn asked(&self, says: &[Then]) -> (Result<(&'static str, bool), Unanswered<&'static str>>, usize) {
+    async fn asked(&self, says: &[Then]) -> (Got, usize) {
         let before = self.script().asked();
         self.script().say(says);
         let got = self.get().await;
         (got, self.script().asked() - before)
     }
-}
 
-const fn fresh(text: &'static str) -> Result<(&'static str, bool), Unanswered<&'static str>> {
-    Ok((text, false))
-}
-
-const fn stale(text: &'static str) -> Result<(&'static str, bool), Unanswered<&'static str>> {
-    Ok((text, true))
+    /// Upstream is asked, and has this.
+    async fn holds(&self, text: &'static str, serial: i64) {
+        assert_eq!(self.asked(&[Then::Text(text, serial)]).await, (Fresh(text), 1));
+    }
 }
 
 async fn pass(seconds: u64) {
