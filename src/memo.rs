@@ -88,12 +88,13 @@ where
 
     /// Keeps a value that came by another way than a fill.
     pub async fn put(&self, key: &K, value: V) {
-        self.inner.values.insert(key.clone(), value).await;
+        self.inner.keep(key.clone(), value).await;
     }
 
     /// Drops a value. A fill under way is not stopped; what it brings is kept.
     pub async fn forget(&self, key: &K) {
         self.inner.values.invalidate(key).await;
+        self.inner.tidy().await;
     }
 
     /// How many values are kept, and what they weigh together.
@@ -131,7 +132,7 @@ where
         let task = tokio::spawn(requesters.clone().run(async move {
             let result = fill.await;
             if let Ok(value) = &result {
-                landing.inner.values.insert(landing.key.clone(), value.clone()).await;
+                landing.inner.keep(landing.key.clone(), value.clone()).await;
             }
             // Kept before the flight ends: who comes now finds either the flight or the value.
             drop(landing);
@@ -140,6 +141,26 @@ where
         let outcome = task.map_err(|_| FillError::Lost);
         let outcome = outcome.map(|joined| joined.and_then(|result| result.map_err(FillError::Failed)));
         Flight { outcome: outcome.boxed().shared(), requesters }
+    }
+}
+
+impl<K, V, E> Inner<K, V, E>
+where
+    K: Hash + Eq + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    async fn keep(&self, key: K, value: V) {
+        self.values.insert(key, value).await;
+        self.tidy().await;
+    }
+
+    /// Drops what has no room any more, or was forgotten. The cache by itself does that as it is used again, and an idle
+    /// relay would hold a page of 100,000 files for ever.
+    async fn tidy(&self) {
+        // What leaves the cache is dropped one or two goes later, when nobody can be reading it.
+        for _ in 0..3 {
+            self.values.run_pending_tasks().await;
+        }
     }
 }
 
@@ -217,6 +238,34 @@ mod tests {
         open.send(3).unwrap();
         assert_eq!((second.await, joined.await), (Ok(3), Ok(3)));
         assert!(memo.join(&"a").is_none());
+    }
+
+    #[tokio::test]
+    async fn what_has_no_room_or_is_forgotten_is_dropped_at_once() {
+        /// Whether values are held: one of two for which there is no room, one that was forgotten, one too heavy.
+        async fn held() -> [bool; 3] {
+            let values = [(); 4].map(|()| Arc::new(()));
+            let is_held = |at: usize| Arc::strong_count(&values[at]) > 1;
+            let memo = Memo::<_, _, &str>::new(100, |key, _| if *key == 3 { 101 } else { 60 });
+            memo.put(&0, values[0].clone()).await;
+            memo.put(&1, values[1].clone()).await;
+            let both = is_held(0) && is_held(1);
+            memo.forget(&0).await;
+            memo.forget(&1).await;
+            memo.put(&2, values[2].clone()).await;
+            assert!(is_held(2));
+            memo.forget(&2).await;
+            let heavy = values[3].clone();
+            assert!(memo.fill(&3, async { Ok(heavy) }).await.is_ok());
+            [both, is_held(2), is_held(3)]
+        }
+        // A thread of another test that is stopped in the middle of a look keeps what it may be looking at.
+        let mut seen = [true; 3];
+        for _ in 0..1000 {
+            let held = held().await;
+            seen = std::array::from_fn(|at| seen[at] && held[at]);
+        }
+        assert_eq!(seen, [false; 3]);
     }
 
     #[tokio::test]
