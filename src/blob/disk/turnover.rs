@@ -4,6 +4,10 @@
 //! each newcomer would be the least of all, and go before it is asked for a second time. With a little less than
 //! twice that time eviction is 7 to 10 points of hit ratio above plain LRU on a steady Zipf trace, and 5 above it where all
 //! favourites are exchanged every five turnovers (`benches/room.rs`); a longer one loses bytes there.
+//!
+//! What this buys: without it, on the same traces, 11 points of requests and 16 of bytes fewer are hits where favourites change
+//! (14 and 18 in a cache of a fiftieth), and 2 to 7 points of requests more (5 to 11) where they never do. An index has
+//! new releases every day, so the loss counts for more.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
