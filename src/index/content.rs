@@ -3,19 +3,21 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
 use url::Url;
 
 use super::IndexError;
-use super::facade::Inner;
 use super::json::JsonDocument;
-use crate::journal::{DocumentKey, KeptDocument, KnownFile};
+use super::source::{Documents, Kept, Shelf};
+use crate::journal::{DocumentKey, JournalError, KeptDocument, KnownFile};
 use crate::model::{FilePath, ProjectName, Serial};
+use crate::revalidate::Engine;
 use crate::upstream::{CoreMetadata, Document, ProjectPage, Skipped};
 
 /// A document's meaning.
 pub(super) trait Content: Sized + Send + Sync + 'static {
+    /// What its source needs of the other kind: documents fall back to pages, and go with them.
+    type Beside: Send + Sync + 'static;
+
     /// Bytes that it takes in memory; for the cache's bound.
     fn weight(&self) -> usize;
 
@@ -30,9 +32,29 @@ pub(super) trait Content: Sized + Send + Sync + 'static {
 
     /// What upstream's other documents tell in place of one that it has not; `None` if they do not either.
     fn derived(
-        inner: &Arc<Inner>,
+        documents: &Documents<Self>,
         key: &DocumentKey,
-    ) -> BoxFuture<'static, Result<Option<Document>, IndexError>>;
+    ) -> impl Future<Output = Result<Option<Document>, IndexError>> + Send;
+
+    /// What upstream sent with what it lacks added; `None` if it lacks nothing. `header`: the serial that was sent with it.
+    fn completed(
+        documents: &Documents<Self>,
+        key: &DocumentKey,
+        sent: &Self,
+        header: Option<Serial>,
+    ) -> impl Future<Output = Result<Option<Document>, IndexError>> + Send;
+
+    /// The project's page, if there is one here, for what is no page itself.
+    fn page_beside(
+        documents: &Documents<Self>,
+        key: &DocumentKey,
+    ) -> impl Future<Output = Option<Kept<ProjectPage>>> + Send;
+
+    /// Forgets what upstream does not have (any more).
+    fn forget(
+        documents: &Documents<Self>,
+        key: &DocumentKey,
+    ) -> impl Future<Output = Result<(), JournalError>> + Send;
 
     /// Itself, if it is a document of the JSON API.
     fn json(&self) -> Option<&JsonDocument>;
@@ -48,6 +70,9 @@ pub(super) trait Content: Sized + Send + Sync + 'static {
 }
 
 impl Content for ProjectPage {
+    /// The documents in memory.
+    type Beside = Shelf<JsonDocument>;
+
     fn weight(&self) -> usize {
         Self::weight(self)
     }
@@ -64,11 +89,26 @@ impl Content for ProjectPage {
         self.files.iter().flat_map(|file| file.known(project).chain(file.known_before(project))).collect()
     }
 
-    fn derived(
-        _inner: &Arc<Inner>,
-        _key: &DocumentKey,
-    ) -> BoxFuture<'static, Result<Option<Document>, IndexError>> {
-        async { Ok(None) }.boxed()
+    async fn derived(_: &Documents<Self>, _: &DocumentKey) -> Result<Option<Document>, IndexError> {
+        Ok(None)
+    }
+
+    async fn completed(
+        _: &Documents<Self>,
+        _: &DocumentKey,
+        _: &Self,
+        _: Option<Serial>,
+    ) -> Result<Option<Document>, IndexError> {
+        Ok(None)
+    }
+
+    async fn page_beside(_: &Documents<Self>, _: &DocumentKey) -> Option<Kept<ProjectPage>> {
+        None
+    }
+
+    async fn forget(pages: &Documents<Self>, key: &DocumentKey) -> Result<(), JournalError> {
+        pages.beside.forget(&DocumentKey::Json(key.project().clone(), None)).await;
+        pages.shared.journal.drop_project(key.project()).await
     }
 
     fn json(&self) -> Option<&JsonDocument> {
@@ -90,6 +130,8 @@ impl Content for ProjectPage {
 }
 
 impl Content for JsonDocument {
+    type Beside = Engine<Documents<ProjectPage>>;
+
     fn weight(&self) -> usize {
         Self::weight(self)
     }
@@ -107,15 +149,41 @@ impl Content for JsonDocument {
         self.known().collect()
     }
 
-    fn derived(
-        inner: &Arc<Inner>,
+    async fn derived(documents: &Documents<Self>, key: &DocumentKey) -> Result<Option<Document>, IndexError> {
+        match key {
+            DocumentKey::Json(project, version) => documents.made(project, version.as_deref()).await,
+            DocumentKey::Page(_) => Ok(None),
+        }
+    }
+
+    async fn completed(
+        documents: &Documents<Self>,
         key: &DocumentKey,
-    ) -> BoxFuture<'static, Result<Option<Document>, IndexError>> {
+        sent: &Self,
+        header: Option<Serial>,
+    ) -> Result<Option<Document>, IndexError> {
         match key {
             DocumentKey::Json(project, version) => {
-                inner.clone().derived(project.clone(), version.clone()).boxed()
+                documents.with_releases(project, version.as_deref(), sent, header).await
             }
-            DocumentKey::Page(_) => async { Ok(None) }.boxed(),
+            DocumentKey::Page(_) => Ok(None),
+        }
+    }
+
+    async fn page_beside(documents: &Documents<Self>, key: &DocumentKey) -> Option<Kept<ProjectPage>> {
+        let page = DocumentKey::Page(key.project().clone());
+        match documents.beside.in_memory(&page).await {
+            Some(kept) => Some(kept),
+            None => documents.shared.load::<ProjectPage>(&page).await.ok().flatten().map(Arc::new),
+        }
+    }
+
+    async fn forget(documents: &Documents<Self>, key: &DocumentKey) -> Result<(), JournalError> {
+        let journal = &documents.shared.journal;
+        let forgotten = journal.forget_document(key).await;
+        match key {
+            DocumentKey::Json(project, None) => forgotten.and(journal.unlearn(project).await),
+            DocumentKey::Json(_, Some(_)) | DocumentKey::Page(_) => forgotten,
         }
     }
 

@@ -7,15 +7,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
 use tokio::task::spawn_blocking;
 
-use super::facade::Inner;
-use super::held::Held;
+use super::source::Documents;
 use super::{Index, IndexError, JsonDocument, core_metadata};
-use crate::journal::DocumentKey;
 use crate::model::{
     AskedVersions, FileHasher, FileKind, FilePath, KnownVersions, ProjectName, Serial, Stamp, latest,
     version_of, wheel_tag,
@@ -60,29 +56,29 @@ pub(super) async fn versions(page: Arc<ProjectPage>) -> Result<(Option<String>, 
     spawn_blocking(read).await.map_err(|_| IndexError::Lost)
 }
 
-impl Inner {
+impl Documents<JsonDocument> {
     /// The document under a key of the JSON API; `None` if upstream's page knows no such project or release.
-    pub(super) async fn derived(
-        self: Arc<Self>,
-        project: ProjectName,
-        version: Option<String>,
+    pub(super) async fn made(
+        &self,
+        project: &ProjectName,
+        version: Option<&str>,
     ) -> Result<Option<Document>, IndexError> {
-        let page = match self.current(&self.pages, &DocumentKey::Page(project.clone())).await {
+        let page = match self.beside.page(project).await {
             Ok(page) => page,
             Err(IndexError::NoSuchProject) => return Ok(None),
             Err(error) => return Err(error),
         };
         // The largest pages have ten thousand files: not on the reactor.
-        let content = self.with_sizes_and_times(page.content.clone()).await?;
+        let content = self.shared.with_sizes_and_times(page.content.clone()).await?;
         let outline = spawn_blocking(move || Outline::of(content)).await.map_err(|_| IndexError::Lost)?;
-        let release = match &version {
+        let release = match version {
             Some(version) => outline.release(version),
             None => outline.newest(),
         };
         let Some(release) = release else { return Ok(None) };
-        let row = self.journal.project(&project).await?;
+        let row = self.shared.journal.project(project).await?;
         let spelling = row.map_or_else(|| project.to_string(), |row| row.spelling);
-        let info = self.info(&project, &spelling, &release).await?;
+        let info = self.info(project, &spelling, &release).await?;
         let mut document = json!({"info": info, "urls": release.objects()});
         if let Some(serial) = page.last_serial {
             document["last_serial"] = serial.0.into();
@@ -101,7 +97,7 @@ impl Inner {
             content_type: "application/json".to_owned(),
             validators: Box::default(),
             last_serial: page.last_serial,
-            url: self.upstream.json_address(&project, version.as_deref()),
+            url: self.shared.upstream.json_address(project, version),
             share: Share::default(),
         }))
     }
@@ -109,16 +105,18 @@ impl Inner {
     /// A document of upstream's with what it lacks added from the project's page: a project's `releases`, `urls`, and which
     /// release it is about. `None` if it lacks nothing. Without the page it is not known what is missing: then the page's
     /// failure is the document's, since a list that lacks releases would be taken for the whole.
-    pub(super) async fn completed(
-        self: &Arc<Self>,
-        key: &DocumentKey,
-        json: Option<&JsonDocument>,
+    pub(super) async fn with_releases(
+        &self,
+        project: &ProjectName,
+        version: Option<&str>,
+        json: &JsonDocument,
         last_serial: Option<Serial>,
     ) -> Result<Option<Document>, IndexError> {
-        let DocumentKey::Json(project, version) = key else { return Ok(None) };
-        let Some(json) = json.filter(|json| json.lacks(version.is_none())) else { return Ok(None) };
-        let page = match self.clone().page_of(project.clone()).await {
-            Ok(page) => Some(self.with_sizes_and_times(page.content.clone()).await?),
+        if !json.lacks(version.is_none()) {
+            return Ok(None);
+        }
+        let page = match self.beside.page(project).await {
+            Ok(page) => Some(self.shared.with_sizes_and_times(page.content.clone()).await?),
             Err(IndexError::NoSuchProject) => None,
             Err(error) => return Err(error),
         };
@@ -138,14 +136,6 @@ impl Inner {
             url: base,
             share: Share::default(),
         }))
-    }
-
-    /// The project's page, for what is itself being made current.
-    fn page_of(
-        self: Arc<Self>,
-        project: ProjectName,
-    ) -> BoxFuture<'static, Result<Arc<Held<ProjectPage>>, IndexError>> {
-        async move { self.current(&self.pages, &DocumentKey::Page(project)).await }.boxed()
     }
 
     /// What the release's metadata says, or else which release it is.
@@ -183,8 +173,8 @@ impl Inner {
         let CoreMetadata::Yes(hashes) = &file.core_metadata else { return Ok(None) };
         let url = super::location::metadata_url(&file.url);
         let stated = strongest(hashes);
-        let fetched = match self.upstream.check_clear_text(&url, stated.as_ref()) {
-            Ok(()) => self.upstream.metadata(&url).await,
+        let fetched = match self.shared.upstream.check_clear_text(&url, stated.as_ref()) {
+            Ok(()) => self.shared.upstream.metadata(&url).await,
             Err(refused) => Err(refused),
         };
         let bytes = match fetched {
@@ -194,7 +184,9 @@ impl Inner {
             Err(UpstreamError::Absent(status)) => {
                 if let Ok(path) = FilePath::parse(&format!("{}.metadata", file.path)) {
                     let reason = format!("upstream answered {status} to {}", path.filename());
-                    self.note_absent(&path, project, reason, self.settings.absent_metadata_max_age).await;
+                    self.shared
+                        .note_absent(&path, project, reason, self.shared.settings.absent_metadata_max_age)
+                        .await;
                 }
                 return Ok(None);
             }

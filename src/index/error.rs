@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use crate::journal::JournalError;
 use crate::memo::FillError;
+use crate::revalidate::Unanswered;
 use crate::upstream::UpstreamError;
 
 /// When to come back for a name that upstream could not be asked for: installers ask for names that are not there all the
 /// time, and pip waits so long five times. Without the field, or with 0, it would wait 7.5 s in all. Not less: each time
 /// upstream is asked again, within the budget of such names.
 pub(super) const SHORT: Duration = Duration::from_secs(1);
+
+/// When to come back for what upstream is being asked for.
+pub(super) const LATE_RETRY: Duration = Duration::from_secs(5);
 
 /// A question that has no answer. `Clone`, because all who waited for one fetch get the same.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -97,6 +101,19 @@ impl From<FillError<IndexError>> for IndexError {
         match error {
             FillError::Failed(error) => error,
             FillError::Lost => Self::Lost,
+        }
+    }
+}
+
+impl From<Unanswered<Self>> for IndexError {
+    fn from(error: Unanswered<Self>) -> Self {
+        match error {
+            Unanswered::Absent => Self::NoSuchProject,
+            Unanswered::Late => Self::NotYet { retry: LATE_RETRY },
+            Unanswered::Silent(retry) => Self::NotYet { retry },
+            Unanswered::BeforeRemoval(retry) => Self::BeforeRemoval { retry },
+            Unanswered::Lost => Self::Lost,
+            Unanswered::Failed(error) => error,
         }
     }
 }

@@ -2,28 +2,28 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use bytes::Bytes;
 use tokio::task::spawn_blocking;
 use url::Url;
 
+use super::error::{LATE_RETRY, SHORT};
 use super::files::Line;
-use super::held::Held;
 use super::learn::Learning;
+use super::parsed::Parsed;
 use super::rendered::{Kept, RenderKey};
+use super::shared::{PATHS, Shared, counter};
+use super::source::{self, Documents, engine, shelf};
 use super::text::Text;
-use super::unknown::Unknown;
 use super::{
-    Form, IndexError, IndexSettings, JsonDocument, ProjectPage, Rendered, location, write_html, write_json,
+    Form, IndexError, IndexSettings, JsonDocument, ProjectPage, Rendered, Side, location, write_html,
+    write_json,
 };
 use crate::journal::{DocumentKey, Journal};
 use crate::memo::Memo;
 use crate::model::{FilePath, LONGEST_VERSION, ProjectName, Serial};
-use crate::upstream::{FileHead, Upstream};
-
-/// Paths whose project is remembered in memory. 100,000 of some 250 bytes: the files that are asked for often.
-const PATHS: u64 = 100_000;
+use crate::revalidate::{Engine, Entry};
+use crate::upstream::Upstream;
 
 /// Files whose line on their page is remembered. 10,000 of some 500 bytes: those that are asked for most.
 const LINES: u64 = 10_000;
@@ -34,49 +34,20 @@ pub struct Index {
     pub(super) inner: Arc<Inner>,
 }
 
-pub(super) type Shelf<T> = Memo<DocumentKey, Arc<Held<T>>, IndexError>;
-
-/// Upstream has no such page or document.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Absence {
-    /// Unix seconds of when it said so.
-    pub(super) since: i64,
-    /// The project's serial in the journal then.
-    pub(super) serial: Option<Serial>,
-}
-
 pub(super) struct Inner {
-    pub(super) upstream: Upstream,
-    pub(super) journal: Journal,
-    pub(super) settings: IndexSettings,
-    pub(super) pages: Shelf<ProjectPage>,
-    pub(super) documents: Shelf<JsonDocument>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) pages: Engine<Documents<ProjectPage>>,
+    pub(super) documents: Engine<Documents<JsonDocument>>,
     /// Flights only: few ask twice.
-    pub(super) provenance: Memo<Url, Bytes, IndexError>,
+    provenance: Memo<Url, Bytes, IndexError>,
     pub(super) rendered: Memo<RenderKey, Arc<Kept>, IndexError>,
-    /// What upstream said 404 to.
-    pub(super) absent: moka::sync::Cache<DocumentKey, Absence>,
-    /// Whose a path is: of files asked for lately, and of pages that could not be kept.
-    pub(super) projects_of: moka::sync::Cache<FilePath, ProjectName>,
     /// Paths that had no tombstone when the journal's removals had this count.
     pub(super) untombed: moka::sync::Cache<FilePath, u64>,
     pub(super) removals: tokio::sync::watch::Receiver<u64>,
-    /// The last change of what of a project's metadata is not to be advertised.
-    pub(super) unadvertised: moka::sync::Cache<ProjectName, u64>,
-    /// What names that upstream may not have may cost it.
-    pub(super) unknown: Unknown,
     /// What search does not know yet.
     pub(super) learning: Learning,
     /// What pages say of files that are asked for often.
     pub(super) lines: moka::sync::Cache<FilePath, Line>,
-    /// What the server of the files says of those for which a page states too little.
-    pub(super) heads: moka::sync::Cache<super::unstated::FileId, FileHead>,
-    /// The highest serial that a page or document here has; -1 before there is one.
-    pub(super) seen: AtomicI64,
-    /// When upstream stated it, in Unix seconds.
-    pub(super) seen_at: AtomicI64,
-    /// Pages and documents that were current. Looked up once: it is on the way of every file.
-    pub(super) hits: metrics::Counter,
 }
 
 impl fmt::Debug for Index {
@@ -88,27 +59,24 @@ impl fmt::Debug for Index {
 impl Index {
     /// An index that asks `upstream` and keeps in `journal`.
     pub fn new(upstream: Upstream, journal: Journal, settings: IndexSettings) -> Self {
+        let shared = Arc::new(Shared::new(upstream, journal, settings));
+        let settings = &shared.settings;
+        // Pages weigh less than documents, and are asked for more.
+        let (shelf_of_pages, shelf_of_documents) =
+            (shelf(settings.parsed_bytes / 2), shelf(settings.parsed_bytes / 2));
+        // A page that goes takes its project's document along, and documents fall back to pages.
+        let pages = engine(&shared, settings.page_max_age, shelf_of_pages, shelf_of_documents.clone());
+        let documents = engine(&shared, settings.json_max_age, shelf_of_documents, pages.clone());
         let inner = Inner {
-            upstream,
-            removals: journal.watch_removals(),
-            journal,
-            // Pages weigh less than documents, and are asked for more.
-            pages: Memo::new(settings.parsed_bytes / 2, |_, held: &Arc<Held<_>>| held.weight()),
-            documents: Memo::new(settings.parsed_bytes / 2, |_, held: &Arc<Held<_>>| held.weight()),
+            pages,
+            documents,
             provenance: Memo::new(0, |_, _| 1),
             rendered: Memo::new(settings.rendered_bytes, |_, kept: &Arc<Kept>| kept.weight()),
-            absent: moka::sync::Cache::new(settings.absent_entries),
-            projects_of: moka::sync::Cache::new(PATHS),
             untombed: moka::sync::Cache::new(PATHS),
-            unadvertised: moka::sync::Cache::new(super::unadvertised::REMEMBERED),
-            unknown: Unknown::new(&settings),
+            removals: shared.journal.watch_removals(),
             learning: Learning::new(&settings.learn),
             lines: moka::sync::Cache::new(LINES),
-            heads: moka::sync::Cache::new(super::unstated::REMEMBERED),
-            seen: AtomicI64::new(-1),
-            seen_at: AtomicI64::new(0),
-            hits: super::renew::counter("hit"),
-            settings,
+            shared,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -116,17 +84,7 @@ impl Index {
     /// What all that goes out is as new as: the highest serial that is known here, for answers that have none of their
     /// own (docs/wire.md section 7). It falls only where a page's serial turns out to have been wrong.
     pub fn last_serial(&self) -> Option<Serial> {
-        let head = self.inner.journal.last_serial();
-        let seen = Serial(self.inner.seen.load(Ordering::Relaxed));
-        if seen.0 < 0 || Some(seen) <= head {
-            return head;
-        }
-        if self.inner.journal.disproves(seen, self.inner.seen_at.load(Ordering::Relaxed)) {
-            // Unless a higher one has come meanwhile.
-            let _ = self.inner.seen.compare_exchange(seen.0, -1, Ordering::Relaxed, Ordering::Relaxed);
-            return head;
-        }
-        Some(seen)
+        self.inner.shared.last_serial()
     }
 
     /// How many rendered pages and documents are kept in memory, and their bytes with their compressed forms.
@@ -190,14 +148,23 @@ impl Index {
         };
         let url = spawn_blocking(look).await.map_err(|_| IndexError::Lost)?.ok_or(IndexError::NoSuchFile)?;
         // No page states its digest.
-        self.inner.upstream.check_clear_text(&url, None)?;
+        self.inner.shared.upstream.check_clear_text(&url, None)?;
         let (inner, address) = (self.inner.clone(), url.clone());
-        let fetch = async move { Ok(inner.upstream.provenance(&address).await?) };
-        self.inner.in_time(self.inner.settings.deadline, self.inner.provenance.fill(&url, fetch)).await
+        let fetch = async move { Ok(inner.shared.upstream.provenance(&address).await?) };
+        let fetched = self.inner.provenance.fill(&url, fetch);
+        if let Ok(fetched) = tokio::time::timeout(self.inner.shared.settings.deadline, fetched).await {
+            return Ok(fetched?);
+        }
+        // The fetch goes on.
+        counter("late").increment(1);
+        Err(IndexError::NotYet { retry: LATE_RETRY })
     }
 
-    pub(super) async fn held_page(&self, name: &ProjectName) -> Result<Arc<Held<ProjectPage>>, IndexError> {
-        self.inner.current(&self.inner.pages, &DocumentKey::Page(name.clone())).await
+    pub(super) async fn held_page(
+        &self,
+        name: &ProjectName,
+    ) -> Result<source::Kept<ProjectPage>, IndexError> {
+        self.inner.pages.page(name).await
     }
 
     /// Neither upstream nor its page has it: the project's page tells whether it is the project that is not there.
@@ -205,7 +172,7 @@ impl Index {
         &self,
         name: &ProjectName,
         version: Option<&str>,
-    ) -> Result<Arc<Held<JsonDocument>>, IndexError> {
+    ) -> Result<source::Kept<JsonDocument>, IndexError> {
         // Two of them would lead to other addresses upstream, and "" is the project's own row in the journal.
         if version
             .is_some_and(|version| matches!(version, "" | "." | "..") || version.len() > LONGEST_VERSION)
@@ -214,11 +181,11 @@ impl Index {
         }
         let document = DocumentKey::Json(name.clone(), version.map(str::to_owned));
         let found = match version {
-            Some(version) => self.inner.check_version(&document, version).await,
+            Some(version) => self.check_version(&document, version).await,
             None => Ok(()),
         };
         let found = match found {
-            Ok(()) => self.inner.current(&self.inner.documents, &document).await,
+            Ok(()) => self.document(&document).await,
             Err(error) => Err(error),
         };
         match found {
@@ -229,6 +196,32 @@ impl Index {
             found => found,
         }
     }
+
+    async fn document(&self, key: &DocumentKey) -> Result<source::Kept<JsonDocument>, IndexError> {
+        Ok(self.inner.documents.current(key, self.inner.shared.wait()).await?)
+    }
+
+    /// Fails if the project's document tells that it has no such version: then the version's own is not asked for. One that is
+    /// kept is asked about itself.
+    async fn check_version(&self, key: &DocumentKey, version: &str) -> Result<(), IndexError> {
+        if self.inner.documents.in_memory(key).await.is_some()
+            || self.inner.shared.journal.document(key).await?.is_some()
+        {
+            return Ok(());
+        }
+        let project = DocumentKey::Json(key.project().clone(), None);
+        let document = match self.document(&project).await {
+            Ok(document) => document,
+            // An index may have a release's document and none of the project.
+            Err(error) if error.side() == Side::UpstreamBroken => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        if document.content.lists(version) {
+            return Ok(());
+        }
+        // The document is old, and upstream fails: what it lacks may be there by now.
+        if document.stale { Err(IndexError::NotYet { retry: SHORT }) } else { Err(IndexError::NoSuchRelease) }
+    }
 }
 
 impl Inner {
@@ -236,7 +229,7 @@ impl Inner {
     async fn render<T, W>(
         &self,
         key: RenderKey,
-        held: &Held<T>,
+        held: &Entry<Parsed<T>>,
         write: W,
         origin: &str,
     ) -> Result<Rendered, IndexError>

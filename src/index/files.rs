@@ -2,10 +2,12 @@
 
 use std::sync::{Arc, Weak};
 
-use super::held::Held;
+use super::parsed::Parsed;
+use super::source::Kept;
 use super::{Index, IndexError};
 use crate::journal::KnownFile;
 use crate::model::{FilePath, ProjectName, project_of, projects_of};
+use crate::revalidate::Entry;
 use crate::upstream::{PageFile, ProjectPage};
 
 /// A file that may be fetched, and given out.
@@ -21,19 +23,19 @@ pub struct Located {
 #[derive(Debug, Clone)]
 pub(super) struct Line {
     file: KnownFile,
-    page: Weak<Held<ProjectPage>>,
+    page: Weak<Entry<Parsed<ProjectPage>>>,
 }
 
 /// What lets a file that was found go out again without looking for it: its page, and that it was not removed.
 #[derive(Debug)]
 pub struct Pledge {
-    page: Weak<Held<ProjectPage>>,
+    page: Weak<Entry<Parsed<ProjectPage>>>,
     /// The count of the journal's removals when the file had no tombstone.
     removals: u64,
 }
 
 /// A file, and the page that names it.
-type Found = (Located, Option<Arc<Held<ProjectPage>>>);
+type Found = (Located, Option<Kept<ProjectPage>>);
 
 /// Projects that a file's name is tried for. Names with more parts are not known.
 const MAX_OWNERS: usize = 8;
@@ -51,9 +53,9 @@ impl Index {
     /// the next event or removal, or until the page is too old at `now`, in Unix seconds.
     pub fn stands(&self, pledge: &Pledge, now: i64) -> bool {
         let stands = *self.inner.removals.borrow() == pledge.removals
-            && pledge.page.upgrade().is_some_and(|page| self.inner.is_fresh_as_it_was(&page, now));
+            && pledge.page.upgrade().is_some_and(|page| self.inner.pages.is_fresh_as_it_was(&page, now));
         if stands {
-            self.inner.hits.increment(1);
+            self.inner.shared.hits.increment(1);
         }
         stands
     }
@@ -64,15 +66,15 @@ impl Index {
         if let Some(located) = self.at_once(path) {
             return Ok(located);
         }
-        let project = match self.inner.projects_of.get(path) {
+        let project = match self.inner.shared.projects_of.get(path) {
             Some(project) => Some(project),
-            None => self.inner.journal.file(path).await?.map(|known| known.project),
+            None => self.inner.shared.journal.file(path).await?.map(|known| known.project),
         };
         let (project, (found, page)) = match project {
             Some(project) => self.find_noted(project, path).await?,
             None => self.find_by_its_name(path).await?,
         };
-        self.inner.projects_of.insert(path.clone(), project);
+        self.inner.shared.projects_of.insert(path.clone(), project);
         if let Some(page) = page {
             let line = Line { file: found.file.clone(), page: Arc::downgrade(&page) };
             self.inner.lines.insert(path.clone(), line);
@@ -98,8 +100,8 @@ impl Index {
         // Before the first listing nobody can say that there is no such project.
         let may_be = match &owner {
             Some(owner) => {
-                self.inner.journal.position().is_none()
-                    || self.inner.registered_by_now(owner).await?.is_some()
+                self.inner.shared.journal.position().is_none()
+                    || self.inner.shared.registered_by_now(owner).await?.is_some()
             }
             None => false,
         };
@@ -144,7 +146,7 @@ impl Index {
         let owners = projects_of(path.filename()).into_iter().filter(|owner| Some(owner) != first.as_ref());
         let (mut listed, mut others) = (Vec::new(), Vec::new());
         for project in first.iter().cloned().chain(owners).take(MAX_OWNERS) {
-            match self.inner.registered_by_now(&project).await? {
+            match self.inner.shared.registered_by_now(&project).await? {
                 Some(_) => listed.push(project),
                 None => others.push(project),
             }
@@ -164,12 +166,15 @@ impl Index {
     /// again, another takes its place: so there is no need to look which is the project's now.
     fn at_once(&self, path: &FilePath) -> Option<Located> {
         let line = self.inner.lines.get(path)?;
-        let page = line.page.upgrade().filter(|page| self.inner.is_fresh_as_it_was(page, self.inner.now()));
+        let page = line
+            .page
+            .upgrade()
+            .filter(|page| self.inner.pages.is_fresh_as_it_was(page, self.inner.shared.now()));
         if page.is_none() {
             self.inner.lines.invalidate(path);
         }
         page.map(|_| {
-            self.inner.hits.increment(1);
+            self.inner.shared.hits.increment(1);
             Located { file: line.file, stale: false }
         })
     }

@@ -2,22 +2,26 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use tokio::task::spawn_blocking;
 
 use super::IndexError;
 use super::content::Content;
-use super::facade::Inner;
-use super::held::Held;
+use super::parsed::Parsed;
+use super::shared::Shared;
+use super::source::Kept;
 use crate::journal::{DocumentKey, KeptDocument, KnownFile, Numbering};
 use crate::metric;
 use crate::model::{ProjectName, Serial};
+use crate::revalidate::Entry;
 use crate::upstream::{Document, ProjectPage, UpstreamError};
 
-impl Inner {
+impl Shared {
     /// What is kept under a key, read. One that cannot be read any more is as good as none.
-    pub(super) async fn load<T: Content>(&self, key: &DocumentKey) -> Result<Option<Held<T>>, IndexError> {
+    pub(super) async fn load<T: Content>(
+        &self,
+        key: &DocumentKey,
+    ) -> Result<Option<Entry<Parsed<T>>>, IndexError> {
         let Some(document) = self.journal.document(key).await? else { return Ok(None) };
         let _share = self.upstream.room(document.body.len()).await;
         match self.read(key, document).await? {
@@ -36,7 +40,7 @@ impl Inner {
     }
 
     /// After an upgrade: what this version's pages link to has to be found.
-    async fn restate_paths<T: Content>(&self, key: &DocumentKey, held: &Held<T>) {
+    async fn restate_paths<T: Content>(&self, key: &DocumentKey, held: &Entry<Parsed<T>>) {
         if let Err(error) = self.journal.restate_paths(key, held.content.files(key.project())).await {
             tracing::error!(project = %key.project(), %error, "the paths of a page's files cannot be kept");
         }
@@ -50,7 +54,7 @@ impl Inner {
         document: Document,
         serial: Option<Serial>,
         numbering: Option<Numbering>,
-    ) -> Result<(Held<T>, KeptDocument, bool), IndexError> {
+    ) -> Result<(Entry<Parsed<T>>, KeptDocument, bool), IndexError> {
         let share = document.share;
         let document = KeptDocument {
             body: document.body,
@@ -75,20 +79,14 @@ impl Inner {
         Ok((held, document, stated.is_some()))
     }
 
-    fn saw(&self, serial: Option<Serial>, at: i64) {
-        if let Some(serial) = serial
-            && self.seen.fetch_max(serial.0, Ordering::Relaxed) < serial.0
-        {
-            self.seen_at.store(at, Ordering::Relaxed);
-        }
-    }
-
-    /// Keeps a document with the files that it names.
-    pub(super) async fn keep<T: Content>(&self, key: &DocumentKey, held: &Held<T>, document: &KeptDocument) {
-        let page = match key {
-            DocumentKey::Json(project, _) => Box::pin(self.page_beside(project)).await,
-            DocumentKey::Page(_) => None,
-        };
+    /// Keeps a document with the files that it names. `page`: the project's, if this is another of its documents.
+    pub(super) async fn keep<T: Content>(
+        &self,
+        key: &DocumentKey,
+        held: &Entry<Parsed<T>>,
+        document: &KeptDocument,
+        page: Option<Kept<ProjectPage>>,
+    ) {
         let named = || files(held.content.clone(), key.project().clone(), page.clone());
         let Ok(files) = named().await else { return };
         if let Err(error) = self.journal.keep_document(key, document, files).await {
@@ -109,55 +107,16 @@ impl Inner {
         }
     }
 
-    /// A project's page, if there is one here.
-    async fn page_beside(&self, project: &ProjectName) -> Option<Arc<Held<ProjectPage>>> {
-        let page = DocumentKey::Page(project.clone());
-        match self.pages.get(&page).await {
-            Some(held) => Some(held),
-            None => self.load::<ProjectPage>(&page).await.ok().flatten().map(Arc::new),
-        }
-    }
-
-    /// Notes that upstream confirmed a document.
-    pub(super) async fn touch(&self, key: &DocumentKey, checked: i64) {
-        if let Err(error) = self.journal.touch_document(key, checked).await {
-            tracing::error!(project = %key.project(), %error, "a confirmation cannot be kept");
-        }
-    }
-
-    /// Forgets what upstream does not have (any more). On a full disk it stays on the disk, until upstream is asked
-    /// about it again.
-    pub(super) async fn forget(&self, key: &DocumentKey) {
-        let forgotten = match key {
-            DocumentKey::Page(project) => {
-                self.documents.forget(&DocumentKey::Json(project.clone(), None)).await;
-                self.pages.forget(key).await;
-                self.journal.drop_project(project).await
-            }
-            DocumentKey::Json(..) => {
-                self.documents.forget(key).await;
-                let forgotten = self.journal.forget_document(key).await;
-                match key {
-                    DocumentKey::Json(project, None) => forgotten.and(self.journal.unlearn(project).await),
-                    DocumentKey::Json(_, Some(_)) | DocumentKey::Page(_) => forgotten,
-                }
-            }
-        };
-        if let Err(error) = forgotten {
-            tracing::error!(project = %key.project(), %error, "what upstream has no more cannot be forgotten");
-        }
-    }
-
     /// Reads a document beside the reactor: the largest take a tenth of a second.
     async fn read<T: Content>(
         &self,
         key: &DocumentKey,
         document: KeptDocument,
-    ) -> Result<Result<(Held<T>, KeptDocument), String>, IndexError> {
+    ) -> Result<Result<(Entry<Parsed<T>>, KeptDocument), String>, IndexError> {
         let project = key.project().clone();
         let without = self.unadvertised(&project).await?;
         let most = self.upstream.document_memory();
-        let read = move || Held::read(&project, &document, most, without).map(|held| (held, document));
+        let read = move || Parsed::read(&project, &document, most, without).map(|held| (held, document));
         spawn_blocking(read).await.map_err(|_| IndexError::Lost)
     }
 }
@@ -168,7 +127,7 @@ impl Inner {
 async fn files<T: Content>(
     content: Arc<T>,
     project: ProjectName,
-    page: Option<Arc<Held<ProjectPage>>>,
+    page: Option<Kept<ProjectPage>>,
 ) -> Result<Vec<KnownFile>, IndexError> {
     let task = spawn_blocking(move || {
         let mut files = content.files(&project);

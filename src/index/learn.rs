@@ -9,7 +9,6 @@
 
 mod hits;
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,64 +20,22 @@ pub(super) use hits::Learning;
 use hits::Unread;
 
 use super::facade::Inner;
+use super::learned::learned;
 use super::{Index, IndexError, JsonDocument, derived};
-use crate::journal::{DocumentKey, Learned, TextField};
+use crate::journal::Learned;
 use crate::metric;
-use crate::model::{ProjectName, Serial};
+use crate::model::ProjectName;
 use crate::upstream::{Fetched, UpstreamError};
 
 /// The pause after a failure of upstream's or the journal's; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
-/// What is learned for search, and how fast.
-#[derive(Debug, Clone)]
-pub struct LearnSettings {
-    /// Whether the documents of all projects are read. Off by default: all of an index of 886 thousand is some GB of
-    /// traffic, and 5 days at the default rate.
-    pub crawl: bool,
-    /// Documents a second that are read for search alone; a crawl and searches that wait have as many each. Default 2: far
-    /// below what an index's cache would notice.
-    pub documents_per_second: f64,
-    /// How many of them searches may have read without a pause, if none were read for a while. Default 20: those of one
-    /// search.
-    pub burst: NonZeroU32,
-    /// How many of them are read at once for searches that wait. Default 4: the hits of a search are there within a second,
-    /// and most of upstream's places are left to others.
-    pub at_once: usize,
-    /// Hits that may wait for their documents; further ones are left until they are found again. Default 200, some ten
-    /// searches' or two minutes.
-    pub waiting: usize,
-    /// From the end of a crawl to the next, which reads what has changed. Default 1 h: a day of upstream's has some 15
-    /// thousand changed projects.
-    pub pause: Duration,
-    /// The most bytes of a text that are learned. Default 2 KiB: the longest summaries and author lists have less.
-    pub text_bytes: usize,
-    /// The same for descriptions. Default 4 KiB, the beginning that says what it is: whole ones of an index of 886
-    /// thousand would be some 5 GB.
-    pub description_bytes: usize,
-}
-
-impl Default for LearnSettings {
-    fn default() -> Self {
-        Self {
-            crawl: false,
-            documents_per_second: 2.0,
-            burst: NonZeroU32::new(20).unwrap_or(NonZeroU32::MIN),
-            at_once: 4,
-            waiting: 200,
-            pause: Duration::from_hours(1),
-            text_bytes: 2 << 10,
-            description_bytes: 4 << 10,
-        }
-    }
-}
-
 impl Index {
     /// Reads documents for search until it is dropped. One call at a time does.
     pub async fn learn_for_ever(&self) {
         let mut waiting = self.inner.learning.waiting.lock().await;
-        let settings = &self.inner.settings.learn;
+        let settings = &self.inner.shared.settings.learn;
         let mut ticks = interval(Duration::from_secs_f64(1.0 / settings.documents_per_second));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut crawl = Crawl::default();
@@ -111,7 +68,7 @@ impl Index {
         if let Ok(project) = waiting.try_recv() {
             return Ok(project);
         }
-        if !self.inner.settings.learn.crawl {
+        if !self.inner.shared.settings.learn.crawl {
             // The sender is ours.
             return waiting.recv().await.ok_or(None);
         }
@@ -123,11 +80,11 @@ impl Index {
                 project = waiting.recv() => return project.ok_or(None),
                 () = sleep_until(crawl.resume) => {}
             }
-            if self.inner.journal.projects_serial().is_none() {
+            if self.inner.shared.journal.projects_serial().is_none() {
                 crawl.resume = Instant::now() + FIRST_PAUSE;
                 continue;
             }
-            let read = self.inner.journal.untold_after(&crawl.after).await;
+            let read = self.inner.shared.journal.untold_after(&crawl.after).await;
             let (mut found, last) = read.map_err(|error| {
                 tracing::error!(%error, "what search does not know yet cannot be read");
                 None
@@ -138,8 +95,10 @@ impl Index {
                 crawl.after = last;
             } else {
                 tracing::debug!("search has read the documents of all projects");
-                *crawl =
-                    Crawl { resume: Instant::now() + self.inner.settings.learn.pause, ..Crawl::default() };
+                *crawl = Crawl {
+                    resume: Instant::now() + self.inner.shared.settings.learn.pause,
+                    ..Crawl::default()
+                };
             }
         }
     }
@@ -162,14 +121,6 @@ impl Default for Crawl {
 }
 
 impl Inner {
-    /// Learns from a document that is kept.
-    pub(super) async fn learn(&self, project: &ProjectName, document: &JsonDocument, serial: Option<Serial>) {
-        let learned = learned(project, document, serial, &self.settings.learn);
-        if let Err(error) = self.journal.learn(vec![learned]).await {
-            tracing::error!(%project, %error, "search cannot learn from a document");
-        }
-    }
-
     /// Reads a project's document for search alone, `when_idle` once nothing else is asked of upstream. The error is how long
     /// to wait before the next, if that is said.
     async fn read_for_search(self: Arc<Self>, project: ProjectName, when_idle: bool) -> Result<(), Unread> {
@@ -177,21 +128,21 @@ impl Inner {
             metrics::counter!(metric::SEARCH_DOCUMENTS_TOTAL, "outcome" => outcome).increment(1);
         };
         if when_idle {
-            self.upstream.idle().await;
+            self.shared.upstream.idle().await;
         }
-        let fetched = self.upstream.json_document_once(&project).await;
+        let fetched = self.shared.upstream.json_document_once(&project).await;
         let document = match fetched {
             Ok(Fetched::Fresh(document)) => document,
             // Not asked for.
             Ok(Fetched::NotModified) => return Ok(()),
             Err(error) => return self.unread(project, error, outcome).await,
         };
-        let numbering = self.journal.numbering(&project).await.map_err(|error| {
+        let numbering = self.shared.journal.numbering(&project).await.map_err(|error| {
             tracing::error!(%project, %error, "search cannot learn what upstream states of a project");
             None
         })?;
-        let (name, settings) = (project.clone(), self.settings.learn.clone());
-        let most = self.upstream.document_memory();
+        let (name, settings) = (project.clone(), self.shared.settings.learn.clone());
+        let most = self.shared.upstream.document_memory();
         let read = spawn_blocking(move || {
             // Given back before anything else is read.
             let _share = document.share;
@@ -202,7 +153,7 @@ impl Inner {
             Ok::<_, String>(learned(&name, &document, serial, &settings))
         });
         match read.await {
-            Ok(Ok(learned)) => match self.journal.learn(vec![learned]).await {
+            Ok(Ok(learned)) => match self.shared.journal.learn(vec![learned]).await {
                 Ok(()) => {
                     outcome("learned");
                     Ok(())
@@ -245,7 +196,7 @@ impl Inner {
     /// Learns what a project's page tells, which is its versions, where there is no document that can be read: that is all
     /// there is to know until the next event. A quarantined project's page says so, and from then on it is not found.
     async fn learn_from_page(self: &Arc<Self>, project: ProjectName) -> Result<(), Unread> {
-        let page = self.current(&self.pages, &DocumentKey::Page(project.clone())).await;
+        let page = self.pages.page(&project).await;
         let (version, versions) = match page {
             Ok(page) => derived::versions(page.content.clone()).await.map_err(|_| None)?,
             Err(IndexError::Upstream(error)) if !is_about_one(&error) => return Err(error.retry_after()),
@@ -259,7 +210,7 @@ impl Inner {
             summary: String::new(),
             texts: Vec::new(),
         };
-        self.journal.learn(vec![learned]).await.map_err(|_| None)
+        self.shared.journal.learn(vec![learned]).await.map_err(|_| None)
     }
 }
 
@@ -277,51 +228,5 @@ fn is_about_one(error: &UpstreamError) -> bool {
         | UpstreamError::TimedOut
         | UpstreamError::Broken(_)
         | UpstreamError::Settings(_) => false,
-    }
-}
-
-/// What a document tells.
-fn learned(
-    project: &ProjectName,
-    document: &JsonDocument,
-    serial: Option<Serial>,
-    settings: &LearnSettings,
-) -> Learned {
-    let info = &document.value["info"];
-    let text = |field: TextField| {
-        let most = match field {
-            TextField::Description => settings.description_bytes,
-            TextField::Summary
-            | TextField::Keywords
-            | TextField::Author
-            | TextField::AuthorEmail
-            | TextField::Maintainer
-            | TextField::MaintainerEmail
-            | TextField::HomePage
-            | TextField::License
-            | TextField::Platform
-            | TextField::DownloadUrl => settings.text_bytes,
-        };
-        let mut text = info[field.name()].as_str().unwrap_or("").to_owned();
-        if field == TextField::License {
-            // What newer projects state instead.
-            text.extend([" ", info["license_expression"].as_str().unwrap_or("")]);
-        }
-        text.truncate(text.floor_char_boundary(most));
-        text
-    };
-    let version = document.version().unwrap_or("").to_owned();
-    let mut versions: Vec<String> = document.versions().map(str::to_owned).collect();
-    if versions.is_empty() && !version.is_empty() {
-        versions.push(version.clone());
-    }
-    let texts = TextField::ALL.map(|field| (field, text(field)));
-    Learned {
-        project: project.clone(),
-        serial,
-        version,
-        versions,
-        summary: text(TextField::Summary),
-        texts: texts.into(),
     }
 }

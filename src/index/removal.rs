@@ -4,11 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::content::Content;
-use super::facade::Inner;
-use super::held::{Held, Standing};
 use super::{Doomed, Index, IndexError, KnownFile, PrefetchQueue, Tombstone};
-use crate::journal::DocumentKey;
 use crate::model::{Digest, FilePath, ProjectName, Serial, Sha256};
 
 impl Index {
@@ -20,7 +16,7 @@ impl Index {
         if self.inner.untombed.get(path) == Some(removals) {
             return Ok(None);
         }
-        let found = self.inner.journal.tombstone(path).await?;
+        let found = self.inner.shared.journal.tombstone(path).await?;
         if found.is_none() {
             self.inner.untombed.insert(path.clone(), removals);
         }
@@ -33,7 +29,7 @@ impl Index {
         project: &ProjectName,
         filename: &str,
     ) -> Result<Option<Tombstone>, IndexError> {
-        Ok(self.inner.journal.tombstone_named(project, filename).await?)
+        Ok(self.inner.shared.journal.tombstone_named(project, filename).await?)
     }
 
     /// Remembers that upstream lacks a file that its index names. On a full disk it is not remembered. Metadata is not advertised
@@ -45,66 +41,50 @@ impl Index {
         reason: String,
         lifetime: Duration,
     ) {
-        self.inner.note_absent(path, project, reason, lifetime).await;
+        self.inner.shared.note_absent(path, project, reason, lifetime).await;
     }
 
     /// Digests whose kept bytes have to go, in their order, those after `after`.
     pub async fn doomed(&self, after: Option<Sha256>, most: usize) -> Result<Vec<Doomed>, IndexError> {
-        Ok(self.inner.journal.doomed(after, most).await?)
+        Ok(self.inner.shared.journal.doomed(after, most).await?)
     }
 
     /// Their bytes are gone.
     pub async fn discarded(&self, gone: Vec<Sha256>) -> Result<(), IndexError> {
-        Ok(self.inner.journal.discarded(gone).await?)
+        Ok(self.inner.shared.journal.discarded(gone).await?)
     }
 
     /// Changes when something was removed.
     pub fn watch_removals(&self) -> watch::Receiver<u64> {
-        self.inner.journal.watch_removals()
+        self.inner.shared.journal.watch_removals()
     }
 
     /// The queue of files that are to be fetched in advance.
     pub fn prefetch_queue(&self) -> PrefetchQueue {
-        self.inner.journal.prefetch_queue()
+        self.inner.shared.journal.prefetch_queue()
     }
 
     /// Follows the journal's last serial.
     pub fn watch_last_serial(&self) -> watch::Receiver<Option<Serial>> {
-        self.inner.journal.watch_last_serial()
+        self.inner.shared.journal.watch_last_serial()
     }
 
     /// A file with this digest that a kept document names.
     pub async fn file_with(&self, sha256: Sha256) -> Result<Option<KnownFile>, IndexError> {
-        Ok(self.inner.journal.file_with(sha256).await?)
+        Ok(self.inner.shared.journal.file_with(sha256).await?)
     }
 }
 
 impl Index {
     /// The SHA-256 of the file that the index states by another digest, if it was fetched once.
     pub async fn content_of(&self, digest: &Digest) -> Result<Option<Sha256>, IndexError> {
-        Ok(self.inner.journal.content_of(digest).await?)
+        Ok(self.inner.shared.journal.content_of(digest).await?)
     }
 
     /// Remembers it. On a full disk it is not remembered, and the file is fetched again after a restart.
     pub async fn note_content(&self, digest: &Digest, sha256: Sha256) {
-        if let Err(error) = self.inner.journal.note_content(digest, sha256).await {
+        if let Err(error) = self.inner.shared.journal.note_content(digest, sha256).await {
             tracing::error!(%digest, %error, "what a digest stands for cannot be remembered");
         }
-    }
-}
-
-impl Inner {
-    /// The journal knows of a removal that what is held was made before. What is as new as the journal's last word
-    /// on the project is not: a derived event may have a number above that (see `follow::derive`).
-    pub(super) async fn removed_since<T: Content>(
-        &self,
-        key: &DocumentKey,
-        held: &Held<T>,
-        standing: Standing,
-    ) -> Result<bool, IndexError> {
-        if matches!(standing, Standing::At(_)) && held.agrees(standing) {
-            return Ok(false);
-        }
-        Ok(self.journal.removed_after(key.project(), held.last_serial).await?)
     }
 }

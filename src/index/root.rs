@@ -37,16 +37,16 @@ impl Index {
     /// The list in a form. If there is none yet, upstream is asked for it, and this waits at most for the
     /// settings' `deadline`. A list that is older than it should be goes out if upstream fails.
     pub async fn root(&self, form: Form) -> Result<RootListing, IndexError> {
-        let journal = &self.inner.journal;
+        let journal = &self.inner.shared.journal;
         if let Err(wanted) = journal.projects_known() {
-            let answer = tokio::time::timeout(self.inner.settings.deadline, wanted.done()).await;
+            let answer = tokio::time::timeout(self.inner.shared.settings.deadline, wanted.done()).await;
             let failure = match answer {
                 Ok(Ok(())) => None,
                 Ok(Err(error)) => {
-                    let retry = error.retry.unwrap_or(self.inner.settings.deadline);
+                    let retry = error.retry.unwrap_or(self.inner.shared.settings.deadline);
                     Some(IndexError::NotYet { retry })
                 }
-                Err(_) => Some(IndexError::NotYet { retry: self.inner.settings.deadline }),
+                Err(_) => Some(IndexError::NotYet { retry: self.inner.shared.settings.deadline }),
             };
             if let Some(failure) = failure.filter(|_| journal.projects_serial().is_none()) {
                 return Err(failure);

@@ -1,8 +1,7 @@
 //! How long what is kept counts as current, and how much of it stays in memory.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
-
-use super::LearnSettings;
 
 /// Settings of the index; [`Default`] has the values that the fields' comments give.
 #[derive(Debug, Clone)]
@@ -90,6 +89,49 @@ impl Default for IndexSettings {
             parsed_bytes: 96 << 20,
             rendered_bytes: 64 << 20,
             learn: LearnSettings::default(),
+        }
+    }
+}
+
+/// What is learned for search, and how fast.
+#[derive(Debug, Clone)]
+pub struct LearnSettings {
+    /// Whether the documents of all projects are read. Off by default: all of an index of 886 thousand is some GB of
+    /// traffic, and 5 days at the default rate.
+    pub crawl: bool,
+    /// Documents a second that are read for search alone; a crawl and searches that wait have as many each. Default 2: far
+    /// below what an index's cache would notice.
+    pub documents_per_second: f64,
+    /// How many of them searches may have read without a pause, if none were read for a while. Default 20: those of one
+    /// search.
+    pub burst: NonZeroU32,
+    /// How many of them are read at once for searches that wait. Default 4: the hits of a search are there within a second,
+    /// and most of upstream's places are left to others.
+    pub at_once: usize,
+    /// Hits that may wait for their documents; further ones are left until they are found again. Default 200, some ten
+    /// searches' or two minutes.
+    pub waiting: usize,
+    /// From the end of a crawl to the next, which reads what has changed. Default 1 h: a day of upstream's has some 15
+    /// thousand changed projects.
+    pub pause: Duration,
+    /// The most bytes of a text that are learned. Default 2 KiB: the longest summaries and author lists have less.
+    pub text_bytes: usize,
+    /// The same for descriptions. Default 4 KiB, the beginning that says what it is: whole ones of an index of 886
+    /// thousand would be some 5 GB.
+    pub description_bytes: usize,
+}
+
+impl Default for LearnSettings {
+    fn default() -> Self {
+        Self {
+            crawl: false,
+            documents_per_second: 2.0,
+            burst: NonZeroU32::new(20).unwrap_or(NonZeroU32::MIN),
+            at_once: 4,
+            waiting: 200,
+            pause: Duration::from_hours(1),
+            text_bytes: 2 << 10,
+            description_bytes: 4 << 10,
         }
     }
 }

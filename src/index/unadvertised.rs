@@ -8,8 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::IndexError;
-use super::facade::Inner;
-use super::held::Held;
+use super::shared::Shared;
 use crate::model::{FilePath, ProjectName};
 
 /// Projects for which is remembered that something changed. 10,000 of some 100 bytes; one that is forgotten is read again.
@@ -25,7 +24,7 @@ pub(super) struct Unadvertised {
     until: i64,
 }
 
-impl Inner {
+impl Shared {
     /// The files of a project whose metadata is not to be advertised now.
     pub(super) async fn unadvertised(
         &self,
@@ -38,9 +37,9 @@ impl Inner {
         Ok((absent.into_iter().map(|(file, _)| file).collect(), Unadvertised { change, until }))
     }
 
-    /// Whether something held advertises what upstream is known not to have, or leaves out what it may have again.
-    pub(super) fn advertises_right<T>(&self, project: &ProjectName, held: &Held<T>) -> bool {
-        let Unadvertised { change, until } = held.unadvertised;
+    /// Whether what was made without that advertises what upstream is known not to have, or leaves out what it may have again.
+    pub(super) fn advertises_right(&self, project: &ProjectName, without: Unadvertised) -> bool {
+        let Unadvertised { change, until } = without;
         self.unadvertised.get(project).unwrap_or(0) == change && self.now() < until
     }
 

@@ -6,14 +6,13 @@
 //! project of that name from its other index.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::sync::Semaphore;
 
 use super::error::SHORT;
-use super::facade::Inner;
+use super::shared::Shared;
 use super::{IndexError, IndexSettings, JsonDocument, Side};
 use crate::journal::{DocumentKey, Project};
 use crate::metric;
@@ -54,7 +53,7 @@ impl Unknown {
     }
 }
 
-impl Inner {
+impl Shared {
     /// A project that is in the table or in quarantine, once upstream was polled if it is not: a project that was published a
     /// moment ago is found.
     pub(super) async fn registered_by_now(&self, name: &ProjectName) -> Result<Option<Project>, IndexError> {
@@ -90,30 +89,6 @@ impl Inner {
         }
         metrics::counter!(metric::INDEX_UNKNOWN_TOTAL, "outcome" => "denied").increment(1);
         Err(IndexError::NoSuchProject)
-    }
-
-    /// Fails if the project's document tells that it has no such version: then the version's own is not asked for. One that is
-    /// kept is asked about itself.
-    pub(super) async fn check_version(
-        self: &Arc<Self>,
-        key: &DocumentKey,
-        version: &str,
-    ) -> Result<(), IndexError> {
-        if self.documents.get(key).await.is_some() || self.journal.document(key).await?.is_some() {
-            return Ok(());
-        }
-        let project = DocumentKey::Json(key.project().clone(), None);
-        let document = match self.current(&self.documents, &project).await {
-            Ok(document) => document,
-            // An index may have a release's document and none of the project.
-            Err(error) if error.side() == Side::UpstreamBroken => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        if document.content.lists(version) {
-            return Ok(());
-        }
-        // The document is old, and upstream fails: what it lacks may be there by now.
-        if document.stale { Err(IndexError::NotYet { retry: SHORT }) } else { Err(IndexError::NoSuchRelease) }
     }
 
     /// Upstream's listing is known, with `current` as young as the journal's upkeep promises, and lacks the project, which

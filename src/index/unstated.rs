@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::IndexError;
-use super::facade::Inner;
+use super::shared::Shared;
 use crate::model::Stamp;
 use crate::upstream::{FileHead, PageFile, ProjectPage, UpstreamError, strongest};
 
@@ -21,9 +21,12 @@ const AT_ONCE: usize = 8;
 pub(super) const REMEMBERED: u64 = 10_000;
 
 /// A file's address and its digests: another file at the same address is asked for anew.
-pub(super) type FileId = (String, BTreeMap<String, String>);
+type FileId = (String, BTreeMap<String, String>);
 
-impl Inner {
+/// What is remembered of files.
+pub(super) type Heads = moka::sync::Cache<FileId, FileHead>;
+
+impl Shared {
     /// The page with the sizes and times of files for which it states none, where their server tells them. Of a page that
     /// lacks more than [`super::IndexSettings::asked_files`] it is as it was.
     ///

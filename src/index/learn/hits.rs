@@ -10,9 +10,9 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
-use super::{FIRST_PAUSE, LONGEST_PAUSE, LearnSettings};
-use crate::index::Index;
+use super::{FIRST_PAUSE, LONGEST_PAUSE};
 use crate::index::facade::Inner;
+use crate::index::{Index, LearnSettings};
 use crate::memo::{FillError, Memo};
 use crate::metric;
 use crate::model::ProjectName;
