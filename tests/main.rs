@@ -15,6 +15,7 @@ mod cli;
 mod clients;
 mod clock;
 mod edges;
+mod examples;
 mod fault_table;
 mod feed;
 mod files;

@@ -100,6 +100,20 @@ async fn redirects_and_links_keep_the_path_of_the_public_address() {
 }
 
 #[tokio::test]
+async fn the_pages_for_people_escape_the_path_of_the_public_address() {
+    let (_sandbox, relay) = pair(&["http.public_url=https://public.test/a&lt;b/\"><b>"]).await;
+    for (path, link) in [
+        ("", "https://public.test/a&amp;lt;b/%22%3E%3Cb%3E/simple/"),
+        ("pypi/wire-core", "https://public.test/a&amp;lt;b/%22%3E%3Cb%3E/simple/wire-core/"),
+        ("pypi/wire-core", "https://public.test/a&amp;lt;b/%22%3E%3Cb%3E/pypi/wire-core/json"),
+    ] {
+        let page = asked(&relay, path, &[]).await;
+        assert!(page.text().contains(&format!("<a href=\"{link}\">")), "{path}: {}", page.text());
+        assert!(!page.text().contains("&lt;") && !page.text().contains("<b>"), "{path}: {}", page.text());
+    }
+}
+
+#[tokio::test]
 async fn without_a_path_in_the_public_address_a_redirect_stays_on_the_host_of_the_request() {
     let (_sandbox, relay) = pair(&["http.public_url=https://public.test/"]).await;
     assert_eq!(asked(&relay, "simple/wire-core", &[]).await.header("location"), "/simple/wire-core/");
