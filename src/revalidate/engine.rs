@@ -16,7 +16,7 @@ const NEVER: Duration = Duration::from_hours(24 * 3652);
 /// The entries in memory.
 pub type Memory<S> = Memo<<S as Source>::Key, Kept<S>, Unanswered<<S as Source>::Error>>;
 type Kept<S> = Arc<Entry<<S as Source>::Value>>;
-type Result<S> = std::result::Result<Kept<S>, Unanswered<<S as Source>::Error>>;
+type Result<S, T = Kept<S>> = std::result::Result<T, Unanswered<<S as Source>::Error>>;
 
 /// Upstream does not have something.
 #[derive(Debug, Clone, Copy)]
@@ -116,11 +116,7 @@ impl<S: Source> Engine<S> {
 
 impl<S: Source> Inner<S> {
     /// Young enough, and nothing newer is known: that makes an entry stale at once (promise 10).
-    async fn is_fresh(
-        &self,
-        key: &S::Key,
-        entry: &Entry<S::Value>,
-    ) -> std::result::Result<bool, Unanswered<S::Error>> {
+    async fn is_fresh(&self, key: &S::Key, entry: &Entry<S::Value>) -> Result<S, bool> {
         let now = self.source.now();
         let young = entry.is_young(now, self.policy.max_age);
         if !young && !entry.was_paused() {
@@ -164,7 +160,7 @@ impl<S: Source> Inner<S> {
         key: &S::Key,
         known: Option<Kept<S>>,
         pause: Duration,
-    ) -> std::result::Result<Option<Kept<S>>, Unanswered<S::Error>> {
+    ) -> Result<S, Option<Kept<S>>> {
         // The renewal may have ended this moment.
         let kept = match self.memory.get(key).await.or(known) {
             Some(entry) => Some(entry),
@@ -261,12 +257,7 @@ impl<S: Source> Inner<S> {
     }
 
     /// Upstream's copy is not older than what is known. What is not known, and what nobody had, may have been removed.
-    async fn may_go_out(
-        &self,
-        key: &S::Key,
-        entry: &Entry<S::Value>,
-        standing: Standing,
-    ) -> std::result::Result<bool, Unanswered<S::Error>> {
+    async fn may_go_out(&self, key: &S::Key, entry: &Entry<S::Value>, standing: Standing) -> Result<S, bool> {
         let unknown = standing == Standing::Unknown && entry.last_serial.is_some();
         let agrees = entry.agrees(standing) || standing == Standing::Unlisted;
         Ok(agrees && !(unknown && self.removed_since(key, entry, standing).await?))
@@ -279,7 +270,7 @@ impl<S: Source> Inner<S> {
         key: &S::Key,
         entry: &Entry<S::Value>,
         standing: Standing,
-    ) -> std::result::Result<bool, Unanswered<S::Error>> {
+    ) -> Result<S, bool> {
         if matches!(standing, Standing::At(_)) && entry.agrees(standing) {
             return Ok(false);
         }
@@ -296,7 +287,7 @@ impl<S: Source> Inner<S> {
     }
 
     /// Fails if upstream did not have it a moment ago and nothing became known since.
-    async fn check_absent(&self, key: &S::Key) -> std::result::Result<(), Unanswered<S::Error>> {
+    async fn check_absent(&self, key: &S::Key) -> Result<S, ()> {
         let Some(absence) = self.absent.get(key) else { return Ok(()) };
         if is_younger(absence.since, self.source.now(), self.policy.absent_max_age)
             && self.source.serial(key, true).await? == absence.serial

@@ -138,3 +138,18 @@ async fn an_absence_is_remembered_until_the_journal_hears_otherwise() {
     happen(&sandbox, &relay, publish("Brand.New", "1.0")).await;
     assert_eq!(get(&relay.url("/simple/brand-new/")).await.status, 200);
 }
+
+#[tokio::test]
+async fn a_page_that_goes_takes_its_projects_document_along() {
+    let sandbox = sandbox().await;
+    let settings = IndexSettings { page_max_age: Duration::ZERO, ..quick() };
+    let relay = IndexRelay::start(&sandbox.url(), settings).await;
+    relay.index.json(&name("wire-core"), None).await.unwrap();
+    relay.index.page(&name("wire-core")).await.unwrap();
+    sandbox.faults().add(Fault::on(Route::Page, Effect::Status { code: 404 })).unwrap();
+    let gone = relay.index.page(&name("wire-core")).await;
+    assert!(matches!(gone, Err(IndexError::NoSuchProject)), "{gone:?}");
+    sandbox.forget_requests();
+    relay.index.json(&name("wire-core"), None).await.unwrap();
+    assert_eq!(sandbox.requests().route(Route::Json), 1, "it went out from memory");
+}
