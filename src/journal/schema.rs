@@ -30,7 +30,7 @@ const MIGRATIONS: &[&str] = &[
 /// How long a connection waits for another one's short lock (recovery, checkpoints), before it is an error.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// What every connection is set to. 4 MiB of page cache each, but the writer's, so that memory stays bounded by the readers'
+/// What every connection is set to. 4 MiB of page cache each, so that memory stays bounded by the readers'
 /// number; 64 statements, more than there are in the module.
 pub(super) fn tune(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY)?;
@@ -38,16 +38,11 @@ pub(super) fn tune(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch("PRAGMA cache_size = -4096; PRAGMA foreign_keys = ON;")
 }
 
-/// The writer's page cache, in KiB. A transaction that changes more pages writes them out in its middle, and again when it
-/// comes back to them: of a page of 100,000 files or a slice of 50,000 events that was half of all work.
-const WRITERS_CACHE: i64 = 16 << 10;
-
 /// Opens the database for writing, makes it if there is none, and brings its schema up to date.
 pub(super) fn open(path: &Path) -> Result<Connection, JournalError> {
     let wrong = |error| JournalError::sqlite(path, error);
     let connection = Connection::open(path).map_err(wrong)?;
     tune(&connection).map_err(wrong)?;
-    connection.pragma_update(None, "cache_size", -WRITERS_CACHE).map_err(wrong)?;
     let version = check(&connection, path)?;
     // NORMAL loses the last commits at a power cut, never a part of one: events and their coverage stay in
     // agreement, and what is lost is asked of upstream again.
