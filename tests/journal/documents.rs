@@ -81,6 +81,21 @@ async fn a_page_of_before_that_may_state_other_digests_is_fetched_whole_when_it_
 }
 
 #[tokio::test]
+async fn of_a_path_that_a_document_names_twice_the_last_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = Journal::open(folder.path(), JournalSettings::default()).await.unwrap();
+    let at = |url: &str, path| KnownFile { url: url.into(), ..file("a", path) };
+    let files = vec![
+        at("https://one.test/", "2/a-1.whl"),
+        file("a", "1/a-1.whl"),
+        at("https://two.test/", "2/a-1.whl"),
+    ];
+    journal.keep_document(&page("a"), &document("a", 1), files).await.unwrap();
+    let kept = journal.file(&FilePath::parse("2/a-1.whl").unwrap()).await.unwrap().unwrap();
+    assert_eq!(&*kept.url, "https://two.test/");
+}
+
+#[tokio::test]
 async fn the_documents_of_one_project_do_not_mix() {
     let folder = tempfile::tempdir().unwrap();
     let journal = Journal::open(folder.path(), JournalSettings::default()).await.unwrap();
