@@ -78,19 +78,30 @@ async fn what_upstream_said_outlives_a_restart_and_upstream() {
     assert!(fault.string.starts_with("server error; service unavailable; retry in "), "{fault}");
 }
 
-#[tokio::test]
-async fn while_upstream_fails_or_is_limited_old_answers_go_out_and_it_is_left_alone() {
-    let fault = |text: &str| Effect::Answer {
+/// Upstream answers with a fault.
+fn faults(kind: &str, text: &str) -> Effect {
+    let fault = cheesewire::xmlrpc::Fault::raised(kind, text);
+    let body = cheesewire::xmlrpc::encode_fault(&fault).to_vec();
+    Effect::Answer {
         status: 200,
         headers: [("content-type".to_owned(), "text/xml".to_owned())].into(),
-        body: String::from_utf8(
-            cheesewire::xmlrpc::encode_fault(&cheesewire::xmlrpc::Fault::raised("HTTPTooManyRequests", text))
-                .to_vec(),
-        )
-        .unwrap(),
-    };
+        body: String::from_utf8(body).unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn a_fault_that_refuses_the_question_goes_out_though_an_older_answer_is_kept() {
+    let (sandbox, relay) = pair(&[OLD]).await;
+    call(&relay.url, "user_packages", &bob()).await.unwrap();
+    sandbox.faults().add(Fault::on(Route::Rpc, faults("TypeError", "no such user"))).unwrap();
+    let fault = call(&relay.url, "user_packages", &bob()).await.unwrap_err();
+    assert_eq!(fault.string, "TypeError: no such user");
+}
+
+#[tokio::test]
+async fn while_upstream_fails_or_is_limited_old_answers_go_out_and_it_is_left_alone() {
     for effect in [
-        fault("Limit may reset in 600 seconds."),
+        faults("HTTPTooManyRequests", "Limit may reset in 600 seconds."),
         Effect::Status { code: 503 },
         Effect::Status { code: 405 },
         Effect::Reset,
