@@ -1,8 +1,9 @@
 //! The configuration: strict, from a TOML file, the environment and flags; every complaint at once.
 
+mod address;
+mod log;
 mod pip;
 mod reader;
-mod setting;
 mod settings;
 mod source;
 mod template;
@@ -10,19 +11,19 @@ mod template;
 use std::fmt;
 use std::path::PathBuf;
 
+pub use log::{LogFilter, LogFormat, LogSettings};
 pub use source::Sources;
 
 use crate::blob::StoreSettings;
-use crate::follow::{FollowSettings, History, Source};
+use crate::follow::FollowSettings;
 use crate::http::HttpSettings;
 use crate::index::IndexSettings;
 use crate::journal::JournalSettings;
 use crate::model::{Clock, UpstreamIdentity};
-use crate::relay::{PrefetchSettings, RelaySettings, Rules};
+use crate::relay::{PrefetchSettings, RelaySettings};
 use crate::rpc::{FeedSettings, RpcSettings};
 use crate::upstream::UpstreamSettings;
 use reader::Reader;
-use setting::Setting;
 
 /// Everything that can be set.
 #[derive(Debug, Clone)]
@@ -51,94 +52,6 @@ pub struct Config {
     pub store: StoreSettings,
     /// The logs.
     pub log: LogSettings,
-}
-
-/// What is logged, and how.
-#[derive(Debug, Clone)]
-pub struct LogSettings {
-    /// For people or for machines.
-    pub format: LogFormat,
-    /// What is logged: a level, or levels by module as `tracing` has them.
-    pub filter: String,
-}
-
-impl Default for LogSettings {
-    fn default() -> Self {
-        Self { format: LogFormat::Text, filter: "info".to_owned() }
-    }
-}
-
-/// The form of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-impl Setting for LogFormat {
-    const EXPECTED: &'static str = "text or json";
-    fn read(text: &str) -> Option<Self> {
-        match text {
-            "text" => Some(Self::Text),
-            "json" => Some(Self::Json),
-            _ => None,
-        }
-    }
-    fn write(&self) -> String {
-        match self {
-            Self::Text => "text".to_owned(),
-            Self::Json => "json".to_owned(),
-        }
-    }
-}
-
-impl Setting for Source {
-    const EXPECTED: &'static str = "auto, changelog or listings";
-    fn read(text: &str) -> Option<Self> {
-        match text {
-            "auto" => Some(Self::Auto),
-            "changelog" => Some(Self::Changelog),
-            "listings" => Some(Self::Listings),
-            _ => None,
-        }
-    }
-    fn write(&self) -> String {
-        match self {
-            Self::Auto => "auto".to_owned(),
-            Self::Changelog => "changelog".to_owned(),
-            Self::Listings => "listings".to_owned(),
-        }
-    }
-}
-
-impl Setting for History {
-    const EXPECTED: &'static str = "none or all";
-    fn read(text: &str) -> Option<Self> {
-        match text {
-            "none" => Some(Self::None),
-            "all" => Some(Self::All),
-            _ => None,
-        }
-    }
-    fn write(&self) -> String {
-        match self {
-            Self::None => "none".to_owned(),
-            Self::All => "all".to_owned(),
-        }
-    }
-}
-
-impl Setting for Rules {
-    const EXPECTED: &'static str =
-        "rules such as `flask; numpy newest=2 python=cp312 platform=manylinux*_x86_64 sdist=no`";
-    fn read(text: &str) -> Option<Self> {
-        text.parse().ok()
-    }
-    fn write(&self) -> String {
-        self.to_string()
-    }
 }
 
 /// All that was wrong with the configuration. The process ends with [`ConfigError::EXIT_CODE`].
@@ -172,8 +85,8 @@ pub struct Described {
     pub default: String,
     /// Its value now.
     pub value: String,
-    /// What it means, with its reason.
-    pub meaning: &'static str,
+    /// What it means: the first paragraph of its declaration's comment, in one line, with code between backquotes.
+    pub meaning: String,
 }
 
 impl Config {

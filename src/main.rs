@@ -10,7 +10,7 @@ use cheesewire::cli::demo::DemoError;
 use cheesewire::cli::doctor::DoctorError;
 use cheesewire::cli::sync::SyncError;
 use cheesewire::cli::{self, Cli, Command};
-use cheesewire::config::{ConfigError, LogFormat, LogSettings};
+use cheesewire::config::{ConfigError, LogFilter, LogFormat, LogSettings};
 use cheesewire::journal::JournalError;
 use cheesewire::log::{self, LogWriter, escaped};
 use cheesewire::model::redacted_lines;
@@ -102,12 +102,14 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Doctor(args) => runtime()?.block_on(async { Ok(cli::doctor::run(args).await?) }),
         Command::Call(args) => runtime()?.block_on(async { Ok(cli::call::run(args).await?) }),
         Command::Cache(args) => {
-            let _logs = logs(&LogSettings { filter: "warn".to_owned(), ..LogSettings::default() })?;
+            let _logs =
+                logs(&LogSettings { filter: LogFilter("warn".to_owned()), ..LogSettings::default() })?;
             runtime()?.block_on(async { Ok(cli::cache::run(args).await?) })
         }
         Command::Adopt(args) => {
             let config = args.config()?;
-            let _logs = logs(&LogSettings { filter: "warn".to_owned(), ..LogSettings::default() })?;
+            let _logs =
+                logs(&LogSettings { filter: LogFilter("warn".to_owned()), ..LogSettings::default() })?;
             runtime()?.block_on(async { Ok(cli::adopt::run(config).await?) })
         }
         Command::Config(args) => Ok(cli::config::run(&args.template()?)?),
@@ -177,6 +179,6 @@ fn outlive() -> anyhow::Result<()> {
 
 /// Dropped, it has the last lines written.
 fn logs(settings: &LogSettings) -> anyhow::Result<LogWriter> {
-    let filter = EnvFilter::try_new(&settings.filter).map_err(|error| anyhow!("log.filter: {error}"))?;
+    let filter = EnvFilter::try_new(&settings.filter.0).map_err(|error| anyhow!("log.filter: {error}"))?;
     log::start(filter, settings.format == LogFormat::Json).map_err(|error| anyhow!("no log: {error}"))
 }

@@ -43,7 +43,7 @@ fn polling() -> FollowSettings {
 
 /// Polls never, and believes what it heard for an hour.
 fn on_demand() -> FollowSettings {
-    FollowSettings { follow: false, interval: Duration::from_hours(1), ..polling() }
+    FollowSettings { enabled: false, interval: Duration::from_hours(1), ..polling() }
 }
 
 impl Following {

@@ -32,7 +32,7 @@ impl State {
         tasks: Tasks,
         settings: &FollowSettings,
     ) -> Self {
-        Self { journal, followed, tasks, polled: settings.follow, unwritten: settings.head_lifetime }
+        Self { journal, followed, tasks, polled: settings.enabled, unwritten: settings.head_lifetime }
     }
 
     /// An upstream that is down does not make the relay unready: what is kept is served.

@@ -104,7 +104,7 @@ impl SyncArgs {
     pub fn config(&self) -> Result<Config, ConfigError> {
         let mut config = self.serve.config()?;
         // What nothing follows is not filled.
-        config.follow.follow = true;
+        config.follow.enabled = true;
         match self.history {
             Some(HistoryArg::None) => config.follow.history = History::None,
             Some(HistoryArg::All) => config.follow.history = History::All,

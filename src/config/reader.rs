@@ -1,12 +1,10 @@
 //! Reads settings one by one and keeps every complaint for the end.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
-use super::setting::{Bytes, Count, Room, Setting};
 use super::source::{Origin, Sources};
 use super::{ConfigError, Described};
-use crate::model::redacted;
+use crate::model::{Kind, SettingReader, redacted};
 
 /// How alike an unknown key must be to a known one to be taken for a slip (Jaro–Winkler, 0 to 1).
 const ALIKE: f64 = 0.8;
@@ -20,51 +18,6 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn new(sources: Sources) -> Self {
         Self { given: sources.values, described: Vec::new(), complaints: Vec::new() }
-    }
-
-    /// Sets `place`, which holds the default, if a value was given.
-    pub(super) fn set<T: Setting>(&mut self, key: &'static str, place: &mut T, meaning: &'static str) {
-        let default = place.write();
-        if let Some((value, origin)) = self.given.remove(key) {
-            if let Some(read) = text(&value).as_deref().and_then(T::read) {
-                *place = read;
-            } else {
-                // Whatever it is, a password may be in it.
-                let value = redacted(&value.to_string());
-                self.complaints.push(format!("{key} = {value} ({origin}): expected {}", T::EXPECTED));
-            }
-        }
-        self.described.push(Described { key, default, value: place.write(), meaning });
-    }
-
-    /// Sets a number of bytes.
-    pub(super) fn bytes<T>(&mut self, key: &'static str, place: &mut T, meaning: &'static str)
-    where
-        T: TryFrom<u64> + TryInto<u64> + Copy,
-    {
-        let mut bytes = Bytes(*place);
-        self.set(key, &mut bytes, meaning);
-        *place = bytes.0;
-    }
-
-    /// Sets a number of bytes without some of which nothing goes on.
-    pub(super) fn room<T>(&mut self, key: &'static str, place: &mut T, meaning: &'static str)
-    where
-        T: TryFrom<u64> + TryInto<u64> + Copy,
-    {
-        let mut room = Room(*place);
-        self.set(key, &mut room, meaning);
-        *place = room.0;
-    }
-
-    /// Sets a number of things of which one is needed.
-    pub(super) fn count<T>(&mut self, key: &'static str, place: &mut T, meaning: &'static str)
-    where
-        T: TryFrom<u64> + Copy + fmt::Display,
-    {
-        let mut count = Count(*place);
-        self.set(key, &mut count, meaning);
-        *place = count.0;
     }
 
     /// How many complaints there are.
@@ -93,6 +46,29 @@ impl Reader {
             Err(ConfigError { complaints: self.complaints })
         }
     }
+}
+
+impl SettingReader for Reader {
+    fn set<T, K: Kind<T>>(&mut self, key: &'static str, place: &mut T, comment: &'static str) {
+        let default = K::write(place);
+        if let Some((value, origin)) = self.given.remove(key) {
+            if let Some(read) = text(&value).as_deref().and_then(K::read) {
+                *place = read;
+            } else {
+                // Whatever it is, a password may be in it.
+                let value = redacted(&value.to_string());
+                self.complaints.push(format!("{key} = {value} ({origin}): expected {}", K::EXPECTED));
+            }
+        }
+        self.described.push(Described { key, default, value: K::write(place), meaning: meaning(comment) });
+    }
+}
+
+/// The first paragraph of a comment, in one line. What is below is for who changes the code.
+fn meaning(comment: &str) -> String {
+    let words: Vec<&str> =
+        comment.lines().take_while(|line| !line.is_empty()).flat_map(str::split_whitespace).collect();
+    words.join(" ")
 }
 
 fn text(value: &toml::Value) -> Option<String> {

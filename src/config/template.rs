@@ -16,7 +16,7 @@ pub(super) fn write(settings: &[Described]) -> String {
             out += if out.is_empty() { "" } else { "\n" };
             out += &["[", table, "]\n"].concat();
         }
-        comment(&mut out, setting.meaning);
+        comment(&mut out, &setting.meaning.replace('`', ""));
         let off = if setting.value == setting.default { "# " } else { "" };
         let value = toml::Value::String(setting.value.clone()).to_string();
         out += &[off, key, " = ", &value, "\n"].concat();
@@ -25,10 +25,11 @@ pub(super) fn write(settings: &[Described]) -> String {
 }
 
 fn comment(out: &mut String, text: &str) {
-    let mut column = COLUMNS;
+    let mut column = 1;
+    out.push('#');
     for word in text.split_whitespace() {
         if column + word.len() + 1 > COLUMNS {
-            out.push_str(if column == COLUMNS { "#" } else { "\n#" });
+            out.push_str("\n#");
             column = 1;
         }
         out.push(' ');
@@ -36,4 +37,20 @@ fn comment(out: &mut String, text: &str) {
         column += word.len() + 1;
     }
     out.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comment_is_wrapped_also_behind_a_line_that_is_just_full() {
+        for length in COLUMNS - 4..=COLUMNS {
+            let mut out = String::new();
+            comment(&mut out, &["x".repeat(length - 2).as_str(), "further words"].join(" "));
+            let lines: Vec<&str> = out.lines().collect();
+            assert!(lines.iter().all(|line| line.starts_with("# ") && line.len() <= COLUMNS), "{out}");
+            assert_eq!(lines.join(" ").replace("# ", ""), "x".repeat(length - 2) + " further words");
+        }
+    }
 }

@@ -64,3 +64,57 @@ fn the_template_is_a_file_that_changes_nothing() {
     sources.text(&uncommented, "the template").unwrap();
     assert_eq!(Config::template(sources).unwrap(), template);
 }
+
+/// The keys of all `settings!` blocks in the source, read off as text.
+fn declared() -> Vec<String> {
+    let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
+    let mut keys = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            for block in text.split("\nsettings! {\n").skip(1) {
+                let block = block.split("\n}\n").next().unwrap();
+                let (_, rest) = block.split_once(" in \"").unwrap();
+                let (section, fields) = rest.split_once("\" {\n").unwrap();
+                let fields = fields.lines().filter_map(|line| line.trim_start().split_once(": "));
+                let fields =
+                    fields.filter(|(name, _)| name.chars().all(|c| c.is_ascii_lowercase() || c == '_'));
+                let own = fields
+                    .filter(|(_, rest)| !rest.contains(" as Internal = ") && !rest.contains(" as Group = "));
+                keys.extend(own.map(|(name, _)| format!("{section}.{name}")));
+            }
+        }
+    }
+    keys.sort();
+    keys
+}
+
+#[test]
+fn every_setting_that_is_declared_anywhere_is_read() {
+    let mut read: Vec<_> =
+        Config::described(Sources::default()).unwrap().iter().map(|setting| setting.key.to_owned()).collect();
+    read.sort();
+    assert_eq!(read, declared());
+    assert!(read.len() > 140, "{}", read.len());
+}
+
+#[test]
+fn a_setting_means_the_first_paragraph_of_its_comment() {
+    let settings = Config::described(Sources::default()).unwrap();
+    let of = |key: &str| settings.iter().find(|setting| setting.key == key).unwrap();
+    // On several lines, and without a paragraph for the reason.
+    assert_eq!(
+        of("data.folder").meaning,
+        "The folder for journal and cache; made if missing. It belongs to the first upstream that it is used with."
+    );
+    // The reason, what it costs, is below.
+    assert_eq!(
+        of("feed.subscribers").meaning,
+        "Subscribers of the feed at once; one more is told to come back."
+    );
+    assert!(settings.iter().all(|setting| !setting.meaning.is_empty()));
+}

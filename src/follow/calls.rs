@@ -99,7 +99,7 @@ impl Follower {
     fn keep_up(&self, listings: bool) {
         let settings = &self.settings;
         self.journal.polls().come_by(if listings { News::Listings } else { News::Changelog });
-        self.journal.set_upkeep(if !settings.follow {
+        self.journal.set_upkeep(if !settings.enabled {
             // A listing has 40 MB.
             let head =
                 settings.interval.max(if listings { settings.listing_interval } else { Duration::ZERO });

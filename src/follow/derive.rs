@@ -273,7 +273,7 @@ impl Follower {
 
     /// Says whether what changes cannot be told, and why.
     pub(super) fn tell_untold(&self, issue: &Issue) {
-        if !self.settings.follow {
+        if !self.settings.enabled {
             let reason = "upstream has no XML-RPC, its listing has serials that say nothing, and its pages are not compared \
                           because it is not followed (follow.enabled)";
             return self.set_untold((issue.telling != Telling::Serials).then(|| reason.to_owned()));

@@ -86,7 +86,7 @@ pub async fn run(
     follower.by_listings(follower.settings.source == Source::Listings);
     let work = async {
         let polls = async {
-            if follower.settings.follow {
+            if follower.settings.enabled {
                 follower.poll_for_ever().await;
             } else {
                 follower.hear_for_ever().await;
@@ -113,7 +113,7 @@ impl Follower {
             None if self.needs_named(&listing) => self.named_last_serial().await.map(Some),
             None => Ok(None),
         };
-        if let (false, Ok(Some(last))) = (self.settings.follow, &named) {
+        if let (false, Ok(Some(last))) = (self.settings.enabled, &named) {
             self.hear_all(*last).await?;
         }
         *self.listing_asked.lock().await = Some(Instant::now());
@@ -177,10 +177,10 @@ impl Follower {
         let start = || own_start(Serial(0), self.journal.clock().unix()).max(stated.unwrap_or_default());
         let at = position.unwrap_or_else(|| Position::same(start()));
         // Of what is compared each project has a number; where nothing is told, none could be compared with.
-        let compared = self.settings.follow && listing.projects.len() <= self.settings.small_index;
+        let compared = self.settings.enabled && listing.projects.len() <= self.settings.small_index;
         let number = compared.then_some(at.ours);
         let names = || listing.projects.iter().map(|project| project.name.clone());
-        if position.is_none() || !self.settings.follow {
+        if position.is_none() || !self.settings.enabled {
             self.journal.seed(names().map(|name| (name, number)).collect(), at.theirs).await?;
             self.journal.note_listed_at(listing.taken).await?;
         }
@@ -241,7 +241,7 @@ impl Follower {
         serials.extend(listing.last_serial);
         serials.sort_unstable();
         let said = listing.last_serial.max(serials.last().copied());
-        if !self.settings.follow
+        if !self.settings.enabled
             && let Some(at) = self.journal.position()
         {
             return at.is_ahead() || said < Some(at.theirs);

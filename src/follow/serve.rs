@@ -36,7 +36,7 @@ impl Follower {
             if let Err(error) = &served {
                 tracing::warn!(want = ?taken.want, %error, "upstream did not answer what a caller needs");
             }
-            if !self.settings.follow {
+            if !self.settings.enabled {
                 self.status.send_modify(|status| match &served {
                     Ok(()) => status.succeeded(),
                     Err(error) => status.failed(&error.reason()),
@@ -56,7 +56,7 @@ impl Follower {
             Want::LastSerial if self.journal.current_last_serial().is_ok() => Ok(()),
             Want::LastSerial if self.untold().is_some() => self.untold().map_or(Ok(()), Err),
             Want::Projects if self.journal.projects_known().is_ok() => Ok(()),
-            Want::LastSerial | Want::Projects if self.settings.follow => self.await_listing().await,
+            Want::LastSerial | Want::Projects if self.settings.enabled => self.await_listing().await,
             Want::LastSerial => self.hear().await.map(|_| ()),
             Want::Projects => self.list().await.map(|_| ()),
         }
@@ -99,7 +99,7 @@ impl Follower {
             return Err(error);
         }
         if Some(since) >= self.journal.last_serial() {
-            if self.settings.follow {
+            if self.settings.enabled {
                 if self.news_by_listings().await? {
                     return self.await_comparison().await;
                 }
@@ -112,7 +112,7 @@ impl Follower {
             let asked = Asked::now(self.journal.clock());
             let last = match self.hear().await {
                 // That there is no XML-RPC is only found out now, and the poller finds it out, too.
-                Err(FollowError::NoCalls { .. }) if self.settings.follow => {
+                Err(FollowError::NoCalls { .. }) if self.settings.enabled => {
                     return self.await_comparison().await;
                 }
                 heard => heard?,
@@ -161,7 +161,7 @@ impl Follower {
 
     /// Asks for upstream's last serial, and tells the journal if nobody polls. Without XML-RPC its listing tells.
     async fn hear(&self) -> Result<Serial, FollowError> {
-        if self.settings.follow {
+        if self.settings.enabled {
             return self.named_last_serial().await;
         }
         let asked = Asked::now(self.journal.clock());
@@ -214,7 +214,7 @@ impl Follower {
 
     /// Whether upstream had rows.
     async fn fetch_rows(&self, since: Serial) -> Result<bool, FollowError> {
-        let Some(slice) = self.rows_after(since, !self.settings.follow).await? else {
+        let Some(slice) = self.rows_after(since, !self.settings.enabled).await? else {
             return Err(FollowError::Unsettled);
         };
         Ok(self.keep_news(Ok(slice), since, None).await?.is_some())

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::model::{setting_by_word, settings};
+
 /// Where events come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
@@ -22,76 +24,78 @@ pub enum History {
     All,
 }
 
-/// When to ask upstream what.
-#[derive(Debug, Clone)]
-pub struct FollowSettings {
-    /// Whether to poll. If not, upstream is asked only what callers need.
-    pub follow: bool,
-    /// From one poll to the next; if nothing is polled, how long upstream's last serial is believed. 60 s by
-    /// default: upstream gets some ten events a minute, and mirrors ask for them every few minutes.
-    pub interval: Duration,
-    /// How long after a poll that found nothing more "nothing happened" is still said; then upstream is asked first.
-    /// 3 min by default: one poll may fail or be slow without every client's question going upstream. Where
-    /// listings are compared it counts from when the next comparison is due.
-    pub head_lifetime: Duration,
-    /// Where events come from. By default the changelog, or listings where upstream has none.
-    pub source: Source,
-    /// How much history is fetched without being asked for. By default none: all of it is 720 calls, and most
-    /// mirrors never ask.
-    pub history: History,
-    /// How long an upstream without XML-RPC is believed to have none. A day by default: that is when a call that
-    /// will fail costs nothing.
-    pub calls_retry: Duration,
-    /// How long calls that were answered before must fail as if there were no XML-RPC until that is believed. 10
-    /// min by default: longer than a proxy is misconfigured or restarted, shorter than mirrors mind. So long an empty
-    /// answer below upstream's own last serial is doubted, too; and so long its last serial must be lower than it was, in
-    /// each answer, until it is taken for restored from an older copy.
-    pub calls_doubt: Duration,
-    /// How long after a last serial far beyond the pace of before upstream is asked again, until that is believed. 5 s by
-    /// default: what was wrong in one answer is right in the next.
-    pub leap_pause: Duration,
-    /// From one comparison of listings to the next. 10 min by default: a new listing is 40 MB and upstream makes
-    /// one in up to 30 min; one that did not change costs a 304.
-    pub listing_interval: Duration,
-    /// If listings are compared and have at most so many projects, each page is looked at once in advance, so that
-    /// changes are told exactly. 500 by default: two minutes of a polite client. Of a larger index a project's
-    /// first change is told by upload times. Of projects whose serials say nothing as many pages are asked for by each
-    /// comparison; if there are more, the changelog is refused.
-    pub small_index: usize,
-    /// Pages of changed projects that a comparison fetches at once. 4 by default: a quarter of what the index may
-    /// fetch for clients.
-    pub pages_at_once: usize,
-    /// How often a page is asked for that is older than its listing says, or fails; the wait between doubles. 5 by
-    /// default: with [`FollowSettings::shortest_wait`] that is 15 s, and then the others go on.
-    pub page_attempts: usize,
-    /// If nothing is polled, how long a listing of all projects is believed. 30 min by default: upstream's own may
-    /// be as old, and it has 40 MB.
-    pub listing_lifetime: Duration,
-    /// The first wait after a failure; it doubles with each further one, give or take. 1 s by default.
-    pub shortest_wait: Duration,
-    /// The longest wait after failures, unless upstream asks for a longer one. 5 min by default: after an outage of
-    /// hours the journal is current within that.
-    pub longest_wait: Duration,
+setting_by_word! {
+    Source: "auto, changelog or listings", "auto" => Auto, "changelog" => Changelog, "listings" => Listings
 }
 
-impl Default for FollowSettings {
-    fn default() -> Self {
-        Self {
-            follow: true,
-            interval: Duration::from_mins(1),
-            head_lifetime: Duration::from_mins(3),
-            source: Source::Auto,
-            history: History::None,
-            calls_retry: Duration::from_hours(24),
-            calls_doubt: Duration::from_mins(10),
-            leap_pause: Duration::from_secs(5),
-            listing_interval: Duration::from_mins(10),
-            small_index: 500,
-            pages_at_once: 4,
-            page_attempts: 5,
-            listing_lifetime: Duration::from_mins(30),
-            shortest_wait: Duration::from_secs(1),
-            longest_wait: Duration::from_mins(5),
-        }
+setting_by_word! { History: "none or all", "none" => None, "all" => All }
+
+settings! {
+    /// When to ask upstream what.
+    #[derive(Debug, Clone)]
+    pub struct FollowSettings in "follow" {
+        /// Whether upstream's changelog is polled. If not, upstream is asked only what clients need.
+        enabled: bool = true,
+        /// From one poll to the next.
+        ///
+        /// Upstream gets some ten events a minute, and mirrors ask for them every few minutes. If nothing is polled: how long
+        /// upstream's last serial is believed.
+        interval: Duration = Duration::from_mins(1),
+        /// How long after a poll without more news an empty changelog is given out; then upstream is asked first.
+        ///
+        /// One poll may fail or be slow without every client's question going upstream. Where listings are compared it counts
+        /// from when the next comparison is due.
+        head_lifetime: Duration = Duration::from_mins(3),
+        /// Where events come from: changelog, listings (compared with each other), or auto: the changelog, and listings as long
+        /// as upstream has no XML-RPC.
+        source: Source = Source::Auto,
+        /// What happened before the first start: none, or all to fetch it in the background, some 12 minutes of PyPI's.
+        ///
+        /// All of it is 720 calls, and most mirrors never ask.
+        history: History = History::None,
+        /// How long an upstream without XML-RPC is believed to have none.
+        ///
+        /// Asked so seldom, a call that will fail costs nothing.
+        calls_retry: Duration = Duration::from_hours(24),
+        /// How long calls that were answered before must fail as if there were no XML-RPC until that is believed; and how long
+        /// upstream's last serial must be lower than it was until upstream is taken for restored from an older copy.
+        ///
+        /// Longer than a proxy is misconfigured or restarted, shorter than mirrors mind. So long an empty answer below upstream's
+        /// own last serial is doubted, too. The last serial must be lower in each answer.
+        calls_doubt: Duration = Duration::from_mins(10),
+        /// How long after a last serial far beyond the pace of before upstream is asked again (see journal.leap_floor).
+        ///
+        /// What was wrong in one answer is right in the next.
+        leap_pause: Duration = Duration::from_secs(5),
+        /// From one comparison of listings to the next.
+        ///
+        /// A new listing is 40 MB and upstream makes one in up to 30 min; one that did not change costs a 304.
+        listing_interval: Duration = Duration::from_mins(10),
+        /// If listings are compared and have at most so many projects, each page is looked at once in advance; where serials say
+        /// nothing, by each comparison. If there are more such projects, the changelog is refused.
+        ///
+        /// Two minutes of a polite client. So changes are told exactly; of a larger index a project's first change is told by
+        /// upload times.
+        small_index: usize = 500,
+        /// Pages of changed projects that a comparison fetches at once.
+        ///
+        /// A quarter of what the index may fetch for clients.
+        pages_at_once: usize = 4,
+        /// How often a page is asked for that is older than its listing says, or fails.
+        ///
+        /// The wait between doubles: with [`FollowSettings::shortest_wait`] that is 15 s, and then the others go on.
+        page_attempts: usize = 5,
+        /// Without polling, how long a listing of all projects is believed.
+        ///
+        /// Upstream's own may be as old, and it has 40 MB.
+        listing_lifetime: Duration = Duration::from_mins(30),
+        /// The first wait after a failure; it doubles.
+        ///
+        /// With each further one, give or take.
+        shortest_wait: Duration = Duration::from_secs(1),
+        /// The longest wait after failures.
+        ///
+        /// Unless upstream asks for a longer one. After an outage of hours the journal is current within that.
+        longest_wait: Duration = Duration::from_mins(5),
     }
 }

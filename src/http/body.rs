@@ -17,23 +17,28 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinError;
 use tokio::time::timeout;
 
+use crate::model::settings;
+
 /// Calls up to this size need no room among the others, so that nobody who holds that room can delay them: all but
 /// large multicalls and searches are smaller.
 const SMALL: usize = 16 << 10;
 /// A KiB is the unit of room.
 const UNIT: usize = 1 << 10;
 
-/// Bounds on a call as it arrives.
-#[derive(Debug, Clone, Copy)]
-pub struct CallLimits {
-    /// A call's size, also after decoding. Default 1 MiB.
-    pub body: usize,
-    /// The bytes of all calls above 16 KiB that are in memory at once. Default 32 MiB: clients that dribble thousands of
-    /// large calls get no more. What is read of a call takes some five times its size, for the moment of its answer. A
-    /// call that finds no room waits for it as long as it may take to arrive.
-    pub bodies: usize,
-    /// The time for the whole body to arrive.
-    pub patience: Duration,
+settings! {
+    /// Limits of a call as it arrives.
+    #[derive(Debug, Clone, Copy)]
+    pub struct CallLimits in "http" {
+        /// For a call's body as a whole.
+        body_timeout: Duration = Duration::from_secs(10),
+        /// Most bytes of a call, also after decoding.
+        body_limit: usize as Bytes = 1 << 20,
+        /// Most bytes of large calls (above 16 KiB) in memory, all clients together; one more waits, or is told to come back.
+        ///
+        /// Clients that dribble thousands of large calls get no more. What is read of a call takes some five times its size, for
+        /// the moment of its answer. A call that finds no room waits for it as long as it may take to arrive.
+        bodies_limit: usize as Bytes = 32 << 20,
+    }
 }
 
 /// Reads bodies.
@@ -117,7 +122,7 @@ struct Share {
 impl Bodies {
     pub(super) fn new(limits: CallLimits) -> Self {
         // The largest call fits, or it would wait for ever.
-        let room = units(limits.bodies.max(limits.body));
+        let room = units(limits.bodies_limit.max(limits.body_limit));
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() - 1).max(1);
         Self { limits, room: Arc::new(Semaphore::new(room as usize)), cores: Arc::new(Semaphore::new(cores)) }
     }
@@ -153,7 +158,7 @@ impl Bodies {
             Some(_) => return Err(Refusal::Coding),
         };
         let mut share = Share::default();
-        let patience = self.limits.patience;
+        let patience = self.limits.body_timeout;
         let arrived = {
             let mut gathering = std::pin::pin!(self.gather(&mut body, gzip, &mut share));
             // Most bodies came with their heads, and need no timer.
@@ -182,7 +187,7 @@ impl Bodies {
         B: http_body::Body<Data = Bytes> + Unpin,
     {
         if !headers.contains_key(EXPECT) {
-            swallow(body, self.limits.patience).await;
+            swallow(body, self.limits.body_timeout).await;
         }
         refusal
     }
@@ -192,7 +197,7 @@ impl Bodies {
     where
         B: http_body::Body<Data = Bytes> + Unpin,
     {
-        let limit = self.limits.body;
+        let limit = self.limits.body_limit;
         let hint = body.size_hint();
         if hint.lower() > limit as u64 {
             return Err(Refusal::TooLarge(limit));
@@ -242,7 +247,7 @@ impl Bodies {
 
     /// A bomb is bounded here: no more is decoded than a plain call may have.
     async fn plain(&self, coded: Bytes) -> Result<Bytes, Refusal> {
-        let limit = self.limits.body;
+        let limit = self.limits.body_limit;
         let decoded = self.aside(move || {
             let mut plain = Vec::new();
             let decoder = flate2::read::MultiGzDecoder::new(&coded[..]);

@@ -19,6 +19,7 @@ use moka::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::metric;
+use crate::model::settings;
 use crate::requester::Requester;
 use crate::xmlrpc::{Call, Fault, Value};
 use address::ClientKey;
@@ -29,38 +30,33 @@ pub(super) use shares::Shares;
 /// When to come back for a place among one's own calls: most take less.
 const PLACE: Duration = Duration::from_secs(1);
 
-/// Limits for each client.
-#[derive(Debug, Clone)]
-pub struct ClientLimits {
-    /// Calls a second that one client may make in the long run. Default: no limit.
-    pub calls_per_second: Option<f64>,
-    /// Calls that one client may make at once after a rest. Default 20: tools ask some questions in a row about what
-    /// they install. A multicall counts as its calls, and as this many at most.
-    pub burst: u32,
-    /// Calls of one client that may be answered at the same time, until the last byte of each has left. Default: no
-    /// limit.
-    pub calls_at_once: Option<usize>,
-    /// Subscribers of the feed at once that are one client. Default 16, a quarter of all places: the mirrors of a site
-    /// behind one address, and no client keeps the others out.
-    pub feeds_at_once: usize,
-    /// Proxies whose `X-Forwarded-For` is believed, and what they say of the address that the client asked. Default: none, so
-    /// the client is who connects.
-    pub trusted_proxies: Proxies,
-    /// Clients that are remembered; the one not seen for longest goes, and is new when it comes again. Default 10,000,
-    /// some 400 bytes each.
-    pub remembered: u64,
-}
-
-impl Default for ClientLimits {
-    fn default() -> Self {
-        Self {
-            calls_per_second: None,
-            burst: 20,
-            calls_at_once: None,
-            feeds_at_once: 16,
-            trusted_proxies: Proxies::default(),
-            remembered: 10_000,
-        }
+settings! {
+    /// Limits of each client.
+    #[derive(Debug, Clone)]
+    pub struct ClientLimits in "clients" {
+        /// XML-RPC calls a second that one client may make; further ones get the fault HTTPTooManyRequests. Unset: no limit.
+        calls_per_second: Option<f64> = None,
+        /// Calls that one client may make at once after a rest. A multicall counts as its calls, and as this many at most.
+        ///
+        /// Tools ask some questions in a row about what they install.
+        burst: u32 as Count = 20,
+        /// Calls of one client that may be answered at the same time; further ones get the fault HTTPTooManyRequests. Unset: no
+        /// limit.
+        ///
+        /// Until the last byte of each has left.
+        calls_at_once: Option<usize> as Count = None,
+        /// Subscribers of the feed (feed.subscribers) that one client may have at once; one more is told to come back.
+        ///
+        /// A quarter of all places: the mirrors of a site behind one address, and no client keeps the others out.
+        feeds_at_once: usize as Count = 16,
+        /// Proxies whose X-Forwarded-For tells who the client is, such as 127.0.0.1, 10.0.0.0/8, and whose X-Forwarded-Proto,
+        /// -Host, -Port and -Prefix tell which address it asked. Empty: the client is who connects. Of an IPv6 client the first
+        /// 64 bits count.
+        trusted_proxies: Proxies = Proxies::default(),
+        /// Clients whose calls are counted; past it the one not seen for longest is forgotten.
+        ///
+        /// It is new when it comes again. Some 400 bytes each.
+        remembered: u64 as Count = 10_000,
     }
 }
 

@@ -15,6 +15,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use url::Url;
 
 use super::files::{X_CACHE, X_LAST_SERIAL};
+use crate::model::setting_by_text;
 
 /// How long a browser may remember that a request is allowed: a day, as PyPI says.
 const MAX_AGE: Duration = Duration::from_hours(24);
@@ -58,6 +59,10 @@ impl Cors {
     pub(super) fn same_for(&self, request: &HeaderMap) -> bool {
         *self == Self::Any || !request.contains_key(ORIGIN)
     }
+}
+
+setting_by_text! {
+    Cors: "*, none, or origins with commas between, such as https://lab.test, http://localhost:8888";
 }
 
 impl FromStr for Cors {

@@ -23,7 +23,7 @@ use super::Edge;
 use super::crowd::Crowd;
 use super::date::Dates;
 use super::patience::{Patience, Patient, Phase};
-use crate::model::Clock;
+use crate::model::{Clock, Setting, settings};
 
 /// The pause after a failed accept. The usual cause is that the process is out of file descriptors; without
 /// a pause the loop would spin until one is free.
@@ -56,6 +56,19 @@ impl FromStr for Listen {
     }
 }
 
+/// One address at least, with commas between several.
+impl Setting for Vec<Listen> {
+    const EXPECTED: &'static str = "an address and port such as 127.0.0.1:3141, several with commas between them, each \
+                                    with ?deadline=SECONDS if it has its own";
+    fn read(text: &str) -> Option<Self> {
+        text.split(',').map(|one| one.trim().parse().ok()).collect()
+    }
+    fn write(&self) -> String {
+        let all: Vec<String> = self.iter().map(ToString::to_string).collect();
+        all.join(", ")
+    }
+}
+
 impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.address)?;
@@ -67,32 +80,24 @@ impl fmt::Display for Listen {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OwnDeadline(pub(super) Duration);
 
-/// Bounds on connections.
-#[derive(Debug, Clone)]
-pub struct ListenerSettings {
-    /// Connections served at once by all listeners. Default 4,096: about 100 MB at worst. With one more, the one goes
-    /// that has waited longest for its peer; while all are busy, more wait in the kernel's queue.
-    pub max_connections: usize,
-    /// How long which phase of a connection may take.
-    pub patience: Patience,
-    /// The most bytes of a request's head. Default 64 KiB, four times what the largest known clients send; all
-    /// connections together may hold 256 MiB of unfinished heads. At least 8 KiB.
-    pub header_bytes: usize,
-    /// How long requests may go on after the order to stop. Default 30 s.
-    pub drain: Duration,
-    /// The clock of `Date`.
-    pub clock: Clock,
-}
-
-impl Default for ListenerSettings {
-    fn default() -> Self {
-        let patience = Patience {
-            header: Duration::from_secs(10),
-            idle: Duration::from_mins(1),
-            closed: Duration::from_secs(15),
-        };
-        let (header_bytes, drain) = (64 << 10, Duration::from_secs(30));
-        Self { max_connections: 4096, patience, header_bytes, drain, clock: Clock::system() }
+settings! {
+    /// Limits of connections.
+    #[derive(Debug, Clone)]
+    pub struct ListenerSettings in "http" {
+        /// Connections served at once; with one more, the one goes that has waited longest for its client.
+        ///
+        /// By all listeners, about 100 MB at worst. While all are busy, more wait in the kernel's queue.
+        max_connections: usize as Count = 4096,
+        /// Most bytes of a request's line and headers; at least 8 KiB.
+        ///
+        /// Four times what the largest known clients send; all connections together may hold 256 MiB of unfinished heads.
+        header_limit: usize as Bytes = 64 << 10,
+        /// How long which phase of a connection may take.
+        patience: Patience as Group = Patience::default(),
+        /// How long running requests may go on after the order to stop.
+        drain: Duration = Duration::from_secs(30),
+        /// The clock of `Date`.
+        clock: Clock as Internal = Clock::system(),
     }
 }
 
@@ -185,7 +190,22 @@ fn connection(
     });
     hyper::server::conn::http1::Builder::new()
         // Without a timer: the socket has its own patience, which costs a busy connection nothing.
-        .max_buf_size(settings.header_bytes.max(LEAST_HEADER_BYTES))
+        .max_buf_size(settings.header_limit.max(LEAST_HEADER_BYTES))
         .half_close(true)
         .serve_connection(TokioIo::new(patient), service)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_back_as_they_are_written_and_each_must_be_one() {
+        for text in ["127.0.0.1:3141", "127.0.0.1:0, [::1]:3142?deadline=9", "0.0.0.0:1?deadline=2.5"] {
+            assert_eq!(Vec::<Listen>::read(text).map(|read| read.write()).as_deref(), Some(text));
+        }
+        for text in ["", "127.0.0.1", "127.0.0.1:1,", "127.0.0.1:1?deadline=0", "127.0.0.1:1?dedline=3"] {
+            assert!(Vec::<Listen>::read(text).is_none(), "{text}");
+        }
+    }
 }

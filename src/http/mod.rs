@@ -24,7 +24,6 @@ mod rescue;
 mod rpc;
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -53,6 +52,7 @@ use tower::ServiceExt as _;
 use url::Url;
 
 use crate::index::Index;
+use crate::model::settings;
 use crate::relay::Relay;
 use crate::rpc::{Feed, Rpc};
 
@@ -70,35 +70,30 @@ pub struct Parts {
     pub admin: Admin,
 }
 
-/// Settings of the edge.
-#[derive(Debug, Clone)]
-pub struct HttpSettings {
-    /// Where to listen, one address at least. Default `127.0.0.1:3141`: devpi's port, which old configurations know.
-    pub listen: Vec<Listen>,
-    /// The address that clients use, for absolute links; unset: what each client sent as `Host`.
-    pub public_url: Option<Url>,
-    /// The web pages that may read pages, documents and files. Default all, as with PyPI: what the index has is public. None
-    /// if upstream is asked with credentials: then what it has may be secret, and a page of somebody else's may be open in a
-    /// browser that reaches this relay.
-    pub cors: Cors,
-    /// Bounds on connections.
-    pub listener: ListenerSettings,
-    /// Bounds on calls.
-    pub calls: CallLimits,
-    /// Bounds for each client.
-    pub clients: ClientLimits,
-}
-
-impl Default for HttpSettings {
-    fn default() -> Self {
-        Self {
-            listen: vec![Listen { address: (Ipv4Addr::LOCALHOST, 3141).into(), deadline: None }],
-            public_url: None,
-            cors: Cors::Any,
-            listener: ListenerSettings::default(),
-            calls: CallLimits { body: 1 << 20, bodies: 32 << 20, patience: Duration::from_secs(10) },
-            clients: ClientLimits::default(),
-        }
+settings! {
+    /// Settings of the edge.
+    #[derive(Debug, Clone)]
+    pub struct HttpSettings in "http" {
+        /// Where to listen; several addresses with commas between them. Port 0 takes any free one. 127.0.0.1:3142?deadline=9
+        /// answers calls within 9 s instead of rpc.deadline.
+        ///
+        /// devpi's port, which old configurations know.
+        listen: Vec<Listen> = vec![Listen { address: (Ipv4Addr::LOCALHOST, 3141).into(), deadline: None }],
+        /// The address that clients use, for absolute links behind a proxy, with the path that the proxy takes off if there is
+        /// one. Unset: what each client sent as Host, or what clients.trusted_proxies say.
+        public_url: Option<Url> = None,
+        /// The web pages that may read pages, documents and files in a browser: * for all, none, or their origins, such as
+        /// `https://lab.test, http://localhost:8888`. The default is none if upstream is asked with user and password.
+        ///
+        /// All, as with PyPI: what the index has is public. If upstream is asked with credentials, what it has may be secret, and
+        /// a page of somebody else's may be open in a browser that reaches this relay.
+        cors: Cors = Cors::Any,
+        /// Limits of connections.
+        listener: ListenerSettings as Group = ListenerSettings::default(),
+        /// Limits of calls.
+        calls: CallLimits as Group = CallLimits::default(),
+        /// Limits of each client.
+        clients: ClientLimits as Group = ClientLimits::default(),
     }
 }
 

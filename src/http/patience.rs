@@ -13,19 +13,25 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use super::guarded::Guarded;
+use crate::model::settings;
 
-/// The time a client gets for each phase of a connection.
-#[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    /// From the first byte of a request to the end of its headers. Default 10 s.
-    pub header: Duration,
-    /// Between requests, and without taking any byte of an answer. Default 60 s: clients keep a connection
-    /// while they build or unpack what they got.
-    pub idle: Duration,
-    /// From when a client has closed its side, or has taken the last bytes since, to when it counts as gone and its request
-    /// is given up. Default 15 s: some close their side with the request and wait for the answer all the same, and a page's
-    /// takes 10 s at most.
-    pub closed: Duration,
+settings! {
+    /// The time a client gets for each phase of a connection.
+    #[derive(Debug, Clone, Copy)]
+    pub struct Patience in "http" {
+        /// From a request's first byte to the end of its headers.
+        header_timeout: Duration = Duration::from_secs(10),
+        /// Between requests, and for a client that takes no byte of its answer.
+        ///
+        /// Clients keep a connection while they build or unpack what they got.
+        idle_timeout: Duration = Duration::from_mins(1),
+        /// For a client that has closed its side and gets nothing: then it counts as gone, and nothing is fetched for it any
+        /// more.
+        ///
+        /// Counted from when it closed its side, or has taken the last bytes since. Some close their side with the request and
+        /// wait for the answer all the same, and a page's takes 10 s at most.
+        closed_timeout: Duration = Duration::from_secs(15),
+    }
 }
 
 /// Where a connection stands.
@@ -157,7 +163,7 @@ impl Closing for TcpStream {
 impl<S> Patient<S> {
     /// `begun`: the same moment for all sockets whose phases are compared.
     pub(super) fn new(socket: S, patience: Patience, begun: Instant) -> Self {
-        let timer = || Box::pin(tokio::time::sleep(patience.idle));
+        let timer = || Box::pin(tokio::time::sleep(patience.idle_timeout));
         Self {
             socket,
             patience,
@@ -214,12 +220,12 @@ impl<S> Patient<S> {
             // No bytes: the end of the stream.
             return Poll::Ready(Ok(()));
         }
-        ready!(self.wait_until(self.phase.idle_since() + self.patience.idle, cx));
+        ready!(self.wait_until(self.phase.idle_since() + self.patience.idle_timeout, cx));
         Poll::Ready(Err(too_slow("no request came")))
     }
 
     fn wait_for_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let limit = self.patience.header;
+        let limit = self.patience.header_timeout;
         let deadline = *self.head.get_or_insert_with(|| Instant::now() + limit);
         ready!(self.wait_until(deadline, cx));
         Poll::Ready(Err(too_slow("the request's headers took too long")))
@@ -251,7 +257,7 @@ impl<S: AsyncWrite + Unpin> Patient<S> {
         if self.stalled.is_none() {
             self.stalled = Some(self.phase.get());
             self.phase.set(Phase::Stalled);
-            self.stall.as_mut().reset(Instant::now() + self.patience.idle);
+            self.stall.as_mut().reset(Instant::now() + self.patience.idle_timeout);
         }
         ready!(self.stall.as_mut().poll(cx));
         Poll::Ready(Err(too_slow("the client takes no more of the answer")))
@@ -264,7 +270,7 @@ impl<S: Closing> Patient<S> {
         if self.socket.poll_closed(cx)?.is_pending() {
             return Ok(());
         }
-        let closed = self.patience.closed;
+        let closed = self.patience.closed_timeout;
         let gone = self.gone.get_or_insert_with(|| Box::pin(tokio::time::sleep(closed)));
         match gone.as_mut().poll(cx) {
             Poll::Ready(()) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the client has left")),
@@ -325,9 +331,9 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     const PATIENCE: Patience = Patience {
-        header: Duration::from_secs(10),
-        idle: Duration::from_mins(1),
-        closed: Duration::from_secs(10),
+        header_timeout: Duration::from_secs(10),
+        idle_timeout: Duration::from_mins(1),
+        closed_timeout: Duration::from_secs(10),
     };
 
     impl Closing for tokio::io::DuplexStream {

@@ -262,7 +262,11 @@ mod tests {
         let upstream = Upstream::new(UpstreamSettings::new("http://127.0.0.1:1/".parse().unwrap())).unwrap();
         let index = Index::new(upstream.clone(), journal.clone(), IndexSettings::default());
         let rpc = Rpc::new(journal, index, upstream, RpcSettings::default());
-        let limits = CallLimits { body: 1 << 20, bodies: 1 << 20, patience: Duration::from_mins(1) };
+        let limits = CallLimits {
+            bodies_limit: 1 << 20,
+            body_timeout: Duration::from_mins(1),
+            ..CallLimits::default()
+        };
         Calls::new(rpc, limits, clients, Origins::new(None, ([127, 0, 0, 1], 1).into()))
     }
 

@@ -96,7 +96,7 @@ impl Index {
             } else {
                 tracing::debug!("search has read the documents of all projects");
                 *crawl = Crawl {
-                    resume: Instant::now() + self.inner.shared.settings.learn.pause,
+                    resume: Instant::now() + self.inner.shared.settings.learn.crawl_pause,
                     ..Crawl::default()
                 };
             }

@@ -1,54 +1,48 @@
 //! The journal's limits.
 
-use crate::model::{Clock, UpstreamIdentity};
+use crate::model::{Clock, UpstreamIdentity, settings};
 
-/// What bounds a journal.
-#[derive(Debug, Clone)]
-pub struct JournalSettings {
-    /// The most bytes that kept documents take, compressed, with their lists of files. 2 GiB by default: pages
-    /// compress to about 4 KB in the mean, so this is room for some hundred thousand projects. Past it the least
-    /// recently checked go.
-    pub documents_bytes: u64,
-    /// Tombstones of files that are kept, 100,000 by default: some 30 MB, a few months of all that PyPI removes.
-    /// Past it the oldest go; no page names their files either.
-    pub tombstones: u64,
-    /// The most bytes that kept answers to relayed calls take, compressed. 64 MiB by default: most have some hundred
-    /// bytes, the list of a common classifier some megabytes. Past it the least recently checked go.
-    pub answers_bytes: u64,
-    /// The most bytes of names in memory, as events spell them, with what finds them. 32 MiB by default: PyPI's take some 18,
-    /// and 6 to 10 to be found by. Those beyond are looked up for each row.
-    pub names_bytes: usize,
-    /// Threads that read at once, each with a connection of its own. 4 by default: SQLite reads scale with cores, and each
-    /// connection holds a cache of 4 MiB.
-    pub readers: usize,
-    /// Writes that may wait for the writer. 256 by default, some four batches; who comes later waits outside.
-    pub queue: usize,
-    /// Whose folder it has to be: another's is refused, and nobody's becomes its own. `None`, the default, opens any.
-    pub upstream: Option<UpstreamIdentity>,
-    /// How far beyond the one before a last serial of upstream's may be without being doubted, and so far again for each
-    /// day in which upstream was not heard. 100,000 by default: PyPI gives out 10 to 25 thousand a day, and one
-    /// answer of its changelog has 50,000 at most.
-    pub leap_floor: u64,
-    /// How many times faster than before it may rise meanwhile without being doubted. 10 by default: an index into which
-    /// much is imported at once is not held up.
-    pub leap_factor: u32,
-    /// What time it is for all that the journal keeps, and for whoever works on it.
-    pub clock: Clock,
-}
-
-impl Default for JournalSettings {
-    fn default() -> Self {
-        Self {
-            documents_bytes: 2 << 30,
-            tombstones: 100_000,
-            answers_bytes: 64 << 20,
-            names_bytes: 32 << 20,
-            readers: 4,
-            queue: 256,
-            upstream: None,
-            leap_floor: 100_000,
-            leap_factor: 10,
-            clock: Clock::system(),
-        }
+settings! {
+    /// The limits of a journal.
+    #[derive(Debug, Clone)]
+    pub struct JournalSettings in "journal" {
+        /// Most bytes of kept index pages and JSON documents, compressed. Past it the least recently checked go.
+        ///
+        /// With their lists of files. Pages compress to about 4 KB in the mean, so this is room for some hundred thousand
+        /// projects.
+        documents_bytes: u64 as Bytes = 2 << 30,
+        /// Removed, quarantined and absent files that are remembered; past it the oldest go.
+        ///
+        /// Some 30 MB, a few months of all that PyPI removes. No page names the files of those that go either.
+        tombstones: u64 as Count = 100_000,
+        /// Most bytes of kept answers to relayed calls, compressed. Past it the least recently checked go.
+        ///
+        /// Most have some hundred bytes, the list of a common classifier some megabytes.
+        answers_bytes: u64 as Bytes = 64 << 20,
+        /// Most bytes of names in memory, as events spell them, with what finds them. Those beyond are looked up for each row.
+        ///
+        /// PyPI's take some 18 MB, and 6 to 10 to be found by.
+        names_bytes: usize as Bytes = 32 << 20,
+        /// Threads that read at once.
+        ///
+        /// Each has a connection of its own. SQLite reads scale with cores, and each connection holds a cache of 4 MiB.
+        readers: usize as Count = 4,
+        /// Writes that may wait for the writer.
+        ///
+        /// Some four batches; who comes later waits outside.
+        queue: usize as Count = 256,
+        /// How far beyond the one before a last serial of upstream's is not doubted, and again for each day without a word of
+        /// upstream's.
+        ///
+        /// PyPI gives out 10 to 25 thousand a day, and one answer of its changelog has 50,000 at most.
+        leap_floor: u64 = 100_000,
+        /// How many times faster than before it may rise meanwhile without being doubted.
+        ///
+        /// An index into which much is imported at once is not held up.
+        leap_factor: u32 = 10,
+        /// Whose folder it has to be: another's is refused, and nobody's becomes its own. `None`, the default, opens any.
+        upstream: Option<UpstreamIdentity> as Internal = None,
+        /// What time it is for all that the journal keeps, and for whoever works on it.
+        clock: Clock as Internal = Clock::system(),
     }
 }

@@ -23,7 +23,7 @@ use super::cut::{Cut, cut};
 use super::known::Head;
 use super::want::{Want, Wanted};
 use super::{Journal, JournalError, Slice, coverage};
-use crate::model::Serial;
+use crate::model::{Serial, settings};
 
 /// Serials of one question to upstream: as many as it gives events (docs/wire.md section 6), so that a question this far
 /// below what is known leaves no gap.
@@ -32,17 +32,29 @@ const PAGE: i64 = 50_000;
 /// does so too.
 const SAMPLE: i64 = 100;
 
-/// What is assumed of times.
-#[derive(Debug, Clone, Copy)]
-pub struct TimeRules {
-    /// How far an event's time may lie before that of an event with a lower serial.
-    pub step_back: Duration,
-    /// How long after a second events of that second may still come.
-    pub settle: Duration,
-    /// The most events of one second that go out at once.
-    pub second_rows: usize,
-    /// By how much the clocks of those who ask may differ from ours.
-    pub slack: Duration,
+settings! {
+    /// What is assumed of times.
+    #[derive(Debug, Clone, Copy)]
+    pub struct TimeRules in "rpc" {
+        /// By how much callers' clocks may differ: a question by time also gets what became known so long before.
+        ///
+        /// Clocks that are set over the network differ by less.
+        clock_slack: Duration = Duration::from_secs(5),
+        /// How far an event's time may lie before that of an earlier one; questions by time rely on it.
+        ///
+        /// It costs up to a page of history more. Minutes are seen in upstream's, where a serial is taken before a commit; hours
+        /// in the oldest, from its clocks.
+        step_back: Duration = Duration::from_hours(24),
+        /// How long after a second changelog with a limit still waits for events of that second. A longer time also catches
+        /// events that upstream adds late.
+        ///
+        /// Commits take less.
+        settle: Duration = Duration::from_secs(2),
+        /// Most events of one second, which changelog with a limit cannot cut.
+        ///
+        /// Some 27 MB, which go out at once.
+        second_rows: usize = 100_000,
+    }
 }
 
 /// The answer to "what happened after this moment".
@@ -303,7 +315,7 @@ mod tests {
             step_back: Duration::from_secs(STEP.unsigned_abs()),
             settle: Duration::from_secs(settle),
             second_rows: 1000,
-            slack: Duration::from_secs(5),
+            clock_slack: Duration::from_secs(5),
         }
     }
 

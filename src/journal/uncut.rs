@@ -2,7 +2,7 @@
 //! last question, by their own clock.
 //!
 //! They get what has a time at or after that moment, and what became known here at or after it (less
-//! [`TimeRules::slack`], for clocks that differ). So who asks again with the moment of its last question, or any earlier,
+//! [`TimeRules::clock_slack`], for clocks that differ). So who asks again with the moment of its last question, or any earlier,
 //! gets everything, however late it came. What it needs:
 //!
 //! - Everything after the serial that was known then ([`super::known_since`]) has to be there, up to our head.
@@ -71,7 +71,7 @@ impl Journal {
             return Ok(Uncut::NotCovered(self.want(Want::LastSerial)));
         };
         let by_listings = self.polls().by_listings();
-        let question = Question { since, slack: rules.slack, by_listings };
+        let question = Question { since, slack: rules.clock_slack, by_listings };
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         Ok(match self.read(move |connection| plan(connection, question, most, rules, head)).await? {
             Plan::TooMany => Uncut::TooMany,
@@ -230,7 +230,7 @@ mod tests {
             step_back: Duration::from_hours(24),
             settle: Duration::from_secs(2),
             second_rows: 1000,
-            slack: Duration::from_secs(SLACK.unsigned_abs()),
+            clock_slack: Duration::from_secs(SLACK.unsigned_abs()),
         }
     }
 
@@ -330,7 +330,7 @@ mod tests {
 
         fn plan(&self, since: i64) -> Plan {
             let head = Head { serial: Serial(self.head), current: true, as_of: None };
-            let question = Question { since, slack: rules().slack, by_listings: false };
+            let question = Question { since, slack: rules().clock_slack, by_listings: false };
             plan(&self.connection, question, MOST, rules(), head).unwrap()
         }
 

@@ -2,74 +2,68 @@
 
 use std::time::Duration;
 
-/// How files are fetched and handed on.
-#[derive(Debug, Clone)]
-pub struct RelaySettings {
-    /// Bytes at the end of a file that no client gets before size and digest are right.
-    pub holdback: u64,
-    /// Bytes that each body may always read ahead of its socket.
-    pub own_buffer: usize,
-    /// Bytes that all bodies together may read ahead beyond that.
-    pub pool: usize,
-    /// Bytes of one read into the pool.
-    pub pool_buffer: usize,
-    /// Bytes of a mapped file that are looked for in memory, and handed to a socket, in one go.
-    pub window: u64,
-    /// Bytes of an arriving file that are hashed and written in one go.
-    pub batch: usize,
-    /// Files that are transferred from upstream at once; further ones wait. No host has more than three quarters of
-    /// these turns, and of those of `directs`, and no client more than half.
-    pub transfers: usize,
-    /// Files that are passed straight through at once, at their clients' pace; further ones wait.
-    pub directs: usize,
-    /// Flights at once, waiting ones included; a client that would start one more is told to come back. As many may wait to be
-    /// passed straight through.
-    pub flights: usize,
-    /// A file of fewer bytes is fetched to its end though all clients leave.
-    pub finish_below: u64,
-    /// A larger one only once so much of it is here, in percent.
-    pub finish_percent: u64,
-    /// How often in a row a transfer that breaks off is taken up again without progress.
-    pub resumes: u32,
-    /// Bytes that count as progress: after as many the resumptions are counted anew.
-    pub resume_progress: u64,
-    /// The pause before the first resumption without progress; it doubles each time, to 10 s at most.
-    pub resume_pause: Duration,
-    /// How long upstream's 404 to a file that its index names is remembered.
-    pub absent_max_age: Duration,
-    /// The same of a 410, which upstream means for good.
-    pub gone_max_age: Duration,
-    /// The largest file taken from upstream, in bytes: the end of an answer that never ends.
-    pub max_file: u64,
-}
+use crate::model::settings;
 
-impl Default for RelaySettings {
-    /// 64 KiB held back; 32 KiB a body, so that a thousand followers hold 32 MB, and 16 MiB in reads of
-    /// 128 KiB for those who are first; windows of 2 MiB, less than which a socket takes at once; batches of 256 KiB
-    /// (a hop to a blocking thread costs about as much as hashing 20 KB); 32 transfers, 64 straight through, 1,024
-    /// flights; files under 100 MB, or half here, are always finished: they are seconds away, and the next client
-    /// comes; 5 resumptions from 200 ms on, together 6 s and so within the 15 s that pip waits for a byte, and 64 KiB as
-    /// progress, some 40,000 resumptions for the largest wheels; 404s remembered for a minute, as the index's are, and 410s for a day;
-    /// 8 GiB, a multiple of the largest known.
-    fn default() -> Self {
-        Self {
-            holdback: 64 << 10,
-            own_buffer: 32 << 10,
-            pool: 16 << 20,
-            pool_buffer: 128 << 10,
-            window: 2 << 20,
-            batch: 256 << 10,
-            transfers: 32,
-            directs: 64,
-            flights: 1024,
-            finish_below: 100_000_000,
-            finish_percent: 50,
-            resumes: 5,
-            resume_progress: 64 << 10,
-            resume_pause: Duration::from_millis(200),
-            absent_max_age: Duration::from_mins(1),
-            gone_max_age: Duration::from_hours(24),
-            max_file: 8 << 30,
-        }
+settings! {
+    /// How files are fetched and handed on.
+    #[derive(Debug, Clone)]
+    pub struct RelaySettings in "relay" {
+        /// Bytes at the end of a file that no client gets before size and digest are right.
+        holdback: u64 as Bytes = 64 << 10,
+        /// Bytes that each answer may always read ahead of its socket.
+        ///
+        /// A thousand followers hold 32 MB.
+        own_buffer: usize as Room = 32 << 10,
+        /// Bytes that all answers together may read ahead beyond that.
+        ///
+        /// For those who are first.
+        pool: usize as Bytes = 16 << 20,
+        /// Bytes of one read into that pool.
+        pool_buffer: usize as Room = 128 << 10,
+        /// Bytes of a large kept file that are looked for in memory, and handed to a socket, in one go.
+        ///
+        /// A socket takes less than this at once.
+        window: u64 as Room = 2 << 20,
+        /// Bytes of an arriving file that are hashed and written in one go.
+        ///
+        /// A hop to a blocking thread costs about as much as hashing 20 KB.
+        batch: usize as Room = 256 << 10,
+        /// Files transferred from upstream at once; further ones wait. No host has more than three quarters of these turns, and
+        /// no client more than half.
+        transfers: usize as Count = 32,
+        /// Files without a known digest that are passed straight through at once; further ones wait, and the same shares hold.
+        ///
+        /// They go at their clients' pace.
+        directs: usize as Count = 64,
+        /// Files wanted from upstream at once, waiting ones included; who would start one more is told to come back.
+        ///
+        /// As many may wait to be passed straight through.
+        flights: usize as Count = 1024,
+        /// A file of fewer bytes is fetched to its end though all clients leave: it is seconds away, and the next client comes.
+        finish_below: u64 as Internal = 100_000_000,
+        /// A larger one only once so much of it is here, in percent.
+        finish_percent: u64 as Internal = 50,
+        /// How often in a row a transfer that breaks off is taken up again without progress.
+        ///
+        /// With the pauses together 6 s, and so within the 15 s that pip waits for a byte.
+        resumes: u32 = 5,
+        /// Bytes that count as progress: after as many the resumptions are counted anew.
+        ///
+        /// Some 40,000 resumptions for the largest wheels.
+        resume_progress: u64 as Bytes = 64 << 10,
+        /// The pause before that; it doubles, to 10 s at most.
+        resume_pause: Duration = Duration::from_millis(200),
+        /// How long upstream's 404 to a file that its index names is remembered.
+        ///
+        /// As the index's are.
+        absent_max_age: Duration = Duration::from_mins(1),
+        /// The same of a 410.
+        ///
+        /// Upstream means it for good.
+        gone_max_age: Duration = Duration::from_hours(24),
+        /// The largest file that is taken from upstream.
+        ///
+        /// The end of an answer that never ends; a multiple of the largest known file.
+        max_file: u64 as Bytes = 8 << 30,
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::journal::{Journal, JournalError, Since, WantError};
-use crate::model::{Event, Serial};
+use crate::model::{Event, Serial, settings};
 
 /// Events read at once: some 250 KB of them, and a read of about a millisecond.
 const ROWS: usize = 1000;
@@ -21,34 +21,30 @@ const FRAME: usize = 120;
 /// The shortest pause between two questions about the same serial that upstream could not answer.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Bounds of the feeds.
-#[derive(Debug, Clone)]
-pub struct FeedSettings {
-    /// Subscribers at once; one more is told to come back. Default 64: with their buffers below 60 MB.
-    pub subscribers: usize,
-    /// Bytes of events that are read ahead for a subscriber. Default 256 KiB. Nothing else waits for it: what
-    /// happens meanwhile is read from the journal when it is ready for more.
-    pub buffer: usize,
-    /// From one sign of life to the next where nothing happens. Default 15 s: proxies cut silent connections
-    /// after 30 to 60.
-    pub keep_alive: Duration,
-    /// How long a subscriber may take for one buffer before it is cut and its place goes to another.
-    /// Default 30 s: below that it reads no 10 KB a second.
-    pub patience: Duration,
-    /// How long a new subscriber waits for a slice that is missing before it is told to come back. Default 4 s,
-    /// as a call's deadline.
-    pub first_wait: Duration,
-}
-
-impl Default for FeedSettings {
-    fn default() -> Self {
-        Self {
-            subscribers: 64,
-            buffer: 256 * 1024,
-            keep_alive: Duration::from_secs(15),
-            patience: Duration::from_secs(30),
-            first_wait: Duration::from_secs(4),
-        }
+settings! {
+    /// Limits of the feed.
+    #[derive(Debug, Clone)]
+    pub struct FeedSettings in "feed" {
+        /// Subscribers of the feed at once; one more is told to come back.
+        ///
+        /// With their buffers these take below 60 MB.
+        subscribers: usize = 64,
+        /// Bytes of events that are read ahead for a subscriber.
+        ///
+        /// Nothing else waits for it: what happens meanwhile is read from the journal when it is ready for more.
+        buffer: usize as Room = 256 << 10,
+        /// From one sign of life to the next where nothing happens.
+        ///
+        /// Proxies cut silent connections after 30 to 60 s.
+        keep_alive: Duration = Duration::from_secs(15),
+        /// How long a subscriber may take for one buffer before it is cut; it comes back where it was.
+        ///
+        /// A subscriber that takes longer reads no 10 KB a second, and its place goes to another.
+        patience: Duration = Duration::from_secs(30),
+        /// How long a new subscriber waits for a missing slice before it is told to come back.
+        ///
+        /// As a call's deadline.
+        first_wait: Duration = Duration::from_secs(4),
     }
 }
 

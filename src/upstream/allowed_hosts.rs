@@ -7,6 +7,8 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use url::{Host, Url};
 
+use crate::model::setting_by_text;
+
 /// A list of hosts, each with or without a port, and of networks. As a text: `files.corp.test, 10.0.0.6:8080,
 /// [fd00::6]:8080, 10.1.0.0/16`. A host without a port stands for all its ports. An address or network counts also for
 /// names that lead there; a name counts wherever it leads.
@@ -49,6 +51,10 @@ impl AllowedHosts {
             Allowed::Host(..) => false,
         })
     }
+}
+
+setting_by_text! {
+    AllowedHosts: "hosts and networks with commas between, such as files.corp.test, 10.0.0.6:8080, 10.1.0.0/16";
 }
 
 impl FromStr for AllowedHosts {

@@ -29,7 +29,7 @@ async fn a_client_that_loops_gets_all_of_history_exactly_once() {
     for settings in [polling(), on_demand()] {
         let rows = SandboxSettings { changelog_rows: 700, ..SandboxSettings::default() };
         let (folder, sandbox) = (tempfile::tempdir().unwrap(), Sandbox::start(rows).await.unwrap());
-        let follow = settings.follow;
+        let follow = settings.enabled;
         let following = Following::start(folder.path(), &sandbox, settings).await;
         if follow {
             following.reaches(sandbox.last_serial()).await;

@@ -54,7 +54,7 @@ impl IndexRelay {
     /// Starts to answer what the journal wants, without polling.
     pub fn answer_wants(&mut self) {
         let cancel = CancellationToken::new();
-        let settings = FollowSettings { follow: false, ..FollowSettings::default() };
+        let settings = FollowSettings { enabled: false, ..FollowSettings::default() };
         let status = watch::Sender::new(FollowStatus::default());
         tokio::spawn(run(self.journal.clone(), self.upstream.clone(), settings, status, cancel.clone()));
         self.following = Some(cancel.drop_guard());

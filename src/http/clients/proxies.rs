@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use crate::model::setting_by_text;
+
 /// Trusted proxies. As a text: addresses and networks with commas between, such as `127.0.0.1, 10.0.0.0/8`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Proxies(Vec<IpNet>);
@@ -21,6 +23,10 @@ impl Proxies {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
+}
+
+setting_by_text! {
+    Proxies: "addresses and networks with commas between, such as 127.0.0.1, 10.0.0.0/8";
 }
 
 impl FromStr for Proxies {

@@ -1,6 +1,7 @@
 //! Documents of what a search has found: read while it waits, as far as the budget for that goes, and afterwards.
 
 use std::collections::HashSet;
+use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -50,11 +51,12 @@ impl Learning {
     pub(in crate::index) fn new(settings: &LearnSettings) -> Self {
         let (later, waiting) = mpsc::channel(settings.waiting.clamp(1, Semaphore::MAX_PERMITS));
         let period = Duration::try_from_secs_f64(1.0 / settings.documents_per_second).ok();
+        let burst = NonZeroU32::new(settings.documents_burst).unwrap_or(NonZeroU32::MIN);
         let quota = period.and_then(Quota::with_period);
         Self {
             reading: Memo::new(0, |_, ()| 1),
-            places: Semaphore::new(settings.at_once.clamp(1, Semaphore::MAX_PERMITS)),
-            budget: quota.map(|quota| RateLimiter::direct(quota.allow_burst(settings.burst))),
+            places: Semaphore::new(settings.documents_at_once.clamp(1, Semaphore::MAX_PERMITS)),
+            budget: quota.map(|quota| RateLimiter::direct(quota.allow_burst(burst))),
             later,
             queued: Mutex::default(),
             waiting: tokio::sync::Mutex::new(waiting),

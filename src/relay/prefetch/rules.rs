@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use glob::Pattern;
 
-use crate::model::{FileKind, ProjectName, newest_first, same_version, wheel_tags};
+use crate::model::{FileKind, ProjectName, newest_first, same_version, setting_by_text, wheel_tags};
 
 /// Rules; a file is wanted if one of them wants it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -155,6 +155,10 @@ fn normal(pattern: &str) -> String {
         }
     }
     normal
+}
+
+setting_by_text! {
+    Rules: "rules such as `flask; numpy newest=2 python=cp312 platform=manylinux*_x86_64 sdist=no`";
 }
 
 impl FromStr for Rules {

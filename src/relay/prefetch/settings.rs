@@ -3,40 +3,37 @@
 use std::time::Duration;
 
 use super::Rules;
+use crate::model::settings;
 
-/// The limits of fetching in advance.
-#[derive(Debug, Clone)]
-pub struct PrefetchSettings {
-    /// Which files; none by default.
-    pub rules: Rules,
-    /// The most bytes a day (UTC). 10 GiB by default: what the cache has room for.
-    pub bytes_a_day: u64,
-    /// The largest file. 1 GiB by default.
-    pub largest: u64,
-    /// Files at once. 2 by default: clients come first.
-    pub at_once: usize,
-    /// Files that may wait. 10,000 by default, about what PyPI announces in a day; further ones are left out.
-    pub queue: usize,
-    /// How often a file is tried. 8 by default, with the delays below in some two hours.
-    pub attempts: u32,
-    /// The delay after the first failure, 1 minute by default; it doubles.
-    pub shortest_wait: Duration,
-    /// The longest delay, 6 hours by default.
-    pub longest_wait: Duration,
-}
-
-impl Default for PrefetchSettings {
-    fn default() -> Self {
-        Self {
-            rules: Rules::default(),
-            bytes_a_day: 10 << 30,
-            largest: 1 << 30,
-            at_once: 2,
-            queue: 10_000,
-            attempts: 8,
-            shortest_wait: Duration::from_mins(1),
-            longest_wait: Duration::from_hours(6),
-        }
+settings! {
+    /// The limits of fetching in advance.
+    #[derive(Debug, Clone)]
+    pub struct PrefetchSettings in "prefetch" {
+        /// Which announced files are fetched in advance: rules with ; between them, each a project's name or pattern, then
+        /// newest=N, python=TAG,…, platform=TAG,… or sdist=no to narrow it. Empty: none.
+        rules: Rules = Rules::default(),
+        /// Most bytes fetched in advance a day (UTC).
+        ///
+        /// What the cache has room for.
+        bytes_a_day: u64 as Bytes = 10 << 30,
+        /// The largest file fetched in advance.
+        largest: u64 as Bytes = 1 << 30,
+        /// Files fetched in advance at once.
+        ///
+        /// Few: clients come first.
+        at_once: usize as Count = 2,
+        /// Files that may wait; further ones are left out.
+        ///
+        /// About what PyPI announces in a day.
+        queue: usize as Count = 10_000,
+        /// How often a file is tried before it is given up.
+        ///
+        /// With the delays below, some two hours.
+        attempts: u32 as Count = 8,
+        /// The delay after a first failure; it doubles.
+        shortest_wait: Duration = Duration::from_mins(1),
+        /// The longest delay after failures.
+        longest_wait: Duration = Duration::from_hours(6),
     }
 }
 
