@@ -44,6 +44,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn code_stands_in_a_file_without_backquotes() {
+        let (key, default, value) = ("a.b", "1".to_owned(), "2".to_owned());
+        let meaning = "Such as `x=y`.".to_owned();
+        assert_eq!(write(&[Described { key, default, value, meaning }]), "[a]\n# Such as x=y.\nb = \"2\"\n");
+    }
+
+    #[test]
     fn a_comment_is_wrapped_also_behind_a_line_that_is_just_full() {
         for length in COLUMNS - 4..=COLUMNS {
             let mut out = String::new();

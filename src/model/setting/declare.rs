@@ -1,6 +1,6 @@
 //! The one declaration of a setting.
 
-/// Declares a group of settings: a struct, its defaults, and [`visit`](crate::config), which takes a
+/// Declares a group of settings: a struct, its defaults, and a method `visit`, which takes a
 /// [`SettingReader`](super::SettingReader) through all of them.
 ///
 /// ```text
@@ -21,7 +21,7 @@
 ///
 /// | kind | |
 /// |---|---|
-/// | none | as its type says ([`Setting`](super::Setting)) |
+/// | (nothing) | as its type says ([`Setting`](super::Setting)) |
 /// | `Bytes`, `Room`, `Count` | a number with limits ([`Kind`](super::Kind)) |
 /// | `Group` | the settings of another such struct, which stand here in the order of all |
 /// | `Internal` | none of this group's settings: code sets it |
