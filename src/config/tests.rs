@@ -99,6 +99,8 @@ fn every_setting_that_is_declared_anywhere_is_read() {
         Config::described(Sources::default()).unwrap().iter().map(|setting| setting.key.to_owned()).collect();
     read.sort();
     assert_eq!(read, declared());
+    // Of two with one key only the first would be given its value.
+    assert!(read.is_sorted_by(|one, next| one < next), "{read:#?}");
     assert!(read.len() > 140, "{}", read.len());
 }
 
