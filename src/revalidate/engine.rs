@@ -68,7 +68,10 @@ impl<S: Source> Engine<S> {
 
     /// Whether an entry is fresh, as far as that can be said without looking anything up; `now` in Unix seconds.
     pub fn is_fresh_as_it_was(&self, entry: &Entry<S::Value>, now: i64) -> bool {
-        entry.is_young(now, self.0.policy.max_age) && entry.agreed_at(self.0.source.head())
+        let head = self.0.source.head();
+        entry.is_young(now, self.0.policy.max_age)
+            && entry.agreed_at(head)
+            && !self.0.is_disproved(entry, head)
     }
 
     /// The current entry under a key; one question to upstream however many ask.
@@ -94,7 +97,8 @@ impl<S: Source> Engine<S> {
                 inner.source.tell(key, Told::Renewed);
                 return renewed;
             }
-            Err(silence) => silence.unwrap_or_default(),
+            // It is slow: nothing has to pass before it is asked again.
+            Err(silence) => silence.unwrap_or(Duration::ZERO),
         };
         // Slow. The renewal goes on; what is kept goes out, if it may, else there is nothing but to wait on.
         if let Some(kept) = inner.meanwhile(key, known, pause).await? {
@@ -124,12 +128,12 @@ impl<S: Source> Inner<S> {
         }
         // Read before the standing: what becomes known between makes us ask once more, never once less.
         let head = self.source.head();
-        if young && entry.agreed_at(head) {
+        // A serial that turned out to be wrong agrees with nothing.
+        let wrong = self.is_disproved(entry, head);
+        if young && !wrong && entry.agreed_at(head) {
             return Ok(true);
         }
         let standing = self.source.standing(key, entry.last_serial).await?;
-        // A serial that turned out to be wrong agrees with nothing.
-        let wrong = entry.last_serial.is_some_and(|serial| self.source.disproves(serial, entry.checked));
         if young && entry.agrees(standing) && (!wrong || standing == Standing::Unknown) {
             entry.note_agreement(head);
             return Ok(true);
@@ -137,6 +141,12 @@ impl<S: Source> Inner<S> {
         // No pause outlasts the time for which an entry may be used.
         let usable = !entry.stale || entry.is_usable(now, self.policy.stale_if_error);
         Ok(usable && entry.is_paused(now, standing))
+    }
+
+    /// Its serial turned out to be wrong. That happens to one beyond the head, and without another event.
+    fn is_disproved(&self, entry: &Entry<S::Value>, head: Option<Serial>) -> bool {
+        let beyond = entry.last_serial.filter(|&serial| Some(serial) > head);
+        beyond.is_some_and(|serial| self.source.disproves(serial, entry.checked))
     }
 
     /// What a question brings up to a moment. The error is upstream's silence, if it lasts until then; in that case the

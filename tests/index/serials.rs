@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use cheesewire::index::IndexSettings;
-use cheesewire::model::Serial;
+use cheesewire::journal::Asked;
+use cheesewire::model::{Clock, Serial};
 use cheesewire::sandbox::{Effect, Fault, Route, Sandbox, Serials};
 
 use super::{happen, name, publish, quick};
 use crate::support::{IndexRelay, sandbox};
+
+const NOW: i64 = 1_700_000_000;
 
 /// Every question goes upstream, which has nothing older than what it gives.
 fn asking() -> IndexSettings {
@@ -57,6 +60,27 @@ async fn a_plausible_serial_that_was_wrong_holds_as_long_as_a_cache_could_give_a
     sandbox.faults().clear();
     happen(&sandbox, &relay, publish("wire-top", "77.0")).await;
     assert_eq!(files(&relay).await, (before.0 + 2, before.1 + 1));
+}
+
+#[tokio::test]
+async fn a_serial_that_upstreams_last_one_disproves_holds_back_neither_a_young_page_nor_a_newer_one() {
+    for page_max_age in [Duration::ZERO, Duration::from_hours(1)] {
+        let (sandbox, clock) = (sandbox().await, Clock::standing_at(NOW));
+        let (json_max_age, older_after) = (page_max_age, Duration::from_hours(1));
+        let settings = IndexSettings { page_max_age, json_max_age, older_after, ..quick() };
+        let relay = IndexRelay::start_at(&sandbox.url(), settings, &clock).await;
+        relay.seed().await;
+        state(&sandbox, &Serials::One(sandbox.last_serial().0 + 50_000));
+        let before = files(&relay).await;
+        sandbox.faults().clear();
+        clock.set(NOW + 5);
+        happen(&sandbox, &relay, publish("wire-top", "77.0")).await;
+        // Not yet: it could be that upstream is that far.
+        assert_eq!(files(&relay).await, before, "{page_max_age:?}");
+        clock.set(NOW + 600);
+        relay.journal.caught_up(Asked::now(&clock));
+        assert_eq!(files(&relay).await, (before.0 + 2, before.1 + 1), "{page_max_age:?}");
+    }
 }
 
 #[tokio::test]

@@ -93,9 +93,7 @@ impl Script {
 
     /// A serial turns out to be wrong.
     pub(super) fn disprove(&self, serial: i64) {
-        let mut state = self.state();
-        state.disproved = Some(Serial(serial));
-        state.head += 1;
+        self.state().disproved = Some(Serial(serial));
     }
 
     pub(super) fn silent_for(&self, time: Duration) {

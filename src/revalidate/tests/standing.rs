@@ -165,6 +165,10 @@ async fn a_serial_that_was_wrong_agrees_with_nothing() {
     world.script().stands(AT_ONE);
     world.holds("two", 2).await;
     assert_eq!(world.asked(&[]).await, (Fresh("two"), 0));
+    let entry = world.engine.in_memory(&"key").await.unwrap();
+    assert!(world.engine.is_fresh_as_it_was(&entry, world.script().now()));
+    // Without another event.
     world.script().disprove(2);
+    assert!(!world.engine.is_fresh_as_it_was(&entry, world.script().now()));
     assert_eq!(world.asked(&[Then::Text("one", 1)]).await, (Fresh("one"), 1));
 }
