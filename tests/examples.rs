@@ -5,8 +5,7 @@ use cheesewire::xmlrpc::Fault;
 
 use crate::support::{Relay, client, sandbox, until};
 
-// Its `main` never ends.
-#[allow(dead_code)]
+#[expect(dead_code, reason = "its `main` never ends")]
 #[path = "../examples/follow.rs"]
 mod follow;
 

@@ -23,6 +23,20 @@ pub(crate) fn pages() -> BTreeMap<PathBuf, String> {
     pages.map(|path| (path.strip_prefix(root()).unwrap().to_owned(), read(&path))).collect()
 }
 
+/// A page for people ends with this table; or it is written so, if that is asked for.
+pub(crate) fn is_made(page: &str, table: &str) {
+    let path = root().join(page);
+    let (page, columns) = (read(&path), table.lines().next().unwrap());
+    let head = page.split(columns).next().unwrap();
+    let right = format!("{}\n\n{table}", head.trim_end());
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &right).unwrap();
+        return;
+    }
+    let differs = page.lines().zip(right.lines()).find(|(is, should)| is != should);
+    assert!(page == right, "run it with UPDATE_DOCS=1 set; the first line that differs: {differs:#?}");
+}
+
 /// The cells of the table rows that begin with a code word.
 fn rows(page: &str) -> Vec<Vec<String>> {
     let rows = page.lines().filter(|line| line.starts_with("| `"));
@@ -100,16 +114,7 @@ fn table() -> String {
 
 #[test]
 fn the_page_of_all_settings_is_the_one_that_they_make() {
-    let path = root().join("docs/configuration.md");
-    let page = read(&path);
-    let head = page.split("| key | default | meaning |").next().unwrap();
-    let right = format!("{}\n\n{}", head.trim_end(), table());
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, &right).unwrap();
-        return;
-    }
-    let differs = page.lines().zip(right.lines()).find(|(is, should)| is != should);
-    assert!(page == right, "run it with UPDATE_DOCS=1 set; the first line that differs: {differs:#?}");
+    is_made("docs/configuration.md", &table());
 }
 
 #[test]

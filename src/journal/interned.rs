@@ -147,7 +147,8 @@ impl Texts {
     fn make_findable(&mut self, most: usize) {
         let (from, hasher) = (self.places.len(), self.hasher.clone());
         let mut places = std::mem::take(&mut self.places);
-        let hash = |place: usize| hasher.hash_one(self.at(place).unwrap_or_default());
+        // A place without a text is found by no text.
+        let hash = |place: usize| self.at(place).map_or(0, |text| hasher.hash_one(text));
         for place in from..self.ends.len().min(from + most) {
             // More texts than that have no room in what an end can say.
             let Ok(known) = u32::try_from(place) else { break };
