@@ -1,5 +1,6 @@
 //! The composition root: names the concrete parts, starts them, and ends them in order.
 
+mod memory;
 mod state;
 mod tasks;
 
@@ -136,6 +137,7 @@ impl App {
             async move { sweeper.sweep_for_ever(stop).await }
         });
         keep(&kept, "metrics", &metrics, upkeep);
+        keep(&kept, "memory", &(), |()| memory::give_back_for_ever());
         keep(&kept, "releases", &journal, |journal| async move { journal.enter_releases_for_ever().await });
         keep(&kept, "journal", &journal, |journal| async move { journal.try_writing_for_ever().await });
         let warming = journal.clone();

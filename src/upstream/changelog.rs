@@ -90,8 +90,9 @@ fn odd(seen: &str) -> UpstreamError {
 enum Odd {
     /// It has a serial, but its name is nil or empty.
     Nameless(Serial),
-    /// Another shape, or a number that no client of XML-RPC could be told; with a serial if that could be read.
-    Shapeless(Option<Serial>),
+    /// Another shape, or a number that no client of XML-RPC could be told; with its name and serial as far as they could be
+    /// read.
+    Shapeless(Option<String>, Option<Serial>),
 }
 
 fn question(since: Serial) -> Result<Bytes, UpstreamError> {
@@ -113,7 +114,6 @@ impl Reading {
     /// Takes `[name, version|nil, timestamp, action, serial]` (docs/wire.md section 4), and whatever comes after it.
     fn row(&mut self, row: Value) {
         self.slice.rows += 1;
-        let name = row.as_array().and_then(|cells| text(cells.first()?)).unwrap_or_default();
         let serial = match event(row) {
             Ok(event) => {
                 let serial = event.serial;
@@ -126,10 +126,10 @@ impl Reading {
                 self.named.entry("", &format!("serial {serial}"));
                 serial
             }
-            Err(Odd::Shapeless(serial)) => {
+            Err(Odd::Shapeless(name, serial)) => {
                 self.shapeless += 1;
                 let at = serial.map_or_else(|| "no serial".to_owned(), |serial| format!("serial {serial}"));
-                self.named.entry(&name, &at);
+                self.named.entry(name.as_deref().unwrap_or(""), &at);
                 let Some(serial) = serial else { return };
                 self.slice.skipped.push(serial);
                 serial
@@ -163,31 +163,34 @@ impl Reading {
 }
 
 fn event(row: Value) -> Result<Event, Odd> {
-    let Value::Array(mut cells) = row else { return Err(Odd::Shapeless(None)) };
+    let Value::Array(mut cells) = row else { return Err(Odd::Shapeless(None, None)) };
     // There may be more one day.
     cells.truncate(5);
-    let Ok([name, version, time, action, serial]) = <[Value; 5]>::try_from(cells) else {
-        return Err(Odd::Shapeless(None));
+    let [name, version, time, action, serial] = match <[Value; 5]>::try_from(cells) {
+        Ok(cells) => cells,
+        Err(cells) => return Err(Odd::Shapeless(cells.into_iter().next().and_then(text), None)),
     };
-    let Some(serial) = int(&serial).map(Serial) else { return Err(Odd::Shapeless(None)) };
-    let shapeless = Odd::Shapeless(Some(serial));
-    let (Some(time), Value::String(action)) = (moment(&time), action) else { return Err(shapeless) };
+    let nameless = matches!(name, Value::Nil);
+    let name = text(name);
+    let Some(serial) = int(&serial).map(Serial) else { return Err(Odd::Shapeless(name, None)) };
     let version = match version {
-        Value::Nil => None,
-        version => Some(text(&version).ok_or(shapeless)?).filter(|version| !version.is_empty()),
+        Value::Nil => Some(None),
+        version => text(version).map(|version| Some(version).filter(|version| !version.is_empty())),
     };
-    let name = match name {
-        Value::Nil => None,
-        name => Some(text(&name).ok_or(Odd::Shapeless(Some(serial)))?).filter(|name| !name.is_empty()),
+    let (Some(version), Some(time), Value::String(action)) = (version, moment(&time), action) else {
+        return Err(Odd::Shapeless(name, Some(serial)));
     };
-    let name = name.ok_or(Odd::Nameless(serial))?;
-    Ok(Event { serial, name, version, time, action })
+    match name {
+        Some(name) if !name.is_empty() => Ok(Event { serial, name, version, time, action }),
+        None if !nameless => Err(Odd::Shapeless(None, Some(serial))),
+        Some(_) | None => Err(Odd::Nameless(serial)),
+    }
 }
 
 /// A text, also of a name or version that looks like a number and came as one.
-fn text(value: &Value) -> Option<String> {
+fn text(value: Value) -> Option<String> {
     match value {
-        Value::String(text) => Some(text.clone()),
+        Value::String(text) => Some(text),
         Value::Int(number) => Some(number.to_string()),
         // `1.0`, not `1`.
         Value::Double(number) => Some(format!("{number:?}")),
