@@ -102,8 +102,14 @@ impl App {
         let upstream = Upstream::new(config.upstream.clone())?;
         let tasks = TaskTracker::new();
         let index = Index::new(upstream.clone(), journal.clone(), config.index.clone());
-        let relay =
-            Relay::new(index.clone(), upstream.clone(), store.clone(), config.relay.clone(), tasks.clone());
+        let relay = Relay::new(
+            index.clone(),
+            journal.clone(),
+            upstream.clone(),
+            store.clone(),
+            config.relay.clone(),
+            tasks.clone(),
+        );
         let rpc = Rpc::new(journal.clone(), index.clone(), upstream.clone(), config.rpc.clone());
 
         let background = CancellationToken::new();

@@ -21,7 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("follow", &["model", "requester", "metric", "journal", "upstream"]),
     ("rpc", &["model", "metric", "xmlrpc", "journal", "index", "stats", "memo", "revalidate", "upstream"]),
     ("index", &["model", "metric", "upstream", "memo", "revalidate", "journal"]),
-    ("relay", &["model", "requester", "metric", "blob", "upstream", "index", "stats"]),
+    ("relay", &["model", "requester", "metric", "blob", "upstream", "index", "journal", "stats"]),
     ("push", &["model", "blob", "relay"]),
     ("http", &["model", "requester", "metric", "xmlrpc", "rpc", "index", "relay", "push", "stats"]),
     ("sandbox", &["model", "metric", "xmlrpc"]),

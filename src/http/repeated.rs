@@ -193,11 +193,12 @@ mod tests {
             let settings = JournalSettings { clock: clock.clone(), ..JournalSettings::default() };
             let journal = Journal::open(folder.path(), settings).await.unwrap();
             journal.append(vec![], Serial(0), Serial(7)).await.unwrap();
-            let index = Index::new(upstream.clone(), journal, IndexSettings::default());
+            let index = Index::new(upstream.clone(), journal.clone(), IndexSettings::default());
             let settings = StoreSettings::new(folder.path().join("files"));
             let settings = StoreSettings { free_floor: 0, clock: clock.clone(), ..settings };
             let (store, tasks) = (Store::open(&settings).unwrap(), TaskTracker::new());
-            let relay = Relay::new(index.clone(), upstream, store, RelaySettings::default(), tasks.clone());
+            let settings = RelaySettings::default();
+            let relay = Relay::new(index.clone(), journal, upstream, store, settings, tasks.clone());
             let files = Files::new(relay, Cors::Any);
             let routes = Cors::Any.around(files.clone().routes());
             Self { _folder: folder, clock, files, routes, index, tasks }

@@ -29,7 +29,7 @@ mod unstated;
 mod write_html;
 mod write_json;
 
-pub use crate::journal::{Doomed, KnownFile, PrefetchQueue, Queued, Tombstone, TombstoneKind};
+pub use crate::journal::{KnownFile, Tombstone, TombstoneKind};
 pub use crate::upstream::{CoreMetadata, PageFile, ProjectPage, ProjectStatus, Yanked};
 pub use error::{IndexError, Side};
 pub use facade::Index;

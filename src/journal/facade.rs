@@ -1,5 +1,6 @@
 //! The journal as its users hold it: opened once, cloned freely.
 
+use std::fmt;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,6 +37,12 @@ pub(super) const LOCK: &str = "journal.lock";
 #[derive(Clone)]
 pub struct Journal {
     inner: Arc<Inner>,
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Journal")
+    }
 }
 
 /// What events say by number.

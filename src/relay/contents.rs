@@ -1,6 +1,6 @@
 //! What files are kept under whose index states another digest than SHA-256: known once they were fetched.
 
-use crate::index::Index;
+use crate::journal::Journal;
 use crate::model::{Digest, Sha256};
 
 /// Digests that are remembered in memory, each with some 200 bytes; those of all files that were fetched are in the journal.
@@ -11,12 +11,12 @@ const REMEMBERED: u64 = 10_000;
 pub(super) struct Contents {
     known: moka::sync::Cache<Digest, Sha256>,
     /// `None`: only in memory.
-    index: Option<Index>,
+    journal: Option<Journal>,
 }
 
 impl Contents {
-    pub(super) fn new(index: Option<Index>) -> Self {
-        Self { known: moka::sync::Cache::new(REMEMBERED), index }
+    pub(super) fn new(journal: Option<Journal>) -> Self {
+        Self { known: moka::sync::Cache::new(REMEMBERED), journal }
     }
 
     /// The SHA-256 of the file with that digest.
@@ -24,7 +24,7 @@ impl Contents {
         if let Some(sha256) = digest.sha256().or_else(|| self.known.get(digest)) {
             return Some(sha256);
         }
-        let found = self.index.as_ref()?.content_of(digest).await;
+        let found = self.journal.as_ref()?.content_of(digest).await;
         let found = found.unwrap_or_else(|error| {
             tracing::error!(%digest, %error, "what a digest stands for cannot be looked up: its file is fetched again");
             None
@@ -40,10 +40,13 @@ impl Contents {
         }
     }
 
-    /// It is kept: so it has to be found after a restart.
+    /// It is kept: so it has to be found after a restart. On a full disk it is not remembered, and the file is fetched again
+    /// then.
     pub(super) async fn note(&self, digest: &Digest, sha256: Sha256) {
-        if let (None, Some(index)) = (digest.sha256(), &self.index) {
-            index.note_content(digest, sha256).await;
+        if let (None, Some(journal)) = (digest.sha256(), &self.journal)
+            && let Err(error) = journal.note_content(digest, sha256).await
+        {
+            tracing::error!(%digest, %error, "what a digest stands for cannot be remembered");
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::io;
 
-use crate::index::{IndexError, Tombstone};
+use crate::index::IndexError;
+use crate::journal::{JournalError, Tombstone};
 use crate::model::Digest;
 use crate::upstream::UpstreamError;
 
@@ -58,6 +59,13 @@ pub enum RelayError {
     /// Ours: a kept or arriving file cannot be read. A retry may help.
     #[error("cannot read a file: {0}")]
     Disk(#[from] io::Error),
+}
+
+/// What cannot be looked up here is the index's failure, whoever looked.
+impl From<JournalError> for RelayError {
+    fn from(error: JournalError) -> Self {
+        Self::Index(error.into())
+    }
 }
 
 impl FetchError {

@@ -5,7 +5,7 @@ use futures_util::StreamExt as _;
 use super::target::Target;
 use super::{Answer, Relay, RelayError, Source, Want};
 use crate::blob::Key;
-use crate::index::KnownFile;
+use crate::journal::KnownFile;
 
 /// How a file that was to be kept was come by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use super::target::Target;
 use super::{RelayError, RelaySettings, Served, Want};
 use crate::blob::Store;
 use crate::index::{Index, IndexError, Located};
+use crate::journal::Journal;
 use crate::model::{FilePath, ProjectName, Serial};
 use crate::upstream::Upstream;
 
@@ -17,20 +18,22 @@ use crate::upstream::Upstream;
 #[derive(Debug, Clone)]
 pub struct Relay {
     pub(super) index: Index,
+    pub(super) journal: Journal,
     pub(super) delivery: Arc<Delivery>,
 }
 
 impl Relay {
-    /// A relay that keeps files in `store`. Fetches run on `tasks`, so that a drain can wait for them.
+    /// A relay that keeps files in `store`; `journal`: the index's. Fetches run on `tasks`, so that a drain can wait for them.
     pub fn new(
         index: Index,
+        journal: Journal,
         upstream: Upstream,
         store: Store,
         settings: RelaySettings,
         tasks: TaskTracker,
     ) -> Self {
-        let contents = Contents::new(Some(index.clone()));
-        Self { index, delivery: Arc::new(Delivery::new(upstream, store, settings, tasks, contents)) }
+        let contents = Contents::new(Some(journal.clone()));
+        Self { index, journal, delivery: Arc::new(Delivery::new(upstream, store, settings, tasks, contents)) }
     }
 
     /// What its index is as new as.

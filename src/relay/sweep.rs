@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{Relay, RelayError};
-use crate::index::Doomed;
+use crate::journal::Doomed;
 use crate::metric;
 
 /// How often the queue is looked at without news: another process, which has a hand on the same folder, may have
@@ -34,7 +34,7 @@ pub struct Swept {
 impl Relay {
     /// Sweeps whenever something was removed, until cancelled.
     pub async fn sweep_for_ever(&self, cancelled: CancellationToken) {
-        let mut removals = self.index.watch_removals();
+        let mut removals = self.journal.watch_removals();
         loop {
             let pause = match cancelled.run_until_cancelled(self.sweep()).await {
                 None => return,
@@ -61,7 +61,7 @@ impl Relay {
     pub async fn sweep(&self) -> Result<Swept, RelayError> {
         let (mut swept, mut after) = (Swept::default(), None);
         loop {
-            let batch = self.index.doomed(after, BATCH).await?;
+            let batch = self.journal.doomed(after, BATCH).await?;
             let Some(last) = batch.last() else { break };
             after = Some(last.sha256);
             let mut gone = Vec::new();
@@ -81,14 +81,14 @@ impl Relay {
                 swept.gone += 1;
                 gone.push(doomed.sha256);
             }
-            self.index.discarded(gone).await?;
+            self.journal.discarded(gone).await?;
         }
         Ok(swept)
     }
 
     /// Fetches a file again whose kept bytes were wrong.
     async fn repair(&self, doomed: Doomed, swept: &mut Swept) -> Result<(), RelayError> {
-        let fetched = match self.index.file_with(doomed.sha256).await? {
+        let fetched = match self.journal.file_with(doomed.sha256).await? {
             Some(file) => self.fetch(file).await.map_err(|error| error.to_string()),
             None => Err("no kept page names it".to_owned()),
         };

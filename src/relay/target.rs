@@ -7,7 +7,7 @@ use tracing::{debug, error, warn};
 use url::Url;
 
 use super::FetchError;
-use crate::index::KnownFile;
+use crate::journal::KnownFile;
 use crate::metric;
 use crate::model::{Digest, FileHasher, FilePath, Sha256};
 use crate::upstream::{Upstream, UpstreamError};

@@ -3,7 +3,8 @@
 use metrics::counter;
 
 use super::{FetchError, Relay, RelayError, Served};
-use crate::index::{IndexError, KnownFile, Located};
+use crate::index::{IndexError, Located};
+use crate::journal::{KnownFile, Tombstone};
 use crate::metric;
 use crate::model::{FilePath, ProjectName};
 use crate::upstream::UpstreamError;
@@ -26,7 +27,7 @@ impl Relay {
         match self.index.file_by_name(path.filename(), project).await {
             Ok(found) => self.refuse_gone(&found.file.path).await.map(|()| found),
             Err(IndexError::NoSuchFile) => {
-                let stone = self.index.tombstone_named(project, path.filename()).await?;
+                let stone = self.journal.tombstone_named(project, path.filename()).await?;
                 Err(stone.map_or_else(|| IndexError::NoSuchFile.into(), gone))
             }
             Err(error) => Err(error.into()),
@@ -49,7 +50,7 @@ impl Relay {
     }
 }
 
-fn gone(stone: crate::index::Tombstone) -> RelayError {
+fn gone(stone: Tombstone) -> RelayError {
     counter!(metric::FILES_TOTAL, "source" => "tombstone", "outcome" => "gone").increment(1);
     RelayError::Gone(stone)
 }

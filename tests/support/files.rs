@@ -46,7 +46,7 @@ impl Files {
         let upstream =
             Upstream::new(UpstreamSettings { retries: 0, read_timeout: silence, ..settings }).unwrap();
         let journal = Journal::open(folder.path(), JournalSettings::default()).await.unwrap();
-        let index = Index::new(upstream.clone(), journal, IndexSettings::default());
+        let index = Index::new(upstream.clone(), journal.clone(), IndexSettings::default());
         for project in sandbox.projects() {
             // A project without a page is one that no test asks for.
             let _ = index.page(&ProjectName::parse(&project.name).unwrap()).await;
@@ -54,7 +54,7 @@ impl Files {
         let store = StoreSettings { free_floor: 0, ..StoreSettings::new(folder.path().join("files")) };
         let store = Store::open(&limit(store)).unwrap();
         let tasks = TaskTracker::new();
-        let relay = Relay::new(index, upstream, store, relay, tasks.clone());
+        let relay = Relay::new(index, journal, upstream, store, relay, tasks.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, file_routes(relay)).await });

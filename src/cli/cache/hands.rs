@@ -49,7 +49,8 @@ impl Hands {
         let store = Store::open(&config.store)?;
         let upstream = Upstream::new(config.upstream.clone())?;
         let index = Index::new(upstream.clone(), journal.clone(), config.index.clone());
-        let relay = Relay::new(index, upstream, store, config.relay.clone(), TaskTracker::new());
+        let relay =
+            Relay::new(index, journal.clone(), upstream, store, config.relay.clone(), TaskTracker::new());
         Ok(Self::Own { journal, relay: Box::new(relay) })
     }
 

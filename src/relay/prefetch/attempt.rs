@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::PrefetchSettings;
-use crate::index::{IndexError, Queued, TombstoneKind};
+use crate::index::IndexError;
+use crate::journal::{Queued, TombstoneKind};
 use crate::metric;
 use crate::model::{KnownVersions, version_of};
 use crate::relay::{FetchError, Relay, RelayError, Source};
@@ -65,7 +66,7 @@ impl Relay {
         budget: &Budget,
     ) -> Result<Outcome, RelayError> {
         let wanted = &queued.file;
-        let stone = self.index.tombstone_named(&wanted.project, &wanted.filename).await?;
+        let stone = self.journal.tombstone_named(&wanted.project, &wanted.filename).await?;
         if stone.is_some_and(|stone| stone.kind != TombstoneKind::Absent) {
             return Ok(Outcome::Gone);
         }
@@ -88,7 +89,7 @@ impl Relay {
             return Ok(Outcome::Spent);
         }
         let fetched = self.fetch(file.clone()).await?;
-        self.index.prefetch_queue().spend(fetched.bytes).await.map_err(IndexError::from)?;
+        self.journal.prefetch_queue().spend(fetched.bytes).await?;
         metrics::counter!(metric::PREFETCH_BYTES_TOTAL).increment(fetched.bytes);
         if fetched.source == Source::Hit {
             return Ok(Outcome::There);

@@ -8,7 +8,8 @@ use tracing::{debug, info, warn};
 
 use super::PrefetchSettings;
 use super::attempt::{Budget, Outcome};
-use crate::index::{IndexError, Queued};
+use crate::index::IndexError;
+use crate::journal::Queued;
 use crate::metric;
 use crate::relay::{Relay, RelayError};
 
@@ -22,7 +23,7 @@ impl Relay {
         if settings.rules.is_empty() {
             return;
         }
-        let mut serial = self.index.watch_last_serial();
+        let mut serial = self.journal.watch_last_serial();
         loop {
             let pause = match cancelled.run_until_cancelled(self.prefetch(&settings)).await {
                 None => return,
@@ -47,18 +48,18 @@ impl Relay {
 
     /// Works off what is due; returns how long nothing will be.
     async fn prefetch(&self, settings: &PrefetchSettings) -> Result<Duration, RelayError> {
-        let queue = self.index.prefetch_queue();
+        let queue = self.journal.prefetch_queue();
         let budget = Budget::default();
         loop {
             self.look_through(settings).await?;
-            let spent = queue.spend(0).await.map_err(IndexError::from)?;
+            let spent = queue.spend(0).await?;
             let left = settings.bytes_a_day.saturating_sub(spent);
             if left == 0 {
                 return Ok(LOOK);
             }
             budget.set(left);
             let at_once = settings.at_once.max(1);
-            let (due, next) = queue.due(at_once * 8).await.map_err(IndexError::from)?;
+            let (due, next) = queue.due(at_once * 8).await?;
             if due.is_empty() {
                 return Ok(next.map_or(LOOK, |seconds| Duration::from_secs(seconds).min(LOOK)));
             }
@@ -73,10 +74,10 @@ impl Relay {
 
     /// Puts what is newly announced and wanted in the queue.
     async fn look_through(&self, settings: &PrefetchSettings) -> Result<(), RelayError> {
-        let queue = self.index.prefetch_queue();
-        while let Some((mut files, upto)) = queue.announced().await.map_err(IndexError::from)? {
+        let queue = self.journal.prefetch_queue();
+        while let Some((mut files, upto)) = queue.announced().await? {
             files.retain(|file| settings.rules.want(&file.project, &file.filename));
-            let left_out = queue.note(files, upto, settings.queue).await.map_err(IndexError::from)?;
+            let left_out = queue.note(files, upto, settings.queue).await?;
             if left_out > 0 {
                 warn!(
                     left_out,
@@ -95,7 +96,7 @@ impl Relay {
         settings: &PrefetchSettings,
         budget: &Budget,
     ) -> Result<Outcome, RelayError> {
-        let queue = self.index.prefetch_queue();
+        let queue = self.journal.prefetch_queue();
         let tried = self.attempt(&queued, settings, budget).await;
         let (outcome, failure) = match tried {
             Ok(outcome) => (outcome, None),
@@ -116,7 +117,7 @@ impl Relay {
                 if attempts < settings.attempts {
                     let wait = settings.wait(attempts).as_secs().max(1);
                     debug!(%project, filename, attempts, wait, reason, "tried in advance, again later");
-                    queue.put_off(queued.id, attempts, wait).await.map_err(IndexError::from)?;
+                    queue.put_off(queued.id, attempts, wait).await?;
                     return Ok(outcome);
                 }
                 warn!(%project, filename, attempts, reason, "given up fetching in advance");
@@ -124,7 +125,7 @@ impl Relay {
                 self.give_up(&queued, failure.as_ref()).await;
             }
         }
-        queue.end(queued.id).await.map_err(IndexError::from)?;
+        queue.end(queued.id).await?;
         Ok(outcome)
     }
 }
