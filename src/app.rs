@@ -161,7 +161,6 @@ impl App {
             stopping: stopping.clone(),
         };
         let origins = Origins::new(config.http.public_url.as_ref().map(Url::as_str), first);
-        let origins = origins.behind(config.http.clients.trusted_proxies.clone());
         let parts = Parts { rpc, feed, index, relay, admin };
         let edge = Edge::new(parts, config.http.calls, &config.http.clients, &origins, &config.http.cors);
         let mut settings = config.http.listener.clone();

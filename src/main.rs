@@ -11,6 +11,7 @@ use cheesewire::cli::doctor::DoctorError;
 use cheesewire::cli::sync::SyncError;
 use cheesewire::cli::{self, Cli, Command};
 use cheesewire::config::{ConfigError, LogFilter, LogFormat, LogSettings};
+use cheesewire::http::ACCESS_LOG;
 use cheesewire::journal::JournalError;
 use cheesewire::log::{self, LogWriter, escaped};
 use cheesewire::model::redacted_lines;
@@ -19,6 +20,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 /// The system's allocator keeps what each thread once freed: a catch-up peaked at 130 to 250 MB where 85 are in use.
 #[global_allocator]
@@ -180,5 +182,7 @@ fn outlive() -> anyhow::Result<()> {
 /// Dropped, it has the last lines written.
 fn logs(settings: &LogSettings) -> anyhow::Result<LogWriter> {
     let filter = EnvFilter::try_new(&settings.filter.0).map_err(|error| anyhow!("log.filter: {error}"))?;
+    let level = if settings.access { LevelFilter::INFO } else { LevelFilter::OFF };
+    let filter = filter.add_directive(format!("{ACCESS_LOG}={level}").parse()?);
     log::start(filter, settings.format == LogFormat::Json).map_err(|error| anyhow!("no log: {error}"))
 }

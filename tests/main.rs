@@ -35,6 +35,7 @@ mod multicall;
 mod one_upstream;
 mod other_indexes;
 mod paths;
+mod pipeline;
 mod prefetch;
 mod process;
 mod promises;

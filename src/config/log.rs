@@ -12,6 +12,10 @@ settings! {
         format: LogFormat = LogFormat::Text,
         /// A level (error, warn, info, debug, trace), or levels by module: info,cheesewire::http=debug.
         filter: LogFilter = LogFilter("info".to_owned()),
+        /// The access log: one line for each request, once its answer has left or its client has, whatever log.filter says.
+        ///
+        /// A busy relay writes thousands of lines a second.
+        access: bool = false,
     }
 }
 

@@ -175,21 +175,27 @@ impl Bodies {
         match arrived {
             Ok(bytes) if gzip => Ok(Document { bytes: self.plain(bytes).await?, room: share.permit }),
             Ok(bytes) => Ok(Document { bytes, room: share.permit }),
-            Err(refusal @ Refusal::TooLarge(_)) => Err(self.refuse(body, headers, refusal).await),
+            Err(refusal @ Refusal::TooLarge(_)) => {
+                self.swallow(body, headers).await;
+                Err(refusal)
+            }
             Err(refusal) => Err(refusal),
         }
     }
 
-    /// Refuses a body that may still be on its way. Who expects a word before sending gets this one at once. Others send
-    /// first and read then: a connection closed on what they still send would take the answer from them.
-    pub(super) async fn refuse<B>(&self, body: B, headers: &HeaderMap, refusal: Refusal) -> Refusal
+    /// Lets a body go by that is refused and may still be on its way, for no longer than a call may take to arrive. Who
+    /// expects a word before sending gets that at once. Others send first and read then: a connection closed on what they
+    /// still send would take the answer from them.
+    pub(super) async fn swallow<B>(&self, mut body: B, headers: &HeaderMap)
     where
         B: http_body::Body<Data = Bytes> + Unpin,
     {
-        if !headers.contains_key(EXPECT) {
-            swallow(body, self.limits.body_timeout).await;
+        if headers.contains_key(EXPECT) {
+            return;
         }
-        refusal
+        let rest = async { while let Some(Ok(_)) = body.frame().await {} };
+        // What is still coming then is cut off with the connection.
+        let _ = timeout(self.limits.body_timeout, rest).await;
     }
 
     /// The body as it arrives; not begun if it says that it is too large.
@@ -264,11 +270,4 @@ impl Bodies {
 
 fn units(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
-}
-
-/// Lets the rest of a body go by, for no longer than a call may take to arrive.
-async fn swallow<B: http_body::Body + Unpin>(mut body: B, patience: Duration) {
-    let rest = async { while let Some(Ok(_)) = body.frame().await {} };
-    // What is still coming then is cut off with the connection.
-    let _ = timeout(patience, rest).await;
 }

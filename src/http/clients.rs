@@ -1,31 +1,27 @@
-//! Who calls, and whether he may now: limits for each client, off by default.
+//! Who asks, and whether that client is answered now: limits for each client.
 
 mod address;
 mod proxies;
 mod shares;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ConnectInfo;
 use axum::http::HeaderMap;
-use axum::http::request::Parts;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::metric;
 use crate::model::settings;
-use crate::requester::Requester;
-use crate::xmlrpc::{Call, Fault, Value};
+use crate::xmlrpc::{Call, Value};
+pub(super) use address::Client;
 use address::ClientKey;
-pub(super) use address::trusted_hops;
 pub use proxies::Proxies;
-pub(super) use shares::Shares;
+use shares::{Share, Shares};
 
 /// When to come back for a place among one's own calls: most take less.
 const PLACE: Duration = Duration::from_secs(1);
@@ -43,7 +39,7 @@ settings! {
         /// Calls of one client that may be answered at the same time; further ones get the fault HTTPTooManyRequests. Unset: no
         /// limit.
         ///
-        /// Until the last byte of each has left.
+        /// Each from its head until the last byte of its answer has left.
         calls_at_once: Option<usize> as Count = None,
         /// Subscribers of the feed (feed.subscribers) that one client may have at once; one more is told to come back.
         ///
@@ -60,93 +56,149 @@ settings! {
     }
 }
 
-/// The clients that were seen lately. Clones share everything.
-#[derive(Clone)]
-pub(super) struct Clients(Option<Arc<Inner>>);
-
-struct Inner {
-    quota: Option<Quota>,
-    burst: u32,
-    places: Option<usize>,
+/// Decides who is answered: the same in front of calls, files and all other routes.
+pub(super) struct Admission {
     proxies: Proxies,
-    seen: Cache<ClientKey, Arc<Client>>,
+    calls: Option<Shares>,
+    feeds: Shares,
+    rates: Option<Rates>,
+}
+
+/// What a request is admitted to, by its head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// An XML-RPC call.
+    Call,
+    /// A subscription to the feed.
+    Feed,
+    /// What no limit on clients bounds.
+    Other,
+}
+
+/// Whoever was admitted with one request, until its answer is gone.
+pub(super) struct Caller {
+    /// Where the request came from.
+    pub(super) client: Client,
+    /// `None` where no limit bounds the request. In a box: it is moved with each answer.
+    bounds: Option<Box<Bounds>>,
+}
+
+/// What a caller is bound by, and holds.
+pub(super) struct Bounds {
+    rate: Option<Rate>,
+    _place: Option<Share>,
+}
+
+/// Why a client is not answered now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Too many calls; the time after which it is worth coming back.
+    Calls(Duration),
+    /// It has so many feeds open, which is its share.
+    Feeds(usize),
+}
+
+/// The rates of the clients that were seen lately.
+struct Rates {
+    quota: Quota,
+    burst: u32,
+    seen: Cache<ClientKey, Arc<DefaultDirectRateLimiter>>,
     clock: DefaultClock,
 }
 
-struct Client {
-    rate: Option<DefaultDirectRateLimiter>,
-    places: Option<Arc<Semaphore>>,
+struct Rate {
+    limiter: Arc<DefaultDirectRateLimiter>,
+    burst: u32,
+    clock: DefaultClock,
 }
 
-/// Leave to answer a call; held until its answer is gone.
-pub(super) struct Admission(#[expect(dead_code, reason = "held, not read")] Option<OwnedSemaphorePermit>);
-
-impl Clients {
+impl Admission {
     pub(super) fn new(limits: &ClientLimits) -> Self {
-        let burst = NonZeroU32::new(limits.burst).unwrap_or(NonZeroU32::MIN);
-        let period = limits.calls_per_second.map(|rate| Duration::try_from_secs_f64(1.0 / rate));
-        // The configuration bounds the rate; a period of nothing would be no limit.
-        let quota = period.and_then(Result::ok).and_then(Quota::with_period);
-        let quota = quota.map(|quota| quota.allow_burst(burst));
-        if quota.is_none() && limits.calls_at_once.is_none() {
-            return Self(None);
+        Self {
+            proxies: limits.trusted_proxies.clone(),
+            calls: limits.calls_at_once.map(|most| Shares::new("calls_at_once", most)),
+            feeds: Shares::new("feeds_at_once", limits.feeds_at_once),
+            rates: Rates::new(limits),
         }
+    }
+
+    /// Who is behind a request, by its connection and its head.
+    pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> Client {
+        address::of(peer, headers, &self.proxies)
+    }
+
+    /// Whether a client may have an answer now. What the answer costs besides is charged once the body is read
+    /// ([`Caller::charge`]).
+    pub(super) fn admit(&self, client: Client, purpose: Purpose) -> Result<Caller, Refusal> {
+        let (place, rate) = match purpose {
+            Purpose::Other => return Ok(Caller { client, bounds: None }),
+            Purpose::Call if self.calls.is_none() && self.rates.is_none() => {
+                return Ok(Caller { client, bounds: None });
+            }
+            Purpose::Feed => {
+                let place = self.feeds.take(client.key()).ok_or(Refusal::Feeds(self.feeds.most()))?;
+                (Some(place), None)
+            }
+            Purpose::Call => {
+                let place =
+                    self.calls.as_ref().map(|calls| calls.take(client.key()).ok_or(Refusal::Calls(PLACE)));
+                (place.transpose()?, self.rates.as_ref().map(|rates| rates.of(client)))
+            }
+        };
+        Ok(Caller { client, bounds: Some(Box::new(Bounds { rate, _place: place })) })
+    }
+}
+
+impl Caller {
+    /// Whether it matters how many calls a body holds.
+    pub(super) fn is_charged(&self) -> bool {
+        self.rate().is_some()
+    }
+
+    /// Charges the caller for so many calls (docs/wire.md section 3).
+    pub(super) fn charge(&self, calls: u32) -> Result<(), Refusal> {
+        let Some(Rate { limiter, burst, clock }) = self.rate() else { return Ok(()) };
+        let calls = NonZeroU32::new(calls.min(*burst)).unwrap_or(NonZeroU32::MIN);
+        // No more than the burst is asked for, so it is never too many for ever.
+        match limiter.check_n(calls) {
+            Ok(Err(until)) => {
+                count("calls_per_second");
+                Err(Refusal::Calls(until.wait_time_from(clock.now())))
+            }
+            Ok(Ok(())) | Err(_) => Ok(()),
+        }
+    }
+
+    /// What it holds until its answer is gone.
+    pub(super) fn into_bounds(self) -> Option<Box<Bounds>> {
+        self.bounds
+    }
+
+    fn rate(&self) -> Option<&Rate> {
+        self.bounds.as_ref()?.rate.as_ref()
+    }
+}
+
+impl Rates {
+    fn new(limits: &ClientLimits) -> Option<Self> {
+        let burst = NonZeroU32::new(limits.burst).unwrap_or(NonZeroU32::MIN);
+        // The configuration bounds the rate; a period of nothing would be no limit.
+        let period = Duration::try_from_secs_f64(1.0 / limits.calls_per_second?).ok()?;
+        let quota = Quota::with_period(period)?.allow_burst(burst);
         // By recency alone: a policy that prefers who comes often would not remember newcomers at all.
         let seen =
             Cache::builder().max_capacity(limits.remembered).eviction_policy(EvictionPolicy::lru()).build();
-        let places = limits.calls_at_once.map(|places| places.min(Semaphore::MAX_PERMITS));
-        let proxies = limits.trusted_proxies.clone();
-        Self(Some(Arc::new(Inner {
-            quota,
-            burst: burst.get(),
-            places,
-            proxies,
-            seen,
-            clock: DefaultClock::default(),
-        })))
+        Some(Self { quota, burst: burst.get(), seen, clock: DefaultClock::default() })
     }
 
-    /// Whether there are limits at all.
-    pub(super) fn judge(&self) -> bool {
-        self.0.is_some()
-    }
-
-    /// Whether the caller may have this call answered now; if not, the fault that says when (docs/wire.md section 3).
-    pub(super) fn admit(&self, request: &Parts, calls: u32) -> Result<Admission, Fault> {
-        let Some(inner) = &self.0 else { return Ok(Admission(None)) };
-        let peer = request.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-        let key = address::of(peer, &request.headers, &inner.proxies);
-        let client = inner.seen.get_with(key, || Arc::new(inner.newcomer()));
-        let place = client.places.as_ref().map(|places| places.clone().try_acquire_owned());
-        let place = place.transpose().map_err(|_| refused("calls_at_once", PLACE))?;
-        if let Some(rate) = &client.rate {
-            let calls = NonZeroU32::new(calls.min(inner.burst)).unwrap_or(NonZeroU32::MIN);
-            // No more than the burst is asked for, so it is never too many for ever.
-            if let Ok(Err(until)) = rate.check_n(calls) {
-                return Err(refused("calls_per_second", until.wait_time_from(inner.clock.now())));
-            }
-        }
-        Ok(Admission(place))
+    fn of(&self, client: Client) -> Rate {
+        let limiter = self.seen.get_with(client.key(), || Arc::new(RateLimiter::direct(self.quota)));
+        Rate { limiter, burst: self.burst, clock: self.clock.clone() }
     }
 }
 
-impl Inner {
-    fn newcomer(&self) -> Client {
-        Client {
-            rate: self.quota.map(RateLimiter::direct),
-            places: self.places.map(|places| Arc::new(Semaphore::new(places))),
-        }
-    }
-}
-
-fn refused(limit: &'static str, retry: Duration) -> Fault {
+fn count(limit: &'static str) {
     metrics::counter!(metric::CLIENT_REFUSALS_TOTAL, "limit" => limit).increment(1);
-    Fault::too_many_requests(retry)
-}
-
-/// On whose behalf a request is answered.
-pub(super) fn requester(peer: IpAddr, headers: &HeaderMap, proxies: &Proxies) -> Requester {
-    address::of(Some(peer), headers, proxies).requester()
 }
 
 /// How many calls a call is: those of a multicall, else one.
@@ -157,40 +209,43 @@ pub(super) fn calls_in(call: &Call) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::Request;
-
     use super::*;
 
-    fn from(peer: &str) -> Parts {
-        let (mut parts, ()) = Request::new(()).into_parts();
-        parts.extensions.insert(ConnectInfo(SocketAddr::new(peer.parse().unwrap(), 1)));
-        parts
+    fn admitted(admission: &Admission, peer: &str) -> Result<Caller, Refusal> {
+        let client = admission.client(peer.parse().unwrap(), &HeaderMap::new());
+        admission.admit(client, Purpose::Call)
+    }
+
+    fn charged(admission: &Admission, peer: &str, calls: u32) -> Result<(), Refusal> {
+        admitted(admission, peer).unwrap().charge(calls)
     }
 
     #[test]
     fn each_client_has_a_rate_of_its_own_and_multicalls_count_as_their_calls() {
         let limits = ClientLimits { calls_per_second: Some(0.001), burst: 3, ..ClientLimits::default() };
-        let clients = Clients::new(&limits);
-        let (first, second) = (from("192.0.2.1"), from("192.0.2.2"));
-        assert!(clients.admit(&first, 1).is_ok() && clients.admit(&first, 2).is_ok());
-        let fault = clients.admit(&first, 1).err().unwrap();
-        assert!(fault.string.starts_with("HTTPTooManyRequests: "), "{fault}");
-        assert!(fault.string.ends_with("Limit may reset in 1000 seconds."), "{fault}");
+        let admission = Admission::new(&limits);
+        let (first, second) = ("192.0.2.1", "192.0.2.2");
+        assert!(charged(&admission, first, 1).is_ok() && charged(&admission, first, 2).is_ok());
+        let Err(Refusal::Calls(retry)) = charged(&admission, first, 1) else { panic!("not refused") };
+        assert_eq!(retry.as_secs_f64().round().to_string(), "1000");
         // A multicall past the burst is as much as the burst.
-        assert!(clients.admit(&second, 100).is_ok());
-        assert!(clients.admit(&second, 1).is_err());
+        assert!(charged(&admission, second, 100).is_ok());
+        assert!(charged(&admission, second, 1).is_err());
     }
 
     #[test]
     fn a_place_is_taken_until_the_answer_is_gone() {
         let limits = ClientLimits { calls_at_once: Some(2), ..ClientLimits::default() };
-        let clients = Clients::new(&limits);
-        let client = from("192.0.2.1");
-        let held = (clients.admit(&client, 1).unwrap(), clients.admit(&client, 1).unwrap());
-        assert!(clients.admit(&client, 1).is_err());
-        assert!(clients.admit(&from("192.0.2.2"), 1).is_ok());
-        drop(held);
-        assert!(clients.admit(&client, 1).is_ok());
+        let admission = Admission::new(&limits);
+        let client = "192.0.2.1";
+        let held = [admitted(&admission, client).unwrap(), admitted(&admission, client).unwrap()];
+        assert_eq!(admitted(&admission, client).err(), Some(Refusal::Calls(PLACE)));
+        assert!(admitted(&admission, "192.0.2.2").is_ok());
+        // The caller is gone, its answer is not.
+        let places = held.map(Caller::into_bounds);
+        assert!(admitted(&admission, client).is_err());
+        drop(places);
+        assert!(admitted(&admission, client).is_ok());
     }
 
     #[test]
@@ -201,19 +256,20 @@ mod tests {
             remembered: 10,
             ..ClientLimits::default()
         };
-        let clients = Clients::new(&limits);
-        let seen = &clients.0.as_ref().unwrap().seen;
+        let admission = Admission::new(&limits);
+        let seen = &admission.rates.as_ref().unwrap().seen;
         for n in 0..1000_u32 {
-            let client = from(&std::net::Ipv4Addr::from_bits(0x0a00_0000 + n).to_string());
-            assert!(clients.admit(&client, 1).is_ok());
+            let client = std::net::Ipv4Addr::from_bits(0x0a00_0000 + n).to_string();
+            assert!(charged(&admission, &client, 1).is_ok());
             seen.run_pending_tasks();
-            assert!(clients.admit(&client, 1).is_err(), "{n} was not remembered");
+            assert!(charged(&admission, &client, 1).is_err(), "{n} was not remembered");
         }
         assert!(seen.entry_count() <= 10, "{}", seen.entry_count());
     }
 
     #[test]
     fn without_limits_nobody_is_counted() {
-        assert!(Clients::new(&ClientLimits::default()).0.is_none());
+        let admission = Admission::new(&ClientLimits::default());
+        assert!(!admitted(&admission, "192.0.2.1").unwrap().is_charged() && admission.calls.is_none());
     }
 }

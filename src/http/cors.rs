@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use url::Url;
 
-use super::files::{X_CACHE, X_LAST_SERIAL};
+use super::fields::{X_CACHE, X_LAST_SERIAL};
 use crate::model::setting_by_text;
 
 /// How long a browser may remember that a request is allowed: a day, as PyPI says.

@@ -1,35 +1,24 @@
 //! `/journal/events`: the feed as server-sent events and as lines of JSON.
 
-use std::net::SocketAddr;
-
+use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Query, State};
+use axum::extract::{Query, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use axum::{Extension, Router};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::clients::Shares;
-use super::{negotiate, rescue};
+use super::fields::X_LAST_SERIAL;
+use super::negotiate::{self, Manner};
 use crate::model::{Event, Serial};
 use crate::rpc::{Feed, FeedCut, Told};
 
 /// When to ask again for what cannot be had as things are: once a day, as nothing in the format says "never".
 const NEVER: std::time::Duration = std::time::Duration::from_hours(24);
-
-/// How events are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Manner {
-    /// `text/event-stream`; always live.
-    ServerSent,
-    /// `application/x-ndjson`.
-    Lines,
-}
 
 /// The question.
 #[derive(Debug, Deserialize)]
@@ -46,16 +35,11 @@ struct Broken(FeedCut);
 /// Where it is.
 pub(super) const PATH: &str = "/journal/events";
 
-pub(super) fn routes(feed: Feed, shares: Shares) -> Router {
-    Router::new().route(PATH, get(events)).with_state((feed, shares))
+pub(super) fn routes(feed: Feed) -> Router {
+    Router::new().route(PATH, get(events)).with_state(feed)
 }
 
-async fn events(
-    State((feed, shares)): State<(Feed, Shares)>,
-    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
-    Query(asked): Query<Asked>,
-    headers: HeaderMap,
-) -> Response {
+async fn events(State(feed): State<Feed>, Query(asked): Query<Asked>, headers: HeaderMap) -> Response {
     let manner = negotiate::feed(&headers);
     // Whoever comes back says so in the header; the address is still that of its first time.
     let resumed = headers.get("last-event-id").filter(|id| !id.is_empty());
@@ -73,17 +57,12 @@ async fn events(
         (Manner::Lines, None | Some("false" | "0")) => false,
         (Manner::Lines, Some(_)) => return refused("follow is true or false\n"),
     };
-    let Some(share) = shares.take(peer.map(|Extension(ConnectInfo(peer))| peer), &headers) else {
-        return rescue::too_many_feeds(shares.most());
-    };
     let subscription = match feed.subscribe(since, live).await {
         Ok(subscription) => subscription,
         Err(error) => return error.into_response(),
     };
     let head = subscription.head();
     let pieces = subscription.pieces().flat_map(move |told| {
-        // Held as long as the answer is.
-        let _ = &share;
         let broken = match &told {
             Told::Cut(cut) if !live => Some(Broken(cut.clone())),
             Told::Cut(_) | Told::Events(_) | Told::Nothing => None,
@@ -101,7 +80,7 @@ async fn events(
     fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // nginx would hold events back until its buffer is full.
     fields.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    fields.insert("x-pypi-last-serial", head.0.into());
+    fields.insert(X_LAST_SERIAL, head.0.into());
     response
 }
 

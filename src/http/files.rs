@@ -2,9 +2,7 @@
 
 use std::convert::Infallible;
 use std::ops::Range;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
 use axum::Router;
 use axum::body::Body;
@@ -13,27 +11,22 @@ use axum::http::header::{
     ACCEPT_RANGES, AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
     IF_RANGE, RANGE,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
-use futures_util::Stream as _;
-use http_body::{Frame, SizeHint};
 use percent_encoding::percent_decode_str;
 
 use super::cors::Cors;
+use super::fields::{X_CACHE, X_LAST_SERIAL};
 use super::repeated::{Repeated, Seen};
-use super::reply::Reply;
+use super::reply::{FileBody, Reply};
 use super::rescue::{bad_path, unsatisfiable};
 use crate::model::{FilePath, Sha256};
-use crate::relay::{Answer, Content, Relay, RelayError, Served, Source, Want};
+use crate::relay::{Answer, Relay, RelayError, Served, Source, Want};
 
 /// Where files are.
 pub(super) const PREFIX: &str = "/packages/";
-/// Where an answer comes from.
-pub(super) const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
-/// What it is as new as: bandersnatch 1.0 takes no file without.
-pub(super) const X_LAST_SERIAL: HeaderName = HeaderName::from_static("x-pypi-last-serial");
 /// A file at a path never changes: upstream's own words, a little over eleven years.
 const FOR_EVER: &str = "max-age=365000000, immutable, public";
 
@@ -53,7 +46,7 @@ pub(super) struct Files {
 
 impl Files {
     pub(super) fn new(relay: Relay, cors: Cors) -> Self {
-        Self { relay, repeated: Arc::new(Repeated::new()), cors: Arc::new(cors) }
+        Self { relay, repeated: Arc::default(), cors: Arc::new(cors) }
     }
 
     /// The answer to a request for a file that was answered before, if nothing has to be asked or waited for.
@@ -161,7 +154,7 @@ fn respond(served: Served) -> Response {
     if let Some(range) = range {
         headers.insert(CONTENT_RANGE, content_range(&range, size));
     }
-    let body = content.map_or_else(nothing, |content| Body::new(FileBody { content, left: length }));
+    let body = content.map_or_else(nothing, |content| Body::new(FileBody::new(content, length)));
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
@@ -182,43 +175,6 @@ fn content_range(range: &Range<u64>, size: Option<u64>) -> HeaderValue {
     let text = format!("bytes {}-{}/{total}", range.start, range.end.saturating_sub(1));
     // Digits and ASCII: always a value.
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("bytes */*"))
-}
-
-/// A file's bytes with their number: hyper then writes head and bytes at once, and ends without asking again.
-pub(super) struct FileBody {
-    content: Content,
-    /// Bytes still to come; `None` if nobody knows.
-    left: Option<u64>,
-}
-
-impl FileBody {
-    pub(super) fn new(content: Content, length: u64) -> Self {
-        Self { content, left: Some(length) }
-    }
-}
-
-impl http_body::Body for FileBody {
-    type Data = Bytes;
-    type Error = RelayError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, RelayError>>> {
-        let piece = ready!(Pin::new(&mut self.content).poll_next(cx));
-        if let (Some(Ok(bytes)), Some(left)) = (&piece, &mut self.left) {
-            *left = left.saturating_sub(bytes.len() as u64);
-        }
-        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.left == Some(0)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
-    }
 }
 
 /// No body, and none that says "0 bytes": `Content-Length` in an answer to HEAD, or in a 304, is the file's.

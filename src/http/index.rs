@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::files::X_LAST_SERIAL;
+use super::fields::X_LAST_SERIAL;
 use super::origin::Origins;
 use super::rescue::InJson;
 use super::{negotiate, pieces};

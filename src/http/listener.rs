@@ -7,9 +7,6 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ConnectInfo;
-use axum::http::HeaderValue;
-use axum::http::header::CONNECTION;
 use futures_util::future::select_all;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -19,9 +16,10 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Edge;
 use super::crowd::Crowd;
 use super::date::Dates;
+use super::deadline::deadline;
+use super::edge::{Edge, Origin};
 use super::patience::{Patience, Patient, Phase};
 use crate::model::{Clock, Setting, settings};
 
@@ -48,7 +46,7 @@ impl FromStr for Listen {
     /// `127.0.0.1:3141`, or with a deadline in seconds `127.0.0.1:3141?deadline=9`, as on a request's path.
     fn from_str(text: &str) -> Result<Self, ()> {
         let (address, query) = text.split_once('?').map_or((text, None), |(at, query)| (at, Some(query)));
-        let deadline = super::rpc::deadline(query)?;
+        let deadline = deadline(query)?;
         if query.is_some() && deadline.is_none() {
             return Err(());
         }
@@ -75,10 +73,6 @@ impl fmt::Display for Listen {
         self.deadline.map_or(Ok(()), |deadline| write!(f, "?deadline={}", deadline.as_secs_f64()))
     }
 }
-
-/// The deadline of the listener that a request came by, among its extensions.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct OwnDeadline(pub(super) Duration);
 
 settings! {
     /// Limits of connections.
@@ -152,15 +146,8 @@ async fn accept(
     let (stream, peer) = accepted?;
     // Without it, answers of two writes wait for the peer's delayed acknowledgement: 0.7 k/s instead of 60.
     stream.set_nodelay(true)?;
-    let deadline = listeners.get(at).and_then(|(_, listen)| listen.deadline).map(OwnDeadline);
-    Ok((stream, Origin { peer, deadline }, crowd.make_room().await))
-}
-
-/// Where a connection comes from, and by which listener.
-#[derive(Clone, Copy)]
-struct Origin {
-    peer: SocketAddr,
-    deadline: Option<OwnDeadline>,
+    let deadline = listeners.get(at).and_then(|(_, listen)| listen.deadline);
+    Ok((stream, Origin { peer: peer.ip(), deadline }, crowd.make_room().await))
 }
 
 fn connection(
@@ -170,22 +157,11 @@ fn connection(
     settings: &ListenerSettings,
 ) -> impl Future<Output = hyper::Result<()>> + Send + use<> {
     let (phase, dates) = (patient.phase(), Dates::new(&settings.clock));
-    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        if let Some(deadline) = origin.deadline {
-            request.extensions_mut().insert(deadline);
-        }
-        // Only if somebody asks for it: it costs an allocation.
-        if edge.judges_client(&request) {
-            request.extensions_mut().insert(ConnectInfo(origin.peer));
-        }
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
         let (edge, phase, dates) = (edge.clone(), phase.clone(), dates.clone());
         async move {
             phase.set(Phase::Busy);
-            let mut response = edge.answer(origin.peer.ip(), request, &dates).await;
-            if phase.is_leaving() {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            Ok::<_, Infallible>(response.map(|body| phase.idle_after(body)))
+            Ok::<_, Infallible>(edge.answer(origin, request, &dates, phase).await)
         }
     });
     hyper::server::conn::http1::Builder::new()

@@ -3,8 +3,16 @@
 use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING, HeaderName};
 
-use super::feed::Manner;
 use crate::index::Form;
+
+/// How events are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// `text/event-stream`; always live.
+    ServerSent,
+    /// `application/x-ndjson`.
+    Lines,
+}
 
 /// The form that a client wants most; HTML if it says nothing, wants both alike, or neither.
 pub(super) fn form(headers: &HeaderMap) -> Form {

@@ -2,13 +2,12 @@
 
 use std::net::SocketAddr;
 
-use axum::extract::ConnectInfo;
 use axum::http::header::HOST;
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue};
 
-use super::clients::{Proxies, trusted_hops};
+use super::clients::Client;
 
 /// The longest host that is repeated in an answer: the longest name that DNS has, and a port.
 const MAX_HOST: usize = 259;
@@ -22,35 +21,27 @@ pub struct Origins {
     public: Option<String>,
     /// For clients that do not say whom they asked (HTTP/1.0).
     listen: SocketAddr,
-    /// Those that are believed how a client came.
-    proxies: Proxies,
 }
 
 impl Origins {
     /// `public`: the configured address if there is one. `listen`: where we listen.
     pub fn new(public: Option<&str>, listen: SocketAddr) -> Self {
         let public = public.map(|url| url.trim_end_matches('/').to_owned());
-        Self { public, listen, proxies: Proxies::default() }
+        Self { public, listen }
     }
 
-    /// Believes these proxies how a client came: its scheme, host, port, and the path that they took off.
-    #[must_use]
-    pub fn behind(self, proxies: Proxies) -> Self {
-        Self { proxies, ..self }
-    }
-
-    /// Whether it matters who connects.
-    pub(super) fn asks_for_peer(&self) -> bool {
-        self.public.is_none() && !self.proxies.is_empty()
-    }
-
-    /// Scheme, host, port, and the path before ours if there is one, without a final `/`: `http://host:port`.
+    /// The origin for a request by route, which has its client among its extensions.
     pub(super) fn of(&self, request: &Parts) -> String {
+        self.behind(request.extensions.get::<Client>().map_or(0, |client| client.hops), request)
+    }
+
+    /// Scheme, host, port, and the path before ours if there is one, without a final `/`: `http://host:port`. The trusted
+    /// proxies that the request came through, which are so many, say how the client came: its scheme, host, port, and the
+    /// path that they took off.
+    pub(super) fn behind(&self, hops: usize, request: &Parts) -> String {
         if let Some(public) = &self.public {
             return public.clone();
         }
-        let peer = request.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-        let hops = trusted_hops(peer, &request.headers, &self.proxies);
         let said = |name| said(&request.headers, name, hops);
         let scheme = match said("x-forwarded-proto") {
             Some(scheme) if scheme.eq_ignore_ascii_case("https") => "https",
@@ -113,6 +104,7 @@ mod tests {
     use axum::http::Request;
 
     use super::*;
+    use crate::http::clients::{Admission, ClientLimits};
 
     fn origin(public: Option<&str>, uri: &str, host: Option<&[u8]>) -> String {
         let mut request = Request::builder().uri(uri);
@@ -136,9 +128,11 @@ mod tests {
         let request = Request::builder().uri("/x").header(HOST, "relay.test");
         let request = fields.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let (mut parts, ()) = request.body(()).unwrap().into_parts();
-        parts.extensions.insert(ConnectInfo(SocketAddr::new(peer.parse().unwrap(), 1)));
-        let origins = Origins::new(None, "127.0.0.1:3141".parse().unwrap());
-        origins.behind("127.0.0.1, 10.0.0.0/8".parse().unwrap()).of(&parts)
+        let trusted_proxies = "127.0.0.1, 10.0.0.0/8".parse().unwrap();
+        let admission = Admission::new(&ClientLimits { trusted_proxies, ..ClientLimits::default() });
+        let client = admission.client(peer.parse().unwrap(), &parts.headers);
+        parts.extensions.insert(client);
+        Origins::new(None, "127.0.0.1:3141".parse().unwrap()).of(&parts)
     }
 
     const ALL: [(&str, &str); 4] = [

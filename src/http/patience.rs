@@ -12,7 +12,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-use super::guarded::Guarded;
 use crate::model::settings;
 
 settings! {
@@ -118,9 +117,9 @@ impl SharedPhase {
         (state & 3 != Phase::Busy as u64).then_some(state >> 2)
     }
 
-    /// Wraps an answer's body: when it is gone, whether sent or not, the connection is idle again.
-    pub(super) fn idle_after<B>(self, body: B) -> Guarded<B, Answering> {
-        Guarded::new(body, Answering(self))
+    /// For an answer's body to hold: when it is gone, whether sent or not, the connection is idle again.
+    pub(super) fn idle_after(self) -> Answering {
+        Answering(self)
     }
 }
 

@@ -5,15 +5,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Instant;
 
 use axum::http::header::{AGE, CONTENT_LENGTH, DATE, IF_NONE_MATCH, RANGE};
-use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response};
 
 use super::date;
-use super::files::{FileBody, ROUTE, X_LAST_SERIAL};
-use super::observe::Meter;
-use super::reply::Reply;
+use super::fields::X_LAST_SERIAL;
+use super::reply::{FileBody, Reply};
 use crate::model::Serial;
 use crate::relay::{Again, Hold, Relay};
 
@@ -22,8 +20,8 @@ use crate::relay::{Again, Hold, Relay};
 const MOST: usize = 4096;
 
 /// What is remembered.
+#[derive(Default)]
 pub(super) struct Repeated {
-    meter: Meter,
     /// By the path of the request, as it was spelled.
     answers: RwLock<HashMap<Box<str>, Remembered>>,
 }
@@ -90,10 +88,6 @@ impl Remembered {
 }
 
 impl Repeated {
-    pub(super) fn new() -> Self {
-        Self { meter: Meter::new(ROUTE), answers: RwLock::default() }
-    }
-
     /// Remembers an answer.
     pub(super) fn remember(&self, seen: Arc<Seen>, head: &HeaderMap) {
         let length = head.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
@@ -108,7 +102,6 @@ impl Repeated {
 
     /// The answer to a request, if it is for all of such a file and the file may still be given out.
     pub(super) fn answer<B>(&self, relay: &Relay, request: &Request<B>) -> Option<Response<Reply>> {
-        let started = Instant::now();
         let asks = request.headers();
         if request.method() != Method::GET || asks.contains_key(RANGE) || asks.contains_key(IF_NONE_MATCH) {
             return None;
@@ -117,11 +110,9 @@ impl Repeated {
         let found = answers.get(request.uri().path())?;
         let Again { content, age, now } = relay.again(&found.seen.hold)?;
         let head = found.head(Stamp { date: now, age: age.as_secs(), serial: relay.last_serial() });
-        let mut response = Response::new(Reply::File(FileBody::new(content, found.length)));
+        let mut response = Response::new(Reply::File(FileBody::new(content, Some(found.length))));
         drop(answers);
         *response.headers_mut() = head;
-        let asked = tracing::enabled!(tracing::Level::DEBUG).then(|| (Method::GET, request.uri().clone()));
-        self.meter.count(StatusCode::OK, started, asked);
         Some(response)
     }
 }
@@ -132,6 +123,7 @@ mod tests {
 
     use axum::Router;
     use axum::body::Body;
+    use axum::http::StatusCode;
     use axum::response::IntoResponse as _;
     use axum::routing::any;
     use http_body_util::BodyExt as _;

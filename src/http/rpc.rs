@@ -1,8 +1,7 @@
 //! XML-RPC over HTTP: where calls arrive and how answers are written (docs/wire.md sections 1 and 2).
 
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -15,20 +14,19 @@ use axum::routing::get;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 
-use super::body::{Bodies, CallLimits, Document, Refusal};
-use super::clients::{self, ClientLimits, Clients, Proxies};
+use super::body::{self, Bodies, CallLimits, Document};
+use super::clients::{self, Caller, Refusal};
 use super::coding;
-use super::guarded::Guarded;
-use super::listener::OwnDeadline;
+use super::deadline::deadline;
 use super::negotiate;
-use super::observe::Meter;
+use super::observe::Exchange;
 use super::origin::Origins;
 use crate::model::ProjectName;
-use crate::rpc::{Answer, Caller, Coder, Pieces, Rpc};
+use crate::rpc::{Answer, Caller as Asker, Coder, Pieces, QUICK, Rpc, UNREADABLE, method_name};
 use crate::xmlrpc::{Fault, encode_fault};
 
 /// Where calls arrive. Clients of every age: none of them follows a redirect.
-const ADDRESSES: [&str; 10] =
+pub(super) const ADDRESSES: [&str; 10] =
     ["/pypi", "/pypi/", "/RPC2", "/", "//RPC2", "//pypi", "/RPC2/", "//", "//pypi/", "//RPC2/"];
 
 /// Rule 1 of section 2.
@@ -41,10 +39,7 @@ const INLINE: usize = 64 * 1024;
 pub(super) struct Calls {
     rpc: Rpc,
     bodies: Bodies,
-    clients: Clients,
-    proxies: Proxies,
     origins: Origins,
-    meters: [Meter; ADDRESSES.len()],
 }
 
 /// What the addresses of calls answer to others than a POST.
@@ -94,72 +89,72 @@ pub(super) fn place<B>(request: &Request<B>) -> Option<usize> {
 }
 
 impl Calls {
-    pub(super) fn new(rpc: Rpc, limits: CallLimits, clients: &ClientLimits, origins: Origins) -> Self {
-        let proxies = clients.trusted_proxies.clone();
-        let (bodies, clients) = (Bodies::new(limits), Clients::new(clients));
-        Self { rpc, bodies, clients, proxies, origins, meters: ADDRESSES.map(Meter::new) }
-    }
-
-    /// Whether clients are limited, so that it matters who asks.
-    pub(super) fn judges_clients(&self) -> bool {
-        self.clients.judge()
+    pub(super) fn new(rpc: Rpc, limits: CallLimits, origins: Origins) -> Self {
+        Self { rpc, bodies: Bodies::new(limits), origins }
     }
 
     /// Answers the call that came to an address. Head and body stay where they are: each move of them costs as much as
-    /// reading a small call.
+    /// reading a small call. `own`: the deadline of the listener that it came by.
     pub(super) async fn answer<B>(
         &self,
-        place: usize,
-        peer: IpAddr,
+        caller: &Caller,
+        exchange: &mut Exchange,
+        own: Option<Duration>,
         head: &Parts,
         body: &mut B,
     ) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes> + Unpin + Send,
     {
-        let started = Instant::now();
-        let response = self.call(peer, head, body, started).await;
-        let uri = tracing::enabled!(tracing::Level::DEBUG).then(|| head.uri.clone());
-        self.meters[place].count(response.status(), started, uri.map(|uri| (Method::POST, uri)));
-        response
-    }
-
-    async fn call<B>(&self, peer: IpAddr, head: &Parts, body: &mut B, started: Instant) -> Response<Body>
-    where
-        B: http_body::Body<Data = Bytes> + Unpin + Send,
-    {
         if !is_xml(&head.headers) {
-            let refusal = if is_form(&head.headers) { Refusal::Upload } else { Refusal::Type };
-            return self.bodies.refuse(body, &head.headers, refusal).await.into_response();
+            let refusal = if is_form(&head.headers) { body::Refusal::Upload } else { body::Refusal::Type };
+            self.bodies.swallow(body, &head.headers).await;
+            return refusal.into_response();
         }
         let document = match self.bodies.read(body, &head.headers).await {
             Ok(document) => document,
             Err(refusal) => return refusal.into_response(),
         };
-        // A query may be wrong, which has to be said, and whose calls are limited has to be counted.
-        let plain = head.uri.query().is_none() && !self.judges_clients();
-        let quick = || self.rpc.quick(&document.bytes, started);
+        // A query may be wrong, which has to be said, and a call that is charged for has to be counted.
+        let plain = head.uri.query().is_none() && !caller.is_charged();
+        let quick = || self.rpc.quick(&document.bytes, exchange.started);
         if let Some(answer) = plain.then(quick).flatten() {
+            exchange.is_call(QUICK, Some("hit"));
             return respond(Body::from(answer), false);
         }
         // In a place of its own: the path above is short, and its state is moved about.
-        let requester = clients::requester(peer, &head.headers, &self.proxies);
-        Box::pin(requester.run(self.call_by_value(head, document))).await
+        let answering = self.call_by_value(caller, exchange, own, head, document);
+        Box::pin(caller.client.requester().run(answering)).await
+    }
+
+    /// The fault for a client that is not admitted before this time is over. What it sends is read first.
+    pub(super) async fn refuse<B>(&self, head: &Parts, body: B, retry: Duration) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Unpin,
+    {
+        self.bodies.swallow(body, &head.headers).await;
+        too_many(retry)
     }
 
     /// Answers a call that has to be read.
-    async fn call_by_value(&self, head: &Parts, document: Document) -> Response<Body> {
+    async fn call_by_value(
+        &self,
+        caller: &Caller,
+        exchange: &mut Exchange,
+        own: Option<Duration>,
+        head: &Parts,
+        document: Document,
+    ) -> Response<Body> {
         // What the call's values take counts until it is answered.
         let Document { bytes: document, room: _room } = document;
         let Ok(deadline) = deadline(head.uri.query()) else {
             // A fault, not a status: the call itself is sound, and the client shows a fault's text to its user.
             let complaint = "deadline: Input should be a number of seconds above 0".to_owned();
-            return write(Answer::Whole(encode_fault(&Fault::invalid_params(&[complaint]))), false).await;
+            return fault(&Fault::invalid_params(&[complaint]));
         };
         let gzip = negotiate::gzip(&head.headers);
-        let origin = || self.origins.of(head);
-        let own = || head.extensions.get::<OwnDeadline>().map(|own| own.0);
-        let caller = Caller { origin: &origin, deadline: deadline.or_else(own), coder: gzip.then_some(GZIP) };
+        let origin = || self.origins.behind(caller.client.hops, head);
+        let asker = Asker { origin: &origin, deadline: deadline.or(own), coder: gzip.then_some(GZIP) };
         let call = if document.len() > INLINE {
             let rpc = self.rpc.clone();
             match self.bodies.aside(move || rpc.decode(&document)).await {
@@ -172,14 +167,22 @@ impl Calls {
         } else {
             self.rpc.decode(&document)
         };
+        exchange.is_call(call.as_ref().map_or(UNREADABLE, |call| method_name(&call.method)), None);
         // What cannot be read counts as well.
-        let admission = match self.clients.admit(head, call.as_ref().map_or(1, clients::calls_in)) {
-            Ok(admission) => admission,
-            Err(fault) => return write(Answer::Whole(encode_fault(&fault)), false).await,
-        };
-        let answer = self.rpc.answer(call, caller).await;
-        write(answer, gzip).await.map(|body| Body::new(Guarded::new(body, admission)))
+        if let Err(Refusal::Calls(retry)) = caller.charge(call.as_ref().map_or(1, clients::calls_in)) {
+            return too_many(retry);
+        }
+        let answer = self.rpc.answer(call, asker).await;
+        write(answer, gzip).await
     }
+}
+
+fn too_many(retry: Duration) -> Response<Body> {
+    fault(&Fault::too_many_requests(retry))
+}
+
+fn fault(fault: &Fault) -> Response<Body> {
+    respond(Body::from(encode_fault(fault)), false)
 }
 
 /// What bulk answers are coded with while they are written into memory.
@@ -187,15 +190,6 @@ const GZIP: Coder = gzip;
 
 fn gzip(pieces: Pieces) -> Pieces {
     coding::gzip_stream(pieces).boxed()
-}
-
-/// `?deadline=9`, also `2.5`: how long the caller wants to wait.
-pub(super) fn deadline(query: Option<&str>) -> Result<Option<Duration>, ()> {
-    let pairs = url::form_urlencoded::parse(query.unwrap_or("").as_bytes());
-    let Some((_, text)) = pairs.into_iter().find(|(key, _)| key == "deadline") else { return Ok(None) };
-    let seconds: f64 = text.parse().map_err(|_| ())?;
-    let duration = Duration::try_from_secs_f64(seconds).map_err(|_| ())?;
-    if duration.is_zero() { Err(()) } else { Ok(Some(duration)) }
 }
 
 /// `text/xml` or `application/xml`, any case, any parameter.
@@ -244,56 +238,4 @@ fn respond(body: Body, coded: bool) -> Response<Body> {
         response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use http_body_util::{BodyExt as _, Full};
-
-    use super::*;
-    use crate::index::{Index, IndexSettings};
-    use crate::journal::{Journal, JournalSettings};
-    use crate::rpc::RpcSettings;
-    use crate::upstream::{Upstream, UpstreamSettings};
-
-    /// Calls to a relay that has heard of no upstream.
-    async fn calls(folder: &std::path::Path, clients: &ClientLimits) -> Calls {
-        let journal = Journal::open(folder, JournalSettings::default()).await.unwrap();
-        let upstream = Upstream::new(UpstreamSettings::new("http://127.0.0.1:1/".parse().unwrap())).unwrap();
-        let index = Index::new(upstream.clone(), journal.clone(), IndexSettings::default());
-        let rpc = Rpc::new(journal, index, upstream, RpcSettings::default());
-        let limits = CallLimits {
-            bodies_limit: 1 << 20,
-            body_timeout: Duration::from_mins(1),
-            ..CallLimits::default()
-        };
-        Calls::new(rpc, limits, clients, Origins::new(None, ([127, 0, 0, 1], 1).into()))
-    }
-
-    async fn ask(calls: &Calls) -> Response<Body> {
-        let body = "<methodCall><methodName>system.listMethods</methodName></methodCall>";
-        let request = Request::post("/pypi").header(CONTENT_TYPE, "text/xml").body(Full::from(body)).unwrap();
-        let (head, mut body) = request.into_parts();
-        calls.answer(0, [192, 0, 2, 1].into(), &head, &mut body).await
-    }
-
-    async fn is_refused(answer: Response<Body>) -> bool {
-        let bytes = answer.into_body().collect().await.unwrap().to_bytes();
-        String::from_utf8_lossy(&bytes).contains("HTTPTooManyRequests")
-    }
-
-    #[tokio::test]
-    async fn a_client_has_its_place_again_only_when_its_answer_is_gone() {
-        let folder = tempfile::tempdir().unwrap();
-        let limits = ClientLimits { calls_at_once: Some(1), ..ClientLimits::default() };
-        let calls = calls(folder.path(), &limits).await;
-        // Made, and not a byte of it sent.
-        let answer = ask(&calls).await;
-        assert!(is_refused(ask(&calls).await).await);
-        assert!(!is_refused(answer).await, "sent to its end");
-        let left = ask(&calls).await;
-        assert!(is_refused(ask(&calls).await).await);
-        drop(left);
-        assert!(!is_refused(ask(&calls).await).await, "its client left");
-    }
 }

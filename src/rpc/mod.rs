@@ -30,6 +30,7 @@ use std::time::{Duration, Instant};
 
 pub use answer::{Answer, Pieces, StreamError, Streamed};
 pub use feed::{Feed, FeedCut, FeedError, FeedSettings, Subscription, Told};
+pub use quick::QUICK;
 pub use rendered::Coder;
 pub use settings::{RpcSettings, SearchSettings};
 pub use table::{Kind, Lifetime, METHODS, Method, Param, Source};
@@ -45,6 +46,16 @@ use quick::Quick;
 use relayed::Relayed;
 use rendered::Renderings;
 use table::Verb;
+
+/// The word for a call that cannot be read, where methods are counted.
+pub const UNREADABLE: &str = "unreadable";
+/// The word for a method that there is not.
+const UNKNOWN: &str = "unknown";
+
+/// The name under which calls of a method are counted: one word for all that there are not.
+pub fn method_name(asked: &str) -> &'static str {
+    table::find(asked).map_or(UNKNOWN, |method| method.name)
+}
 
 /// Who calls, as the edge sees him.
 #[derive(Clone, Copy)]
@@ -106,7 +117,7 @@ impl Rpc {
             Err(error) => {
                 tracing::debug!(%error, "a call could not be read");
                 let answered = Err(Fault::parse_error());
-                count("unreadable", &answered, Instant::now());
+                count(UNREADABLE, &answered, Instant::now());
                 answered
             }
         };
@@ -125,7 +136,7 @@ impl Rpc {
         let started = Instant::now();
         let (method, answered) = match table::find(&call.method) {
             Some(method) => (method.name, run(method, call).await),
-            None => ("unknown", Err(table::unknown(&call.method))),
+            None => (UNKNOWN, Err(table::unknown(&call.method))),
         };
         count(method, &answered, started);
         answered

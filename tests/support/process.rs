@@ -48,6 +48,13 @@ impl Process {
         panic!("it ended before it listened: {seen:?}");
     }
 
+    /// The next line of its log; waits for it.
+    pub async fn logged(&mut self) -> serde_json::Value {
+        let log = self.log.as_mut().expect("nobody reads its log");
+        let line = log.next_line().await.unwrap().expect("it has ended");
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id().unwrap()
     }

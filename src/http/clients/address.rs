@@ -13,10 +13,24 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct ClientKey(IpAddr);
 
-impl ClientKey {
+/// Who is behind a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) struct Client {
+    /// The peer, or where that is a trusted proxy, the last address of `X-Forwarded-For` that is none. What stands before
+    /// that anybody can have written.
+    pub(in crate::http) address: IpAddr,
+    /// The trusted proxies that the request came through, one behind the other.
+    pub(in crate::http) hops: usize,
+}
+
+impl Client {
+    pub(super) fn key(self) -> ClientKey {
+        self.address.into()
+    }
+
     /// The same as one for whom upstream is asked.
-    pub(super) fn requester(self) -> Requester {
-        Requester::Client(self.0)
+    pub(in crate::http) fn requester(self) -> Requester {
+        Requester::Client(self.key().0)
     }
 }
 
@@ -29,21 +43,12 @@ impl From<IpAddr> for ClientKey {
     }
 }
 
-/// Who is behind a request: the peer, or where that is a trusted proxy, the last address of `X-Forwarded-For` that is
-/// none. What stands before that anybody can have written.
-pub(super) fn of(peer: Option<IpAddr>, headers: &HeaderMap, proxies: &Proxies) -> ClientKey {
-    walk(peer, headers, proxies).0.into()
-}
-
-/// How many trusted proxies a request came through, one behind the other; 0 if the peer is none.
-pub(in crate::http) fn trusted_hops(peer: Option<IpAddr>, headers: &HeaderMap, proxies: &Proxies) -> usize {
-    if proxies.is_empty() { 0 } else { walk(peer, headers, proxies).1 }
-}
-
-/// The client, and the trusted proxies up to it.
-fn walk(peer: Option<IpAddr>, headers: &HeaderMap, proxies: &Proxies) -> (IpAddr, usize) {
-    // Without a connection there is one client.
-    let mut client = peer.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+/// Who came from a peer with this head.
+pub(super) fn of(peer: IpAddr, headers: &HeaderMap, proxies: &Proxies) -> Client {
+    let mut client = peer.to_canonical();
+    if proxies.is_empty() {
+        return Client { address: client, hops: 0 };
+    }
     let mut hops = 0;
     let fields = headers.get_all(FORWARDED_FOR).into_iter();
     let mut told = fields.map(HeaderValue::as_bytes).flat_map(|field| field.split(|b| *b == b','));
@@ -51,9 +56,9 @@ fn walk(peer: Option<IpAddr>, headers: &HeaderMap, proxies: &Proxies) -> (IpAddr
     while proxies.trust(client) {
         hops += 1;
         let Some(hop) = told.next_back().and_then(address) else { break };
-        client = hop;
+        client = hop.to_canonical();
     }
-    (client, hops)
+    Client { address: client, hops }
 }
 
 /// An address as proxies write it: bare, in brackets, or with a port.
@@ -74,7 +79,7 @@ mod tests {
         for (name, value) in fields {
             headers.append(name, value);
         }
-        of(Some(peer.parse().unwrap()), &headers, &proxies)
+        of(peer.parse().unwrap(), &headers, &proxies).key()
     }
 
     fn key(text: &str) -> ClientKey {

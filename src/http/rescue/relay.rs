@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use tracing::{debug, error};
 
-use crate::http::files::X_CACHE;
+use crate::http::fields::X_CACHE;
 use crate::index::{IndexError, TombstoneKind};
 use crate::relay::{FetchError, RelayError};
 

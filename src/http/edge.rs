@@ -1,0 +1,156 @@
+//! The one way of all requests: who asks is admitted by the head of the request, and whatever answers, the answer is counted,
+//! logged and sent in one place. Calls and files in memory are answered straight away, the others by route.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::MatchedPath;
+use axum::http::header::DATE;
+use axum::http::{Method, Request};
+use axum::response::Response;
+use hyper::body::Incoming;
+use tower::ServiceExt as _;
+
+use super::admin::Admin;
+use super::body::CallLimits;
+use super::clients::{Admission, Client, ClientLimits, Purpose, Refusal};
+use super::cors::Cors;
+use super::date::Dates;
+use super::files::{self, Files};
+use super::observe::{Exchange, Meter, Meters};
+use super::origin::Origins;
+use super::outgoing::Outgoing;
+use super::patience::SharedPhase;
+use super::rpc::{self, Calls};
+use super::{feed, rescue, routes};
+use crate::index::Index;
+use crate::relay::Relay;
+use crate::rpc::{Feed, Rpc};
+
+/// What answers.
+pub struct Parts {
+    /// Calls.
+    pub rpc: Rpc,
+    /// Events as they come.
+    pub feed: Feed,
+    /// Pages and documents.
+    pub index: Index,
+    /// Files.
+    pub relay: Relay,
+    /// Who runs it.
+    pub admin: Admin,
+}
+
+/// What answers all requests.
+pub struct Edge {
+    admission: Admission,
+    calls: Calls,
+    files: Files,
+    routes: Router,
+    meters: Meters,
+    /// Those of the addresses of calls, and of files.
+    of_calls: [Arc<Meter>; rpc::ADDRESSES.len()],
+    of_files: Arc<Meter>,
+}
+
+/// Where a connection comes from, and by which listener.
+#[derive(Clone, Copy)]
+pub(super) struct Origin {
+    pub(super) peer: IpAddr,
+    /// The listener's own deadline of calls.
+    pub(super) deadline: Option<Duration>,
+}
+
+impl Edge {
+    /// Puts it together over the parts that answer.
+    pub fn new(
+        parts: Parts,
+        limits: CallLimits,
+        clients: &ClientLimits,
+        origins: &Origins,
+        cors: &Cors,
+    ) -> Self {
+        let Parts { rpc, feed, index, relay, admin } = parts;
+        let (calls, files) = (Calls::new(rpc, limits, origins.clone()), Files::new(relay, cors.clone()));
+        let routes = routes::all(feed, index, files.clone(), admin, origins, cors);
+        let meters = Meters::default();
+        let of_calls = rpc::ADDRESSES.map(|address| meters.shown(address));
+        let of_files = meters.shown(files::ROUTE);
+        Self { admission: Admission::new(clients), calls, files, routes, meters, of_calls, of_files }
+    }
+
+    pub(super) async fn answer(
+        &self,
+        origin: Origin,
+        request: Request<Incoming>,
+        dates: &Dates,
+        phase: SharedPhase,
+    ) -> Response<Outgoing> {
+        let client = self.admission.client(origin.peer, request.headers());
+        let mut exchange = Exchange::begin(client, &request);
+        let place = rpc::place(&request);
+        let caller = match self.admission.admit(client, purpose(place, &request)) {
+            Ok(caller) => caller,
+            Err(refusal) => {
+                let (meter, mut response) = Box::pin(self.refuse(refusal, place, request)).await;
+                response.headers_mut().insert(DATE, dates.now());
+                return exchange.answered(&meter, response, None, phase);
+            }
+        };
+        if let Some(place) = place {
+            let (head, mut body) = request.into_parts();
+            let answering = self.calls.answer(&caller, &mut exchange, origin.deadline, &head, &mut body);
+            let mut response = answering.await;
+            response.headers_mut().insert(DATE, dates.now());
+            return exchange.answered(&self.of_calls[place], response, Some(caller), phase);
+        }
+        if let Some(response) = self.files.at_once(&request) {
+            // It has its date already.
+            return exchange.answered(&self.of_files, response, Some(caller), phase);
+        }
+        // In a place of its own: a call's state should not be as large as theirs.
+        let (meter, mut response) = Box::pin(self.by_route(client, request)).await;
+        response.headers_mut().insert(DATE, dates.now());
+        exchange.answered(&meter, response, Some(caller), phase)
+    }
+
+    async fn by_route(&self, client: Client, mut request: Request<Incoming>) -> (Arc<Meter>, Response<Body>) {
+        request.extensions_mut().insert(client);
+        let answering = self.routes.clone().oneshot(request.map(Body::new));
+        let mut response = match client.requester().run(answering).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+        self.files.remember(&mut response);
+        let route = response.extensions_mut().remove::<MatchedPath>();
+        (self.meters.of(route.as_ref().map_or(routes::UNMATCHED, MatchedPath::as_str)), response)
+    }
+
+    /// The answer to a request whose client is not admitted.
+    async fn refuse(
+        &self,
+        refusal: Refusal,
+        place: Option<usize>,
+        request: Request<Incoming>,
+    ) -> (Arc<Meter>, Response<Body>) {
+        let meter = place.map_or_else(|| self.meters.of(feed::PATH), |place| self.of_calls[place].clone());
+        let (head, body) = request.into_parts();
+        let response = match refusal {
+            Refusal::Calls(retry) => self.calls.refuse(&head, body, retry).await,
+            Refusal::Feeds(most) => rescue::too_many_feeds(most),
+        };
+        (meter, response)
+    }
+}
+
+fn purpose<B>(place: Option<usize>, request: &Request<B>) -> Purpose {
+    let is_read = || matches!(*request.method(), Method::GET | Method::HEAD);
+    match place {
+        Some(_) => Purpose::Call,
+        None if request.uri().path() == feed::PATH && is_read() => Purpose::Feed,
+        None => Purpose::Other,
+    }
+}
