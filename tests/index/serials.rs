@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use cheesewire::index::IndexSettings;
-use cheesewire::journal::Asked;
-use cheesewire::model::{Clock, Serial};
+use cheesewire::index::{Form, IndexSettings};
+use cheesewire::journal::{Asked, Derived};
+use cheesewire::model::{Clock, Event, Serial};
 use cheesewire::sandbox::{Effect, Fault, Route, Sandbox, Serials};
 
 use super::{happen, name, publish, quick};
@@ -81,6 +81,32 @@ async fn a_serial_that_upstreams_last_one_disproves_holds_back_neither_a_young_p
         relay.journal.caught_up(Asked::now(&clock));
         assert_eq!(files(&relay).await, (before.0 + 2, before.1 + 1), "{page_max_age:?}");
     }
+}
+
+#[tokio::test]
+async fn a_copy_that_our_own_event_leads_is_asked_for_whole_and_is_as_new_as_that_event() {
+    let sandbox = sandbox().await;
+    let relay = IndexRelay::start(&sandbox.url(), quick()).await;
+    relay.seed().await;
+    let (project, head) = (name("wire-top"), sandbox.last_serial());
+    let stated = relay.index.page(&project).await.unwrap().last_serial;
+    let told = Serial(head.0 + 2);
+    let action = "docupdate".to_owned();
+    let event = Event { serial: told, name: project.to_string(), version: None, time: 1, action };
+    let derived = Derived {
+        since: head,
+        upto: told,
+        events: vec![event],
+        listed: vec![(project.clone(), project.to_string(), stated)],
+        head,
+        taken: Some(1),
+        ..Derived::default()
+    };
+    assert!(relay.journal.derive(derived).await.unwrap());
+    sandbox.forget_requests();
+    let page = relay.index.rendered_page(&project, Form::Json, "http://relay.test").await.unwrap();
+    assert_eq!(page.last_serial, Some(told));
+    assert!(sandbox.requests().last().all(|seen| seen.if_none_match.is_none()));
 }
 
 #[tokio::test]
