@@ -25,11 +25,6 @@ use super::{
 };
 use crate::model::{Clock, Serial};
 
-/// The database's name in the data folder.
-pub(super) const DATABASE: &str = "journal.sqlite3";
-/// Locked as long as the database is open; a second process would find stale caches and its own writer.
-pub(super) const LOCK: &str = "journal.lock";
-
 /// The journal of one data folder.
 ///
 /// One thread writes, a few others read, and none of it runs on the reactor. After the last clone is
@@ -96,7 +91,7 @@ impl Journal {
 
     /// Where the database of a folder is.
     pub(super) fn database(folder: &Path) -> PathBuf {
-        folder.join(DATABASE)
+        folder.join(private::DATABASE)
     }
 
     /// The clock of all that is kept here: who works on the journal takes the time from it.
@@ -242,7 +237,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(50);
 const LOCK_TRIES: usize = 10;
 
 fn lock(folder: &Path) -> Result<File, JournalError> {
-    let path = folder.join(LOCK);
+    let path = folder.join(private::LOCK);
     let file = private::file(&path).map_err(|error| JournalError::folder(&path, error))?;
     let patience = ConstantBuilder::default().with_delay(LOCK_PAUSE).with_max_times(LOCK_TRIES);
     let locked = (|| file.try_lock()).retry(patience).when(|error| matches!(error, TryLockError::WouldBlock));

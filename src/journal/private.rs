@@ -6,7 +6,10 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use super::facade::{DATABASE, LOCK};
+/// The database's name in the data folder.
+pub(super) const DATABASE: &str = "journal.sqlite3";
+/// Locked as long as the database is open; a second process would find stale caches and its own writer.
+pub(super) const LOCK: &str = "journal.lock";
 
 /// What SQLite puts beside its file. New ones get the mode of the file.
 const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];

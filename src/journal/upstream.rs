@@ -19,7 +19,7 @@ pub(super) fn claim(
     folder: &Path,
     upstream: &UpstreamIdentity,
 ) -> Result<(), JournalError> {
-    let wrong = |error| JournalError::sqlite(&folder.join(super::facade::DATABASE), error);
+    let wrong = |error| JournalError::sqlite(&folder.join(super::private::DATABASE), error);
     match get(connection).map_err(wrong)? {
         Some(belongs_to) => compare(folder, belongs_to, upstream),
         None => set(connection, upstream).map_err(wrong),
@@ -36,7 +36,7 @@ pub(super) fn check(
     if version < SCHEMA {
         return Ok(());
     }
-    let wrong = |error| JournalError::sqlite(&folder.join(super::facade::DATABASE), error);
+    let wrong = |error| JournalError::sqlite(&folder.join(super::private::DATABASE), error);
     get(connection).map_err(wrong)?.map_or(Ok(()), |belongs_to| compare(folder, belongs_to, upstream))
 }
 

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
 use super::CacheError;
-use super::say::note;
+use super::say::{age, note, size};
 use crate::blob::{Inventory, Kept};
 use crate::config::Config;
 use crate::journal::{Beside, JournalError};
@@ -106,6 +107,37 @@ impl Item {
     }
 }
 
+impl Item {
+    /// One line of a list.
+    pub(super) fn line(&self, now: SystemTime) -> String {
+        let name = match &self.name {
+            Some(name) => format!("{}  {}", name.project, name.filename),
+            None => format!("-  {}", self.kept.sha256),
+        };
+        let unused = self.unused(now).map_or_else(|| "?".to_owned(), age);
+        format!("{:>11}  {unused:>4}  {name}\n", size(self.kept.size))
+    }
+
+    /// The same for machines.
+    pub(super) fn object(&self) -> Value {
+        let name = self.name.as_ref();
+        json!({
+            "sha256": self.kept.sha256,
+            "size": self.kept.size,
+            "last_used": unix(self.kept.used),
+            "uses": (self.kept.uses * 10.0).round() / 10.0,
+            "came": self.kept.came.map(unix),
+            "project": name.map(|name| name.project.as_str()),
+            "filename": name.map(|name| &name.filename),
+            "path": name.map(|name| &name.path),
+        })
+    }
+}
+
+fn unix(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
 /// Their bytes.
 pub(super) fn bytes<'a>(items: impl IntoIterator<Item = &'a Item>) -> u64 {
     items.into_iter().map(|item| item.kept.size).sum()
@@ -113,8 +145,6 @@ pub(super) fn bytes<'a>(items: impl IntoIterator<Item = &'a Item>) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::UNIX_EPOCH;
-
     use super::*;
 
     #[test]

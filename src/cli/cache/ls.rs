@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::item::{Items, bytes};
+use super::item::{Item, Items, bytes};
 use super::select::Selection;
 use super::{CacheError, Place, say};
 
@@ -30,7 +30,7 @@ pub(super) async fn run(args: LsArgs) -> Result<(), CacheError> {
     let Items { items, strangers, named: _ } = items;
     let total = bytes(&items);
     if args.json {
-        let files: Vec<_> = items.iter().map(say::object).collect();
+        let files: Vec<_> = items.iter().map(Item::object).collect();
         let told = json!({
             "files": files,
             "bytes": total,
@@ -40,7 +40,7 @@ pub(super) async fn run(args: LsArgs) -> Result<(), CacheError> {
         say::print(&format!("{told:#}\n"))?;
         return Ok(());
     }
-    let lines: String = items.iter().map(|item| say::line(item, now)).collect();
+    let lines: String = items.iter().map(|item| item.line(now)).collect();
     say::print(&lines)?;
     for stranger in strangers {
         say::note(&format!("not ours, left alone: {}", stranger.display()))?;

@@ -56,14 +56,14 @@ pub(super) async fn delete(config: &Config, items: &[Item], manner: &Manner) -> 
         Hands::on(config).await?.settle(doomed.collect()).await?;
     }
     if manner.json {
-        let files: Vec<_> = items.iter().map(say::object).collect();
+        let files: Vec<_> = items.iter().map(Item::object).collect();
         let told = json!({ "deleted": !manner.dry_run, "files": files, "bytes": total });
         say::print(&format!("{told:#}\n"))?;
         return Ok(());
     }
     if manner.dry_run {
         let now = config.store.clock.system_time();
-        let lines: String = items.iter().map(|item| say::line(item, now)).collect();
+        let lines: String = items.iter().map(|item| item.line(now)).collect();
         say::print(&lines)?;
     }
     let did = if manner.dry_run { "would be deleted" } else { "deleted" };

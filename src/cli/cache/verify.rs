@@ -52,7 +52,7 @@ pub(super) async fn run(args: VerifyArgs) -> Result<(), CacheError> {
     });
     let repaired = repaired.await?;
     if args.json {
-        let files: Vec<_> = wrong.iter().map(say::object).collect();
+        let files: Vec<_> = wrong.iter().map(Item::object).collect();
         let told = json!({ "checked": checked, "bytes": total, "wrong": files, "repaired": repaired });
         say::print(&format!("{told:#}\n"))?;
     } else {
