@@ -48,8 +48,12 @@ impl Line {
         if !tracing::enabled!(target: ACCESS_LOG, tracing::Level::INFO) {
             return None;
         }
+        Some(Box::new(Self::new(started, client, request)))
+    }
+
+    fn new<B>(started: Instant, client: Client, request: &Request<B>) -> Self {
         let agent = request.headers().get(USER_AGENT).map_or(&b""[..], HeaderValue::as_bytes);
-        Some(Box::new(Self {
+        Self {
             started,
             client: client.address,
             agent: cut(agent),
@@ -62,7 +66,7 @@ impl Line {
             bytes: 0,
             rest: Bytes::new(),
             complete: false,
-        }))
+        }
     }
 
     /// Takes a call's method, and where its answer comes from if that is known.
@@ -151,7 +155,27 @@ fn cache(head: &HeaderMap) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::Full;
+
     use super::*;
+
+    #[test]
+    fn of_a_body_in_one_piece_no_more_is_counted_than_was_handed_over() {
+        let (request, client) = (Request::new(()), Client { address: [192, 0, 2, 1].into(), hops: 0 });
+        let mut line = Line::new(Instant::now(), client, &request);
+        let mut body = Full::new(Bytes::from(vec![7; 3 * PIECE + 1]));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut handed = 0;
+        for bytes in [PIECE, PIECE, PIECE, 1] {
+            assert!(!line.complete && !line.is_end_stream(&body));
+            let Poll::Ready(Some(Ok(frame))) = line.poll_frame(&mut body, &mut cx) else {
+                panic!("no frame")
+            };
+            handed += frame.into_data().unwrap().len() as u64;
+            assert_eq!((line.bytes, line.bytes % PIECE as u64), (handed, bytes as u64 % PIECE as u64));
+        }
+        assert!(line.complete && line.is_end_stream(&body));
+    }
 
     #[test]
     fn what_a_client_says_is_cut_between_characters() {
