@@ -3,11 +3,11 @@
 //! Finding the route, reading the path and writing the head take three times as long as everything else that is done
 //! for a small file.
 
-use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::http::header::{AGE, CONTENT_LENGTH, DATE, IF_NONE_MATCH, RANGE};
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response};
+use hashbrown::HashMap;
 
 use super::date;
 use super::fields::X_LAST_SERIAL;
