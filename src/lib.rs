@@ -26,6 +26,7 @@
 //! - [`blob`]: the only code that knows disk paths: package files, whole or absent.
 //! - [`relay`]: package files on their way: flights, followers, ranges, the last bytes held back.
 //! - [`http`]: the edge.
+//! - [`client`]: a typed client of a relay, for the commands and for other people's programs.
 //! - [`sandbox`]: a miniature PyPI with faults on demand, for tests, demos and other people's CI.
 //! - [`app`]: the composition root. [`config`] and [`cli`]: what stands around it.
 //!
@@ -34,6 +35,7 @@
 pub mod app;
 pub mod blob;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod follow;
 pub mod http;

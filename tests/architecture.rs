@@ -18,6 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("blob", &["model", "metric"]),
     ("stats", &["model"]),
     ("upstream", &["model", "requester", "metric", "xmlrpc"]),
+    ("client", &["model"]),
     ("follow", &["model", "requester", "metric", "journal", "upstream"]),
     ("rpc", &["model", "metric", "xmlrpc", "journal", "index", "stats", "memo", "revalidate", "upstream"]),
     ("index", &["model", "metric", "upstream", "memo", "revalidate", "journal"]),

@@ -12,6 +12,7 @@ mod browsers;
 mod cache;
 mod changelog;
 mod cli;
+mod client;
 mod clients;
 mod clock;
 mod edges;
