@@ -9,7 +9,7 @@ use cheesewire::sandbox::{Effect, Fault, Route, Sandbox, XmlRpc};
 use tokio::process::Command;
 
 use crate::support::process::BINARY;
-use crate::support::{sandbox, within};
+use crate::support::{Relay, sandbox, within};
 
 async fn cheesewire(sandbox: &Sandbox, folder: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(BINARY);
@@ -181,4 +181,49 @@ async fn doctor_says_what_the_relay_does_without_xml_rpc() {
     let folder = tempfile::tempdir().unwrap();
     let output = cheesewire(&sandbox, folder.path(), &["doctor"]).await;
     assert!(text(&output.stdout).contains("-- changelog_last_serial: upstream answered 405"));
+}
+
+async fn call(server: &str, args: &[&str]) -> Output {
+    let mut command = Command::new(BINARY);
+    let output = command.args(["call", "--server", server]).args(args).kill_on_drop(true).output();
+    within("it does not end", output).await.unwrap()
+}
+
+#[tokio::test]
+async fn call_prints_an_answer_as_json_and_a_fault_as_an_error() {
+    let sandbox = sandbox().await;
+    let relay = Relay::start(&sandbox.url(), &[]).await;
+    let output = call(&relay.url, &["changelog_last_serial"]).await;
+    assert_eq!(
+        (text(&output.stdout), output.status.code()),
+        (&*format!("{}\n", sandbox.last_serial()), Some(0))
+    );
+    // A version is a text, the address may be that of calls, and a date is one.
+    let output = call(&format!("{}pypi", relay.url), &["release_urls", "wire-top", "2.0"]).await;
+    let files: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(
+        files[0]["upload_time"].as_str().unwrap().contains('T') && files[0]["has_sig"] == false,
+        "{files}"
+    );
+    let output = call(&relay.url, &["changelog_since_serial", "0", "1"]).await;
+    let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(rows.as_array().unwrap().len(), 1);
+    assert!(rows[0][1].is_null() && rows[0][4].is_i64(), "{rows}");
+    let output = call(&relay.url, &["changelog_since_serial", "many"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains("fault -32602: client error; serial: Input should be a valid integer"), "{said}");
+    assert!(!said.contains(&relay.url), "a fault is the relay's word and stands alone: {said}");
+}
+
+#[tokio::test]
+async fn call_says_which_relay_gives_no_answer() {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    let output = call(&format!("http://user:s3cr3t@{address}/"), &["list_packages"]).await;
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let expected = format!("http://***@{address}/: list_packages: the relay cannot be reached: ");
+    assert!(said.contains(&expected) && !said.contains("upstream") && !said.contains("s3cr3t"), "{said}");
 }

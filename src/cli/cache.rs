@@ -17,6 +17,7 @@ use clap::{Args, Subcommand};
 
 use super::ServeArgs;
 use crate::blob::OpenError;
+use crate::client::ClientError;
 use crate::config::{Config, ConfigError};
 use crate::journal::JournalError;
 use crate::relay::RelayError;
@@ -78,6 +79,9 @@ pub enum CacheError {
     /// The upstream settings make no client.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
+    /// The relay that was asked gives no answer.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// The cache can't be changed.
     #[error(transparent)]
     Relay(#[from] RelayError),
@@ -117,6 +121,7 @@ impl CacheError {
             | Self::Journal(_)
             | Self::Store(_)
             | Self::Upstream(_)
+            | Self::Client(_)
             | Self::Relay(_)
             | Self::Waiting(_)
             | Self::Nameless

@@ -2,13 +2,14 @@
 
 use std::io::{ErrorKind, Write as _};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use clap::Args;
+use serde_json::Value as Json;
 use url::Url;
 
-use crate::model::redacted;
+use crate::client::{Client, ClientError, Reason, Value};
 use crate::rpc::{Kind, METHODS};
-use crate::upstream::{Upstream, UpstreamError, UpstreamSettings};
-use crate::xmlrpc::{Fault, Value};
 
 /// Call an XML-RPC method and print its answer as JSON.
 ///
@@ -33,16 +34,16 @@ pub enum CallError {
     #[error("argument {0}: a number past 64 bits; quote it to send it as a text")]
     Argument(usize),
     /// The answer is a fault.
-    #[error("fault {}: {}", .0.code, .0.string)]
-    Fault(Fault),
-    /// The call did not work.
-    #[error("{}: {error}", redacted(server.as_str()))]
-    Server {
-        /// Whom it was for.
-        server: Url,
-        /// What happened, in the words for an upstream: here the server is one.
-        error: UpstreamError,
+    #[error("fault {code}: {words}")]
+    Fault {
+        /// `faultCode`.
+        code: i32,
+        /// `faultString`.
+        words: String,
     },
+    /// There is no answer.
+    #[error(transparent)]
+    Relay(ClientError),
     /// Standard output takes nothing.
     #[error("the answer can't be printed: {0}")]
     Print(#[from] std::io::Error),
@@ -55,56 +56,41 @@ pub async fn run(args: CallArgs) -> Result<(), CallError> {
         value(text, kinds.get(at).map(|param| param.kind)).ok_or(CallError::Argument(at + 1))
     });
     let values: Vec<Value> = values.collect::<Result<_, _>>()?;
-    let server = base(args.server);
-    let failed = |error| match error {
-        UpstreamError::Fault(fault) => CallError::Fault(fault),
-        error @ (UpstreamError::Absent(_)
-        | UpstreamError::Status(_)
-        | UpstreamError::Limited { .. }
-        | UpstreamError::Unreachable(_)
-        | UpstreamError::TimedOut
-        | UpstreamError::TooLarge(_)
-        | UpstreamError::Broken(_)
-        | UpstreamError::Unexpected(_)
-        | UpstreamError::Refused(_)
-        | UpstreamError::Settings(_)) => CallError::Server { server: server.clone(), error },
+    let failed = |error: ClientError| match error.reason {
+        Reason::Fault { code, words } => CallError::Fault { code, words },
+        Reason::Status { .. }
+        | Reason::Unreachable(_)
+        | Reason::TimedOut
+        | Reason::Broken(_)
+        | Reason::TooLarge(_)
+        | Reason::Unexpected(_)
+        | Reason::Unusable(_) => CallError::Relay(error),
     };
-    let upstream = Upstream::new(UpstreamSettings::new(server.clone())).map_err(failed)?;
-    let answer = upstream.call(&args.method, &values).await.map_err(failed)?;
-    match writeln!(std::io::stdout().lock(), "{:#}", answer.to_json()) {
+    let relay = Client::new(args.server.as_str()).map_err(failed)?;
+    let answer: Value = relay.call(&args.method, values).await.map_err(failed)?;
+    match writeln!(std::io::stdout().lock(), "{:#}", json(&answer)) {
         // `| head` has seen enough: that is no failure.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         printed => Ok(printed?),
     }
 }
 
-/// The server's base: old configurations name the address of calls itself.
-fn base(mut server: Url) -> Url {
-    let path = server.path().trim_end_matches('/');
-    if let Some(base) = ["/pypi", "/RPC2"].iter().find_map(|calls| path.strip_suffix(calls)) {
-        let base = format!("{base}/");
-        server.set_path(&base);
-    }
-    server
-}
-
 /// An argument: JSON if it is JSON, else a text. Where the method takes a text, only a quoted one is JSON:
 /// `1.10` is a version there, and no number.
 fn value(text: &str, kind: Option<Kind>) -> Option<Value> {
     match (serde_json::from_str(text), kind) {
-        (Ok(serde_json::Value::String(quoted)), _) => Some(Value::String(quoted)),
-        (Err(_), _) | (Ok(_), Some(Kind::Text)) => Some(Value::from(text)),
+        (Ok(Json::String(quoted)), _) => Some(Value::String(quoted)),
+        (Err(_), _) | (Ok(_), Some(Kind::Text)) => Some(Value::String(text.to_owned())),
         (Ok(json), _) => from_json(json),
     }
 }
 
-fn from_json(json: serde_json::Value) -> Option<Value> {
-    use serde_json::Value as Json;
+fn from_json(json: Json) -> Option<Value> {
     Some(match json {
         Json::Null => Value::Nil,
-        Json::Bool(b) => Value::Bool(b),
+        Json::Bool(b) => Value::Boolean(b),
         Json::Number(n) => match n.as_i64() {
-            Some(whole) => Value::Int(whole),
+            Some(whole) => i32::try_from(whole).map_or(Value::Long(whole), Value::Integer),
             None if n.is_f64() => Value::Double(n.as_f64()?),
             None => return None,
         },
@@ -117,6 +103,24 @@ fn from_json(json: serde_json::Value) -> Option<Value> {
     })
 }
 
+/// An answer for people: dates and base64 as text, members by name.
+fn json(value: &Value) -> Json {
+    match value {
+        Value::Nil => Json::Null,
+        Value::Boolean(b) => Json::from(*b),
+        Value::Integer(n) => Json::from(*n),
+        Value::Long(n) => Json::from(*n),
+        Value::Double(d) => Json::from(*d),
+        Value::String(text) => Json::from(text.as_str()),
+        Value::DateTime(time) => Json::from(time.to_string()),
+        Value::Base64(bytes) => Json::from(STANDARD.encode(bytes)),
+        Value::Array(items) => items.iter().map(json).collect(),
+        Value::Struct(members) => members.iter().map(|(name, member)| (name.clone(), json(member))).collect(),
+        // One that a later dxr has.
+        other => Json::from(format!("{other:?}")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,27 +128,38 @@ mod tests {
     #[test]
     fn arguments_are_json_or_texts() {
         let value = |text| value(text, None);
-        assert_eq!(value("5"), Some(Value::Int(5)));
-        assert_eq!(value("\"5\""), Some(Value::from("5")));
-        assert_eq!(value("zope.interface"), Some(Value::from("zope.interface")));
-        assert_eq!(value("1.0.1"), Some(Value::from("1.0.1")));
-        assert_eq!(value("[\"a\", null]"), Some(Value::Array(vec![Value::from("a"), Value::Nil])));
+        assert_eq!(value("5"), Some(Value::Integer(5)));
+        assert_eq!(value("\"5\""), Some(Value::String("5".to_owned())));
+        assert_eq!(value("zope.interface"), Some(Value::String("zope.interface".to_owned())));
+        assert_eq!(value("1.0.1"), Some(Value::String("1.0.1".to_owned())));
+        assert_eq!(
+            value("[\"a\", null]"),
+            Some(Value::Array(vec![Value::String("a".to_owned()), Value::Nil]))
+        );
         assert_eq!(value("18446744073709551615"), None);
     }
 
     #[test]
     fn where_a_method_takes_a_text_a_number_is_one() {
         for (text, expected) in [("1.10", "1.10"), ("2", "2"), ("true", "true"), ("\"2\"", "2")] {
-            assert_eq!(value(text, Some(Kind::Text)), Some(Value::from(expected)), "{text}");
+            assert_eq!(value(text, Some(Kind::Text)), Some(Value::String(expected.to_owned())), "{text}");
         }
-        assert_eq!(value("2", Some(Kind::Int)), Some(Value::Int(2)));
+        assert_eq!(value("2", Some(Kind::Int)), Some(Value::Integer(2)));
     }
 
     #[test]
-    fn the_address_of_calls_names_its_server() {
-        for text in ["http://relay.test/a", "http://relay.test/a/pypi", "http://relay.test/a/RPC2/"] {
-            let base = base(text.parse().unwrap());
-            assert_eq!(base.as_str().trim_end_matches('/'), "http://relay.test/a", "{text}");
+    fn every_kind_of_value_is_printed_as_json() {
+        for (text, value) in [
+            ("null", Value::Nil),
+            ("true", Value::Boolean(true)),
+            ("-5", Value::Integer(-5)),
+            ("4294967296", Value::Long(1 << 32)),
+            ("0.5", Value::Double(0.5)),
+            ("\"20260131T23:59:59\"", Value::DateTime("20260131T23:59:59".parse().unwrap())),
+            ("\"AP8=\"", Value::Base64(vec![0, 255])),
+            ("[\"a\",{\"b\":1}]", from_json(serde_json::json!(["a", {"b": 1}])).unwrap()),
+        ] {
+            assert_eq!(json(&value).to_string(), text);
         }
     }
 }

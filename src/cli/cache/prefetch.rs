@@ -8,13 +8,12 @@ use std::str::FromStr as _;
 use clap::Args;
 use futures_util::{StreamExt as _, stream};
 use indicatif::ProgressBar;
-use serde::Deserialize;
 use url::Url;
 
 use super::{CacheError, say};
+use crate::client::{Client, ClientError, Files, ProjectFile};
 use crate::model::{KnownVersions, ProjectName, version_of};
 use crate::relay::{Rule, RuleError};
-use crate::upstream::{AllowedHosts, Fetched, Upstream, UpstreamError, UpstreamSettings};
 
 /// Have a running relay fetch files in advance.
 ///
@@ -41,52 +40,30 @@ fn rule(text: &str) -> Result<Rule, RuleError> {
     Rule::from_str(text)
 }
 
-/// The part of a project's page (PEP 691, 700) that is looked at.
-#[derive(Deserialize)]
-struct Page {
-    files: Vec<PageFile>,
-    #[serde(default)]
-    versions: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct PageFile {
-    filename: String,
-    url: String,
-    size: Option<u64>,
-}
-
-/// A file to be fetched.
-struct Wanted {
-    filename: String,
-    url: Url,
-    size: u64,
-}
-
 pub(super) async fn run(args: PrefetchArgs) -> Result<(), CacheError> {
-    // The user's own relay may name its files at any address, such as a public one that leads to a private host.
-    let settings = UpstreamSettings::new(args.relay.clone());
-    let relay = Upstream::new(UpstreamSettings { allowed_hosts: AllowedHosts::all(), ..settings })?;
+    let relay = Client::new(args.relay.as_str())?;
+    // Those may have any address, such as a public one that leads to a private host: it is the user's own relay that names them.
+    let pages = relay.files()?;
     let (mut wanted, mut missing) = (Vec::new(), 0);
     for project in projects(&relay, &args.rules).await? {
-        match files(&relay, &project, &args.rules).await {
+        match files(&pages, &project, &args.rules).await {
             Ok(files) => wanted.extend(files),
             // One missing project stops nothing.
             Err(error) => {
                 missing += 1;
-                say::note(&format!("{project}: {error}"))?;
+                say::note(&format!("{project}: {}", error.reason))?;
             }
         }
     }
-    let total = wanted.iter().map(|file| file.size).sum();
+    let total = wanted.iter().map(size).sum();
     if args.dry_run {
-        let line = |file: &Wanted| format!("{:>11}  {}\n", say::size(file.size), file.filename);
+        let line = |file: &ProjectFile| format!("{:>11}  {}\n", say::size(size(file)), file.filename);
         say::print(&wanted.iter().map(line).collect::<String>())?;
         say::print(&format!("{} files would be fetched, {}\n", wanted.len(), say::size(total)))?;
         return if missing > 0 { Err(CacheError::Missing(missing)) } else { Ok(()) };
     }
     let (all, bar) = (wanted.len(), say::bar(total));
-    let fetches = wanted.into_iter().map(|file| fetch(&relay, file, &bar));
+    let fetches = wanted.into_iter().map(|file| fetch(&pages, file, &bar));
     let mut fetches = stream::iter(fetches).buffer_unordered(args.at_once.max(1));
     let (mut bytes, mut failed) = (0, 0);
     while let Some((filename, fetched)) = fetches.next().await {
@@ -94,7 +71,7 @@ pub(super) async fn run(args: PrefetchArgs) -> Result<(), CacheError> {
             Ok(got) => bytes += got,
             Err(error) => {
                 failed += 1;
-                bar.suspend(|| say::note(&format!("{filename}: {error}")))?;
+                bar.suspend(|| say::note(&format!("{filename}: {}", error.reason)))?;
             }
         }
     }
@@ -104,12 +81,17 @@ pub(super) async fn run(args: PrefetchArgs) -> Result<(), CacheError> {
     if missing > 0 { Err(CacheError::Missing(missing)) } else { Ok(()) }
 }
 
+/// Bytes; 0 if the page does not state them.
+fn size(file: &ProjectFile) -> u64 {
+    file.size.unwrap_or(0)
+}
+
 /// The projects that the rules name; those that they have patterns for, by the relay's list.
-async fn projects(relay: &Upstream, rules: &[Rule]) -> Result<Vec<ProjectName>, UpstreamError> {
+async fn projects(relay: &Client, rules: &[Rule]) -> Result<Vec<ProjectName>, ClientError> {
     let mut found: Vec<ProjectName> = rules.iter().filter_map(Rule::name).collect();
     if rules.iter().any(|rule| rule.name().is_none()) {
-        let listed = relay.listing().await?.projects.into_iter();
-        let names = listed.filter_map(|project| ProjectName::parse(&project.name).ok());
+        let listed = relay.list_packages().await?.into_iter();
+        let names = listed.filter_map(|project| ProjectName::parse(&project).ok());
         found.extend(names.filter(|name| rules.iter().any(|rule| rule.wants(name))));
     }
     found.sort();
@@ -117,35 +99,28 @@ async fn projects(relay: &Upstream, rules: &[Rule]) -> Result<Vec<ProjectName>, 
     Ok(found)
 }
 
+/// The files of a project that the rules want.
 async fn files(
-    relay: &Upstream,
+    pages: &Files,
     project: &ProjectName,
     rules: &[Rule],
-) -> Result<Vec<Wanted>, UpstreamError> {
-    let Fetched::Fresh(document) = relay.project_page(project, None).await? else {
-        return Err(UpstreamError::Unexpected("\"not modified\" to a first question".to_owned()));
-    };
-    let no_page = |error| UpstreamError::Unexpected(format!("a page that is no JSON: {error}"));
-    let page: Page = serde_json::from_slice(&document.body).map_err(no_page)?;
+) -> Result<Vec<ProjectFile>, ClientError> {
+    let mut page = pages.page(project).await?;
     let known = KnownVersions::new(page.versions.iter().cloned());
-    let wants = |file: &PageFile| {
+    page.files.retain(|file| {
         let version = version_of(&file.filename, project, &known);
         rules.iter().any(|rule| {
             rule.wants(project)
                 && rule.wants_file(&file.filename)
                 && rule.wants_version(version.as_deref(), &page.versions)
         })
-    };
-    let wanted = page.files.iter().filter(|file| wants(file)).filter_map(|file| {
-        let url = document.url.join(&file.url).ok()?;
-        Some(Wanted { filename: file.filename.clone(), url, size: file.size.unwrap_or(0) })
     });
-    Ok(wanted.collect())
+    Ok(page.files)
 }
 
-async fn fetch(relay: &Upstream, file: Wanted, bar: &ProgressBar) -> (String, Result<u64, UpstreamError>) {
+async fn fetch(pages: &Files, file: ProjectFile, bar: &ProgressBar) -> (String, Result<u64, ClientError>) {
     let fetched = async {
-        let mut body = relay.file(&file.url, None).await?.body;
+        let mut body = pages.file(&file.url).await?;
         let mut bytes = 0;
         while let Some(piece) = body.next().await {
             let piece = piece?.len() as u64;
