@@ -250,7 +250,7 @@ def instructions_of_hits(arguments, scratch, upstream, index, figure):
         if binary:
             with cheesewire(arguments, scratch, upstream, name, binary, counted_into(scratch / name)) as relay:
                 figures.append(counted(relay, relay.port, name))
-    command = [*counted_into(scratch / "bare"), built("--bench", "bare"), str(index.folder / path[1:])]
+    command = [*counted_into(scratch / "bare"), arguments.bare or built("--bench", "bare"), str(index.folder / path[1:])]
     with Process([*ANSWERS, *command], "stdout") as bare:
         figures.append(counted(bare, int(bare.address(r":(\d+)/")), "bare"))
     figure("hit, 20 KB, instructions", f"{figures[0]:,.0f}", f"{figures[-1]:,.0f} (bare hyper)", "", "")
@@ -402,6 +402,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=2, help="of one measurement of hits")
     parser.add_argument("--clients", type=int, default=1000)
     parser.add_argument("--binary", type=Path, help="default: built here")
+    parser.add_argument("--bare", help="bare hyper, for instructions; default: built here")
     parser.add_argument("--against", type=Path, help="another build, measured beside it in the same rounds of hits")
     parser.add_argument("--venv", type=Path, help="with devpi-server, proxpi and gunicorn; default: made here")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the relay")
