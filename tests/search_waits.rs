@@ -7,11 +7,13 @@ use axum::Router;
 use axum::extract::Path;
 use axum::response::IntoResponse as _;
 use axum::routing::get as on_get;
+use cheesewire::index::IndexSettings;
+use cheesewire::model::ProjectName;
 use cheesewire::sandbox::{Effect, Fault, Publication, Route, Sandbox};
 use cheesewire::xmlrpc::Value;
 use serde_json::json;
 
-use crate::support::{Relay, call, sandbox, scripted, until, within};
+use crate::support::{self, IndexRelay, Relay, call, sandbox, scripted, until, within};
 
 /// No answer is waited for so long: who waits for the deadline fails.
 const ENDLESS: &str = "rpc.deadline=1h";
@@ -60,6 +62,17 @@ async fn searches_at_once_for_the_same_read_each_document_once() {
         assert_eq!(known(&hits), 4, "{hits:?}");
     }
     assert_eq!(sandbox.requests().route(Route::Json), 4);
+}
+
+#[tokio::test]
+async fn who_wants_a_document_that_another_has_had_read_meanwhile_asks_nobody() {
+    let sandbox = sandbox().await;
+    let relay = IndexRelay::start(&sandbox.url(), IndexSettings::default()).await;
+    relay.seed().await;
+    for asked in [1, 1] {
+        relay.index.learn_now([ProjectName::parse("wire-top").unwrap()], support::ENDLESS).await;
+        assert_eq!(sandbox.requests().route(Route::Json), asked);
+    }
 }
 
 #[tokio::test]

@@ -130,6 +130,14 @@ impl Inner {
         if when_idle {
             self.shared.upstream.idle().await;
         }
+        // Another search may have had it read since this one looked, or it waited here for long.
+        let untold = self.shared.journal.has_no_current_document(&project).await.map_err(|error| {
+            tracing::error!(%project, %error, "search cannot look up what was told of a project");
+            None
+        })?;
+        if !untold {
+            return Ok(());
+        }
         let fetched = self.shared.upstream.json_document_once(&project).await;
         let document = match fetched {
             Ok(Fetched::Fresh(document)) => document,

@@ -17,7 +17,7 @@ impl Journal {
     ) -> Result<(Vec<ProjectName>, Option<String>), JournalError> {
         let after = after.to_owned();
         self.read(move |connection| {
-            let sql = "SELECT p.name, l.told IS NULL OR l.told < p.serial \
+            let sql = "SELECT p.name, ifnull(l.told IS NULL OR l.told < p.serial, FALSE) \
                        FROM projects p LEFT JOIN learned l ON l.project = p.name \
                        WHERE p.name > ?1 ORDER BY p.name LIMIT ?2";
             let mut statement = connection.prepare_cached(sql)?;
@@ -31,6 +31,17 @@ impl Journal {
                 last = Some(name);
             }
             Ok((untold, last))
+        })
+        .await
+    }
+
+    /// Whether a project of the table is such a one.
+    pub async fn has_no_current_document(&self, project: &ProjectName) -> Result<bool, JournalError> {
+        let project = project.clone();
+        self.read(move |connection| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM projects p LEFT JOIN learned l ON l.project = p.name \
+                       WHERE p.name = ?1 AND (l.told IS NULL OR l.told < p.serial))";
+            connection.prepare_cached(sql)?.query_row([project.as_str()], |row| row.get(0))
         })
         .await
     }
