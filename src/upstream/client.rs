@@ -9,7 +9,7 @@ use url::Url;
 
 use super::text::{Format, first, utf8};
 use super::throttle::{silence_of, silence_of_header};
-use super::transport::{Kind, Shared, Space, Transport, charset, header, media_type, read_in, send};
+use super::transport::{Kind, Shared, Transport, charset, header, media_type, read, read_in, send};
 use super::{Share, Turns, UpstreamError, UpstreamSettings, Validators};
 use crate::model::{ProjectName, Serial};
 use crate::xmlrpc::{DecodeError, Fault, Limits, Value, decode_response, encode_call};
@@ -99,7 +99,7 @@ impl Upstream {
         if !matches!(media_type.as_str(), "text/xml" | "application/xml") {
             return Err(UpstreamError::Unexpected(format!("{} where XML-RPC belongs", named(&media_type))));
         }
-        let body = self.transport.read_answer(response).await?;
+        let body = read(response, Kind::Call, self.transport.settings.call_limit).await?;
         // A full changelog page takes 100 ms to read: not on the reactor.
         let decoded = tokio::task::spawn_blocking(move || decode(&body)).await;
         let decoded =
@@ -142,7 +142,7 @@ impl Upstream {
                 let request = self.transport.get(Kind::Metadata, url);
                 let response = self.transport.fetch(Kind::Metadata, request).await?;
                 whole(&response)?;
-                let room = Space::Shared(&self.transport.room);
+                let room = Some(&self.transport.room);
                 read_in(room, response, Kind::Metadata, limit).await.map(|(body, _)| body)
             };
             self.transport.timed(Kind::Metadata, url, fetch, |_| "fresh")
@@ -222,7 +222,7 @@ impl Upstream {
         let validators = Box::new(Validators::of(response.headers()));
         let last_serial = last_serial(&response);
         let url = response.url().clone();
-        let room = Space::Shared(&self.transport.room);
+        let room = Some(&self.transport.room);
         let limit = self.transport.settings.page_limit;
         let (body, share) = read_in(room, response, kind, limit).await?;
         if body.is_empty() {

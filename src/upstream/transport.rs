@@ -1,6 +1,5 @@
 //! Requests and their answers: who we say we are, what is repeated, how much is read, what is counted.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -98,8 +97,6 @@ pub(super) struct Transport {
     pub(super) skipped: Mutex<Skipped>,
     /// Answers that are waited for, files not counted.
     busy: watch::Sender<usize>,
-    /// The longest answer to a call so far, in bytes.
-    longest_answer: AtomicUsize,
     /// Asks for gzip.
     pages: Routes,
     /// As `pages`; what it sends is not redirected: a POST would come out as a GET.
@@ -159,7 +156,6 @@ impl Transport {
             room,
             skipped,
             busy,
-            longest_answer: AtomicUsize::new(0),
             pages,
             calls,
             files,
@@ -356,29 +352,14 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(date(text)?.duration_since(now).unwrap_or(Duration::ZERO))
 }
 
-impl Transport {
-    /// Reads the answer to a call. It takes no room: calls are few at once.
-    pub(super) async fn read_answer(&self, response: Response) -> Result<Bytes, UpstreamError> {
-        let space = Space::Own { expected: self.longest_answer.load(Ordering::Relaxed) };
-        let (body, _) = read_in(space, response, Kind::Call, self.settings.call_limit).await?;
-        self.longest_answer.fetch_max(body.len(), Ordering::Relaxed);
-        Ok(body)
-    }
+/// Reads a body of at most `limit` bytes. It takes no room, so it is for what is small or has a turn of its own.
+pub(super) async fn read(response: Response, kind: Kind, limit: usize) -> Result<Bytes, UpstreamError> {
+    Ok(read_in(None, response, kind, limit).await?.0)
 }
 
-/// Where a body lies while it is read.
-#[derive(Clone, Copy)]
-pub(super) enum Space<'a> {
-    /// In the room that all have together, once it is large.
-    Shared(&'a Room),
-    /// In one of its own, with place for so many bytes once it is large. The system gives no memory for what is not
-    /// written to, and a body that grows is there twice at each step.
-    Own { expected: usize },
-}
-
-/// Reads a body of at most `limit` bytes.
+/// The same of a body that has to have room once it is large.
 pub(super) async fn read_in(
-    space: Space<'_>,
+    room: Option<&Room>,
     response: Response,
     kind: Kind,
     limit: usize,
@@ -394,17 +375,21 @@ pub(super) async fn read_in(
         if length > limit {
             return Err(UpstreamError::TooLarge(limit));
         }
-        if length > room_for {
-            room_for = match space {
-                Space::Shared(room) => stated.unwrap_or_else(|| room.step(length)),
-                Space::Own { expected } => stated.unwrap_or(expected).max(length.saturating_mul(2)),
+        if let Some(room) = room
+            && length > room_for
+        {
+            room_for = stated.unwrap_or_else(|| room.step(length)).clamp(length, limit);
+            // Not while it has some: another might wait for that, and have what this one needs.
+            drop(share);
+            let mut taken = std::pin::pin!(room.take(room_for));
+            share = loop {
+                match tokio::time::timeout(UNBLAMED, &mut taken).await {
+                    Ok(share) => break share,
+                    // It is not upstream that is slow meanwhile.
+                    Err(_) => pace::answered(),
+                }
             };
-            room_for = room_for.clamp(length, limit);
-            if let Space::Shared(room) = space {
-                // Not while it has some: another might wait for that, and have what this one needs.
-                drop(share);
-                share = room_in(room, room_for).await;
-            }
+            pace::answered();
             // Once: while it grows it is there twice.
             body.reserve(room_for.saturating_sub(body.len()));
         }
@@ -412,19 +397,6 @@ pub(super) async fn read_in(
     }
     let share = share.shrink(body.len());
     Ok((body.freeze(), share))
-}
-
-/// Waits for room. It is not upstream that is slow meanwhile.
-async fn room_in(room: &Room, bytes: usize) -> Share {
-    let mut taken = std::pin::pin!(room.take(bytes));
-    let share = loop {
-        match tokio::time::timeout(UNBLAMED, &mut taken).await {
-            Ok(share) => break share,
-            Err(_) => pace::answered(),
-        }
-    };
-    pace::answered();
-    share
 }
 
 /// A header's text; none if it has bytes that are no ASCII text.
