@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::model::innermost;
+
 /// After a failure that may pass, where the relay does not say when to come back.
 const UNSAID: Duration = Duration::from_secs(10);
 /// The longest wait that is heeded: a relay that says more may be wrong by then.
@@ -123,15 +125,6 @@ impl Reason {
 fn seconds_after(text: &str, words: &str) -> Option<Duration> {
     let (_, rest) = text.split_once(words)?;
     rest.split(' ').next()?.parse().ok().map(Duration::from_secs)
-}
-
-/// The last cause: what the layers above it add are words like "error sending request".
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

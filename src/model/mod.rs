@@ -2,6 +2,7 @@
 //! but the question what time it is.
 
 mod action;
+mod cause;
 mod clock;
 mod digest;
 mod event;
@@ -20,6 +21,7 @@ mod upstream_identity;
 mod version;
 
 pub use action::Action;
+pub use cause::innermost;
 pub use clock::{Clock, is_near, is_younger};
 pub use digest::{Algorithm, Digest, DigestError, Sha256};
 pub use event::{Event, Serial};

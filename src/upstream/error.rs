@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Refusal;
+use crate::model::innermost;
 use crate::xmlrpc::Fault;
 
 /// A failure of the upstream side. Carries no body, no credentials and no address with credentials. `Clone`,
@@ -151,13 +152,4 @@ impl UpstreamError {
             Self::Unreachable(reason)
         }
     }
-}
-
-/// The last cause: what the layers above it add are words like "error sending request".
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
 }
