@@ -114,6 +114,10 @@ async fn a_removed_file_release_or_quarantined_project_is_gone_within_one_poll_a
     for route in [Route::File, Route::Page, Route::Json] {
         assert_eq!(sandbox.requests().route(route), 0, "upstream was asked");
     }
+    // By the address of before there were digests in it, too: its page names it no more.
+    let old_address = get(&format!("{}packages/source/m/many-tags/{filename}", relay.url)).await;
+    let reason = format!("many-tags 1.0: remove file {filename}");
+    assert!(old_address.status >= 400 && old_address.text().contains(&reason), "{}", old_address.text());
     // What was not removed is still there.
     for upload in tags[1..].iter().chain(new) {
         upload.is_served(&relay).await;

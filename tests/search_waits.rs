@@ -69,10 +69,16 @@ async fn who_wants_a_document_that_another_has_had_read_meanwhile_asks_nobody() 
     let sandbox = sandbox().await;
     let relay = IndexRelay::start(&sandbox.url(), IndexSettings::default()).await;
     relay.seed().await;
-    for asked in [1, 1] {
+    let asked = async || {
         relay.index.learn_now([ProjectName::parse("wire-top").unwrap()], support::ENDLESS).await;
-        assert_eq!(sandbox.requests().route(Route::Json), asked);
-    }
+        sandbox.requests().route(Route::Json)
+    };
+    assert_eq!((asked().await, asked().await), (1, 1));
+    // What it told is old once something happened.
+    let before = sandbox.last_serial();
+    let after = sandbox.publish(Publication::new("wire-top", "77.0")).await.unwrap();
+    relay.journal.append(sandbox.events_after(before, 100), before, after).await.unwrap();
+    assert_eq!((asked().await, asked().await), (2, 2));
 }
 
 #[tokio::test]
