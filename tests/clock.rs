@@ -58,6 +58,17 @@ async fn every_answer_is_dated_by_the_clock_also_after_one_that_was_ahead() {
 }
 
 #[tokio::test]
+async fn a_call_is_dated_once_also_by_the_systems_clock() {
+    let sandbox = sandbox().await;
+    let relay = Relay::start(&sandbox.url(), &[]).await;
+    let call = b"<?xml version='1.0'?><methodCall><methodName>list_packages</methodName></methodCall>";
+    let before = Clock::system().unix();
+    let answer = post(&format!("{}pypi", relay.url), call.to_vec()).await;
+    assert!((before..=Clock::system().unix()).contains(&date(&answer)));
+    assert_eq!(answer.headers.get_all("date").iter().count(), 1);
+}
+
+#[tokio::test]
 async fn a_kept_file_says_its_age_by_the_clock_and_none_if_it_came_in_the_future() {
     let (sandbox, relay, clock, _) = standing(&[]).await;
     let url = format!("{}packages/{}", relay.url, small(&sandbox).path);

@@ -104,7 +104,9 @@ impl Edge {
             let (head, mut body) = request.into_parts();
             let answering = self.calls.answer(&caller, &mut exchange, origin.deadline, &head, &mut body);
             let mut response = answering.await;
-            response.headers_mut().insert(DATE, dates.now());
+            if let Some(date) = dates.unless_hyper_writes_it() {
+                response.headers_mut().insert(DATE, date);
+            }
             return exchange.answered(&self.of_calls[place], response, Some(caller), phase);
         }
         if let Some(response) = self.files.at_once(&request) {

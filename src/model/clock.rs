@@ -18,6 +18,11 @@ impl Clock {
         Self(None)
     }
 
+    /// Whether it is the system's.
+    pub fn is_system(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// A clock that stands still until [`Clock::set`] moves it, for tests. `unix`: seconds since 1970.
     pub fn standing_at(unix: i64) -> Self {
         Self(Some(Arc::new(AtomicI64::new(unix.saturating_mul(1000)))))
