@@ -19,7 +19,8 @@
 //! - [`upstream`]: the only code that knows PyPI's addresses, headers and manners.
 //! - [`journal`]: the only code that knows SQL: events, projects, coverage, kept documents.
 //! - [`follow`]: keeps the journal current, and fetches what questions turn out to need.
-//! - [`memo`]: single flight and a bounded cache; fills outlive their callers.
+//! - [`bounded`]: what is remembered in memory, up to a bound.
+//! - [`memo`]: single flight in front of it; fills outlive their callers.
 //! - [`revalidate`]: the rules for everything that is kept and asked for again.
 //! - [`rpc`]: what each XML-RPC method means; the method table.
 //! - [`index`]: simple pages and JSON documents: fetched, revalidated, rewritten, rendered.
@@ -34,6 +35,7 @@
 
 pub mod app;
 pub mod blob;
+pub mod bounded;
 pub mod cli;
 pub mod client;
 pub mod config;

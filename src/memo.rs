@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::{BoxFuture, Shared};
 use futures_util::{FutureExt, TryFutureExt};
-use moka::future::Cache;
 
+use crate::bounded::{Bounded, ByWeight, Weighed, by_weight};
 use crate::requester::Requesters;
 
 /// A cache, bounded by weight, whose missing values are filled by spawned tasks: a caller that leaves breaks
@@ -18,7 +18,8 @@ pub struct Memo<K, V, E> {
 }
 
 struct Inner<K, V, E> {
-    values: Cache<K, V>,
+    values: Bounded<K, Weighed<V>, ByWeight>,
+    weigh: fn(&K, &V) -> u32,
     /// Fills under way, by key; each leaves when it ends, however it ends.
     flights: Mutex<HashMap<K, Flight<V, E>>>,
 }
@@ -76,31 +77,29 @@ where
 {
     /// `bytes`: the most that all values may weigh together, by `weigh`. A value heavier than that is handed
     /// out and not kept.
-    pub fn new(bytes: u64, weigh: impl Fn(&K, &V) -> u32 + Send + Sync + 'static) -> Self {
-        let values = Cache::builder().max_capacity(bytes).weigher(weigh).build();
-        Self { inner: Arc::new(Inner { values, flights: Mutex::new(HashMap::new()) }) }
+    pub fn new(bytes: u64, weigh: fn(&K, &V) -> u32) -> Self {
+        let values = by_weight(bytes, bytes);
+        Self { inner: Arc::new(Inner { values, weigh, flights: Mutex::new(HashMap::new()) }) }
     }
 
     /// The value, if it is kept.
-    pub async fn get(&self, key: &K) -> Option<V> {
-        self.inner.values.get(key).await
+    pub fn get(&self, key: &K) -> Option<V> {
+        self.inner.values.get(key).map(|weighed| weighed.value)
     }
 
     /// Keeps a value that came by another way than a fill.
-    pub async fn put(&self, key: &K, value: V) {
-        self.inner.keep(key.clone(), value).await;
+    pub fn put(&self, key: &K, value: V) {
+        self.inner.keep(key.clone(), value);
     }
 
     /// Drops a value. A fill under way is not stopped; what it brings is kept.
-    pub async fn forget(&self, key: &K) {
-        self.inner.values.invalidate(key).await;
-        self.inner.tidy().await;
+    pub fn forget(&self, key: &K) {
+        self.inner.values.remove(key);
     }
 
     /// How many values are kept, and what they weigh together.
-    pub async fn kept(&self) -> (u64, u64) {
-        self.inner.values.run_pending_tasks().await;
-        (self.inner.values.entry_count(), self.inner.values.weighted_size())
+    pub fn kept(&self) -> (u64, u64) {
+        (self.inner.values.len() as u64, self.inner.values.weight())
     }
 
     /// Joins the fill of this key that is under way, if there is one.
@@ -132,7 +131,7 @@ where
         let task = tokio::spawn(requesters.clone().run(async move {
             let result = fill.await;
             if let Ok(value) = &result {
-                landing.inner.keep(landing.key.clone(), value.clone()).await;
+                landing.inner.keep(landing.key.clone(), value.clone());
             }
             // Kept before the flight ends: who comes now finds either the flight or the value.
             drop(landing);
@@ -144,24 +143,10 @@ where
     }
 }
 
-impl<K, V, E> Inner<K, V, E>
-where
-    K: Hash + Eq + Send + Sync + 'static,
-    V: Clone + Send + Sync + 'static,
-{
-    async fn keep(&self, key: K, value: V) {
-        self.values.insert(key, value).await;
-        self.tidy().await;
-    }
-
-    /// Drops what has no room any more, or was forgotten. The cache by itself does that as it is used again, and an idle
-    /// relay would hold a page of 100,000 files for ever.
-    async fn tidy(&self) {
-        self.values.run_pending_tasks().await;
-        // What leaves the cache is put aside until nobody can be reading it, which takes two rounds of looking.
-        for _ in 0..3 {
-            crossbeam_epoch::pin().flush();
-        }
+impl<K: Hash + Eq, V: Clone, E> Inner<K, V, E> {
+    fn keep(&self, key: K, value: V) {
+        let weight = (self.weigh)(&key, &value);
+        self.values.insert(key, Weighed::new(value, weight));
     }
 }
 
@@ -186,7 +171,7 @@ impl<K: Hash + Eq, V, E> Drop for Landing<K, V, E> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
     use tokio::sync::oneshot;
 
@@ -221,7 +206,7 @@ mod tests {
         open.send(()).unwrap();
         assert!(waiting.await.iter().all(|result| *result == Ok(7)));
         assert_eq!(filled.load(Ordering::SeqCst), 1);
-        assert_eq!(memo.get(&"a").await, Some(7));
+        assert_eq!(memo.get(&"a"), Some(7));
     }
 
     #[tokio::test]
@@ -243,30 +228,32 @@ mod tests {
 
     #[tokio::test]
     async fn what_has_no_room_or_is_forgotten_is_dropped_at_once() {
-        /// Whether values are held: one of two for which there is no room, one that was forgotten, one too heavy.
-        async fn held() -> [bool; 3] {
-            let values = [(); 4].map(|()| Arc::new(()));
-            let is_held = |at: usize| Arc::strong_count(&values[at]) > 1;
-            let memo = Memo::<_, _, &str>::new(100, |key, _| if *key == 3 { 101 } else { 60 });
-            memo.put(&0, values[0].clone()).await;
-            memo.put(&1, values[1].clone()).await;
-            let both = is_held(0) && is_held(1);
-            memo.forget(&0).await;
-            memo.forget(&1).await;
-            memo.put(&2, values[2].clone()).await;
-            assert!(is_held(2));
-            memo.forget(&2).await;
-            let heavy = values[3].clone();
-            assert!(memo.fill(&3, async { Ok(heavy) }).await.is_ok());
-            [both, is_held(2), is_held(3)]
-        }
-        // A thread of another test that is stopped in the middle of a look keeps what it may be looking at.
-        let mut seen = [true; 3];
-        for _ in 0..20 {
-            let held = held().await;
-            seen = std::array::from_fn(|at| seen[at] && held[at]);
-        }
-        assert_eq!(seen, [false; 3]);
+        let values = [(); 4].map(|()| Arc::new(()));
+        let is_held = |at: usize| Arc::strong_count(&values[at]) > 1;
+        let memo = Memo::<_, _, &str>::new(100, |key, _| if *key == 3 { 101 } else { 60 });
+        memo.put(&0, values[0].clone());
+        memo.put(&1, values[1].clone());
+        assert_eq!([0, 1].map(is_held), [false, true]);
+        memo.put(&2, values[2].clone());
+        assert_eq!([1, 2].map(is_held), [false, true]);
+        memo.forget(&2);
+        assert!(!is_held(2));
+        let heavy = values[3].clone();
+        assert!(memo.fill(&3, async { Ok(heavy) }).await.is_ok());
+        assert!(!is_held(3));
+    }
+
+    #[tokio::test]
+    async fn a_value_that_grew_gives_back_the_room_that_it_took() {
+        let memo = Memo::<_, Arc<AtomicU32>, &str>::new(100, |_, value| value.load(Ordering::SeqCst));
+        let value = Arc::new(AtomicU32::new(10));
+        memo.put(&0, value.clone());
+        value.store(90, Ordering::SeqCst);
+        assert_eq!(memo.kept(), (1, 10));
+        memo.put(&0, value);
+        assert_eq!(memo.kept(), (1, 90));
+        memo.forget(&0);
+        assert_eq!(memo.kept(), (0, 0));
     }
 
     #[tokio::test]
@@ -274,9 +261,9 @@ mod tests {
         let memo = memo();
         assert_eq!(memo.fill(&"a", async { Ok(1) }).await, Ok(1));
         assert_eq!(memo.fill(&"a", async { Err("no") }).await, Err(FillError::Failed("no")));
-        assert_eq!(memo.get(&"a").await, Some(1));
-        memo.forget(&"a").await;
-        assert_eq!(memo.get(&"a").await, None);
+        assert_eq!(memo.get(&"a"), Some(1));
+        memo.forget(&"a");
+        assert_eq!(memo.get(&"a"), None);
     }
 
     #[tokio::test]
@@ -294,10 +281,10 @@ mod tests {
         assert!(futures_util::poll!(second.as_mut()).is_pending());
         drop((first, second));
         open.send(()).unwrap();
-        while memo.get(&"a").await.is_none() {
+        while memo.get(&"a").is_none() {
             tokio::task::yield_now().await;
         }
-        assert_eq!(memo.get(&"a").await, Some((vec![client(1), client(2)], false)));
+        assert_eq!(memo.get(&"a"), Some((vec![client(1), client(2)], false)));
     }
 
     #[tokio::test]

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use super::Store;
 use crate::model::Sha256;
 
-/// One use by a grip in so many is told to the cache that decides what stays in memory. It counts no further than
-/// 15 itself, and telling it takes as long as all the rest.
+/// One use by a grip in so many is told to the cache that decides what stays in memory. It counts a few of them only, and
+/// telling it takes longer than the rest.
 const TOLD: u32 = 16;
 
 /// A small file in memory. Clones are one file.
@@ -58,7 +58,7 @@ impl Hot {
 impl Store {
     /// A grip on an entry that is in memory just now.
     pub fn grip(&self, sha256: Sha256) -> Option<Grip> {
-        let hot = self.hot.get(&sha256)?;
+        let hot = self.hot_of(&sha256)?;
         Some(Grip { file: Arc::downgrade(&hot.0), sha256, uses: AtomicU32::new(0) })
     }
 

@@ -4,17 +4,18 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use moka::sync::Cache;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::disk::{Disk, Map, Reader, Sound, Writer};
 use super::{Hot, KeepError, Key, OpenError, StoreSettings};
+use crate::bounded::{Bounded, ByWeight, Weighed, by_count, by_weight};
 use crate::model::{Clock, Sha256};
 
-/// An unused mapping is let go after so long: it holds the space of an entry that was evicted meanwhile.
+/// How often mappings that were not used since are let go: one holds the space of an entry that was evicted meanwhile.
 const MAP_IDLE: Duration = Duration::from_mins(1);
 
 /// A file may have come so far in the future: the folder may be another machine's, with a clock of its own.
@@ -24,11 +25,19 @@ const SKEW: Duration = Duration::from_mins(1);
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(super) disk: Arc<Disk>,
-    pub(super) hot: Cache<Sha256, Hot>,
+    pub(super) hot: Arc<Bounded<Sha256, Weighed<Hot>, ByWeight>>,
     hot_file: u64,
     /// Larger files, mapped between requests too: their page tables stay filled.
-    maps: Cache<Sha256, Map>,
+    maps: Arc<Bounded<Sha256, Mapping>>,
     clock: Clock,
+}
+
+/// A mapping between requests.
+#[derive(Debug, Clone)]
+struct Mapping {
+    map: Map,
+    /// Since idle ones were let go last.
+    used: Arc<AtomicBool>,
 }
 
 /// A kept file, whole.
@@ -48,7 +57,7 @@ pub enum Blob {
 enum Unmapped {
     Absent,
     /// It is held in memory instead.
-    Small(Hot, Sound),
+    Hot(Hot),
     Failed(io::Error),
 }
 
@@ -83,9 +92,8 @@ impl Store {
     ///
     /// A folder that cannot be written is opened for reading only, with a warning.
     pub fn open(settings: &StoreSettings) -> Result<Self, OpenError> {
-        let weight = |_: &Sha256, hot: &Hot| u32::try_from(hot.bytes().len()).unwrap_or(u32::MAX);
-        let hot = Cache::builder().max_capacity(settings.hot_bytes).weigher(weight).build();
-        let maps = Cache::builder().max_capacity(settings.maps).time_to_idle(MAP_IDLE).build();
+        let hot = Arc::new(by_weight(settings.hot_bytes, settings.hot_file));
+        let maps = Arc::new(by_count(settings.maps));
         let (disk, clock) = (Arc::new(Disk::open(settings)?), settings.clock.clone());
         Ok(Self { disk, hot, hot_file: settings.hot_file, maps, clock })
     }
@@ -94,16 +102,17 @@ impl Store {
     /// contradicts the key is thrown away; a disk that fails to read is logged and counts as absent, because upstream
     /// still has the file.
     pub async fn get(&self, key: &Key) -> Option<Blob> {
-        if let Some(hot) = self.hot.get(&key.sha256)
+        if let Some(hot) = self.hot_of(&key.sha256)
             && key.size.is_none_or(|size| size == hot.bytes().len() as u64)
         {
             return Some(Blob::Hot(hot));
         }
-        if let Some(map) = self.maps.get(&key.sha256) {
+        if let Some(Mapping { map, used }) = self.maps.get(&key.sha256) {
             if map.is_kept() && key.size.is_none_or(|size| size == map.size()) {
+                used.store(true, Ordering::Relaxed);
                 return Some(Blob::Mapped(map));
             }
-            self.maps.invalidate(&key.sha256);
+            self.maps.remove(&key.sha256);
         }
         match self.read_disk(key).await {
             Ok(found) => found,
@@ -122,29 +131,46 @@ impl Store {
     /// Blocking. However many want an entry at once, one opens it and the others wait: each mapping of a large file costs
     /// its page tables, and counts as memory of its own.
     fn open_entry(&self, key: &Key) -> io::Result<Option<Blob>> {
-        let opened = self.maps.try_get_with(key.sha256, || {
+        let opened = self.maps.get_or_insert_with(&key.sha256, || {
+            // Read by one who was before us.
+            if let Some(hot) = self.hot_of(&key.sha256) {
+                return Err(Unmapped::Hot(hot));
+            }
             let entry = self.disk.entry(key)?.ok_or(Unmapped::Absent)?;
             if entry.size <= self.hot_file {
-                return Err(Unmapped::Small(read(&entry.file, entry.size)?, entry));
+                return Err(Unmapped::Hot(self.warm(key.sha256, &entry)?));
             }
-            Ok(self.disk.map(entry)?)
+            Ok(Mapping { map: self.disk.map(entry)?, used: Arc::new(AtomicBool::new(true)) })
         });
         match opened {
-            Ok(map) => Ok(Some(Blob::Mapped(map))),
-            Err(why) => match &*why {
-                Unmapped::Absent => Ok(None),
-                Unmapped::Small(hot, entry) => {
-                    self.hot.insert(key.sha256, hot.clone());
-                    // Discarded between its opening and now: then after who discarded it looked here. Or written to.
-                    if !entry.is_kept()? {
-                        self.cool(key.sha256);
-                        return Ok(None);
-                    }
-                    Ok(Some(Blob::Hot(hot.clone())))
-                }
-                Unmapped::Failed(cause) => Err(io::Error::new(cause.kind(), cause.to_string())),
-            },
+            Ok(mapping) => Ok(Some(Blob::Mapped(mapping.map))),
+            Err(Unmapped::Absent) => Ok(None),
+            Err(Unmapped::Hot(hot)) => Ok(Some(Blob::Hot(hot))),
+            Err(Unmapped::Failed(cause)) => Err(cause),
         }
+    }
+
+    /// Reads a small entry into memory.
+    fn warm(&self, sha256: Sha256, entry: &Sound) -> Result<Hot, Unmapped> {
+        let hot = read(&entry.file, entry.size)?;
+        let weight = u32::try_from(entry.size).unwrap_or(u32::MAX);
+        self.hot.insert(sha256, Weighed::new(hot.clone(), weight));
+        // Discarded between its opening and now: then after who discarded it looked here. Or written to.
+        if !entry.is_kept()? {
+            self.cool(sha256);
+            return Err(Unmapped::Absent);
+        }
+        Ok(hot)
+    }
+
+    /// The copy in memory.
+    pub(super) fn hot_of(&self, sha256: &Sha256) -> Option<Hot> {
+        self.hot.get(sha256).map(|weighed| weighed.value)
+    }
+
+    /// Lets go of the mappings that were not used since it did so last.
+    pub(super) fn let_idle_maps_go(&self) {
+        self.maps.retain(|_, mapping| mapping.used.swap(false, Ordering::Relaxed));
     }
 
     /// How long ago the fetch of an entry began; `None` if that is not known: the file system does not keep it, or the
@@ -182,15 +208,21 @@ impl Store {
 
     /// Forgets the copy in memory.
     pub(super) fn cool(&self, sha256: Sha256) {
-        if let Some(hot) = self.hot.remove(&sha256) {
-            hot.let_go();
+        if let Some((_, hot)) = self.hot.remove(&sha256) {
+            hot.value.let_go();
         }
     }
 
-    /// Counts what is kept, then writes recency back in batches and holds the floor of free space, until
-    /// cancelled. Whoever wants room before that counts what is not counted yet.
+    /// Counts what is kept, then writes recency back in batches, holds the floor of free space and lets idle mappings
+    /// go, until cancelled. Whoever wants room before that counts what is not counted yet.
     pub async fn tend(&self, cancelled: CancellationToken) {
-        Arc::clone(&self.disk).tend(cancelled).await;
+        let idle = cancelled.clone().run_until_cancelled_owned(async {
+            loop {
+                tokio::time::sleep(MAP_IDLE).await;
+                self.let_idle_maps_go();
+            }
+        });
+        tokio::join!(Arc::clone(&self.disk).tend(cancelled), idle);
     }
 }
 

@@ -4,6 +4,7 @@ mod address;
 mod proxies;
 mod shares;
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -12,9 +13,8 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
 
+use crate::bounded::{Bounded, by_count};
 use crate::metric;
 use crate::model::settings;
 use crate::xmlrpc::{Call, Value};
@@ -102,7 +102,7 @@ pub(super) enum Refusal {
 struct Rates {
     quota: Quota,
     burst: u32,
-    seen: Cache<ClientKey, Arc<DefaultDirectRateLimiter>>,
+    seen: Bounded<ClientKey, Arc<DefaultDirectRateLimiter>>,
     clock: DefaultClock,
 }
 
@@ -185,14 +185,17 @@ impl Rates {
         // The configuration bounds the rate; a period of nothing would be no limit.
         let period = Duration::try_from_secs_f64(1.0 / limits.calls_per_second?).ok()?;
         let quota = Quota::with_period(period)?.allow_burst(burst);
-        // By recency alone: a policy that prefers who comes often would not remember newcomers at all.
-        let seen =
-            Cache::builder().max_capacity(limits.remembered).eviction_policy(EvictionPolicy::lru()).build();
-        Some(Self { quota, burst: burst.get(), seen, clock: DefaultClock::default() })
+        Some(Self {
+            quota,
+            burst: burst.get(),
+            seen: by_count(limits.remembered),
+            clock: DefaultClock::default(),
+        })
     }
 
     fn of(&self, client: Client) -> Rate {
-        let limiter = self.seen.get_with(client.key(), || Arc::new(RateLimiter::direct(self.quota)));
+        let begin = || Ok::<_, Infallible>(Arc::new(RateLimiter::direct(self.quota)));
+        let Ok(limiter) = self.seen.get_or_insert_with(&client.key(), begin);
         Rate { limiter, burst: self.burst, clock: self.clock.clone() }
     }
 }
@@ -261,10 +264,9 @@ mod tests {
         for n in 0..1000_u32 {
             let client = std::net::Ipv4Addr::from_bits(0x0a00_0000 + n).to_string();
             assert!(charged(&admission, &client, 1).is_ok());
-            seen.run_pending_tasks();
             assert!(charged(&admission, &client, 1).is_err(), "{n} was not remembered");
         }
-        assert!(seen.entry_count() <= 10, "{}", seen.entry_count());
+        assert!(seen.len() <= 10, "{}", seen.len());
     }
 
     #[test]

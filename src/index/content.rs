@@ -107,7 +107,7 @@ impl Content for ProjectPage {
     }
 
     async fn forget(pages: &Documents<Self>, key: &DocumentKey) -> Result<(), JournalError> {
-        pages.beside.forget(&DocumentKey::Json(key.project().clone(), None)).await;
+        pages.beside.forget(&DocumentKey::Json(key.project().clone(), None));
         pages.shared.journal.drop_project(key.project()).await
     }
 
@@ -172,7 +172,7 @@ impl Content for JsonDocument {
 
     async fn page_beside(documents: &Documents<Self>, key: &DocumentKey) -> Option<Kept<ProjectPage>> {
         let page = DocumentKey::Page(key.project().clone());
-        match documents.beside.in_memory(&page).await {
+        match documents.beside.in_memory(&page) {
             Some(kept) => Some(kept),
             None => documents.shared.load::<ProjectPage>(&page).await.ok().flatten().map(Arc::new),
         }

@@ -19,6 +19,7 @@ use super::{
     Form, IndexError, IndexSettings, JsonDocument, ProjectPage, Rendered, Side, location, write_html,
     write_json,
 };
+use crate::bounded::{Bounded, by_count};
 use crate::journal::{DocumentKey, Journal};
 use crate::memo::Memo;
 use crate::model::{FilePath, LONGEST_VERSION, ProjectName, Serial};
@@ -42,12 +43,12 @@ pub(super) struct Inner {
     provenance: Memo<Url, Bytes, IndexError>,
     pub(super) rendered: Memo<RenderKey, Arc<Kept>, IndexError>,
     /// Paths that had no tombstone when the journal's removals had this count.
-    pub(super) untombed: moka::sync::Cache<FilePath, u64>,
+    pub(super) untombed: Bounded<FilePath, u64>,
     pub(super) removals: tokio::sync::watch::Receiver<u64>,
     /// What search does not know yet.
     pub(super) learning: Learning,
     /// What pages say of files that are asked for often.
-    pub(super) lines: moka::sync::Cache<FilePath, Line>,
+    pub(super) lines: Bounded<FilePath, Line>,
 }
 
 impl fmt::Debug for Index {
@@ -72,10 +73,10 @@ impl Index {
             documents,
             provenance: Memo::new(0, |_, _| 1),
             rendered: Memo::new(settings.rendered_bytes, |_, kept: &Arc<Kept>| kept.weight()),
-            untombed: moka::sync::Cache::new(PATHS),
+            untombed: by_count(PATHS),
             removals: shared.journal.watch_removals(),
             learning: Learning::new(&settings.learn),
-            lines: moka::sync::Cache::new(LINES),
+            lines: by_count(LINES),
             shared,
         };
         Self { inner: Arc::new(inner) }
@@ -88,8 +89,8 @@ impl Index {
     }
 
     /// How many rendered pages and documents are kept in memory, and their bytes with their compressed forms.
-    pub async fn rendered(&self) -> (u64, u64) {
-        self.inner.rendered.kept().await
+    pub fn rendered(&self) -> (u64, u64) {
+        self.inner.rendered.kept()
     }
 
     /// A project's page.
@@ -204,7 +205,7 @@ impl Index {
     /// Fails if the project's document tells that it has no such version: then the version's own is not asked for. One that is
     /// kept is asked about itself.
     async fn check_version(&self, key: &DocumentKey, version: &str) -> Result<(), IndexError> {
-        if self.inner.documents.in_memory(key).await.is_some()
+        if self.inner.documents.in_memory(key).is_some()
             || self.inner.shared.journal.document(key).await?.is_some()
         {
             return Ok(());
@@ -239,7 +240,7 @@ impl Inner {
     {
         let (stamp, serial) = (held.stamp, held.last_serial);
         let finish = |kept| Rendered::new(kept, origin, serial, held.stale);
-        if let Some(kept) = self.rendered.get(&key).await
+        if let Some(kept) = self.rendered.get(&key)
             && kept.stamp == stamp
         {
             return Ok(finish(kept));

@@ -171,7 +171,7 @@ impl Index {
             .upgrade()
             .filter(|page| self.inner.pages.is_fresh_as_it_was(page, self.inner.shared.now()));
         if page.is_none() {
-            self.inner.lines.invalidate(path);
+            self.inner.lines.remove(path);
         }
         page.map(|_| {
             self.inner.shared.hits.increment(1);

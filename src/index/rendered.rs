@@ -174,7 +174,7 @@ impl Index {
         let body = kept.get_or_try_init(once).await?.clone();
         if new && body.as_ref().is_some_and(|body| body.len() > form.room()) {
             // Weighed again.
-            self.inner.rendered.put(&form.key, form.clone()).await;
+            self.inner.rendered.put(&form.key, form.clone());
         }
         Ok(body.map(Compressed::Whole))
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use super::IndexSettings;
 use super::unknown::Unknown;
 use super::unstated::Heads;
+use crate::bounded::{Bounded, by_count};
 use crate::journal::Journal;
 use crate::metric;
 use crate::model::{FilePath, ProjectName, Serial};
@@ -25,9 +26,9 @@ pub(super) struct Shared {
     pub(super) journal: Journal,
     pub(super) settings: IndexSettings,
     /// Whose a path is: of files asked for lately, and of pages that could not be kept.
-    pub(super) projects_of: moka::sync::Cache<FilePath, ProjectName>,
+    pub(super) projects_of: Bounded<FilePath, ProjectName>,
     /// The last change of what of a project's metadata is not to be advertised.
-    pub(super) unadvertised: moka::sync::Cache<ProjectName, u64>,
+    pub(super) unadvertised: Bounded<ProjectName, u64>,
     /// What names that upstream may not have may cost it.
     pub(super) unknown: Unknown,
     /// What the server of the files says of those for which a page states too little.
@@ -45,10 +46,10 @@ impl Shared {
         Self {
             upstream,
             journal,
-            projects_of: moka::sync::Cache::new(PATHS),
-            unadvertised: moka::sync::Cache::new(super::unadvertised::REMEMBERED),
+            projects_of: by_count(PATHS),
+            unadvertised: by_count(super::unadvertised::REMEMBERED),
             unknown: Unknown::new(&settings),
-            heads: moka::sync::Cache::new(super::unstated::REMEMBERED),
+            heads: by_count(super::unstated::REMEMBERED),
             seen: AtomicI64::new(-1),
             seen_at: AtomicI64::new(0),
             hits: counter("hit"),

@@ -10,6 +10,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::IndexError;
 use super::shared::Shared;
+use crate::bounded::Bounded;
 use crate::model::Stamp;
 use crate::upstream::{FileHead, PageFile, ProjectPage, UpstreamError, strongest};
 
@@ -24,7 +25,7 @@ pub(super) const REMEMBERED: u64 = 10_000;
 type FileId = (String, BTreeMap<String, String>);
 
 /// What is remembered of files.
-pub(super) type Heads = moka::sync::Cache<FileId, FileHead>;
+pub(super) type Heads = Bounded<FileId, FileHead>;
 
 impl Shared {
     /// The page with the sizes and times of files for which it states none, where their server tells them. Of a page that

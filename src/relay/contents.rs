@@ -1,5 +1,6 @@
 //! What files are kept under whose index states another digest than SHA-256: known once they were fetched.
 
+use crate::bounded::{Bounded, by_count};
 use crate::journal::Journal;
 use crate::model::{Digest, Sha256};
 
@@ -9,14 +10,14 @@ const REMEMBERED: u64 = 10_000;
 /// In memory, and in the journal behind it.
 #[derive(Debug)]
 pub(super) struct Contents {
-    known: moka::sync::Cache<Digest, Sha256>,
+    known: Bounded<Digest, Sha256>,
     /// `None`: only in memory.
     journal: Option<Journal>,
 }
 
 impl Contents {
     pub(super) fn new(journal: Option<Journal>) -> Self {
-        Self { known: moka::sync::Cache::new(REMEMBERED), journal }
+        Self { known: by_count(REMEMBERED), journal }
     }
 
     /// The SHA-256 of the file with that digest.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::buffers::Buffers;
@@ -21,6 +22,7 @@ use super::target::Target;
 use super::want::Want;
 use super::{FetchError, RelayError, RelaySettings};
 use crate::blob::{Blob, Key, Store};
+use crate::memo::{FillError, Memo};
 use crate::model::{Digest, Sha256};
 use crate::upstream::{Turns, Upstream};
 
@@ -28,6 +30,13 @@ use crate::upstream::{Turns, Upstream};
 const SIZES: u64 = 10_000;
 /// For so long. It never changes; an upstream that could not say it may be able to later.
 const SIZES_LAST: Duration = Duration::from_mins(10);
+
+/// What upstream said of a file's size, and when.
+#[derive(Debug, Clone, Copy)]
+struct StatedSize {
+    size: Option<u64>,
+    at: Instant,
+}
 
 /// Everything that brings bytes.
 #[derive(Debug)]
@@ -46,7 +55,7 @@ pub(super) struct Delivery {
     tasks: TaskTracker,
     pub(super) contents: Contents,
     /// What upstream said of the sizes of files that are not here, by their address.
-    sizes: moka::future::Cache<Arc<str>, Option<u64>>,
+    sizes: Memo<Arc<str>, StatedSize, FetchError>,
 }
 
 impl Delivery {
@@ -61,7 +70,7 @@ impl Delivery {
         let directs = upstream.turns("passed_through", settings.directs, settings.flights);
         let (buffers, counters) = (Buffers::new(&settings), Counters::new());
         let flights = Flights::default();
-        let sizes = moka::future::Cache::builder().max_capacity(SIZES).time_to_live(SIZES_LAST).build();
+        let sizes = Memo::new(SIZES, |_, _| 1);
         Self {
             store,
             settings,
@@ -149,9 +158,21 @@ impl Delivery {
         if target.size.is_some() {
             return Ok(target.size);
         }
-        let ask = async { Ok::<_, FetchError>(self.upstream.file_size(&target.url(&self.upstream)?).await?) };
-        let asked = self.sizes.try_get_with(Arc::clone(&target.url), ask).await;
-        asked.map_err(|error| (*error).clone())
+        if let Some(stated) = self.sizes.get(&target.url)
+            && stated.at.elapsed() < SIZES_LAST
+        {
+            return Ok(stated.size);
+        }
+        let (upstream, address) = (self.upstream.clone(), target.url(&self.upstream)?);
+        let ask = async move {
+            let size = upstream.file_size(&address).await?;
+            Ok(StatedSize { size, at: Instant::now() })
+        };
+        match self.sizes.fill(&target.url, ask).await {
+            Ok(stated) => Ok(stated.size),
+            Err(FillError::Failed(error)) => Err(error),
+            Err(FillError::Lost) => Err(FetchError::Lost),
+        }
     }
 
     /// A whole range that is in memory, if it is short enough to be one piece.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::{Asked, Entry, Policy, Received, Source, Standing, Told, Unanswered, Wait};
+use crate::bounded::{Bounded, by_count};
 use crate::memo::{FillError, Memo};
 use crate::model::{Serial, is_younger};
 
@@ -34,7 +35,7 @@ struct Inner<S: Source> {
     source: S,
     policy: Policy,
     memory: Memory<S>,
-    absent: moka::sync::Cache<S::Key, Absence>,
+    absent: Bounded<S::Key, Absence>,
 }
 
 impl<S: Source> Clone for Engine<S> {
@@ -52,7 +53,7 @@ impl<S: Source> fmt::Debug for Engine<S> {
 impl<S: Source> Engine<S> {
     /// Serves what `source` has; `memory` bounds what stays in memory.
     pub fn new(source: S, policy: Policy, memory: Memory<S>) -> Self {
-        let absent = moka::sync::Cache::new(policy.absent_entries);
+        let absent = by_count(policy.absent_entries);
         Self(Arc::new(Inner { source, policy, memory, absent }))
     }
 
@@ -62,8 +63,8 @@ impl<S: Source> Engine<S> {
     }
 
     /// The entry in memory, fresh or not.
-    pub async fn in_memory(&self, key: &S::Key) -> Option<Kept<S>> {
-        self.0.memory.get(key).await
+    pub fn in_memory(&self, key: &S::Key) -> Option<Kept<S>> {
+        self.0.memory.get(key)
     }
 
     /// Whether an entry is fresh, as far as that can be said without looking anything up; `now` in Unix seconds.
@@ -78,7 +79,7 @@ impl<S: Source> Engine<S> {
     pub async fn current(&self, key: &S::Key, wait: Wait) -> Result<S> {
         let inner = &self.0;
         inner.check_absent(key).await?;
-        let known = inner.memory.get(key).await;
+        let known = inner.memory.get(key);
         if let Some(entry) = &known
             && inner.source.is_as_read(key, entry)
             && inner.is_fresh(key, entry).await?
@@ -172,14 +173,14 @@ impl<S: Source> Inner<S> {
         pause: Duration,
     ) -> Result<S, Option<Kept<S>>> {
         // The renewal may have ended this moment.
-        let kept = match self.memory.get(key).await.or(known) {
+        let kept = match self.memory.get(key).or(known) {
             Some(entry) => Some(entry),
             None => self.source.load(key).await?.map(Arc::new),
         };
         let Some(entry) = kept else { return Ok(None) };
         if self.source.is_as_read(key, &entry) && self.is_fresh(key, &entry).await? {
             self.source.tell(key, if entry.stale { Told::Slow } else { Told::Renewed });
-            self.memory.put(key, entry.clone()).await;
+            self.memory.put(key, entry.clone());
             return Ok(Some(entry));
         }
         if !entry.is_usable(self.source.now(), self.policy.stale_if_error) {
@@ -193,14 +194,14 @@ impl<S: Source> Inner<S> {
         let pause = self.policy.failure_pause.max(pause);
         let paused = Arc::new(entry.paused(self.source.now(), pause, standing, true));
         // The next callers need not wait to learn the same; the renewal's end replaces it.
-        self.memory.put(key, paused.clone()).await;
+        self.memory.put(key, paused.clone());
         Ok(Some(paused))
     }
 
     /// Asks upstream until its copy is as new as what is known. `known`: the caller's entry from memory.
     async fn renew(self: Arc<Self>, key: S::Key, known: Option<Kept<S>>) -> Result<S> {
         // Another's renewal may have replaced it meanwhile.
-        let known = self.memory.get(&key).await.or(known);
+        let known = self.memory.get(&key).or(known);
         let mut known = match known {
             Some(entry) if self.source.is_as_read(&key, &entry) => Some(entry),
             // What could not be kept is as good as it was.
@@ -289,7 +290,7 @@ impl<S: Source> Inner<S> {
 
     /// Upstream does not have it: that is remembered for a moment, and what was kept is gone.
     async fn absent(&self, key: &S::Key) -> Result<S> {
-        self.memory.forget(key).await;
+        self.memory.forget(key);
         self.source.forget(key).await;
         let serial = self.source.serial(key, false).await?;
         self.absent.insert(key.clone(), Absence { since: self.source.now(), serial });
@@ -304,7 +305,7 @@ impl<S: Source> Inner<S> {
         {
             return Err(Unanswered::Absent);
         }
-        self.absent.invalidate(key);
+        self.absent.remove(key);
         Ok(())
     }
 

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use moka::sync::Cache;
 use tokio::sync::Semaphore;
 
 use super::answer::{Answer, Pieces, StreamError};
 use super::flight::{Flight, units};
 use super::scan::Scan;
 use super::shelf::Shelf;
+use crate::bounded::{Bounded, by_count};
 use crate::journal::{AnswerKey, Slice};
 use crate::model::Serial;
 use crate::xmlrpc::Fault;
@@ -60,7 +60,7 @@ enum Form {
 /// The kept answers.
 pub(super) struct Renderings {
     kept: Arc<Shelf<(Key, Form)>>,
-    unfit: Cache<(Subject, Form), ()>,
+    unfit: Arc<Bounded<(Subject, Form), ()>>,
     room: Arc<Semaphore>,
     entry: u32,
 }
@@ -71,7 +71,7 @@ impl Renderings {
         let kept = Arc::new(Shelf::new(units(bytes)));
         let units = usize::try_from(units(bytes + WRITING * entry)).unwrap_or(usize::MAX);
         let room = Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS)));
-        Self { kept, unfit: Cache::new(UNFIT), room, entry: self::units(entry) }
+        Self { kept, unfit: Arc::new(by_count(UNFIT)), room, entry: self::units(entry) }
     }
 
     /// The answer that `make` writes: kept, on its way, or started now. Answers that would be too large, or have no

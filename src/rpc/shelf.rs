@@ -1,6 +1,6 @@
 //! What is kept of answers, by recency.
 //!
-//! Not moka: it lets go of what it evicts some hundred accesses later, and until then the room would count as taken.
+//! Not [`crate::bounded`]: what an entry weighs grows while it is written.
 
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -12,6 +12,7 @@ use url::{Position, Url};
 use super::UpstreamError;
 use super::throttle::LONGEST_SILENCE;
 use super::turns::host_of;
+use crate::bounded::{Bounded, by_count};
 
 /// Hosts whose pause is remembered. The index and its files are two; a page may name any.
 const HOSTS: usize = 1_000;
@@ -25,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// All that rests.
 #[derive(Debug)]
 pub(super) struct Rests {
-    addresses: moka::sync::Cache<String, Instant>,
+    addresses: Bounded<String, Instant>,
     hosts: Mutex<HashMap<String, Host>>,
     /// A try has ended.
     ended: watch::Sender<u64>,
@@ -52,9 +53,7 @@ pub(super) struct Pass<'a> {
 
 impl Rests {
     pub(super) fn new() -> Self {
-        let addresses =
-            moka::sync::Cache::builder().max_capacity(ADDRESSES).time_to_live(LONGEST_SILENCE).build();
-        Self { addresses, hosts: Mutex::default(), ended: watch::Sender::new(0) }
+        Self { addresses: by_count(ADDRESSES), hosts: Mutex::default(), ended: watch::Sender::new(0) }
     }
 
     /// Fails while the address or its host rests. While another request tries the host, this waits for its end.

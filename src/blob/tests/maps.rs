@@ -92,6 +92,26 @@ async fn a_map_goes_with_its_entry_and_who_has_it_goes_on() {
 }
 
 #[tokio::test]
+async fn a_mapping_that_nobody_used_since_the_last_time_is_let_go() {
+    let folder = folder();
+    let store = Store::open(&StoreSettings { hot_file: 1000, ..settings(folder.path()) }).unwrap();
+    let (key, bytes) = content(1, 300_000);
+    let address = kept_map(&store, &key, &bytes).await.load(0..10).await.unwrap().as_ptr().addr();
+    let is_mapped = || {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        maps.lines().any(|line| line.trim_start_matches('0').starts_with(&format!("{address:x}-")))
+    };
+    store.let_idle_maps_go();
+    assert!(is_mapped(), "it was used");
+    store.get(&key).await.unwrap();
+    store.let_idle_maps_go();
+    assert!(is_mapped(), "it was used again");
+    store.let_idle_maps_go();
+    assert!(!is_mapped());
+    assert_eq!(read(store.get(&key).await.unwrap()).await, bytes);
+}
+
+#[tokio::test]
 async fn however_many_want_a_large_file_at_once_it_is_mapped_once() {
     let folder = folder();
     let store = Store::open(&StoreSettings { hot_file: 1000, ..settings(folder.path()) }).unwrap();

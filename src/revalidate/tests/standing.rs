@@ -40,7 +40,7 @@ async fn what_went_out_stale_is_asked_for_again_though_what_contradicted_it_is_k
 #[tokio::test(start_paused = true)]
 async fn an_entry_that_agreed_is_fresh_without_a_look_until_anything_happens_or_it_is_too_old() {
     let world = known().await;
-    let entry = world.engine.in_memory(&"key").await.unwrap();
+    let entry = world.engine.in_memory(&"key").unwrap();
     let now = || world.script().now();
     assert!(!world.engine.is_fresh_as_it_was(&entry, now()), "nobody has looked yet");
     assert_eq!(world.get().await, Fresh("one"));
@@ -165,7 +165,7 @@ async fn a_serial_that_was_wrong_agrees_with_nothing() {
     world.script().stands(AT_ONE);
     world.holds("two", 2).await;
     assert_eq!(world.asked(&[]).await, (Fresh("two"), 0));
-    let entry = world.engine.in_memory(&"key").await.unwrap();
+    let entry = world.engine.in_memory(&"key").unwrap();
     assert!(world.engine.is_fresh_as_it_was(&entry, world.script().now()));
     // Without another event.
     world.script().disprove(2);
