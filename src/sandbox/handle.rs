@@ -11,9 +11,10 @@ use hyper::{Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 
 use crate::model::{FilePath, ProjectName, Serial};
-use crate::xmlrpc::{Fault as RpcFault, Limits, decode_call, encode_fault};
+use crate::xmlrpc::Fault as RpcFault;
 
 use super::body::{Body, whole};
+use super::call::{self, Call};
 use super::catalogue::{Catalogue, Listed};
 use super::fault::Faults;
 use super::limit::{Limiter, Verdict};
@@ -29,8 +30,6 @@ use crate::metric;
 
 /// The largest body that is read. A call of a real client has a few hundred bytes.
 const MAX_BODY: usize = 1 << 20;
-/// As deep as PyPI's own calls need, several times over.
-const DEPTH: usize = 64;
 /// Names that are written into the listing at once.
 const ROWS: usize = 1_000;
 
@@ -67,7 +66,7 @@ pub(super) async fn answer(
     if route == Route::Control {
         return Ok(control::answer(&shared, &head.method, &path, &body).await);
     }
-    let call = (route == Route::Rpc).then(|| decode_call(&body, Limits { depth: DEPTH }));
+    let call = (route == Route::Rpc).then(|| Call::read(&body));
     let label = match &call {
         Some(Ok(call)) => format!("/pypi {}", call.method),
         _ => path.clone(),
@@ -93,7 +92,7 @@ pub(super) async fn answer(
         _ if shared.settings.refuse_anonymous && !agent => {
             text(StatusCode::NOT_ACCEPTABLE, "name your program and a contact in User-Agent")
         }
-        (None, Some(call)) => shared.call(call.map_err(|_| RpcFault::parse_error()), &plan.stated).await,
+        (None, Some(call)) => shared.call(call, &plan.stated).await,
         (None, None) if head.method == Method::OPTIONS && route.is_open() => text(StatusCode::OK, ""),
         (None, None) if head.method != Method::GET && head.method != Method::HEAD => {
             text(StatusCode::METHOD_NOT_ALLOWED, "GET and HEAD only")
@@ -133,7 +132,7 @@ fn seen(method: &Method, path: &str, headers: &HeaderMap) -> Seen {
 }
 
 impl Shared {
-    async fn call(&self, call: Result<crate::xmlrpc::Call, RpcFault>, stated: &Stated) -> Response<Body> {
+    async fn call(&self, call: Result<Call, RpcFault>, stated: &Stated) -> Response<Body> {
         let verdict = self.limiter.as_ref().map(Limiter::call);
         let mode = self.xmlrpc.read().unwrap_or_else(PoisonError::into_inner).clone();
         let result = match (mode, verdict, call) {
@@ -155,7 +154,13 @@ impl Shared {
                 rpc::answer(&self.catalogue, &call, self.settings.changelog_rows, stated)
             }
         };
-        let body = result.unwrap_or_else(|fault| whole(encode_fault(&fault)));
+        let body = match result {
+            Ok(body) => body,
+            Err(fault) => match call::refused(&fault) {
+                Some(fault) => whole(fault),
+                None => return text(StatusCode::INTERNAL_SERVER_ERROR, "a fault that XML-RPC cannot carry"),
+            },
+        };
         let mut response = Response::new(body);
         set(&mut response, header::CONTENT_TYPE, "text/xml; charset=utf-8");
         if let Some(Verdict { remaining, reset, .. }) = verdict {

@@ -3,6 +3,7 @@
 mod apply;
 mod artefact;
 mod body;
+mod call;
 mod catalogue;
 mod change;
 mod control;

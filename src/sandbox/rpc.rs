@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use dxr::Value;
+
 use crate::model::{Event, ProjectName, Serial};
-use crate::xmlrpc::{Call, Encoder, Fault, TooWide, Value, encode_response};
+use crate::xmlrpc::{Encoder, Fault, TooWide};
 
 use super::body::{Body, Cut, try_pieces, whole};
+use super::call::{self, Call, as_integer};
 use super::catalogue::{Catalogue, Listed};
-use super::project::Project;
+use super::project::{Project, Release};
 use super::serials::Stated;
 
 /// Rows that are made at once: small enough that the first bytes leave early.
@@ -67,37 +70,36 @@ pub(super) fn answer(
         "changelog_last_serial" => {
             arguments(call, [])?;
             let last = catalogue.last_serial();
-            small(&Value::Int(stated.own(last).unwrap_or(last).0), call.wide)
+            small(call.number(stated.own(last).unwrap_or(last).0)?)
         }
         "changelog_since_serial" => {
             let [serial] = arguments(call, ["serial"])?;
-            let serial = serial.as_int().ok_or_else(|| wrong("serial", "integer"))?;
-            Ok(changelog(catalogue.clone(), Serial(serial), rows, stated.clone(), call.wide))
+            let serial = as_integer(serial).ok_or_else(|| wrong("serial", "integer"))?;
+            Ok(changelog(catalogue.clone(), Serial(serial), rows, stated.clone(), call.is_wide()))
         }
         "list_packages_with_serial" => {
             arguments(call, [])?;
-            Ok(listing(catalogue, stated.clone(), call.wide))
+            Ok(listing(catalogue, stated.clone(), call.is_wide()))
         }
         "package_roles" => {
             let [name] = arguments(call, ["package_name"])?;
-            let name = name.as_str().ok_or_else(|| wrong("package_name", "string"))?;
+            let name = as_text(name).ok_or_else(|| wrong("package_name", "string"))?;
             let project =
                 ProjectName::parse(name).ok().and_then(|name| catalogue.project(&name, Serial(i64::MAX)));
-            let pair = |role: &super::Role| [role.role.as_str(), role.user.as_str()].into_iter().collect();
-            let roles: Vec<Value> = project.iter().flat_map(|project| &project.roles).map(pair).collect();
-            small(&Value::Array(roles), call.wide)
+            let roles = project.iter().flat_map(|project| &project.roles);
+            small(array(roles.map(|role| pair(&role.role, &role.user))))
         }
         "user_packages" => {
             let [user] = arguments(call, ["username"])?;
-            let user = user.as_str().ok_or_else(|| wrong("username", "string"))?;
-            small(&user_packages(&catalogue.projects(), user), call.wide)
+            let user = as_text(user).ok_or_else(|| wrong("username", "string"))?;
+            small(user_packages(&catalogue.projects(), user))
         }
         "browse" => {
             let [classifiers] = arguments(call, ["classifiers"])?;
-            let classifiers = classifiers.as_array().ok_or_else(|| wrong("classifiers", "list"))?;
-            let classifiers: Option<Vec<&str>> = classifiers.iter().map(Value::as_str).collect();
+            let Value::Array(classifiers) = classifiers else { return Err(wrong("classifiers", "list")) };
+            let classifiers: Option<Vec<&str>> = classifiers.iter().map(as_text).collect();
             let classifiers = classifiers.ok_or_else(|| wrong("classifiers", "string"))?;
-            small(&browse(&catalogue.projects(), &classifiers), call.wide)
+            small(browse(&catalogue.projects(), &classifiers))
         }
         method => Err(removed(method)),
     }
@@ -122,8 +124,23 @@ fn arguments<'a, const N: usize>(call: &'a Call, names: [&str; N]) -> Result<[&'
     given.try_into().map_err(|_| Fault::invalid_params(&complaints))
 }
 
-fn small(value: &Value, wide: bool) -> Result<Body, Fault> {
-    Ok(whole(encode_response(value, wide)?))
+fn small(value: Value) -> Result<Body, Fault> {
+    Ok(whole(call::written(value)?))
+}
+
+fn array(items: impl Iterator<Item = Value>) -> Value {
+    Value::Array(items.collect())
+}
+
+fn pair(first: &str, second: &str) -> Value {
+    array([first, second].into_iter().map(|text| Value::String(text.to_owned())))
+}
+
+fn as_text(value: &Value) -> Option<&str> {
+    match value {
+        Value::String(text) => Some(text),
+        _ => None,
+    }
 }
 
 fn changelog(catalogue: Catalogue, since: Serial, rows: usize, stated: Stated, wide: bool) -> Body {
@@ -215,21 +232,14 @@ fn user_packages(projects: &[Arc<Project>], user: &str) -> Value {
         .map(|(role, project)| (role.role.as_str(), project.name.as_str()))
         .collect();
     found.sort_by(|a, b| b.0.cmp(a.0).then(a.1.cmp(b.1)));
-    found.into_iter().map(|(role, name)| [role, name].into_iter().collect::<Value>()).collect()
+    array(found.into_iter().map(|(role, name)| pair(role, name)))
 }
 
 fn browse(projects: &[Arc<Project>], classifiers: &[&str]) -> Value {
-    let mut found = Vec::new();
     // Upstream counts the classifiers that a release has of these: of none it has none.
-    for project in projects.iter().filter(|_| !classifiers.is_empty()) {
-        for release in project.shown() {
-            let none = classifiers.is_empty();
-            if !none
-                && classifiers.iter().all(|wanted| release.info.classifiers.iter().any(|has| has == wanted))
-            {
-                found.push([project.name.as_str(), release.version.as_str()].into_iter().collect::<Value>());
-            }
-        }
-    }
-    Value::Array(found)
+    let projects = projects.iter().filter(|_| !classifiers.is_empty());
+    let releases = projects.flat_map(|project| project.shown().map(move |release| (project, release)));
+    let has = |release: &Release, wanted: &&str| release.info.classifiers.iter().any(|has| has == wanted);
+    let found = releases.filter(|(_, release)| classifiers.iter().all(|wanted| has(release, wanted)));
+    array(found.map(|(project, release)| pair(project.name.as_str(), release.version.as_str())))
 }
