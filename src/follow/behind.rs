@@ -19,6 +19,7 @@ use std::time::Duration;
 use super::FollowError;
 use super::follower::Follower;
 use super::poll::Polled;
+use super::state::Doubt;
 use crate::journal::{Asked, Position};
 use crate::metric;
 use crate::model::{Event, Serial};
@@ -31,18 +32,6 @@ const LEAST_ANSWERS: u32 = 3;
 /// How many serials below upstream's last one the last row in common is looked for at first: some hours of PyPI's, in an
 /// answer of 1 MB. Then ten times as many, and so on.
 const WINDOW: i64 = 5_000;
-
-/// Lower answers in this run.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Doubt {
-    answers: u32,
-    /// One of them had rows that we have not.
-    strange: bool,
-    /// For which last serial rows were looked at.
-    looked_at: Option<Serial>,
-    /// Its last serial was higher, and our last row is none of its.
-    overtaken: bool,
-}
 
 impl Follower {
     /// Upstream names `last`, which is lower than `known`, its last serial before. Fails if new events may hide;

@@ -1,40 +1,15 @@
 //! Whether upstream has XML-RPC at all.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::follower::Follower;
+use super::state::Calls;
 use super::{FollowError, Source};
 use crate::journal::{News, Upkeep};
 use crate::upstream::UpstreamError;
-
-/// What is known of upstream's XML-RPC.
-#[derive(Default)]
-pub(super) struct Calls(Mutex<Inside>);
-
-#[derive(Default)]
-struct Inside {
-    /// Upstream answered a call once, now or in an earlier life of the journal.
-    answered: bool,
-    /// Since when every call fails as if there were no XML-RPC.
-    doubted: Option<Instant>,
-    /// When upstream is asked again whether it has XML-RPC; `None` as long as it is believed to have it.
-    until: Option<Instant>,
-}
-
-impl Calls {
-    /// `answered`: upstream answered a call in an earlier life.
-    pub(super) fn new(answered: bool) -> Self {
-        Self(Mutex::new(Inside { answered, ..Inside::default() }))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inside> {
-        // Plain assignments.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 impl Follower {
     /// The error of a question that only XML-RPC could answer; `None` if it is to be asked.
@@ -43,7 +18,7 @@ impl Follower {
             Source::Changelog => None,
             Source::Listings => Some(self.settings.calls_retry),
             Source::Auto => {
-                self.calls.lock().until.map(|until| until.saturating_duration_since(Instant::now()))
+                self.calls_lock().until.map(|until| until.saturating_duration_since(Instant::now()))
             }
         };
         left.filter(|left| *left > Duration::ZERO).map(|retry| FollowError::NoCalls { retry })
@@ -72,7 +47,7 @@ impl Follower {
             return error.into();
         }
         let (now, retry) = (Instant::now(), self.settings.calls_retry);
-        let mut calls = self.calls.lock();
+        let mut calls = self.calls_lock();
         let doubted = *calls.doubted.get_or_insert(now);
         if calls.answered && calls.until.is_none() && now - doubted < self.settings.calls_doubt {
             return error.into();
@@ -113,18 +88,18 @@ impl Follower {
 
     /// Upstream had no XML-RPC when it was last asked for its changelog.
     pub(super) fn calls_were_gone(&self) -> bool {
-        self.calls.lock().until.is_some()
+        self.calls_lock().until.is_some()
     }
 
     /// Notes that upstream answered a call: it is not there no more.
     pub(super) fn no_doubt(&self) {
-        self.calls.lock().doubted = None;
+        self.calls_lock().doubted = None;
     }
 
     /// Notes that upstream answered a call for its changelog.
     pub(super) async fn calls_live(&self) -> Result<(), FollowError> {
         let (answered, until) = {
-            let mut calls = self.calls.lock();
+            let mut calls = self.calls_lock();
             calls.doubted = None;
             (std::mem::replace(&mut calls.answered, true), calls.until.take())
         };
@@ -136,5 +111,10 @@ impl Follower {
             self.journal.note_calls_answered().await?;
         }
         Ok(())
+    }
+
+    fn calls_lock(&self) -> MutexGuard<'_, Calls> {
+        // Plain assignments.
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

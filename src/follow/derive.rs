@@ -41,16 +41,16 @@ use tokio::time::Instant;
 
 use super::FollowError;
 use super::follower::Follower;
+use super::issue::{Issue, Telling};
 use super::poll::Polled;
 use crate::journal::{Derived, Difference, Position, SerialRule};
 use crate::metric;
 use crate::model::{Event, Serial};
 use crate::upstream::{Listed, Listing, UpstreamError, Validators};
-pub(super) use absent::Issue;
 use content::Seen;
-pub(super) use judge::{Telling, own_start};
 use look::{Looked, Outcome};
 use number::number;
+pub(super) use number::own_start;
 
 /// Projects whose events are kept and numbered together. PyPI has some 200 changed ones in ten minutes; after a longer
 /// pause a kill or a failure loses one part, a minute or two of fetching.
@@ -325,25 +325,6 @@ impl Pass {
             }
         }
         all
-    }
-}
-
-impl Issue {
-    /// More projects than are looked at have no serial that tells what changes.
-    fn is_untold(&self, most: usize) -> bool {
-        self.untold_in_all > most
-    }
-
-    /// It is new, and no serial will tell what changes.
-    fn says_nothing_of(&self, job: &Difference) -> bool {
-        job.listed && !job.known && (job.serial.is_none() || self.telling != Telling::Serials)
-    }
-
-    /// New projects of which no serial tells are looked at from now on, too.
-    fn heed(&mut self, found: &[Difference], most: usize) {
-        let new: Vec<_> = found.iter().filter(|job| self.says_nothing_of(job)).cloned().collect();
-        let room = most.saturating_sub(self.untold.len());
-        self.untold.extend(new.into_iter().take(room).map(|job| Difference { known: true, ..job }));
     }
 }
 

@@ -11,17 +11,10 @@ use tokio::time::Instant;
 
 use super::FollowError;
 use super::follower::Follower;
+use super::state::Leap;
 use crate::metric;
 use crate::model::Serial;
 use crate::upstream::{Listing, Slice, Target};
-
-/// A last serial that is not believed yet.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Leap {
-    since: Instant,
-    /// When the listing was asked for its serial.
-    listing_asked: Option<Instant>,
-}
 
 impl Follower {
     /// Upstream's last serial, by XML-RPC, if it is believed.

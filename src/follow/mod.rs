@@ -25,10 +25,13 @@ mod error;
 mod follower;
 mod heard;
 mod history;
+mod issue;
+mod list;
 mod news;
 mod poll;
 mod serve;
 mod settings;
+mod state;
 mod status;
 
 use error::FollowError;

@@ -33,12 +33,12 @@ impl Relay {
             return None;
         }
         let pledge = self.index.pledge(asked)?;
-        Some(Hold { pledge, grip: self.delivery.store.grip(served.sha256?)? })
+        Some(Hold { pledge, grip: self.resources.store.grip(served.sha256?)? })
     }
 
     /// The whole file, if [`Relay::open`] would serve it now as it did then; else that has to be asked.
     pub fn again(&self, hold: &Hold) -> Option<Again> {
-        let store = &self.delivery.store;
+        let store = &self.resources.store;
         // Read once for all that asks for it.
         let now = store.clock().unix_millis();
         if !self.index.stands(&hold.pledge, now.div_euclid(1000)) {
@@ -47,7 +47,7 @@ impl Relay {
         let moment = Clock::moment(now);
         let hot = store.gripped(&hold.grip, moment)?;
         let age = store.age_of_hot(&hot, moment)?;
-        let content = Content::ready(hot.bytes().clone(), Source::Hit, &self.delivery);
+        let content = Content::ready(hot.bytes().clone(), Source::Hit, &self.resources);
         Some(Again { content, age, now: now.div_euclid(1000) })
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use flate2::write::{MultiGzDecoder, ZlibDecoder};
 use tracing::debug;
 
-use super::delivery::Delivery;
+use super::resources::Resources;
 use crate::blob::Writer;
 use crate::model::Algorithm;
 use crate::upstream::Coding;
@@ -45,13 +45,13 @@ impl Decoder {
 
 /// What the written bytes are without their coding; `None` if they do not have it, or there is no room for them.
 pub(super) async fn decoded(
-    delivery: &Arc<Delivery>,
+    resources: &Arc<Resources>,
     coded: &Writer,
     coding: Coding,
     algorithm: Algorithm,
 ) -> Option<Writer> {
     let (reader, size) = (coded.reader(), coded.written());
-    let mut writer = delivery.store.writer(None).await.ok()?.decided_by(algorithm);
+    let mut writer = resources.store.writer(None).await.ok()?.decided_by(algorithm);
     let mut decoder = Decoder::new(coding);
     let mut at = 0;
     loop {
@@ -69,7 +69,7 @@ pub(super) async fn decoded(
                 return None;
             }
         };
-        if writer.written() + bytes.len() as u64 > delivery.settings.max_file {
+        if writer.written() + bytes.len() as u64 > resources.settings.max_file {
             return None;
         }
         if !bytes.is_empty() {

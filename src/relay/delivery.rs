@@ -8,23 +8,21 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::buffers::Buffers;
-use super::contents::Contents;
 use super::direct::Direct;
 use super::flight::Pilot;
 use super::flights::{Flights, Joined};
 use super::pump::{Origin, Pump};
 use super::range::Asked;
-use super::served::{Answer, Content, Served, Source};
+use super::resources::Resources;
+use super::served::{Answer, Content, Served};
+use super::source::Source;
 use super::stage::Flight;
-use super::tally::Counters;
 use super::target::Target;
 use super::want::Want;
-use super::{FetchError, RelayError, RelaySettings};
-use crate::blob::{Blob, Key, Store};
+use super::{FetchError, RelayError};
+use crate::blob::Blob;
 use crate::memo::{FillError, Memo};
 use crate::model::{Digest, Sha256};
-use crate::upstream::{Turns, Upstream};
 
 /// Files whose size is remembered, each with some 300 bytes.
 const SIZES: u64 = 10_000;
@@ -38,62 +36,27 @@ struct StatedSize {
     at: Instant,
 }
 
-/// Everything that brings bytes.
+/// The ways of bytes, and the flights that there are.
 #[derive(Debug)]
 pub(super) struct Delivery {
-    pub(super) store: Store,
-    pub(super) settings: RelaySettings,
-    /// Turns of flights, which go at upstream's pace.
-    pub(super) transfers: Turns,
-    /// Turns of what is passed straight through: a slow client holds one for long, and must not hold up
-    /// a flight.
-    pub(super) directs: Turns,
-    pub(super) buffers: Buffers,
-    pub(super) counters: Counters,
-    pub(super) upstream: Upstream,
+    resources: Arc<Resources>,
     flights: Flights,
     tasks: TaskTracker,
-    pub(super) contents: Contents,
     /// What upstream said of the sizes of files that are not here, by their address.
     sizes: Memo<Arc<str>, StatedSize, FetchError>,
 }
 
 impl Delivery {
-    pub(super) fn new(
-        upstream: Upstream,
-        store: Store,
-        settings: RelaySettings,
-        tasks: TaskTracker,
-        contents: Contents,
-    ) -> Self {
-        let transfers = upstream.turns("files", settings.transfers, settings.flights);
-        let directs = upstream.turns("passed_through", settings.directs, settings.flights);
-        let (buffers, counters) = (Buffers::new(&settings), Counters::new());
+    pub(super) fn new(resources: Arc<Resources>, tasks: TaskTracker) -> Self {
         let flights = Flights::default();
         let sizes = Memo::new(SIZES, |_, _| 1);
-        Self {
-            store,
-            settings,
-            transfers,
-            directs,
-            buffers,
-            counters,
-            upstream,
-            flights,
-            tasks,
-            contents,
-            sizes,
-        }
+        Self { resources, flights, tasks, sizes }
     }
 
     /// Answers for a file. A body's first bytes are awaited, so that a fetch that fails before them has an
     /// error's status instead of a cut.
-    pub(super) async fn serve(
-        self: &Arc<Self>,
-        mut target: Target,
-        want: &Want,
-    ) -> Result<Served, RelayError> {
-        target.sha256 = self.content_of(&target).await;
+    pub(super) async fn serve(&self, mut target: Target, want: &Want) -> Result<Served, RelayError> {
+        target.sha256 = self.resources.content_of(&target).await;
         let aged = |source, size, age, answer| Served {
             path: target.path.clone(),
             sha256: target.sha256,
@@ -108,14 +71,16 @@ impl Delivery {
             return Ok(served(Source::Hit, target.size, Answer::NotModified));
         }
         if want.head {
-            return Ok(match self.kept(&target).await {
-                Some(blob) => aged(Source::Hit, Some(blob.size()), self.store.age(&blob), Answer::Head),
+            return Ok(match self.resources.kept(&target).await {
+                Some(blob) => {
+                    aged(Source::Hit, Some(blob.size()), self.resources.store.age(&blob), Answer::Head)
+                }
                 None => served(Source::Miss, self.stated_size(&target).await?, Answer::Head),
             });
         }
         let (source, size, origin) = self.source(&target, want).await?;
         let age = match &origin {
-            Origin::Kept(blob) => self.store.age(blob),
+            Origin::Kept(blob) => self.resources.store.age(blob),
             Origin::Flight(_) | Origin::Direct(_) => None,
         };
         let asked = want.asked(target.sha256, size);
@@ -125,32 +90,17 @@ impl Delivery {
             Asked::Unsatisfiable => return Ok(served(source, size, Answer::Unsatisfiable)),
         };
         if let (Origin::Kept(blob), Some(sha256)) = (&origin, target.sha256) {
-            self.store.used(sha256, share(&range, blob.size()));
+            self.resources.store.used(sha256, share(&range, blob.size()));
         }
         let (size_now, content) = match self.at_hand(&origin, range.clone())? {
-            Some(bytes) => (size, Content::ready(bytes, source, self)),
-            None => Pump::new(self, &target, source, origin, range.clone(), size).prime().await?,
+            Some(bytes) => (size, Content::ready(bytes, source, &self.resources)),
+            None => Pump::new(&self.resources, &target, source, origin, range.clone(), size).prime().await?,
         };
         let answer = match asked {
             Asked::Part(_) => Answer::Part(range, content),
             Asked::Whole | Asked::Unsatisfiable => Answer::Whole(content),
         };
         Ok(aged(source, size.or(size_now), age, answer))
-    }
-
-    /// The file, if it is here whole.
-    pub(super) async fn kept(&self, target: &Target) -> Option<Blob> {
-        let sha256 = self.content_of(target).await?;
-        self.store.get(&Key { sha256, size: None }).await
-    }
-
-    /// What a file is kept under, if that is known. Its stated size may be wrong.
-    pub(super) async fn content_of(&self, target: &Target) -> Option<Sha256> {
-        match (target.sha256, &target.digest) {
-            (Some(sha256), _) => Some(sha256),
-            (None, Some(digest)) => self.contents.of(digest).await,
-            (None, None) => None,
-        }
     }
 
     /// The size of a file that is not here: the index's word, else upstream's, which is asked once for all who want it.
@@ -163,7 +113,8 @@ impl Delivery {
         {
             return Ok(stated.size);
         }
-        let (upstream, address) = (self.upstream.clone(), target.url(&self.upstream)?);
+        let upstream = self.resources.upstream.clone();
+        let address = target.url(&upstream)?;
         let ask = async move {
             let size = upstream.file_size(&address).await?;
             Ok(StatedSize { size, at: Instant::now() })
@@ -184,7 +135,9 @@ impl Delivery {
                 let index = |at| usize::try_from(at).map_err(std::io::Error::other);
                 Ok(Some(hot.bytes().slice(index(range.start)?..index(range.end)?)))
             }
-            Blob::Mapped(map) if range.end - range.start <= self.settings.window => Ok(map.ready(range)?),
+            Blob::Mapped(map) if range.end - range.start <= self.resources.settings.window => {
+                Ok(map.ready(range)?)
+            }
             Blob::Mapped(_) | Blob::File(..) => Ok(None),
         }
     }
@@ -192,21 +145,21 @@ impl Delivery {
     /// Where the bytes are to come from, and the file's size if it is known: of what is not here, as upstream announces
     /// it. What the index states may be wrong although the file is right.
     async fn source(
-        self: &Arc<Self>,
+        &self,
         target: &Target,
         want: &Want,
     ) -> Result<(Source, Option<u64>, Origin), RelayError> {
         let Some(digest) = target.digest else {
-            let direct = Direct::start(self, target).await?;
+            let direct = Direct::start(&self.resources, target).await?;
             return Ok((Source::Relayed, direct.size(), Origin::Direct(Box::new(direct))));
         };
-        if let Some(blob) = self.kept(target).await {
+        if let Some(blob) = self.resources.kept(target).await {
             return Ok((Source::Hit, Some(blob.size()), Origin::Kept(blob)));
         }
         let (source, mut flight) = self.join(target, digest)?;
         let mut size = flight.size().await?;
         if flight.left_nothing() {
-            let direct = Direct::start(self, target).await?;
+            let direct = Direct::start(&self.resources, target).await?;
             return Ok((Source::Relayed, direct.size(), Origin::Direct(Box::new(direct))));
         }
         if size.is_none() && want.range.is_some() {
@@ -216,12 +169,8 @@ impl Delivery {
         Ok((source, size, Origin::Flight(flight)))
     }
 
-    pub(super) fn join(
-        self: &Arc<Self>,
-        target: &Target,
-        digest: Digest,
-    ) -> Result<(Source, Flight), RelayError> {
-        match self.flights.join(digest, target.sha256, self.settings.flights)? {
+    pub(super) fn join(&self, target: &Target, digest: Digest) -> Result<(Source, Flight), RelayError> {
+        match self.flights.join(digest, target.sha256, self.resources.settings.flights)? {
             Joined::Running(stage) => {
                 let flight = Flight(stage);
                 let source = if flight.is_whole() { Source::Hit } else { Source::Joined };
@@ -229,8 +178,8 @@ impl Delivery {
             }
             Joined::New(takeoff) => {
                 let flight = Flight(takeoff.stage.subscribe());
-                let (delivery, target) = (Arc::clone(self), target.clone());
-                self.tasks.spawn(Pilot { delivery, target, digest, takeoff }.fly());
+                let (resources, target) = (Arc::clone(&self.resources), target.clone());
+                self.tasks.spawn(Pilot { resources, target, digest, takeoff }.fly());
                 Ok((Source::Miss, flight))
             }
         }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tracing::debug;
 
 use super::FetchError;
-use super::delivery::Delivery;
+use super::resources::Resources;
 use super::stage::{Spill, released};
 use super::target::Target;
 use super::transfer::{From, Transfer};
@@ -17,7 +17,7 @@ use crate::upstream::{Turn, UpstreamError};
 
 /// One transfer and what of it is held back.
 pub(super) struct Direct {
-    delivery: Arc<Delivery>,
+    resources: Arc<Resources>,
     target: Target,
     transfer: Transfer,
     hasher: FileHasher,
@@ -32,24 +32,24 @@ pub(super) struct Direct {
 
 impl Direct {
     /// From the first byte on.
-    pub(super) async fn start(delivery: &Arc<Delivery>, target: &Target) -> Result<Self, FetchError> {
-        Self::open(delivery, target, &Spill::nothing(target), Bytes::new()).await
+    pub(super) async fn start(resources: &Arc<Resources>, target: &Target) -> Result<Self, FetchError> {
+        Self::open(resources, target, &Spill::nothing(target), Bytes::new()).await
     }
 
     /// From where a flight stopped; `held` are its bytes between those released and the last written.
     pub(super) async fn open(
-        delivery: &Arc<Delivery>,
+        resources: &Arc<Resources>,
         target: &Target,
         spill: &Spill,
         held: Bytes,
     ) -> Result<Self, FetchError> {
-        let turn = delivery.directs.take(&target.url(&delivery.upstream)?, &Requesters::current()).await;
+        let turn = resources.directs.take(&target.url(&resources.upstream)?, &Requesters::current()).await;
         let turn = turn.inspect_err(|error| debug!(path = %target.path, %error, "no turn for a file"))?;
         let (size, validator) = (spill.size, spill.validator.as_deref());
-        let opened = Transfer::open(delivery, target, From { byte: spill.written, size, validator }).await;
+        let opened = Transfer::open(resources, target, From { byte: spill.written, size, validator }).await;
         let transfer = opened.inspect_err(|error| target.report(error))?;
         Ok(Self {
-            delivery: Arc::clone(delivery),
+            resources: Arc::clone(resources),
             target: target.clone(),
             transfer,
             hasher: spill.hasher.clone(),
@@ -106,7 +106,7 @@ impl Direct {
         let limit = if self.ended {
             self.arrived
         } else {
-            let holdback = if self.target.digest.is_some() { self.delivery.settings.holdback } else { 0 };
+            let holdback = if self.target.digest.is_some() { self.resources.settings.holdback } else { 0 };
             released(self.arrived, self.size(), holdback)
         };
         while let Some(first) = self.held.front_mut() {
@@ -122,7 +122,7 @@ impl Direct {
     }
 
     fn check_length(&self) -> Result<(), FetchError> {
-        let max = self.delivery.settings.max_file;
+        let max = self.resources.settings.max_file;
         if self.size().is_none() && self.arrived > max { Err(FetchError::TooLarge(max)) } else { Ok(()) }
     }
 

@@ -19,8 +19,8 @@ pub struct Fetched {
 impl Relay {
     /// It is here; that this was asked is no use of it.
     pub(super) async fn is_kept(&self, file: &KnownFile) -> bool {
-        match self.delivery.content_of(&Target::new(file)).await {
-            Some(sha256) => self.delivery.store.has(&Key { sha256, size: None }).await,
+        match self.resources.content_of(&Target::new(file)).await {
+            Some(sha256) => self.resources.store.has(&Key { sha256, size: None }).await,
             None => false,
         }
     }

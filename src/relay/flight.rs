@@ -11,8 +11,8 @@ use metrics::counter;
 use tracing::{debug, warn};
 
 use super::decode::decoded;
-use super::delivery::Delivery;
 use super::flights::Takeoff;
+use super::resources::Resources;
 use super::stage::{Spill, Stage, released};
 use super::target::Target;
 use super::transfer::{From, Transfer};
@@ -24,7 +24,7 @@ use crate::upstream::{Coding, Turn};
 
 /// The task.
 pub(super) struct Pilot {
-    pub(super) delivery: Arc<Delivery>,
+    pub(super) resources: Arc<Resources>,
     pub(super) target: Target,
     pub(super) digest: Digest,
     pub(super) takeoff: Takeoff,
@@ -54,14 +54,14 @@ impl Pilot {
     async fn try_fly(&self) -> Result<Writer, End> {
         // Between a follower's look into the store and its look into the table another flight may have
         // landed.
-        if let Some(blob) = self.delivery.kept(&self.target).await {
+        if let Some(blob) = self.resources.kept(&self.target).await {
             return Err(End::Whole(blob));
         }
-        let url = self.target.url(&self.delivery.upstream)?;
-        let turn = self.delivery.transfers.take(&url, &self.takeoff.requesters).await;
+        let url = self.target.url(&self.resources.upstream)?;
+        let turn = self.resources.transfers.take(&url, &self.takeoff.requesters).await;
         let turn = turn.map_err(FetchError::from)?;
         let size = self.target.size;
-        let begun = self.delivery.store.writer(size).await;
+        let begun = self.resources.store.writer(size).await;
         let writer = begun.map_err(|cause| End::Spilled(cause, Spill::nothing(&self.target)))?;
         let mut left = false;
         let is_left = || {
@@ -78,16 +78,16 @@ impl Pilot {
 
     /// Takes the bytes in until they are all there and right.
     async fn arrive(&self, mut writer: Writer, turn: &Turn) -> Result<Writer, End> {
-        let mut transfer = Transfer::open(&self.delivery, &self.target, From::default()).await?;
+        let mut transfer = Transfer::open(&self.resources, &self.target, From::default()).await?;
         loop {
             self.flowing(&writer, &transfer);
-            let Some(batch) = transfer.batch(self.delivery.settings.batch).await? else { break };
+            let Some(batch) = transfer.batch(self.resources.settings.batch).await? else { break };
             turn.brought(total(&batch));
             self.check_length(&transfer, writer.written() + total(&batch))?;
             writer = match writer.append(batch).await {
                 Ok(writer) => writer,
                 Err(spilled) => {
-                    let released = released(spilled.written, transfer.size, self.delivery.settings.holdback);
+                    let released = released(spilled.written, transfer.size, self.resources.settings.holdback);
                     let (reader, written) = (Some(spilled.reader), spilled.written);
                     let (size, hasher, validator) = (transfer.size, spilled.hasher, transfer.validator);
                     let spill = Spill { reader, written, released, size, hasher, validator };
@@ -103,7 +103,7 @@ impl Pilot {
 
     /// It is large and not far. Of a file whose size nobody states, the rest counts as large.
     fn may_be_given_up(&self, arrived: u64, size: Option<u64>) -> bool {
-        let RelaySettings { finish_below, finish_percent, .. } = self.delivery.settings;
+        let RelaySettings { finish_below, finish_percent, .. } = self.resources.settings;
         match size {
             Some(size) => size >= finish_below && arrived < size / 100 * finish_percent.min(100),
             None => arrived >= finish_below,
@@ -115,14 +115,14 @@ impl Pilot {
         if transfer.oddity.is_some() {
             return;
         }
-        let released = released(writer.written(), transfer.size, self.delivery.settings.holdback);
+        let released = released(writer.written(), transfer.size, self.resources.settings.holdback);
         let stage = Stage::Flowing { reader: writer.reader(), size: transfer.size, released };
         self.takeoff.stage.send_replace(stage);
     }
 
     /// More bytes than any file may have; that they are no more than announced the transfer sees to.
     fn check_length(&self, transfer: &Transfer, arrived: u64) -> Result<(), FetchError> {
-        let max = self.delivery.settings.max_file;
+        let max = self.resources.settings.max_file;
         if transfer.size.is_none() && arrived > max { Err(FetchError::TooLarge(max)) } else { Ok(()) }
     }
 
@@ -138,7 +138,7 @@ impl Pilot {
             return Ok(writer);
         }
         if let Some(coding) = coding
-            && let Some(decoded) = decoded(&self.delivery, &writer, coding, expected.algorithm()).await
+            && let Some(decoded) = decoded(&self.resources, &writer, coding, expected.algorithm()).await
             && decoded.digest() == expected
         {
             return Ok(decoded);
@@ -150,12 +150,12 @@ impl Pilot {
     /// that nobody fetches it in between.
     async fn land(self, writer: Writer) {
         let (size, sha256) = (writer.written(), writer.sha256());
-        self.delivery.contents.learn(&self.digest, sha256);
+        self.resources.contents.learn(&self.digest, sha256);
         self.takeoff.stage.send_replace(Stage::Whole(Blob::File(writer.reader(), size)));
         match writer.finish(&Key { sha256, size: None }).await {
             Ok(()) => {
                 debug!(path = %self.target.path, bytes = size, "fetched and kept");
-                self.delivery.contents.note(&self.digest, sha256).await;
+                self.resources.contents.note(&self.digest, sha256).await;
             }
             Err(cause) => self.unkept(&cause),
         }

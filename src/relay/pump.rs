@@ -7,9 +7,10 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 
 use super::buffers::Lane;
-use super::delivery::Delivery;
 use super::direct::Direct;
-use super::served::{Content, Source};
+use super::resources::Resources;
+use super::served::Content;
+use super::source::Source;
 use super::stage::{Flight, Stage};
 use super::tally::Outcome;
 use super::target::Target;
@@ -26,7 +27,7 @@ pub(super) enum Origin {
 
 /// A body.
 pub(super) struct Pump {
-    delivery: Arc<Delivery>,
+    resources: Arc<Resources>,
     target: Target,
     origin: Origin,
     lane: Lane,
@@ -46,7 +47,7 @@ pub(super) struct Pump {
 
 impl Pump {
     pub(super) fn new(
-        delivery: &Arc<Delivery>,
+        resources: &Arc<Resources>,
         target: &Target,
         source: Source,
         origin: Origin,
@@ -54,10 +55,10 @@ impl Pump {
         told: Option<u64>,
     ) -> Self {
         Self {
-            delivery: Arc::clone(delivery),
+            resources: Arc::clone(resources),
             target: target.clone(),
             origin,
-            lane: delivery.buffers.lane(),
+            lane: resources.buffers.lane(),
             at: range.start,
             end: range.end,
             told,
@@ -124,7 +125,7 @@ impl Pump {
                     return match blob {
                         Blob::Hot(hot) => Ok(Some(slice(hot.bytes(), self.at, self.end)?)),
                         Blob::Mapped(map) => {
-                            let end = self.end.min(self.at + self.delivery.settings.window);
+                            let end = self.end.min(self.at + self.resources.settings.window);
                             mapped(map, self.at..end).await.map(Some)
                         }
                         Blob::File(reader, _) => read(&self.lane, reader, self.at, self.end).await.map(Some),
@@ -150,7 +151,7 @@ impl Pump {
                             Some(reader) => held(reader, spill.released, spill.written).await?,
                             None => Bytes::new(),
                         };
-                        let direct = Direct::open(&self.delivery, &self.target, &spill, held);
+                        let direct = Direct::open(&self.resources, &self.target, &spill, held);
                         let direct = self.requester.run(direct).await?;
                         self.origin = Origin::Direct(Box::new(direct));
                     }
@@ -198,6 +199,6 @@ fn slice(bytes: &Bytes, from: u64, to: u64) -> Result<Bytes, RelayError> {
 
 impl Drop for Pump {
     fn drop(&mut self) {
-        self.delivery.counters.count(self.source, self.outcome, self.given);
+        self.resources.counters.count(self.source, self.outcome, self.given);
     }
 }

@@ -6,6 +6,7 @@ use tokio_util::task::TaskTracker;
 
 use super::contents::Contents;
 use super::delivery::Delivery;
+use super::resources::Resources;
 use super::target::Target;
 use super::{RelayError, RelaySettings, Served, Want};
 use crate::blob::Store;
@@ -19,6 +20,7 @@ use crate::upstream::Upstream;
 pub struct Relay {
     pub(super) index: Index,
     pub(super) journal: Journal,
+    pub(super) resources: Arc<Resources>,
     pub(super) delivery: Arc<Delivery>,
 }
 
@@ -33,7 +35,9 @@ impl Relay {
         tasks: TaskTracker,
     ) -> Self {
         let contents = Contents::new(Some(journal.clone()));
-        Self { index, journal, delivery: Arc::new(Delivery::new(upstream, store, settings, tasks, contents)) }
+        let resources = Arc::new(Resources::new(upstream, store, settings, contents));
+        let delivery = Arc::new(Delivery::new(Arc::clone(&resources), tasks));
+        Self { index, journal, resources, delivery }
     }
 
     /// What its index is as new as.

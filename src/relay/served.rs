@@ -11,7 +11,8 @@ use bytes::Bytes;
 use futures_util::Stream;
 
 use super::RelayError;
-use super::delivery::Delivery;
+use super::resources::Resources;
+use super::source::Source;
 use super::tally::Outcome;
 use crate::model::{FilePath, Sha256};
 
@@ -49,34 +50,6 @@ pub enum Answer {
     Part(Range<u64>, Content),
 }
 
-/// Where bytes come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// It is here, whole and right.
-    Hit,
-    /// This request started the fetch.
-    Miss,
-    /// Another request did.
-    Joined,
-    /// Passed through for this request alone, and not kept.
-    Relayed,
-}
-
-impl Source {
-    /// In the order of their numbers.
-    pub(super) const ALL: [Self; 4] = [Self::Hit, Self::Miss, Self::Joined, Self::Relayed];
-
-    /// The word in metrics.
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Hit => "hit",
-            Self::Miss => "miss",
-            Self::Joined => "joined",
-            Self::Relayed => "relayed",
-        }
-    }
-}
-
 /// A body's bytes. It ends without an error only if all of them are right; after an error the connection
 /// must be cut.
 pub struct Content(Bytewise);
@@ -92,14 +65,14 @@ enum Bytewise {
 struct Ready {
     bytes: Bytes,
     source: Source,
-    delivery: Arc<Delivery>,
+    resources: Arc<Resources>,
     taken: bool,
 }
 
 impl Content {
     /// Bytes that are here.
-    pub(super) fn ready(bytes: Bytes, source: Source, delivery: &Arc<Delivery>) -> Self {
-        Self(Bytewise::Ready(Ready { bytes, source, delivery: Arc::clone(delivery), taken: false }))
+    pub(super) fn ready(bytes: Bytes, source: Source, resources: &Arc<Resources>) -> Self {
+        Self(Bytewise::Ready(Ready { bytes, source, resources: Arc::clone(resources), taken: false }))
     }
 
     /// Bytes that are fetched, read or awaited one by one.
@@ -133,7 +106,7 @@ impl Drop for Ready {
     fn drop(&mut self) {
         let (outcome, bytes) =
             if self.taken { (Outcome::Complete, self.bytes.len() as u64) } else { (Outcome::Left, 0) };
-        self.delivery.counters.count(self.source, outcome, bytes);
+        self.resources.counters.count(self.source, outcome, bytes);
     }
 }
 

@@ -71,7 +71,7 @@ impl Relay {
                     swept.arriving += 1;
                     continue;
                 }
-                if self.delivery.store.discard(doomed.sha256).await? {
+                if self.resources.store.discard(doomed.sha256).await? {
                     info!(sha256 = %doomed.sha256, repair = doomed.repair, "kept bytes that had to go are gone");
                     counter!(metric::CACHE_REMOVALS_TOTAL).increment(1);
                 }

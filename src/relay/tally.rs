@@ -2,7 +2,7 @@
 
 use metrics::{Counter, counter};
 
-use super::served::Source;
+use super::source::Source;
 use crate::metric;
 
 /// How a body ended.

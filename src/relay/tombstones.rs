@@ -41,7 +41,7 @@ impl Relay {
         file: &KnownFile,
     ) -> Result<Served, RelayError> {
         if let Err(RelayError::Fetch(FetchError::Upstream(UpstreamError::Absent(status)))) = &served {
-            let settings = &self.delivery.settings;
+            let settings = &self.resources.settings;
             let lifetime = if *status == GONE { settings.gone_max_age } else { settings.absent_max_age };
             let reason = format!("upstream answered {status} to {}", file.path.filename());
             self.index.note_absent(&file.path, &file.project, reason, lifetime).await;

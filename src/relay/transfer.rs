@@ -12,7 +12,7 @@ use metrics::counter;
 use tracing::debug;
 
 use super::FetchError;
-use super::delivery::Delivery;
+use super::resources::Resources;
 use super::target::Target;
 use crate::metric;
 use crate::upstream::{Coding, FileResponse, Resume, UpstreamError};
@@ -24,7 +24,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// A file in arrival.
 pub(super) struct Transfer {
-    delivery: Arc<Delivery>,
+    resources: Arc<Resources>,
     target: Target,
     answer: Answer,
     /// The place in the file of the next byte to be handed out.
@@ -64,18 +64,18 @@ pub(super) struct From<'a> {
 impl Transfer {
     /// Asks for the file from `from.byte` on. The first answer is asked for repeatedly by the upstream module already.
     pub(super) async fn open(
-        delivery: &Arc<Delivery>,
+        resources: &Arc<Resources>,
         target: &Target,
         from: From<'_>,
     ) -> Result<Self, FetchError> {
-        let response = ask(delivery, target, from).await?;
+        let response = ask(resources, target, from).await?;
         let size = match (from.size, response.size) {
             (Some(announced), Some(sent)) if announced != sent => {
                 return Err(FetchError::Size { stated: announced, sent });
             }
             (announced, sent) => announced.or(sent),
         };
-        let max = delivery.settings.max_file;
+        let max = resources.settings.max_file;
         if size.is_some_and(|size| size > max) {
             return Err(FetchError::TooLarge(max));
         }
@@ -86,7 +86,7 @@ impl Transfer {
             return Err(oddity.clone());
         }
         Ok(Self {
-            delivery: Arc::clone(delivery),
+            resources: Arc::clone(resources),
             target: target.clone(),
             at: from.byte,
             in_vain: 0,
@@ -105,7 +105,7 @@ impl Transfer {
             let error = match self.answer.batch(most).await {
                 Ok(Some(batch)) => {
                     self.at += batch.iter().map(|part| part.len() as u64).sum::<u64>();
-                    if self.answer.brought >= self.delivery.settings.resume_progress {
+                    if self.answer.brought >= self.resources.settings.resume_progress {
                         self.in_vain = 0;
                     }
                     return Ok(Some(batch));
@@ -122,14 +122,14 @@ impl Transfer {
     /// Asks for the rest, after pauses that grow until there is progress. Gives the last error back if it is not to be
     /// had.
     async fn resume(&mut self, mut error: FetchError) -> Result<(), FetchError> {
-        let settings = &self.delivery.settings;
+        let settings = &self.resources.settings;
         while error.resumable() && self.may_resume() && self.in_vain < settings.resumes {
             debug!(path = %self.target.path, at = self.at, %error, "a transfer broke off: resuming");
             counter!(metric::FILE_RESUMES_TOTAL).increment(1);
             tokio::time::sleep(pause(settings.resume_pause, self.in_vain)).await;
             self.in_vain += 1;
             let from = From { byte: self.at, size: self.size, validator: self.validator.as_deref() };
-            match Self::open(&self.delivery, &self.target, from).await {
+            match Self::open(&self.resources, &self.target, from).await {
                 // Without a digest only the validator tells that it is the same file's rest.
                 Ok(rest) if self.target.digest.is_none() && rest.validator != self.validator => {
                     return Err(error);
@@ -157,10 +157,10 @@ fn pause(first: Duration, in_vain: u32) -> Duration {
 
 /// Asks for the file's rest, on condition that it is the same file if that can be said. If it cannot, the digest of the
 /// whole decides afterwards: to ask for all of it again would never get through on a bad line.
-async fn ask(delivery: &Delivery, target: &Target, from: From<'_>) -> Result<FileResponse, FetchError> {
+async fn ask(resources: &Resources, target: &Target, from: From<'_>) -> Result<FileResponse, FetchError> {
     let if_range = from.validator.map(str::to_owned);
     let resume = (from.byte > 0).then_some(Resume { from: from.byte, if_range });
-    Ok(delivery.upstream.file(&target.url(&delivery.upstream)?, resume.as_ref()).await?)
+    Ok(resources.upstream.file(&target.url(&resources.upstream)?, resume.as_ref()).await?)
 }
 
 impl Answer {

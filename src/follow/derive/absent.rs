@@ -9,11 +9,10 @@
 
 use super::super::FollowError;
 use super::super::follower::Follower;
-use super::judge::Telling;
+use super::super::issue::{Issue, Telling};
 use crate::journal::{AbsenceRules, Difference};
 use crate::metric;
 use crate::model::{ProjectName, Serial};
-use crate::upstream::Validators;
 
 /// So many absent projects are nothing unusual, however small the index: what an administrator removes at a time.
 const FEW: usize = 20;
@@ -28,31 +27,6 @@ const MOST_ABSENT: usize = 1_000;
 /// Projects in quarantine whose pages one comparison asks for. What is quarantined is mostly removed soon, and no
 /// listing tells that. Ten in ten minutes go through what PyPI has in quarantine in some hours.
 const MOST_QUARANTINED: usize = 10;
-
-/// What a listing is, or one that upstream confirmed with a 304.
-#[derive(Debug, Clone)]
-pub(in super::super) struct Issue {
-    /// The serial that it is as new as.
-    pub(in super::super) head: Serial,
-    /// When upstream made it, in Unix seconds.
-    pub(in super::super) taken: i64,
-    pub(in super::super) validators: Validators,
-    /// It is the one that was compared before.
-    pub(in super::super) confirmed: bool,
-    /// What its serials are worth.
-    pub(in super::super) telling: Telling,
-    /// Projects that it has and of which no serial tells, if those are few enough to look at each time.
-    pub(in super::super) untold: Vec<Difference>,
-    /// How many there are.
-    pub(in super::super) untold_in_all: usize,
-}
-
-impl Issue {
-    /// A new one, before it was compared.
-    pub(in super::super) fn new(head: Serial, taken: i64, validators: Validators, telling: Telling) -> Self {
-        Self { head, taken, validators, confirmed: false, telling, untold: Vec::new(), untold_in_all: 0 }
-    }
-}
 
 impl Follower {
     /// Notes what a new listing lacks. Where serials say nothing, times tell that the listing is new enough.

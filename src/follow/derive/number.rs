@@ -41,6 +41,15 @@ pub(super) fn number(since: Serial, projects: &[(Serial, usize)]) -> Vec<Vec<Ser
     all
 }
 
+/// The first of our own numbers, less one. A folder that is made anew later has to start above all that this one gave,
+/// or its clients would miss what gets numbers that they have seen. So the minutes since 1970 are added to what was
+/// there: 29.8 million today, far below 2³¹, and an index whose pages are compared has less than an event a minute.
+pub(in super::super) fn own_start(stated: Serial, now: i64) -> Serial {
+    let start = stated.0.saturating_add(now.max(0) / 60);
+    // XML-RPC has no larger numbers; that leaves room for a hundred years of events.
+    Serial(if start <= i64::from(i32::MAX) - (1 << 26) { start } else { stated.0 })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -71,6 +80,17 @@ mod tests {
         );
         // One that comes late, and two projects with one serial.
         assert_eq!(numbered(100, &[(50, 1), (105, 1), (105, 1)]), [vec![106], vec![105], vec![104]]);
+    }
+
+    #[test]
+    fn own_numbers_start_above_those_of_any_folder_before_and_fit_xml_rpc() {
+        let now = 1_790_000_000;
+        assert_eq!(own_start(Serial(0), now), Serial(29_833_333));
+        assert_eq!(own_start(Serial(1_000_000_000), now), Serial(1_029_833_333));
+        assert!(own_start(Serial(5), now + 600) > own_start(Serial(5), now));
+        let large = Serial(i64::from(i32::MAX) - 9);
+        assert_eq!(own_start(large, now), large);
+        assert_eq!(own_start(Serial(7), -5), Serial(7));
     }
 
     proptest! {

@@ -130,7 +130,7 @@ impl Relay {
         if absent && let Ok(found) = self.index.file_by_name(&wanted.filename, &wanted.project).await {
             let reason =
                 format!("upstream never had {} in {} attempts", wanted.filename, queued.attempts + 1);
-            let lifetime = self.delivery.settings.gone_max_age;
+            let lifetime = self.resources.settings.gone_max_age;
             self.index.note_absent(&found.file.path, &found.file.project, reason, lifetime).await;
         }
     }

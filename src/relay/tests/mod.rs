@@ -24,6 +24,7 @@ use self::script::{Reply, Script};
 use super::contents::Contents;
 use super::delivery::Delivery;
 use super::pump::{Origin, Pump};
+use super::resources::Resources;
 use super::target::Target;
 use super::{Answer, Content, FetchError, RelayError, RelaySettings, Served, Source, Want};
 use crate::blob::{Store, StoreSettings};
@@ -42,7 +43,8 @@ fn digest(bytes: &[u8]) -> Sha256 {
 struct Bench {
     folder: TempDir,
     tasks: TaskTracker,
-    delivery: Arc<Delivery>,
+    resources: Arc<Resources>,
+    delivery: Delivery,
     script: Script,
     target: Target,
 }
@@ -78,8 +80,8 @@ impl Bench {
         let floorless = StoreSettings { free_floor: 0, ..StoreSettings::new(folder.path().to_owned()) };
         let store = Store::open(&(setup.store)(floorless)).unwrap();
         let upstream = Upstream::new(upstream).unwrap();
-        let delivery =
-            Arc::new(Delivery::new(upstream, store, setup.relay, tasks.clone(), Contents::new(None)));
+        let resources = Arc::new(Resources::new(upstream, store, setup.relay, Contents::new(None)));
+        let delivery = Delivery::new(Arc::clone(&resources), tasks.clone());
         let target = Target {
             path: FilePath::parse("ab/cd/x-1.whl").unwrap(),
             url: script.url.as_str().into(),
@@ -87,7 +89,7 @@ impl Bench {
             sha256: setup.digest_known.then(|| digest(&file())),
             size: setup.size_known.then(|| file().len() as u64),
         };
-        Self { folder, tasks, delivery, script, target }
+        Self { folder, tasks, resources, delivery, script, target }
     }
 
     fn expects(&mut self, sha256: Sha256, size: Option<u64>) {
@@ -110,13 +112,13 @@ impl Bench {
     /// Clients who are all there before the fetch begins: with [`Bench::get`] each first takes its time to look into the
     /// store, and the last may come when all is over.
     fn together(&self, clients: usize) -> Vec<Pump> {
-        let (delivery, target) = (&self.delivery, &self.target);
-        let join = |_| delivery.join(target, target.digest.unwrap()).unwrap();
+        let target = &self.target;
+        let join = |_| self.delivery.join(target, target.digest.unwrap()).unwrap();
         let joined: Vec<_> = (0..clients).map(join).collect();
         assert!(joined[1..].iter().all(|(source, _)| *source == Source::Joined));
         let whole = 0..target.size.unwrap();
         let pump = |(source, flight)| {
-            Pump::new(delivery, target, source, Origin::Flight(flight), whole.clone(), target.size)
+            Pump::new(&self.resources, target, source, Origin::Flight(flight), whole.clone(), target.size)
         };
         joined.into_iter().map(pump).collect()
     }

@@ -49,7 +49,7 @@ async fn an_empty_answer_does_not_end_before_the_check_has() {
     let bench = Bench::with(setup, vec![Reply::good(&Bytes::new())]).await;
     // The moment between upstream's head, which says that there is nothing, and the check.
     let (source, flight) = bench.delivery.join(&bench.target, bench.target.digest.unwrap()).unwrap();
-    let pump = Pump::new(&bench.delivery, &bench.target, source, Origin::Flight(flight), 0..0, Some(0));
+    let pump = Pump::new(&bench.resources, &bench.target, source, Origin::Flight(flight), 0..0, Some(0));
     assert!(is_digest_error(&pump.prime().await));
 }
 

@@ -10,7 +10,7 @@ impl Bench {
     async fn uses(&self) -> f64 {
         let ended = CancellationToken::new();
         ended.cancel();
-        self.delivery.store.tend(ended).await;
+        self.resources.store.tend(ended).await;
         let inventory = Inventory::of(self.folder.path());
         inventory.shelves().flat_map(|shelf| shelf.unwrap().kept).next().unwrap().uses
     }
