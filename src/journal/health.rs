@@ -1,18 +1,12 @@
 //! Whether the journal can be read and written, as its users' work shows it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::watch;
 
-use super::{Journal, JournalError, facts};
+use super::JournalError;
 use crate::metric;
-
-/// How long a look at the journal may take: longer than any wait for its readers, and a disk that gives nothing by then
-/// gives nothing.
-const LOOK: Duration = Duration::from_secs(10);
-/// From one attempt to write to the next, while the journal takes no writes.
-const ATTEMPT: Duration = Duration::from_secs(5);
 
 /// How the journal is.
 #[derive(Debug, Clone, Default)]
@@ -75,39 +69,13 @@ impl Health {
         }
     }
 
-    fn now(&self) -> JournalHealth {
-        self.0.borrow().clone()
-    }
-}
-
-impl Journal {
-    /// How it is, as far as its users' work has shown.
-    pub fn health(&self) -> JournalHealth {
-        self.shared_health().now()
-    }
-
-    /// Reads something. Fails if that fails, or takes longer than a disk may.
-    pub async fn check_read(&self) -> Result<(), JournalError> {
-        let read = self.read(|connection| facts::get(connection, facts::HEARD_SERIAL));
-        let slow = || JournalError::system(std::io::ErrorKind::TimedOut.into());
-        tokio::time::timeout(LOOK, read).await.unwrap_or_else(|_| Err(slow())).map(drop)
-    }
-
-    /// While the journal takes no writes, tries one now and then: else it would count as unwritable until something
-    /// happens upstream. Never returns; safe to drop.
-    pub async fn try_writing_for_ever(&self) {
-        let mut health = self.shared_health().0.subscribe();
+    /// Waits until writes fail.
+    pub(super) async fn until_unwritten(&self) {
         // Its sender is ours.
-        while health.wait_for(|health| health.unwritten.is_some()).await.is_ok() {
-            tokio::time::sleep(ATTEMPT).await;
-            let now = self.clock().unix();
-            // Its outcome is noted by the writer.
-            let _ = self.write(move |connection| facts::set(connection, facts::WRITTEN, now)).await;
-        }
+        drop(self.0.subscribe().wait_for(|health| health.unwritten.is_some()).await);
     }
 
-    /// Waits until nothing can be written any more because the thread that does is gone.
-    pub async fn writer_ended(&self) {
-        self.writer().ended().await;
+    pub(super) fn now(&self) -> JournalHealth {
+        self.0.borrow().clone()
     }
 }

@@ -7,9 +7,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::pace::Pace;
-use super::position::{self, Position};
-use super::want::{Want, Wanted};
-use super::{Journal, JournalError, facts, known_since};
+use super::position::Position;
 use crate::metric;
 use crate::model::{Clock, Serial};
 
@@ -50,18 +48,18 @@ pub(super) struct Head {
 
 /// Shared by the journal's clones.
 pub(super) struct Known {
-    published: watch::Sender<Option<Serial>>,
+    pub(super) published: watch::Sender<Option<Serial>>,
     inside: Mutex<Inside>,
 }
 
-struct Inside {
-    upkeep: Upkeep,
+pub(super) struct Inside {
+    pub(super) upkeep: Upkeep,
     /// Where the project table stands.
-    position: Option<Position>,
-    listed_at: Option<Instant>,
-    heard: Option<Serial>,
-    heard_at: Option<Instant>,
-    caught_up: Option<Asked>,
+    pub(super) position: Option<Position>,
+    pub(super) listed_at: Option<Instant>,
+    pub(super) heard: Option<Serial>,
+    pub(super) heard_at: Option<Instant>,
+    pub(super) caught_up: Option<Asked>,
     pace: Option<Pace>,
     /// The head of which it is noted since when it is known.
     noted: Option<Serial>,
@@ -147,7 +145,7 @@ impl Known {
         inside.noted = inside.noted.max(Some(head));
     }
 
-    fn update(&self, change: impl FnOnce(&mut Inside)) {
+    pub(super) fn update(&self, change: impl FnOnce(&mut Inside)) {
         // Published under the lock, or a slower thread could publish an older serial last.
         let mut inside = self.lock();
         change(&mut inside);
@@ -160,14 +158,14 @@ impl Known {
         self.published.send_if_modified(|published| std::mem::replace(published, head) != head);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inside> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inside> {
         // Each change is one assignment after another that cannot panic.
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Inside {
-    fn projects(&self) -> Option<Serial> {
+    pub(super) fn projects(&self) -> Option<Serial> {
         self.position.map(|position| position.ours)
     }
 
@@ -181,109 +179,6 @@ impl Inside {
     }
 }
 
-fn young(at: Option<Instant>, lifetime: Duration) -> bool {
+pub(super) fn young(at: Option<Instant>, lifetime: Duration) -> bool {
     at.is_some_and(|at| at.elapsed() < lifetime)
-}
-
-impl Journal {
-    /// Says who keeps the journal current from now on.
-    pub fn set_upkeep(&self, upkeep: Upkeep) {
-        self.known_ref().update(|inside| inside.upkeep = upkeep);
-    }
-
-    /// The last serial that we know of; `None` before the first contact with upstream. It may be old if nobody
-    /// polls: see [`Journal::current_last_serial`].
-    pub fn last_serial(&self) -> Option<Serial> {
-        *self.known_ref().published.borrow()
-    }
-
-    /// Follows [`Journal::last_serial`].
-    pub fn watch_last_serial(&self) -> watch::Receiver<Option<Serial>> {
-        self.known_ref().published.subscribe()
-    }
-
-    /// The last serial if it is as young as the upkeep promises; else upstream is asked, and the caller may wait
-    /// for that and come again.
-    pub fn current_last_serial(&self) -> Result<Serial, Wanted> {
-        let head = self.known_ref().current_head().filter(|_| !self.is_untold());
-        head.ok_or_else(|| self.want(Want::LastSerial))
-    }
-
-    /// Whether [`Journal::projects`] has a list as young as the upkeep promises; else upstream's listing is asked
-    /// for, and the caller may wait for that.
-    pub fn projects_known(&self) -> Result<(), Wanted> {
-        let known = {
-            let inside = self.known_ref().lock();
-            match inside.upkeep {
-                Upkeep::Polled { .. } => inside.position.is_some(),
-                Upkeep::OnDemand { projects, .. } => young(inside.listed_at, projects),
-            }
-        };
-        if known { Ok(()) } else { Err(self.want(Want::Projects)) }
-    }
-
-    /// Whether the project table follows upstream's changelog: then a project that is not in it, nor in quarantine, was not
-    /// there when upstream was heard last.
-    pub fn projects_follow_changelog(&self) -> bool {
-        let inside = self.known_ref().lock();
-        matches!(inside.upkeep, Upkeep::Polled { .. })
-            && inside.position.is_some()
-            && self.polls().by_changelog()
-    }
-
-    /// The serial up to which the project table is right; `None` before a listing filled it.
-    pub fn projects_serial(&self) -> Option<Serial> {
-        self.known_ref().lock().projects()
-    }
-
-    /// Whether upstream said recently that there is nothing beyond our last serial, so that "nothing happened since"
-    /// may be said.
-    pub fn head_is_current(&self) -> bool {
-        self.known_ref().current().is_some_and(|head| head.current)
-    }
-
-    /// Notes that upstream, asked then, had nothing beyond our last serial.
-    pub fn caught_up(&self, asked: Asked) {
-        self.known_ref().update(|inside| inside.caught_up = Some(asked));
-    }
-
-    /// Whether upstream said after `seen`, in Unix seconds, that its last serial is below this one: then that was wrong.
-    pub fn disproves(&self, serial: Serial, seen: i64) -> bool {
-        let head = self.known_ref().current();
-        head.is_some_and(|head| serial > head.serial && head.as_of.is_some_and(|as_of| as_of > seen))
-    }
-
-    /// Notes that something happened that is not told yet: "nothing happened" may not be said until upstream is heard
-    /// again.
-    pub fn not_caught_up(&self) {
-        self.known_ref().update(|inside| (inside.caught_up, inside.heard_at) = (None, None));
-    }
-
-    /// Whether upstream is asked only what callers need.
-    pub(super) fn is_on_demand(&self) -> bool {
-        matches!(self.known_ref().lock().upkeep, Upkeep::OnDemand { .. })
-    }
-
-    /// Notes that upstream just gave this as its last serial. A lower one than before changes nothing but the age
-    /// of what we know; nor does one where our numbers are ahead: which number its event will have here, its rows tell.
-    pub async fn heard_last_serial(&self, serial: Serial) -> Result<(), JournalError> {
-        let (known, moment) = (self.known(), self.clock().unix_millis());
-        self.write_then(
-            move |connection| {
-                let ours = position::get(connection)?.filter(|at| at.is_ahead()).map(|at| at.ours);
-                let heard = facts::raise(connection, facts::HEARD_SERIAL, ours.unwrap_or(serial).0)?;
-                known_since::begin(connection, moment, heard)?;
-                Ok(Serial(heard))
-            },
-            move |&heard| {
-                known.update(|inside| {
-                    inside.heard = Some(heard);
-                    inside.heard_at = Some(Instant::now());
-                });
-            },
-        )
-        .await?;
-        self.note_head().await;
-        Ok(())
-    }
 }

@@ -17,8 +17,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::{Journal, JournalError, facts};
-use crate::model::Serial;
+use super::facts;
 
 const SECOND: i64 = 1000;
 const MINUTE: i64 = 60 * SECOND;
@@ -137,6 +136,16 @@ fn thin(connection: &Connection, now: i64, thinning: &Thinning) -> rusqlite::Res
     facts::set(connection, thinning.done, *last)
 }
 
+/// The first listing, whose serial is `serial`, was made at `taken`, in Unix seconds by upstream's clock.
+pub(super) fn first_listed(connection: &Connection, serial: i64, taken: i64) -> rusqlite::Result<()> {
+    let first: Option<i64> =
+        connection.prepare_cached("SELECT min(serial) FROM known_since")?.query_row([], |row| row.get(0))?;
+    if first == Some(serial) && facts::get(connection, facts::FIRST_LISTED_AT)?.is_none() {
+        facts::set(connection, facts::FIRST_LISTED_AT, taken)?;
+    }
+    Ok(())
+}
+
 /// What was known when who asks asked last; `None` before anything was.
 pub(super) fn at(connection: &Connection, question: Question) -> rusqlite::Result<Option<KnownSince>> {
     let Question { since, slack, by_listings } = question;
@@ -161,44 +170,13 @@ pub(super) fn at(connection: &Connection, question: Question) -> rusqlite::Resul
     Ok(Some(KnownSince { serial, newest, before }))
 }
 
-impl Journal {
-    /// Notes that our head is known, now that it is committed. It never fails: what is not noted makes answers larger,
-    /// and the next head is.
-    pub(super) async fn note_head(&self) {
-        let Some(head) = self.known_ref().unnoted() else { return };
-        let moment = self.clock().unix_millis();
-        let known = self.known();
-        let noted = self
-            .write_then(move |connection| note(connection, moment, head.0), move |()| known.noted(head))
-            .await;
-        if let Err(error) = noted {
-            tracing::warn!(%error, %head, "when the newest events became known could not be noted");
-        }
-    }
-
-    /// Notes when upstream made the first listing, whose serial is `serial`, in Unix seconds by its clock: no event up to
-    /// that serial is later.
-    pub async fn note_first_listing(&self, serial: Serial, taken: i64) -> Result<(), JournalError> {
-        self.write(move |connection| {
-            let first: Option<i64> = connection
-                .prepare_cached("SELECT min(serial) FROM known_since")?
-                .query_row([], |row| row.get(0))?;
-            if first == Some(serial.0) && facts::get(connection, facts::FIRST_LISTED_AT)?.is_none() {
-                facts::set(connection, facts::FIRST_LISTED_AT, taken)?;
-            }
-            Ok(())
-        })
-        .await
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::sync_channel;
 
-    use super::super::{JournalSettings, Upkeep};
+    use super::super::{Journal, JournalSettings, Upkeep};
     use super::*;
-    use crate::model::{Clock, Event};
+    use crate::model::{Clock, Event, Serial};
 
     fn table() -> Connection {
         let connection = Connection::open_in_memory().unwrap();

@@ -5,7 +5,7 @@
 
 use rusqlite::Connection;
 
-use super::{Journal, JournalError, JournalSettings, facts};
+use super::{JournalSettings, facts};
 use crate::model::Serial;
 
 const HOUR: i64 = 3600;
@@ -30,7 +30,26 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Without a before: nothing is known of the pace.
+    /// Of an upstream that names `serial` now, and of whose pace nothing is known.
+    pub(super) fn anew(serial: Serial, now: i64) -> Self {
+        Self::first(Named { serial: serial.0, at: now })
+    }
+
+    /// After `before`, if there is one, of an upstream that names `serial` now.
+    pub(super) fn after(before: Option<Self>, serial: Serial, now: i64) -> Self {
+        let named = Named { serial: serial.0, at: now };
+        before.map_or(Self::first(named), |pace| pace.heard(named))
+    }
+
+    /// Whether it is to be written down, which it counts as then.
+    pub(super) fn is_due(&mut self) -> bool {
+        let due = self.last.at.saturating_sub(self.kept_at) >= KEPT_EVERY;
+        if due {
+            self.kept_at = self.last.at;
+        }
+        due
+    }
+
     fn first(named: Named) -> Self {
         Self { from: named, last: named, kept_at: i64::MIN }
     }
@@ -45,7 +64,7 @@ impl Pace {
         Ok(from.zip(last).map(|(from, last)| Self { from, last, kept_at: last.at }))
     }
 
-    fn keep(self, connection: &Connection) -> rusqlite::Result<()> {
+    pub(super) fn keep(self, connection: &Connection) -> rusqlite::Result<()> {
         facts::set(connection, facts::PACE_FROM_SERIAL, self.from.serial)?;
         facts::set(connection, facts::PACE_FROM_TIME, self.from.at)?;
         facts::set(connection, facts::PACE_SERIAL, self.last.serial)?;
@@ -70,7 +89,7 @@ impl Pace {
 
     /// The highest serial that may be believed at `now`: as far beyond the last as `leap_factor` times the pace leads in
     /// the time since, and `leap_floor` further, once and for each day.
-    fn most(self, now: i64, settings: &JournalSettings) -> Serial {
+    pub(super) fn most(self, now: i64, settings: &JournalSettings) -> Serial {
         let since = i128::from(now.saturating_sub(self.last.at).max(0));
         let span = i128::from((self.last.at - self.from.at).max(HOUR));
         let risen = i128::from(self.last.serial - self.from.serial);
@@ -78,44 +97,6 @@ impl Pace {
         let floor = i128::from(settings.leap_floor);
         let most = i128::from(self.last.serial) + paced + floor + floor * since / i128::from(DAY);
         Serial(i64::try_from(most).unwrap_or(i64::MAX)).min(Serial::MOST)
-    }
-}
-
-impl Journal {
-    /// The highest serial of upstream's that is plausible now. Of an upstream that was never heard everything is that an
-    /// XML-RPC client can be told.
-    pub fn most_plausible(&self) -> Serial {
-        let pace = self.known_ref().pace();
-        pace.map_or(Serial::MOST, |pace| pace.most(self.clock().unix(), self.settings()))
-    }
-
-    /// Whether a serial is so far beyond another one that it is doubted for that alone.
-    pub fn is_far(&self, from: Serial, to: Serial) -> bool {
-        i128::from(to.0) - i128::from(from.0) > i128::from(self.settings().leap_floor)
-    }
-
-    /// Notes that upstream named this as its last serial, and that it is believed.
-    pub async fn note_pace(&self, serial: Serial) -> Result<(), JournalError> {
-        let named = Named { serial: serial.0, at: self.clock().unix() };
-        let before = self.known_ref().pace();
-        self.put_pace(before.map_or(Pace::first(named), |pace| pace.heard(named))).await
-    }
-
-    /// The same of a serial that the pace of before does not lead to: from here on it is counted anew.
-    pub async fn restart_pace(&self, serial: Serial) -> Result<(), JournalError> {
-        self.put_pace(Pace::first(Named { serial: serial.0, at: self.clock().unix() })).await
-    }
-
-    async fn put_pace(&self, mut pace: Pace) -> Result<(), JournalError> {
-        let keep = pace.last.at.saturating_sub(pace.kept_at) >= KEPT_EVERY;
-        if keep {
-            pace.kept_at = pace.last.at;
-        }
-        self.known_ref().set_pace(pace);
-        if keep {
-            self.write(move |connection| pace.keep(connection)).await?;
-        }
-        Ok(())
     }
 }
 

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::Connection;
 
-use super::{Journal, coverage, facts};
+use super::{coverage, facts};
 use crate::model::{Event, Serial};
 
 /// A place in the changelog by both numbers.
@@ -31,22 +31,6 @@ impl Position {
     /// Our numbers are ahead of upstream's.
     pub fn is_ahead(self) -> bool {
         self.ours > self.theirs
-    }
-}
-
-impl Journal {
-    /// Where the project table stands; `None` before the first listing. News are asked for from upstream's number.
-    pub fn position(&self) -> Option<Position> {
-        self.known_ref().position()
-    }
-
-    /// The serial up to which upstream was heard, by its own numbers; `None` before the first contact. Without
-    /// polling, events up to it may be missing.
-    pub fn upstream_serial(&self) -> Option<Serial> {
-        match self.position() {
-            Some(position) if position.is_ahead() => Some(position.theirs),
-            Some(_) | None => self.last_serial(),
-        }
     }
 }
 
@@ -143,7 +127,7 @@ pub(super) fn number(
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::JournalSettings;
+    use super::super::{Journal, JournalSettings};
     use super::*;
 
     fn row(serial: i64) -> Event {

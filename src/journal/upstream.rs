@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::{Journal, JournalError};
+use super::JournalError;
 use crate::model::UpstreamIdentity;
 
 /// The first schema that has the table.
@@ -62,19 +62,15 @@ fn set(connection: &Connection, upstream: &UpstreamIdentity) -> rusqlite::Result
     connection.execute(sql, [upstream.as_str()]).map(|_| ())
 }
 
-impl Journal {
-    /// Gives the folder to `upstream`, which is the same index at another address, and tells whose it was. What is
-    /// kept stays. Each page and document is asked for anew, whole, when its age is over: the old address's validators say
-    /// nothing about the new one, and a "not modified" would leave links relative to the old one.
-    pub async fn adopt(&self, upstream: UpstreamIdentity) -> Result<Option<UpstreamIdentity>, JournalError> {
-        self.write(move |connection| {
-            let before = get(connection)?;
-            if before.as_ref() != Some(&upstream) {
-                set(connection, &upstream)?;
-                connection.execute("UPDATE documents SET etag = NULL", [])?;
-            }
-            Ok(before)
-        })
-        .await
+/// The folder is `upstream`'s from now on. Tells whose it was.
+pub(super) fn adopt(
+    connection: &Connection,
+    upstream: &UpstreamIdentity,
+) -> rusqlite::Result<Option<UpstreamIdentity>> {
+    let before = get(connection)?;
+    if before.as_ref() != Some(upstream) {
+        set(connection, upstream)?;
+        connection.execute("UPDATE documents SET etag = NULL", [])?;
     }
+    Ok(before)
 }

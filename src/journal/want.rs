@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
-use super::Journal;
 use crate::model::Serial;
 use crate::requester::{Requester, Requesters};
 
@@ -136,6 +135,17 @@ impl Wants {
         wanted
     }
 
+    /// Waits for a question and takes the next; safe to drop.
+    pub(super) async fn next(self: &Arc<Self>) -> TakenWant {
+        loop {
+            if let Some(taken) = self.take() {
+                return taken;
+            }
+            // A note that came since is kept for this wait.
+            self.news.notified().await;
+        }
+    }
+
     fn take(self: &Arc<Self>) -> Option<TakenWant> {
         let mut inside = self.lock();
         let Waiting { want, outcome, requesters } = inside.next()?;
@@ -179,24 +189,6 @@ impl Inside {
             }
         }
         counts.into_values().max().map_or(0, |(_, oldest)| oldest.0)
-    }
-}
-
-impl Journal {
-    /// Asks whoever follows upstream for something, joins the question if it is asked already.
-    pub fn want(&self, want: Want) -> Wanted {
-        self.wants().want(want)
-    }
-
-    /// Waits for a question and takes the next. For the one who asks upstream; safe to drop.
-    pub async fn next_want(&self) -> TakenWant {
-        loop {
-            if let Some(taken) = self.wants().take() {
-                return taken;
-            }
-            // A note that came since is kept for this wait.
-            self.wants().news.notified().await;
-        }
     }
 }
 
