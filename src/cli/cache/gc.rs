@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::error::CacheError;
 use super::item::Items;
+use super::place::Place;
 use super::purge::{Manner, delete};
-use super::{CacheError, Place, say};
+use super::say;
 
 /// Delete kept files that no kept page names and nobody uses.
 ///

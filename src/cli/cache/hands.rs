@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::task::spawn_blocking;
 use tokio_util::task::TaskTracker;
 
-use super::CacheError;
+use super::error::CacheError;
 use super::say::note;
 use crate::blob::Store;
 use crate::config::Config;

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
-use super::CacheError;
+use super::error::CacheError;
 use super::say::{age, note, size};
 use crate::blob::{Inventory, Kept};
 use crate::config::Config;

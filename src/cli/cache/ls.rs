@@ -3,9 +3,11 @@
 use clap::Args;
 use serde_json::json;
 
+use super::error::CacheError;
 use super::item::{Item, Items, bytes};
+use super::place::Place;
+use super::say;
 use super::select::Selection;
-use super::{CacheError, Place, say};
 
 /// List the kept files: sizes, last uses, names.
 ///

@@ -10,7 +10,8 @@ use futures_util::{StreamExt as _, stream};
 use indicatif::ProgressBar;
 use url::Url;
 
-use super::{CacheError, say};
+use super::error::CacheError;
+use super::say;
 use crate::client::{Client, ClientError, Files, ProjectFile};
 use crate::model::{KnownVersions, ProjectName, version_of};
 use crate::relay::{Rule, RuleError};

@@ -3,10 +3,12 @@
 use clap::Args;
 use serde_json::json;
 
+use super::error::CacheError;
 use super::hands::Hands;
 use super::item::{Item, Items, bytes};
+use super::place::Place;
+use super::say;
 use super::select::Selection;
-use super::{CacheError, Place, say};
 use crate::config::Config;
 use crate::journal::Doomed;
 

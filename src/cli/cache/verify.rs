@@ -6,9 +6,11 @@ use clap::Args;
 use serde_json::json;
 use tokio::task::spawn_blocking;
 
+use super::error::CacheError;
 use super::hands::Hands;
 use super::item::{Item, Items, bytes};
-use super::{CacheError, Place, say};
+use super::place::Place;
+use super::say;
 use crate::blob::Inventory;
 use crate::journal::Doomed;
 
