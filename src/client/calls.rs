@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dxr::{TryFromValue, TryToParams, Value};
 
 use super::http::Relay;
-use super::{Changelog, ClientError, ClientSettings, Files, Reason, ReleaseData, ReleaseUrl, wire};
+use super::{ClientError, ClientSettings, Reason, ReleaseData, ReleaseUrl, wire};
 use crate::model::{Event, Serial};
 
 /// A client of one relay. Clones share connections.
@@ -66,11 +66,6 @@ impl Client {
         self.call("changelog_since_serial", params).await
     }
 
-    /// The changelog from behind a serial on, event by event, without an end.
-    pub fn changelog(&self, after: Serial) -> Changelog {
-        Changelog::new(self.clone(), after)
-    }
-
     /// The names of all projects, in their registered spelling.
     pub async fn list_packages(&self) -> Result<Vec<String>, ClientError> {
         self.call("list_packages", ()).await
@@ -95,11 +90,6 @@ impl Client {
     pub async fn release_data(&self, name: &str, version: &str) -> Result<Option<ReleaseData>, ClientError> {
         let Known(data) = self.call("release_data", (name, version)).await?;
         Ok(data)
-    }
-
-    /// The pages and files of the relay. Fails if the system has no certificate authorities: a page may name files at `https`.
-    pub fn files(&self) -> Result<Files, ClientError> {
-        Files::new(self)
     }
 }
 

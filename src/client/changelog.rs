@@ -21,11 +21,14 @@ pub struct Changelog {
     not_before: Option<Instant>,
 }
 
-impl Changelog {
-    pub(super) fn new(client: Client, after: Serial) -> Self {
-        Self { client, last: after, events: VecDeque::new(), not_before: None }
+impl Client {
+    /// The changelog from behind a serial on, event by event, without an end.
+    pub fn changelog(&self, after: Serial) -> Changelog {
+        Changelog { client: self.clone(), last: after, events: VecDeque::new(), not_before: None }
     }
+}
 
+impl Changelog {
     /// The serial of the last event that was given out; at first the one behind which the changelog begins.
     pub fn last_serial(&self) -> Serial {
         self.last

@@ -51,8 +51,15 @@ pub struct ProjectFile {
     pub size: Option<u64>,
 }
 
+impl Client {
+    /// The pages and files of the relay. Fails if the system has no certificate authorities: a page may name files at `https`.
+    pub fn files(&self) -> Result<Files, ClientError> {
+        Files::new(self)
+    }
+}
+
 impl Files {
-    pub(super) fn new(relay: &Client) -> Result<Self, ClientError> {
+    fn new(relay: &Client) -> Result<Self, ClientError> {
         let redirects = Policy::custom(|attempt| {
             let leaves_tls = attempt.previous().last().is_some_and(|url| url.scheme() == "https")
                 && attempt.url().scheme() != "https";
