@@ -1,6 +1,7 @@
 //! The configuration: strict, from a TOML file, the environment and flags; every complaint at once.
 
 mod address;
+mod error;
 mod log;
 mod pip;
 mod reader;
@@ -8,10 +9,11 @@ mod settings;
 mod source;
 mod template;
 
-use std::fmt;
 use std::path::PathBuf;
 
+pub use error::ConfigError;
 pub use log::{LogFilter, LogFormat, LogSettings};
+pub use reader::Described;
 pub use source::Sources;
 
 use crate::blob::StoreSettings;
@@ -52,41 +54,6 @@ pub struct Config {
     pub store: StoreSettings,
     /// The logs.
     pub log: LogSettings,
-}
-
-/// All that was wrong with the configuration. The process ends with [`ConfigError::EXIT_CODE`].
-#[derive(Debug, thiserror::Error)]
-pub struct ConfigError {
-    complaints: Vec<String>,
-}
-
-impl ConfigError {
-    /// `EX_USAGE` of sysexits.h: a supervisor should not start the process again as it is.
-    pub const EXIT_CODE: u8 = 64;
-
-    fn one(complaint: String) -> Self {
-        Self { complaints: vec![complaint] }
-    }
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the configuration is wrong:")?;
-        self.complaints.iter().try_for_each(|complaint| write!(f, "\n  {complaint}"))
-    }
-}
-
-/// A setting as documented.
-#[derive(Debug, Clone)]
-pub struct Described {
-    /// Its dotted key.
-    pub key: &'static str,
-    /// Its default, in the text form; empty if there is none.
-    pub default: String,
-    /// Its value now.
-    pub value: String,
-    /// What it means: the first paragraph of its declaration's comment, in one line, with code between backquotes.
-    pub meaning: String,
 }
 
 impl Config {

@@ -2,12 +2,25 @@
 
 use std::collections::BTreeMap;
 
+use super::error::ConfigError;
 use super::source::{Origin, Sources};
-use super::{ConfigError, Described};
 use crate::model::{Kind, SettingReader, redacted};
 
 /// How alike an unknown key must be to a known one to be taken for a slip (Jaro–Winkler, 0 to 1).
 const ALIKE: f64 = 0.8;
+
+/// A setting as documented.
+#[derive(Debug, Clone)]
+pub struct Described {
+    /// Its dotted key.
+    pub key: &'static str,
+    /// Its default, in the text form; empty if there is none.
+    pub default: String,
+    /// Its value now.
+    pub value: String,
+    /// What it means: the first paragraph of its declaration's comment, in one line, with code between backquotes.
+    pub meaning: String,
+}
 
 pub(super) struct Reader {
     given: BTreeMap<String, (toml::Value, Origin)>,

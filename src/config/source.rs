@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-use super::ConfigError;
+use super::error::ConfigError;
 use crate::model::redacted;
 
 /// Environment variables are this prefix and the key in capitals, `__` for the dot:

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::{LEFT_OUT, redacted};
 pub(crate) use declare::settings;
-pub use kinds::Kind;
+pub use kinds::{Kind, SettingReader};
 
 /// A type that has one text form as a setting. Values from the environment and from flags are texts; a file may also
 /// have TOML's numbers and booleans, which have a text form too.
@@ -23,13 +23,6 @@ pub trait Setting: Sized {
     fn read(text: &str) -> Option<Self>;
     /// The text form, for the template.
     fn write(&self) -> String;
-}
-
-/// What goes through all settings of a group: it may give each another value.
-pub trait SettingReader {
-    /// Takes the setting `key`: `place` holds its default. `comment` is the comment of its declaration: what the setting
-    /// means, and below an empty line the reason for the default.
-    fn set<T, K: Kind<T>>(&mut self, key: &'static str, place: &mut T, comment: &'static str);
 }
 
 /// Settings whose text form is what they are parsed from and displayed as.

@@ -12,6 +12,13 @@ pub trait Kind<T> {
     fn write(value: &T) -> String;
 }
 
+/// What goes through all settings of a group: it may give each another value.
+pub trait SettingReader {
+    /// Takes the setting `key`: `place` holds its default. `comment` is the comment of its declaration: what the setting
+    /// means, and below an empty line the reason for the default.
+    fn set<T, K: Kind<T>>(&mut self, key: &'static str, place: &mut T, comment: &'static str);
+}
+
 /// As the type itself says.
 pub(crate) enum Plain {}
 

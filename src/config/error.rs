@@ -1,0 +1,25 @@
+//! What is wrong with a configuration.
+
+use std::fmt;
+
+/// All that was wrong with the configuration. The process ends with [`ConfigError::EXIT_CODE`].
+#[derive(Debug, thiserror::Error)]
+pub struct ConfigError {
+    pub(super) complaints: Vec<String>,
+}
+
+impl ConfigError {
+    /// `EX_USAGE` of sysexits.h: a supervisor should not start the process again as it is.
+    pub const EXIT_CODE: u8 = 64;
+
+    pub(super) fn one(complaint: String) -> Self {
+        Self { complaints: vec![complaint] }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the configuration is wrong:")?;
+        self.complaints.iter().try_for_each(|complaint| write!(f, "\n  {complaint}"))
+    }
+}
