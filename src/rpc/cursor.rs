@@ -10,7 +10,6 @@ use blake2::Blake2sMac;
 use blake2::digest::consts::U16;
 use blake2::digest::{KeyInit as _, Mac};
 
-use super::scan::Scan;
 use crate::journal::Identity;
 use crate::model::{ProjectName, Serial};
 use crate::xmlrpc::Fault;
@@ -19,6 +18,26 @@ use crate::xmlrpc::Fault;
 const FORM: &str = "1";
 /// Bytes of the seal.
 const SEAL: usize = 16;
+
+/// Which events, and from where on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Scan {
+    /// Those with higher serials.
+    pub(super) after: Serial,
+    /// Those with later times.
+    pub(super) since: Option<i64>,
+    /// Those with times up to this.
+    pub(super) until: Option<i64>,
+    /// Those of one project, by any of its spellings.
+    pub(super) name: Option<ProjectName>,
+}
+
+impl Scan {
+    /// Every event is in it: nothing has to be looked through.
+    pub(super) fn is_plain(&self) -> bool {
+        self.since.is_none() && self.until.is_none() && self.name.is_none()
+    }
+}
 
 /// Writes a cursor.
 pub(super) fn seal(scan: &Scan, identity: Identity) -> String {

@@ -1,8 +1,9 @@
 //! `changelog_page`: what a page is asked for with, and which rows it takes.
 
 use super::arguments::Arguments;
+use super::cursor::Scan;
 use super::rendered::{Key, Subject};
-use super::scan::{Page, Scan, page};
+use super::scan::{Page, page};
 use super::{Answer, Ask, Rpc, cursor};
 use crate::journal::Found;
 use crate::model::{ProjectName, Serial};

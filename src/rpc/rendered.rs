@@ -11,8 +11,8 @@ use futures_util::stream;
 use tokio::sync::Semaphore;
 
 use super::answer::{Answer, Pieces, StreamError};
+use super::cursor::Scan;
 use super::flight::{Flight, units};
-use super::scan::Scan;
 use super::shelf::Shelf;
 use crate::bounded::{Bounded, by_count};
 use crate::journal::{AnswerKey, Slice};

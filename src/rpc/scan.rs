@@ -3,24 +3,11 @@
 use std::ops::{ControlFlow, Range};
 
 use super::answer::{self, Pieces, StreamError, written};
-use super::cursor;
+use super::cursor::{self, Scan};
 use super::rows::{ROWS, event};
 use crate::journal::{EventRow, Identity, Journal, Place, Slice};
 use crate::model::{ProjectName, Serial};
 use crate::xmlrpc::{Encoder, TooWide};
-
-/// Which events, and from where on.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Scan {
-    /// Those with higher serials.
-    pub(super) after: Serial,
-    /// Those with later times.
-    pub(super) since: Option<i64>,
-    /// Those with times up to this.
-    pub(super) until: Option<i64>,
-    /// Those of one project, by any of its spellings.
-    pub(super) name: Option<ProjectName>,
-}
 
 /// What a page is made of.
 #[derive(Debug, Clone)]
@@ -54,11 +41,6 @@ enum Stop {
 }
 
 impl Scan {
-    /// Every event is in it: nothing has to be looked through.
-    pub(super) fn is_plain(&self) -> bool {
-        self.since.is_none() && self.until.is_none() && self.name.is_none()
-    }
-
     fn has(&self, row: &EventRow<'_>) -> bool {
         self.since.is_none_or(|since| row.time > since)
             && self.until.is_none_or(|until| row.time <= until)
