@@ -6,7 +6,6 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use super::Store;
 use crate::model::Sha256;
 
 /// One use by a grip in so many is told to the cache that decides what stays in memory. It counts a few of them only, and
@@ -55,20 +54,23 @@ impl Hot {
     }
 }
 
-impl Store {
-    /// A grip on an entry that is in memory just now.
-    pub fn grip(&self, sha256: Sha256) -> Option<Grip> {
-        let hot = self.hot_of(&sha256)?;
-        Some(Grip { file: Arc::downgrade(&hot.0), sha256, uses: AtomicU32::new(0) })
+impl Grip {
+    pub(super) fn on(hot: &Hot, sha256: Sha256) -> Self {
+        Self { file: Arc::downgrade(&hot.0), sha256, uses: AtomicU32::new(0) }
     }
 
-    /// The entry that the grip is on, if it is in memory still. It counts as a use of all of it, `now`.
-    pub fn gripped(&self, grip: &Grip, now: SystemTime) -> Option<Hot> {
-        let file = grip.file.upgrade().filter(|file| !file.gone.load(Ordering::Acquire))?;
-        if grip.uses.fetch_add(1, Ordering::Relaxed).is_multiple_of(TOLD) {
-            self.hot.get(&grip.sha256)?;
-        }
-        self.disk.touch(grip.sha256, 1.0, now);
-        Some(Hot(file))
+    /// Whose file it is.
+    pub(super) fn sha256(&self) -> Sha256 {
+        self.sha256
+    }
+
+    /// The file, if memory has it still.
+    pub(super) fn hot(&self) -> Option<Hot> {
+        self.file.upgrade().filter(|file| !file.gone.load(Ordering::Acquire)).map(Hot)
+    }
+
+    /// Counts a use; whether it is one to be told.
+    pub(super) fn is_told(&self) -> bool {
+        self.uses.fetch_add(1, Ordering::Relaxed).is_multiple_of(TOLD)
     }
 }

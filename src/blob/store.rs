@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::disk::{Disk, Map, Reader, Sound, Writer};
-use super::{Hot, KeepError, Key, OpenError, StoreSettings};
+use super::{Grip, Hot, KeepError, Key, OpenError, StoreSettings};
 use crate::bounded::{Bounded, ByWeight, Weighed, by_count, by_weight};
 use crate::model::{Clock, Sha256};
 
@@ -164,7 +164,7 @@ impl Store {
     }
 
     /// The copy in memory.
-    pub(super) fn hot_of(&self, sha256: &Sha256) -> Option<Hot> {
+    fn hot_of(&self, sha256: &Sha256) -> Option<Hot> {
         self.hot.get(sha256).map(|weighed| weighed.value)
     }
 
@@ -188,6 +188,21 @@ impl Store {
         age(hot.came()?, now)
     }
 
+    /// A grip on an entry that is in memory just now.
+    pub fn grip(&self, sha256: Sha256) -> Option<Grip> {
+        Some(Grip::on(&self.hot_of(&sha256)?, sha256))
+    }
+
+    /// The entry that the grip is on, if it is in memory still. It counts as a use of all of it, `now`.
+    pub fn gripped(&self, grip: &Grip, now: SystemTime) -> Option<Hot> {
+        let hot = grip.hot()?;
+        if grip.is_told() {
+            self.hot.get(&grip.sha256())?;
+        }
+        self.disk.touch(grip.sha256(), 1.0, now);
+        Some(hot)
+    }
+
     /// The clock by which it says how old an entry is.
     pub fn clock(&self) -> &Clock {
         &self.clock
@@ -202,8 +217,7 @@ impl Store {
     /// Room for one file, made by evicting if necessary; `size` as far as it is known. Dropping the
     /// writer without [`Writer::finish`] removes what was written.
     pub async fn writer(&self, size: Option<u64>) -> Result<Writer, KeepError> {
-        let disk = Arc::clone(&self.disk);
-        joined(tokio::task::spawn_blocking(move || Writer::begin(&disk, size)).await)
+        Writer::begin(Arc::clone(&self.disk), size).await
     }
 
     /// Forgets the copy in memory.
@@ -232,9 +246,4 @@ fn read(file: &File, size: u64) -> io::Result<Hot> {
     let mut bytes = vec![0; size];
     file.read_exact_at(&mut bytes, 0)?;
     Ok(Hot::new(bytes.into(), file.metadata()?.created().ok()))
-}
-
-/// A blocking task's result; one that panicked or was cut off by the end of the runtime is a disk error.
-pub(super) fn joined<T>(done: Result<Result<T, KeepError>, tokio::task::JoinError>) -> Result<T, KeepError> {
-    done.unwrap_or_else(|lost| Err(KeepError::Disk(io::Error::other(lost))))
 }

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tempfile::TempPath;
 
-use super::super::store::joined;
 use super::super::{KeepError, Key};
 use super::layout::shard_of;
 use super::{Disk, Reader};
@@ -40,15 +39,18 @@ pub struct Spilled {
 }
 
 impl Writer {
-    pub(in super::super) fn begin(disk: &Arc<Disk>, size: Option<u64>) -> Result<Self, KeepError> {
+    pub(in super::super) async fn begin(disk: Arc<Disk>, size: Option<u64>) -> Result<Self, KeepError> {
+        joined(tokio::task::spawn_blocking(move || Self::open(disk, size)).await)
+    }
+
+    fn open(disk: Arc<Disk>, size: Option<u64>) -> Result<Self, KeepError> {
         if disk.read_only() {
             return Err(KeepError::ReadOnly);
         }
-        let mut reservation = Reservation { disk: Arc::clone(disk), bytes: 0 };
+        let mut reservation = Reservation { disk: Arc::clone(&disk), bytes: 0 };
         reservation.grow(size.unwrap_or(0))?;
         let (file, path) = tempfile::NamedTempFile::new_in(disk.layout.temporary())?.into_parts();
-        let (disk, file) = (Arc::clone(disk), Arc::new(file));
-        Ok(Self { disk, file, path, hasher: FileHasher::default(), written: 0, reservation })
+        Ok(Self { disk, file: Arc::new(file), path, hasher: FileHasher::default(), written: 0, reservation })
     }
 
     /// Reads what is written, also after the writer is gone.
@@ -154,4 +156,9 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         self.disk.room.release(self.bytes);
     }
+}
+
+/// A blocking task's result; one that panicked or was cut off by the end of the runtime is a disk error.
+fn joined<T>(done: Result<Result<T, KeepError>, tokio::task::JoinError>) -> Result<T, KeepError> {
+    done.unwrap_or_else(|lost| Err(KeepError::Disk(io::Error::other(lost))))
 }
