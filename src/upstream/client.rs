@@ -11,7 +11,7 @@ use super::text::{Format, first, utf8};
 use super::throttle::{silence_of, silence_of_header};
 use super::transport::{Kind, Shared, Transport, charset, header, media_type, read, read_in, send};
 use super::{Share, Turns, UpstreamError, UpstreamSettings, Validators};
-use crate::model::{ProjectName, Serial};
+use crate::model::{Digest, ProjectName, Serial};
 use crate::xmlrpc::{DecodeError, Fault, Limits, Value, decode_response, encode_call};
 
 /// JSON preferred, HTML read as well, in the words that pip uses.
@@ -59,6 +59,14 @@ impl Upstream {
     /// A door to the index that the settings name. Nothing is asked yet.
     pub fn new(settings: UpstreamSettings) -> Result<Self, UpstreamError> {
         Ok(Self { transport: Arc::new(Transport::new(settings)?) })
+    }
+
+    /// Fails if a page's link is not to be followed because neither encryption nor a digest protects what comes: it is not
+    /// encrypted, although the index is, and the page states no SHA-256 or stronger one. Whether the link's host may be
+    /// asked is checked when it is asked.
+    pub fn check_clear_text(&self, url: &Url, digest: Option<&Digest>) -> Result<(), UpstreamError> {
+        let checked = self.transport.links.check_clear_text(url, digest);
+        checked.map_err(|refusal| refusal.report(url))
     }
 
     /// One XML-RPC call, when the budget allows. A rate-limit fault comes back as [`UpstreamError::Limited`],

@@ -2,9 +2,32 @@
 
 use std::time::Duration;
 
-use super::Refusal;
+use url::Url;
+
+use crate::metric;
 use crate::model::innermost;
 use crate::xmlrpc::Fault;
+
+/// Why a link is not followed. Says nothing of what is behind it: clients see this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It leads to an address that is not public.
+    #[error(
+        "the index links to an address that is neither its own nor public; it is asked only if upstream.allowed_hosts \
+         lists it"
+    )]
+    Private,
+    /// It leads to a port that may be a private one, through a proxy that cannot be asked where.
+    #[error(
+        "the index links to an unusual port, which is asked through a proxy only if upstream.allowed_hosts lists the host"
+    )]
+    Port,
+    /// It is not encrypted, and nothing tells whether what comes is right.
+    #[error(
+        "the index, which is encrypted, links to what is not, without a SHA-256 digest or a stronger one"
+    )]
+    ClearText,
+}
 
 /// A failure of the upstream side. Carries no body, no credentials and no address with credentials. `Clone`,
 /// because all who waited for one fetch get the same.
@@ -150,6 +173,25 @@ impl UpstreamError {
             Self::Broken(reason)
         } else {
             Self::Unreachable(reason)
+        }
+    }
+}
+
+impl Refusal {
+    /// Logs and counts it.
+    pub(super) fn report(self, url: &Url) -> UpstreamError {
+        metrics::counter!(metric::UPSTREAM_REFUSED_LINKS_TOTAL, "why" => self.word()).increment(1);
+        let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default());
+        tracing::warn!(scheme = url.scheme(), host, port, refusal = %self, "a link of upstream's is not followed");
+        UpstreamError::Refused(self)
+    }
+
+    /// The word for metrics.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Private => "private",
+            Self::Port => "port",
+            Self::ClearText => "clear_text",
         }
     }
 }

@@ -8,34 +8,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use hyper_util::client::proxy::matcher::Matcher;
+use reqwest::Client;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
 use super::addresses::Addresses;
-use super::{AllowedHosts, UpstreamError, UpstreamSettings};
-use crate::metric;
+use super::error::Refusal;
+use super::{AllowedHosts, UpstreamSettings};
 use crate::model::{Algorithm, Digest, is_public};
-
-/// Why a link is not followed. Says nothing of what is behind it: clients see this.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// It leads to an address that is not public.
-    #[error(
-        "the index links to an address that is neither its own nor public; it is asked only if upstream.allowed_hosts \
-         lists it"
-    )]
-    Private,
-    /// It leads to a port that may be a private one, through a proxy that cannot be asked where.
-    #[error(
-        "the index links to an unusual port, which is asked through a proxy only if upstream.allowed_hosts lists the host"
-    )]
-    Port,
-    /// It is not encrypted, and nothing tells whether what comes is right.
-    #[error(
-        "the index, which is encrypted, links to what is not, without a SHA-256 digest or a stronger one"
-    )]
-    ClearText,
-}
 
 /// Which connections a request needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +24,15 @@ pub(super) enum Route {
     Open,
     /// To those addresses of the host that are allowed.
     Filtered,
+}
+
+/// Clients for links, with the same manners.
+#[derive(Debug)]
+pub(super) struct Routes {
+    /// For [`Route::Open`].
+    pub(super) open: Client,
+    /// For [`Route::Filtered`].
+    pub(super) filtered: Client,
 }
 
 /// The rule.
@@ -145,35 +134,6 @@ fn filtered(
 ) -> Result<Vec<SocketAddr>, Refusal> {
     let (reachable, others): (Vec<_>, Vec<_>) = found.partition(|at| may_reach(allowed, at.ip()));
     if reachable.is_empty() && !others.is_empty() { Err(Refusal::Private) } else { Ok(reachable) }
-}
-
-impl super::Upstream {
-    /// Fails if a page's link is not to be followed because neither encryption nor a digest protects what comes: it is not
-    /// encrypted, although the index is, and the page states no SHA-256 or stronger one. Whether the link's host may be
-    /// asked is checked when it is asked.
-    pub fn check_clear_text(&self, url: &Url, digest: Option<&Digest>) -> Result<(), UpstreamError> {
-        let checked = self.transport.links.check_clear_text(url, digest);
-        checked.map_err(|refusal| refusal.report(url))
-    }
-}
-
-impl Refusal {
-    /// Logs and counts it.
-    pub(super) fn report(self, url: &Url) -> UpstreamError {
-        metrics::counter!(metric::UPSTREAM_REFUSED_LINKS_TOTAL, "why" => self.word()).increment(1);
-        let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default());
-        tracing::warn!(scheme = url.scheme(), host, port, refusal = %self, "a link of upstream's is not followed");
-        UpstreamError::Refused(self)
-    }
-
-    /// The word for metrics.
-    fn word(self) -> &'static str {
-        match self {
-            Self::Private => "private",
-            Self::Port => "port",
-            Self::ClearText => "clear_text",
-        }
-    }
 }
 
 #[cfg(test)]

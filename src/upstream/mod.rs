@@ -23,6 +23,7 @@ mod redirects;
 mod rests;
 mod room;
 mod settings;
+mod skipped;
 mod text;
 mod throttle;
 mod tls;
@@ -33,18 +34,18 @@ mod validators;
 pub use allowed_hosts::{AllowedHosts, AllowedHostsError};
 pub use changelog::Slice;
 pub use client::{Document, Fetched, Upstream};
-pub use error::UpstreamError;
+pub use error::{Refusal, UpstreamError};
 pub use file::{Coding, FileHead, FileResponse, Resume};
 pub use html::{Anchor, HtmlElement, elements};
-pub use links::Refusal;
 pub use listing::{Listed, ListedProject, Listing};
 pub use page::{
-    CoreMetadata, Others, PageFile, ProjectPage, ProjectStatus, Skipped, Stated, Yanked, metadata_path,
-    serial_member, stated, strongest, whole_number,
+    CoreMetadata, Others, PageFile, ProjectPage, ProjectStatus, Stated, Yanked, metadata_path, serial_member,
+    stated, strongest, whole_number,
 };
 pub use probe::{Probed, Target};
 pub use room::Share;
 pub use settings::UpstreamSettings;
+pub use skipped::Skipped;
 pub use text::{Format, MEMBER, TABLE, lenient_json};
 pub use turns::{Turn, Turns};
 pub use validators::Validators;

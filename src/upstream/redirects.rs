@@ -1,24 +1,15 @@
 //! Sending a question that is no call, and its redirects: each of them is a link that may or may not be followed.
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, LOCATION};
-use reqwest::{Client, Request, RequestBuilder, Response, StatusCode};
+use reqwest::{Request, RequestBuilder, Response, StatusCode};
 use url::Url;
 
-use super::UpstreamError;
-use super::links::{Refusal, Route};
+use super::error::{Refusal, UpstreamError};
+use super::links::Route;
 use super::transport::{Kind, Transport, header};
 
 /// Redirects followed for one request: more is a loop.
 const MAX_REDIRECTS: usize = 5;
-
-/// Clients for links, with the same manners.
-#[derive(Debug)]
-pub(super) struct Routes {
-    /// For [`Route::Open`].
-    pub(super) open: Client,
-    /// For [`Route::Filtered`].
-    pub(super) filtered: Client,
-}
 
 impl Transport {
     /// Sends a GET or HEAD and follows its redirects: at most five, only to HTTP, never from TLS to none, and only to where

@@ -7,14 +7,15 @@ mod bounded;
 mod lenient;
 mod repair;
 
+use std::fmt;
 use std::io::{BufRead, BufReader, Read};
 
 use bytes::Bytes;
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use encoding_rs_io::DecodeReaderBytesBuilder;
 
-pub(super) use bounded::tree;
 pub use bounded::{MEMBER, TABLE};
+pub(super) use bounded::{over, tree};
 pub use lenient::lenient_json;
 pub(super) use repair::{Repaired, repaired};
 
@@ -47,6 +48,15 @@ impl Format {
             (_, Some(b'<')) => Some(Self::Html),
             (_, _) => None,
         }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Json => "JSON",
+            Self::Html => "HTML",
+        })
     }
 }
 

@@ -16,9 +16,8 @@ use url::Url;
 
 use super::addresses::Addresses;
 use super::coding::decoded;
-use super::links::Links;
+use super::links::{Links, Routes};
 use super::pace::{self, Pace};
-use super::redirects::Routes;
 use super::rests::{Pass, Rests};
 use super::room::{Room, Share};
 use super::throttle::{LONGEST_SILENCE, Throttle};

@@ -3,12 +3,15 @@
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+use super::super::Skipped;
 use super::super::html::{Anchor, HtmlElement, elements};
+use super::super::text::over;
 use super::json::version;
 use super::json_file::fragment_parts;
 use super::member::{Digests, Stated};
-use super::weight::{FIRST_NODE, Weight, over};
-use super::{CoreMetadata, Others, PageFile, ProjectPage, ProjectStatus, Skipped, Yanked, located};
+use super::model::{CoreMetadata, Others, PageFile, ProjectPage, ProjectStatus, Yanked};
+use super::paths::{located, unescape};
+use super::weight::{FIRST_NODE, Weight};
 use crate::model::{FileKind, FilePath, FilePaths, ProjectName};
 
 /// How the titles of index pages begin: PyPI's and most servers', devpi's, and what file servers list.
@@ -101,22 +104,6 @@ pub(super) fn read(name: &ProjectName, body: &[u8], url: &Url, most: usize) -> R
 pub(in crate::upstream) fn base_of(url: &Url, href: &str) -> Url {
     let base = url.join(href).ok().filter(|base| matches!(base.scheme(), "http" | "https"));
     base.unwrap_or_else(|| url.clone())
-}
-
-/// Writes letters, digits, `-`, `_` and `~` of the path as themselves, as pip does: with and without an escape it is the
-/// same address (RFC 3986, section 6.2.2.2), and not every server knows that.
-pub(super) fn unescape(url: &mut Url) {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~');
-    let mut parts = url.path().split('%');
-    let mut path = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let byte = part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match byte.filter(|&byte| plain(byte)) {
-            Some(byte) => path.extend(std::iter::once(char::from(byte)).chain(part[2..].chars())),
-            None => path.extend(std::iter::once('%').chain(part.chars())),
-        }
-    }
-    url.set_path(&path);
 }
 
 /// The file that a link leads to. Links to anything else, and to nowhere, are not on the page.

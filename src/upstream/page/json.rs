@@ -11,11 +11,12 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use url::Url;
 
+use super::super::Skipped;
 use super::super::text::repaired;
 use super::json_file::{file, member};
 use super::member::{Raw, read as read_member, serial_member, text};
+use super::model::{Others, PageFile, ProjectPage, ProjectStatus};
 use super::weight::{NODE, Weight};
-use super::{Others, PageFile, ProjectPage, ProjectStatus, Skipped};
 use crate::model::ProjectName;
 
 /// The newest minor of `api-version` 1.x that we know the rules of.

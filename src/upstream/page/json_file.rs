@@ -6,9 +6,10 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use url::Url;
 
-use super::html::unescape;
+use super::super::Skipped;
 use super::member::{Digests, Raw, Stated, digests, flag, read as read_member, text, value, whole_number};
-use super::{CoreMetadata, Others, PageFile, Skipped, Yanked, located};
+use super::model::{CoreMetadata, Others, PageFile, Yanked};
+use super::paths::{located, unescape};
 use crate::model::{Algorithm, FilePath, FilePaths, ProjectName, Stamp};
 
 /// What a member says, if it is there; `meaning` gives none where it says nothing that can be used.

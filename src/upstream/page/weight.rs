@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{CoreMetadata, PageFile, ProjectPage, Yanked};
+use super::super::text::over;
+use super::model::{CoreMetadata, Others, PageFile, ProjectPage, Yanked};
 
 /// What a member of a map takes beside its texts, about: maps have room for eleven in each node, and are half full.
 pub(super) const NODE: usize = 96;
@@ -43,11 +44,6 @@ impl Weight {
     }
 }
 
-/// What is said of a page or document that would take more memory than it may.
-pub(in crate::upstream) fn over<E: serde::de::Error>(most: usize) -> E {
-    E::custom(format_args!("it would take more than {most} bytes of memory (upstream.document_memory)"))
-}
-
 impl ProjectPage {
     /// Bytes that it takes in memory, about.
     pub fn weight(&self) -> usize {
@@ -83,6 +79,13 @@ impl PageFile {
             + yanked
             + metadata
             + self.other.weight()
+    }
+}
+
+impl Others {
+    /// Bytes that they take in memory.
+    pub(super) fn weight(&self) -> usize {
+        self.0.iter().map(|(key, value)| NODE + key.capacity() + value.get().len()).sum()
     }
 }
 

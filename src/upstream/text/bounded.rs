@@ -7,8 +7,6 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use super::super::page::over;
-
 /// What an object with members takes beside these: the least table of hashes.
 pub const TABLE: usize = 48;
 /// What a member takes beside its name and its value: its hash, and its places in the table, which is half full.
@@ -24,6 +22,11 @@ pub(in crate::upstream) fn tree(text: &[u8], most: usize) -> serde_json::Result<
     let value = Bounded { most, left: &mut left }.deserialize(&mut json)?;
     json.end()?;
     Ok(value)
+}
+
+/// What is said of a page or document that would take more memory than it may.
+pub(in crate::upstream) fn over<E: serde::de::Error>(most: usize) -> E {
+    E::custom(format_args!("it would take more than {most} bytes of memory (upstream.document_memory)"))
 }
 
 struct Bounded<'a> {

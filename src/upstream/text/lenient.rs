@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::super::page::{Skipped, over};
-use super::{MEMBER, repaired, tree};
+use super::super::Skipped;
+use super::{MEMBER, over, repaired, tree};
 
 /// How deep a part is looked for that cannot be read: a document's files are objects in a list in an object in it.
 const DEPTH: usize = 5;
