@@ -9,13 +9,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::SandboxError;
 use super::body::{Body, whole};
 use super::change::Change;
 use super::fault::Fault;
-use super::handle::Shared;
 use super::respond::{set, text};
-use super::serve::Pause;
-use super::{SandboxError, XmlRpc};
+use super::shared::{Pause, Shared, XmlRpc};
 
 /// The longest pause, in seconds: a sandbox that nobody can reach cannot be asked to come back.
 const LONGEST_PAUSE: f64 = 3_600.0;
@@ -79,7 +78,7 @@ fn add_fault(shared: &Shared, body: &[u8]) -> Result<Response<Body>, String> {
 
 async fn publish(shared: &Arc<Shared>, body: &[u8]) -> Result<Response<Body>, String> {
     let change: Change = read(body)?;
-    let serial = super::change_catalogue(shared.clone(), change).await;
+    let serial = shared.clone().change(change).await;
     Ok(serial.map_or_else(|error| refusal(&error), |serial| reply(&json!({ "serial": serial }))))
 }
 

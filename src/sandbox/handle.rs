@@ -1,6 +1,6 @@
 //! From a request to its answer.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,35 +15,23 @@ use crate::xmlrpc::Fault as RpcFault;
 
 use super::body::{Body, whole};
 use super::call::{self, Call};
-use super::catalogue::{Catalogue, Listed};
-use super::fault::Faults;
+use super::catalogue::Listed;
 use super::limit::{Limiter, Verdict};
-use super::odd;
-use super::page::{self, Origins};
+use super::odd_answer;
+use super::page;
 use super::plan::Plan;
-use super::requests::{Requests, Seen};
+use super::requests::Seen;
 use super::respond::{self, Asked, Manner, document, moved, set, streamed, text};
 use super::serials::Stated;
+use super::shared::{Shared, XmlRpc};
 use super::wire::Flushes;
-use super::{Route, SandboxSettings, XmlRpc, control, rpc};
+use super::{Route, control, rpc};
 use crate::metric;
 
 /// The largest body that is read. A call of a real client has a few hundred bytes.
 const MAX_BODY: usize = 1 << 20;
 /// Names that are written into the listing at once.
 const ROWS: usize = 1_000;
-
-/// Everything that answers need.
-pub(super) struct Shared {
-    pub(super) settings: SandboxSettings,
-    pub(super) origins: Origins,
-    pub(super) catalogue: Catalogue,
-    pub(super) faults: Faults,
-    pub(super) requests: Requests,
-    pub(super) limiter: Option<Limiter>,
-    pub(super) xmlrpc: RwLock<XmlRpc>,
-    pub(super) pauses: tokio::sync::mpsc::Sender<super::serve::Pause>,
-}
 
 /// The connection is to be closed without an answer.
 #[derive(Debug, thiserror::Error)]
@@ -108,7 +96,7 @@ pub(super) async fn answer(
     }
     let response = match std::mem::take(&mut plan.odd) {
         oddities if oddities.is_empty() => response,
-        oddities => odd::apply(oddities, &conditional, response).await,
+        oddities => odd_answer::apply(oddities, &conditional, response).await,
     };
     Ok(plan.finish(response, flushes))
 }

@@ -9,17 +9,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::handle::{Shared, answer};
+use super::handle::answer;
+use super::shared::{Pause, Shared};
 use super::wire::Wire;
-
-/// To close the listener and every connection, or to open it again; acknowledged when done.
-pub(super) struct Pause {
-    pub(super) paused: bool,
-    pub(super) done: oneshot::Sender<io::Result<()>>,
-}
 
 /// After a failed `accept`: with no descriptor left it would fail again at once, a core's worth of times.
 const BREATH: Duration = Duration::from_millis(10);

@@ -3,38 +3,24 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::model::{Clock, Event, ProjectName, Serial};
+use crate::model::{Event, ProjectName, Serial};
 
 use super::catalogue::Catalogue;
 use super::change::{Change, Publication};
 use super::fault::Faults;
-use super::handle::Shared;
 use super::limit::Limiter;
 use super::page::Origins;
 use super::project::{Project, Status};
 use super::requests::{RequestCounts, Requests};
 use super::scale::Scale;
-use super::serve::{Pause, Port, run};
+use super::serve::{Port, run};
+use super::shared::{Pause, Shared, XmlRpc, blocking};
 use super::shop::Shop;
 use super::{File, SandboxError, SandboxSettings, history};
-
-/// Whether calls are answered.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum XmlRpc {
-    /// As today.
-    #[default]
-    Live,
-    /// Every call gets a removal fault.
-    Removed,
-    /// Every call gets this status: 404, 405 …
-    Status(u16),
-}
 
 /// A running sandbox. Dropped, it stops.
 pub struct Sandbox {
@@ -53,19 +39,6 @@ fn fixtures() -> Result<Shop, SandboxError> {
     }
     let shop = history::build()?;
     Ok(FIXTURES.get_or_init(|| shop).clone())
-}
-
-/// Runs a computation that may take long off the reactor.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, SandboxError> + Send + 'static,
-) -> Result<T, SandboxError> {
-    // It is never aborted, so it fails only with the runtime.
-    tokio::task::spawn_blocking(work).await.map_err(|_| SandboxError::Stopped)?
-}
-
-pub(super) async fn change_catalogue(shared: Arc<Shared>, change: Change) -> Result<Serial, SandboxError> {
-    let now = shared.settings.clock.as_ref().map(Clock::unix);
-    blocking(move || shared.catalogue.change(change, now)).await
 }
 
 impl Sandbox {
@@ -164,7 +137,7 @@ impl Sandbox {
 
     /// Makes something happen to a project, with its events. The serial of the last of them.
     pub async fn change(&self, change: Change) -> Result<Serial, SandboxError> {
-        change_catalogue(self.shared.clone(), change).await
+        self.shared.clone().change(change).await
     }
 
     /// Keeps the whole index as it is now, in place of what was kept before.
