@@ -1,7 +1,7 @@
 //! A response that is one long array, item by item: a changelog page has 50,000, and its tree of values would take
 //! four times the memory of the page.
 
-use super::{DecodeError, Limits, Parser};
+use super::parser::{DecodeError, Limits, Parser};
 use crate::xmlrpc::{Fault, Value};
 
 /// Reads a `methodResponse` and hands out the items of the array that it holds, as they are read. The inner result
@@ -60,23 +60,6 @@ impl Parser<'_> {
         }
         self.each_item(each)?;
         Ok(true)
-    }
-
-    /// Reads an open array's items to its end.
-    pub(super) fn each_item(&mut self, each: &mut impl FnMut(Value)) -> Result<(), DecodeError> {
-        while let Some(data) = self.next_child()? {
-            if data.name != "data" {
-                return Err(self.fail("unexpected element in array"));
-            }
-            self.pending_empty = data.empty;
-            while let Some(child) = self.next_child()? {
-                if child.name != "value" {
-                    return Err(self.fail("unexpected element in data"));
-                }
-                each(self.value(&child)?);
-            }
-        }
-        Ok(())
     }
 }
 
