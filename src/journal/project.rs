@@ -29,6 +29,21 @@ pub struct Project {
 }
 
 impl Journal {
+    /// A project that is in the table or in quarantine.
+    pub async fn registered(&self, name: &ProjectName) -> Result<Option<Project>, JournalError> {
+        let name = name.clone();
+        self.read(move |connection| {
+            let sql = "SELECT spelling, serial FROM projects WHERE name = ?1 UNION ALL \
+                       SELECT ifnull(spelling, project), serial FROM quarantined WHERE project = ?1 LIMIT 1";
+            let mut statement = connection.prepare_cached(sql)?;
+            let project = |row: &rusqlite::Row<'_>| {
+                Ok(Project { spelling: row.get(0)?, serial: row.get::<_, Option<i64>>(1)?.map(Serial) })
+            };
+            statement.query_row([name.as_str()], project).optional()
+        })
+        .await
+    }
+
     /// A project by its name.
     pub async fn project(&self, name: &ProjectName) -> Result<Option<Project>, JournalError> {
         let name = name.clone();

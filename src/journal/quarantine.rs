@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{Journal, JournalError, Project, search, silent};
+use super::{Journal, JournalError, search, silent};
 use crate::model::{ProjectName, Serial};
 
 impl Journal {
@@ -37,21 +37,6 @@ impl Journal {
             names.apply(changes);
         };
         self.write_then(work, after).await.map(|_| ())
-    }
-
-    /// A project that is in the table or in quarantine.
-    pub async fn registered(&self, name: &ProjectName) -> Result<Option<Project>, JournalError> {
-        let name = name.clone();
-        self.read(move |connection| {
-            let sql = "SELECT spelling, serial FROM projects WHERE name = ?1 UNION ALL \
-                       SELECT ifnull(spelling, project), serial FROM quarantined WHERE project = ?1 LIMIT 1";
-            let mut statement = connection.prepare_cached(sql)?;
-            let project = |row: &rusqlite::Row<'_>| {
-                Ok(Project { spelling: row.get(0)?, serial: row.get::<_, Option<i64>>(1)?.map(Serial) })
-            };
-            statement.query_row([name.as_str()], project).optional()
-        })
-        .await
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
+use super::bounds::{Bounds, Place};
 use super::facade::EventTexts;
-use super::uncut::Bounds;
 use super::{Journal, JournalError};
 use crate::model::Serial;
 
@@ -29,14 +29,6 @@ pub enum Slice {
     },
     /// By time, then serial: those of a question without a limit.
     Uncut(Bounds),
-}
-
-/// Where the reading of a slice stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    pub(super) time: i64,
-    /// Of the last row read.
-    pub serial: Serial,
 }
 
 /// An event, borrowed from the database's page.

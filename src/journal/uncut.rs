@@ -17,9 +17,9 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _};
 
+use super::bounds::Bounds;
 use super::known::Head;
 use super::known_since::{self, Question};
-use super::slice::Place;
 use super::want::{Want, Wanted};
 use super::{Journal, JournalError, TimeRules, coverage, since_time};
 use crate::model::Serial;
@@ -39,21 +39,6 @@ pub enum Uncut {
     NotHeard(Option<Duration>),
     /// We don't know, and upstream is asked.
     NotCovered(Wanted),
-}
-
-/// Which events: those up to a serial that have a time at or after a moment or a serial above another one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Bounds {
-    /// The moment, in Unix seconds.
-    since: i64,
-    /// The last serial that counts by its time alone.
-    known: i64,
-    /// The last serial.
-    upto: i64,
-    /// From which time on the index on time is walked.
-    floor: i64,
-    /// There are events before that.
-    older: bool,
 }
 
 enum Plan {
@@ -121,58 +106,6 @@ fn plan(
     Ok(Plan::Events(Bounds { since, known: after, upto, floor, older: oldest < floor }))
 }
 
-/// From a place on, forward; ?1 and ?2 are the place, ?3 to ?6 the bounds, ?7 is how many rows.
-const WALK: &str = "SELECT serial, name, version, time, verb, object FROM events INDEXED BY events_time \
-    WHERE time >= ?1 AND (time > ?1 OR serial > ?2) AND +serial <= ?4 AND (time >= ?5 OR serial > ?3) \
-    ORDER BY time, serial LIMIT ?7";
-/// Those before the floor.
-const OLDER: &str = "SELECT serial, name, version, time, verb, object FROM events \
-    WHERE serial > ?3 AND serial <= ?4 AND +time < ?6 AND (+time > ?1 OR +time = ?1 AND +serial > ?2) \
-    ORDER BY +time, serial LIMIT ?7";
-/// The same backward.
-const WALK_BACK: &str = "SELECT serial, name, version, time, verb, object FROM events INDEXED BY events_time \
-    WHERE time >= ?6 AND time <= ?1 AND (time < ?1 OR serial < ?2) AND +serial <= ?4 AND (time >= ?5 OR serial > ?3) \
-    ORDER BY time DESC, serial DESC LIMIT ?7";
-const OLDER_BACK: &str = "SELECT serial, name, version, time, verb, object FROM events \
-    WHERE serial > ?3 AND serial <= ?4 AND +time < ?6 AND (+time < ?1 OR +time = ?1 AND +serial < ?2) \
-    ORDER BY +time DESC, serial DESC LIMIT ?7";
-
-impl Bounds {
-    /// Before the first row.
-    pub(super) fn start(self) -> Place {
-        let time = if self.older { i64::MIN } else { self.floor };
-        Place { time, serial: Serial(i64::MIN) }
-    }
-
-    /// After the last row.
-    pub(super) fn end() -> Place {
-        Place { time: i64::MAX, serial: Serial(i64::MAX) }
-    }
-
-    /// The statement for the rows after a place, and where those of another statement follow.
-    pub(super) fn forward(self, from: Place) -> (&'static str, Option<Place>) {
-        if from.time >= self.floor {
-            return (WALK, None);
-        }
-        (OLDER, Some(Place { time: self.floor, serial: Serial(i64::MIN) }))
-    }
-
-    /// The same for the rows before a place, the last first.
-    pub(super) fn backward(self, from: Place) -> (&'static str, Option<Place>) {
-        if from.time < self.floor {
-            return (OLDER_BACK, None);
-        }
-        let older = Place { time: self.floor.saturating_sub(1), serial: Serial(i64::MAX) };
-        (WALK_BACK, self.older.then_some(older))
-    }
-
-    /// What all these statements are given.
-    pub(super) fn parameters(self, from: Place, most: u32) -> [i64; 7] {
-        let Self { since, known, upto, floor, .. } = self;
-        [from.time, from.serial.0, known, upto, since, floor, most.into()]
-    }
-}
-
 /// The time of the row so far before a moment that the index is not walked from further back for `late` rows.
 fn far(connection: &Connection, since: i64, late: i64) -> rusqlite::Result<i64> {
     let sql = "SELECT time FROM events WHERE time < ?1 ORDER BY time DESC LIMIT 1 OFFSET ?2";
@@ -218,6 +151,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::bounds::Place;
     use super::*;
 
     const SLACK: i64 = 5;
