@@ -1,23 +1,16 @@
-//! What the index keeps: a page or a document, as one thing to fetch, read and keep.
+//! What the index keeps: a page or a document, as one thing to read and keep.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use url::Url;
 
-use super::IndexError;
 use super::json::JsonDocument;
-use super::source::{Documents, Kept, Shelf};
-use crate::journal::{DocumentKey, JournalError, KeptDocument, KnownFile};
+use crate::journal::{KeptDocument, KnownFile};
 use crate::model::{FilePath, ProjectName, Serial};
-use crate::revalidate::Engine;
-use crate::upstream::{CoreMetadata, Document, ProjectPage, Skipped};
+use crate::upstream::{CoreMetadata, ProjectPage, Skipped};
 
 /// A document's meaning.
 pub(super) trait Content: Sized + Send + Sync + 'static {
-    /// What its source needs of the other kind: documents fall back to pages, and go with them.
-    type Beside: Send + Sync + 'static;
-
     /// Bytes that it takes in memory; for the cache's bound.
     fn weight(&self) -> usize;
 
@@ -29,32 +22,6 @@ pub(super) trait Content: Sized + Send + Sync + 'static {
 
     /// The files that may be fetched because the document names them.
     fn files(&self, project: &ProjectName) -> Vec<KnownFile>;
-
-    /// What upstream's other documents tell in place of one that it has not; `None` if they do not either.
-    fn derived(
-        documents: &Documents<Self>,
-        key: &DocumentKey,
-    ) -> impl Future<Output = Result<Option<Document>, IndexError>> + Send;
-
-    /// What upstream sent with what it lacks added; `None` if it lacks nothing. `header`: the serial that was sent with it.
-    fn completed(
-        documents: &Documents<Self>,
-        key: &DocumentKey,
-        sent: &Self,
-        header: Option<Serial>,
-    ) -> impl Future<Output = Result<Option<Document>, IndexError>> + Send;
-
-    /// The project's page, if there is one here, for what is no page itself.
-    fn page_beside(
-        documents: &Documents<Self>,
-        key: &DocumentKey,
-    ) -> impl Future<Output = Option<Kept<ProjectPage>>> + Send;
-
-    /// Forgets what upstream does not have (any more).
-    fn forget(
-        documents: &Documents<Self>,
-        key: &DocumentKey,
-    ) -> impl Future<Output = Result<(), JournalError>> + Send;
 
     /// Itself, if it is a document of the JSON API.
     fn json(&self) -> Option<&JsonDocument>;
@@ -70,9 +37,6 @@ pub(super) trait Content: Sized + Send + Sync + 'static {
 }
 
 impl Content for ProjectPage {
-    /// The documents in memory.
-    type Beside = Shelf<JsonDocument>;
-
     fn weight(&self) -> usize {
         Self::weight(self)
     }
@@ -87,28 +51,6 @@ impl Content for ProjectPage {
 
     fn files(&self, project: &ProjectName) -> Vec<KnownFile> {
         self.files.iter().flat_map(|file| file.known(project).chain(file.known_before(project))).collect()
-    }
-
-    async fn derived(_: &Documents<Self>, _: &DocumentKey) -> Result<Option<Document>, IndexError> {
-        Ok(None)
-    }
-
-    async fn completed(
-        _: &Documents<Self>,
-        _: &DocumentKey,
-        _: &Self,
-        _: Option<Serial>,
-    ) -> Result<Option<Document>, IndexError> {
-        Ok(None)
-    }
-
-    async fn page_beside(_: &Documents<Self>, _: &DocumentKey) -> Option<Kept<ProjectPage>> {
-        None
-    }
-
-    async fn forget(pages: &Documents<Self>, key: &DocumentKey) -> Result<(), JournalError> {
-        pages.beside.forget(&DocumentKey::Json(key.project().clone(), None));
-        pages.shared.journal.drop_project(key.project()).await
     }
 
     fn json(&self) -> Option<&JsonDocument> {
@@ -130,8 +72,6 @@ impl Content for ProjectPage {
 }
 
 impl Content for JsonDocument {
-    type Beside = Engine<Documents<ProjectPage>>;
-
     fn weight(&self) -> usize {
         Self::weight(self)
     }
@@ -147,44 +87,6 @@ impl Content for JsonDocument {
     fn files(&self, project: &ProjectName) -> Vec<KnownFile> {
         debug_assert_eq!(*project, self.project);
         self.known().collect()
-    }
-
-    async fn derived(documents: &Documents<Self>, key: &DocumentKey) -> Result<Option<Document>, IndexError> {
-        match key {
-            DocumentKey::Json(project, version) => documents.made(project, version.as_deref()).await,
-            DocumentKey::Page(_) => Ok(None),
-        }
-    }
-
-    async fn completed(
-        documents: &Documents<Self>,
-        key: &DocumentKey,
-        sent: &Self,
-        header: Option<Serial>,
-    ) -> Result<Option<Document>, IndexError> {
-        match key {
-            DocumentKey::Json(project, version) => {
-                documents.with_releases(project, version.as_deref(), sent, header).await
-            }
-            DocumentKey::Page(_) => Ok(None),
-        }
-    }
-
-    async fn page_beside(documents: &Documents<Self>, key: &DocumentKey) -> Option<Kept<ProjectPage>> {
-        let page = DocumentKey::Page(key.project().clone());
-        match documents.beside.in_memory(&page) {
-            Some(kept) => Some(kept),
-            None => documents.shared.load::<ProjectPage>(&page).await.ok().flatten().map(Arc::new),
-        }
-    }
-
-    async fn forget(documents: &Documents<Self>, key: &DocumentKey) -> Result<(), JournalError> {
-        let journal = &documents.shared.journal;
-        let forgotten = journal.forget_document(key).await;
-        match key {
-            DocumentKey::Json(project, None) => forgotten.and(journal.unlearn(project).await),
-            DocumentKey::Json(_, Some(_)) | DocumentKey::Page(_) => forgotten,
-        }
     }
 
     fn json(&self) -> Option<&JsonDocument> {

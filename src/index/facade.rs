@@ -8,16 +8,16 @@ use tokio::task::spawn_blocking;
 use url::Url;
 
 use super::error::{LATE_RETRY, SHORT};
-use super::files::Line;
 use super::learn::Learning;
+use super::line::Line;
 use super::parsed::Parsed;
 use super::rendered::{Kept, RenderKey};
 use super::shared::{PATHS, Shared, counter};
 use super::source::{self, Documents, engine, shelf};
 use super::text::Text;
 use super::{
-    Form, IndexError, IndexSettings, JsonDocument, ProjectPage, Rendered, Side, location, write_html,
-    write_json,
+    Compressed, Form, IndexError, IndexSettings, JsonDocument, ProjectPage, Rendered, Side, location,
+    write_html, write_json,
 };
 use crate::bounded::{Bounded, by_count};
 use crate::journal::{DocumentKey, Journal};
@@ -135,6 +135,16 @@ impl Index {
         let key = RenderKey { document, form: Form::Json };
         let rendered = self.inner.render(key, &held, JsonDocument::write, origin).await?;
         Ok(Rendered { content_type: "application/json", ..rendered })
+    }
+
+    /// The compressed body; `None` where it would save nothing.
+    pub async fn compressed(&self, rendered: &Rendered) -> Result<Option<Compressed>, IndexError> {
+        let (body, heavier) = rendered.compressed().await?;
+        if heavier {
+            // Weighed again.
+            self.inner.rendered.put(&rendered.form.key, rendered.form.clone());
+        }
+        Ok(body)
     }
 
     /// A file's provenance (PEP 740) by its path on our address, `/integrity/NAME/VERSION/FILE/provenance`.

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
+use super::line::Line;
 use super::parsed::Parsed;
 use super::source::Kept;
 use super::{Index, IndexError};
@@ -17,13 +18,6 @@ pub struct Located {
     pub file: KnownFile,
     /// The index is the one that was kept: upstream fails.
     pub stale: bool,
-}
-
-/// A file's line on a page. The page is not held for it: that has its own bound.
-#[derive(Debug, Clone)]
-pub(super) struct Line {
-    file: KnownFile,
-    page: Weak<Entry<Parsed<ProjectPage>>>,
 }
 
 /// What lets a file that was found go out again without looking for it: its page, and that it was not removed.

@@ -8,6 +8,7 @@
 //! out what clients use.
 
 mod hits;
+mod queue;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +17,8 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-pub(super) use hits::Learning;
-use hits::Unread;
+pub(super) use queue::Learning;
+use queue::{FIRST_PAUSE, LONGEST_PAUSE, Unread};
 
 use super::facade::Inner;
 use super::learned::learned;
@@ -26,10 +27,6 @@ use crate::journal::Learned;
 use crate::metric;
 use crate::model::ProjectName;
 use crate::upstream::{Fetched, UpstreamError};
-
-/// The pause after a failure of upstream's or the journal's; it doubles up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
 impl Index {
     /// Reads documents for search until it is dropped. One call at a time does.

@@ -9,8 +9,8 @@ use flate2::write::GzEncoder;
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
+use super::IndexError;
 use super::text::{PIECE, Pieces, Text};
-use super::{Index, IndexError};
 use crate::journal::DocumentKey;
 use crate::model::Serial;
 
@@ -69,7 +69,7 @@ pub enum Compressed {
 /// What is kept of a document in a form.
 #[derive(Debug)]
 pub(super) struct Kept {
-    key: RenderKey,
+    pub(super) key: RenderKey,
     /// Of what it was rendered.
     pub(super) stamp: u64,
     text: Arc<Text>,
@@ -145,38 +145,33 @@ impl Rendered {
         self.form.text.etag(&self.origin)
     }
 
-    /// The body is long enough that compression saves something.
-    pub fn is_compressible(&self) -> bool {
-        self.form.text.len(&self.origin) >= SMALLEST_TO_COMPRESS
-    }
-}
-
-impl Index {
-    /// The compressed body; `None` where it would save nothing.
-    pub async fn compressed(&self, rendered: &Rendered) -> Result<Option<Compressed>, IndexError> {
-        if !rendered.is_compressible() {
-            return Ok(None);
+    /// The compressed body; `None` where it would save nothing. And whether it takes more than was set aside for it.
+    pub(super) async fn compressed(&self) -> Result<(Option<Compressed>, bool), IndexError> {
+        if !self.is_compressible() {
+            return Ok((None, false));
         }
-        let form = &rendered.form;
         let once = || async {
-            let pieces = rendered.pieces();
+            let pieces = self.pieces();
             spawn_blocking(move || compress(pieces)).await.map_err(|_| IndexError::Lost)
         };
-        let Some(kept) = form.elected(&rendered.origin) else {
-            let pieces = rendered.pieces();
-            return Ok(if pieces.left() > PIECE {
+        let Some(kept) = self.form.elected(&self.origin) else {
+            let pieces = self.pieces();
+            let body = if pieces.left() > PIECE {
                 Some(Compressed::Streamed(Box::new(Compressing::new(pieces))))
             } else {
                 once().await?.map(Compressed::Whole)
-            });
+            };
+            return Ok((body, false));
         };
         let new = !kept.initialized();
         let body = kept.get_or_try_init(once).await?.clone();
-        if new && body.as_ref().is_some_and(|body| body.len() > form.room()) {
-            // Weighed again.
-            self.inner.rendered.put(&form.key, form.clone());
-        }
-        Ok(body.map(Compressed::Whole))
+        let heavier = new && body.as_ref().is_some_and(|body| body.len() > self.form.room());
+        Ok((body.map(Compressed::Whole), heavier))
+    }
+
+    /// The body is long enough that compression saves something.
+    pub fn is_compressible(&self) -> bool {
+        self.form.text.len(&self.origin) >= SMALLEST_TO_COMPRESS
     }
 }
 

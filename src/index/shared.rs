@@ -1,19 +1,31 @@
 //! What pages, documents and files have in common: upstream, the journal, the settings, and what is remembered beside them.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::IndexSettings;
-use super::unknown::Unknown;
-use super::unstated::Heads;
+use super::unknown_budget::Unknown;
 use crate::bounded::{Bounded, by_count};
 use crate::journal::Journal;
 use crate::metric;
 use crate::model::{FilePath, ProjectName, Serial};
 use crate::revalidate::Wait;
-use crate::upstream::Upstream;
+use crate::upstream::{FileHead, Upstream};
 
 /// Paths whose project is remembered in memory. 100,000 of some 250 bytes: the files that are asked for often.
 pub(super) const PATHS: u64 = 100_000;
+
+/// Projects for which is remembered that something changed. 10,000 of some 100 bytes; one that is forgotten is read again.
+const CHANGED: u64 = 10_000;
+
+/// Files whose sizes and times are remembered in memory. 10,000 of some 300 bytes: those of the projects that change.
+const HEADS: u64 = 10_000;
+
+/// A file's address and its digests: another file at the same address is asked for anew.
+type FileId = (String, BTreeMap<String, String>);
+
+/// What is remembered of files.
+type Heads = Bounded<FileId, FileHead>;
 
 /// How a page or document was come by.
 pub(super) fn counter(outcome: &'static str) -> metrics::Counter {
@@ -47,9 +59,9 @@ impl Shared {
             upstream,
             journal,
             projects_of: by_count(PATHS),
-            unadvertised: by_count(super::unadvertised::REMEMBERED),
+            unadvertised: by_count(CHANGED),
             unknown: Unknown::new(&settings),
-            heads: by_count(super::unstated::REMEMBERED),
+            heads: by_count(HEADS),
             seen: AtomicI64::new(-1),
             seen_at: AtomicI64::new(0),
             hits: counter("hit"),

@@ -8,15 +8,47 @@ use super::IndexError;
 use super::content::Content;
 use super::parsed::Parsed;
 use super::shared::{Shared, counter};
-use crate::journal::{DocumentKey, KeptDocument, Numbering};
+use crate::journal::{DocumentKey, JournalError, KeptDocument, Numbering};
 use crate::memo::Memo;
 use crate::metric;
 use crate::model::{ProjectName, Serial};
 use crate::revalidate::{Asked, Engine, Entry, Memory, Policy, Received, Source, Standing, Told};
 use crate::upstream::{Document, Fetched, ProjectPage, UpstreamError};
 
+/// A page or a document, with what it has of the other kind: documents fall back to pages, and go with them.
+pub(super) trait Paired: Content {
+    /// What its source needs of the other kind: documents fall back to pages, and go with them.
+    type Beside: Send + Sync + 'static;
+
+    /// What upstream's other documents tell in place of one that it has not; `None` if they do not either.
+    fn derived(
+        documents: &Documents<Self>,
+        key: &DocumentKey,
+    ) -> impl Future<Output = Result<Option<Document>, IndexError>> + Send;
+
+    /// What upstream sent with what it lacks added; `None` if it lacks nothing. `header`: the serial that was sent with it.
+    fn completed(
+        documents: &Documents<Self>,
+        key: &DocumentKey,
+        sent: &Self,
+        header: Option<Serial>,
+    ) -> impl Future<Output = Result<Option<Document>, IndexError>> + Send;
+
+    /// The project's page, if there is one here, for what is no page itself.
+    fn page_beside(
+        documents: &Documents<Self>,
+        key: &DocumentKey,
+    ) -> impl Future<Output = Option<Kept<ProjectPage>>> + Send;
+
+    /// Forgets what upstream does not have (any more).
+    fn forget(
+        documents: &Documents<Self>,
+        key: &DocumentKey,
+    ) -> impl Future<Output = Result<(), JournalError>> + Send;
+}
+
 /// Pages, or documents. `beside`: what they need of the other kind.
-pub(super) struct Documents<T: Content> {
+pub(super) struct Documents<T: Paired> {
     pub(super) shared: Arc<Shared>,
     pub(super) beside: T::Beside,
 }
@@ -28,12 +60,12 @@ pub(super) type Shelf<T> = Memory<Documents<T>>;
 pub(super) type Kept<T> = Arc<Entry<Parsed<T>>>;
 
 /// Bounds what is kept in memory of a kind to this many bytes.
-pub(super) fn shelf<T: Content>(bytes: u64) -> Shelf<T> {
+pub(super) fn shelf<T: Paired>(bytes: u64) -> Shelf<T> {
     Memo::new(bytes, |_, kept: &Kept<T>| kept.weight())
 }
 
 /// An engine for a kind.
-pub(super) fn engine<T: Content>(
+pub(super) fn engine<T: Paired>(
     shared: &Arc<Shared>,
     max_age: Duration,
     shelf: Shelf<T>,
@@ -61,7 +93,7 @@ impl Engine<Documents<ProjectPage>> {
     }
 }
 
-impl<T: Content> Source for Documents<T> {
+impl<T: Paired> Source for Documents<T> {
     type Key = DocumentKey;
     type Value = Parsed<T>;
     type Raw = KeptDocument;
@@ -195,7 +227,7 @@ impl<T: Content> Source for Documents<T> {
     }
 }
 
-impl<T: Content> Documents<T> {
+impl<T: Paired> Documents<T> {
     /// Asks for the document itself.
     async fn fetch(
         &self,
@@ -257,7 +289,7 @@ impl<T: Content> Documents<T> {
     }
 }
 
-fn failed<T: Content>(error: UpstreamError) -> Asked<Documents<T>> {
+fn failed<T: Paired>(error: UpstreamError) -> Asked<Documents<T>> {
     Asked::Failed { error: error.into(), pause: Duration::ZERO }
 }
 

@@ -11,9 +11,6 @@ use super::IndexError;
 use super::shared::Shared;
 use crate::model::{FilePath, ProjectName};
 
-/// Projects for which is remembered that something changed. 10,000 of some 100 bytes; one that is forgotten is read again.
-pub(super) const REMEMBERED: u64 = 10_000;
-
 /// When what a page or document was made without was true.
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(test, derive(Default))]

@@ -3,29 +3,19 @@
 //! HTML has neither (PEP 503). bandersnatch stops at a document that lacks one of them, and uv at a page of its mirror
 //! whose size is no number above or equal to 0. The server of the files knows both: it is asked once for each file.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::IndexError;
 use super::shared::Shared;
-use crate::bounded::Bounded;
 use crate::model::Stamp;
 use crate::upstream::{FileHead, PageFile, ProjectPage, UpstreamError, strongest};
 
 /// Files of a page that are asked for at once. Their host has its own limit besides; a mirror that reads the document
 /// fetches them next.
 const AT_ONCE: usize = 8;
-
-/// Files whose sizes and times are remembered in memory. 10,000 of some 300 bytes: those of the projects that change.
-pub(super) const REMEMBERED: u64 = 10_000;
-
-/// A file's address and its digests: another file at the same address is asked for anew.
-type FileId = (String, BTreeMap<String, String>);
-
-/// What is remembered of files.
-pub(super) type Heads = Bounded<FileId, FileHead>;
 
 impl Shared {
     /// The page with the sizes and times of files for which it states none, where their server tells them. Of a page that
