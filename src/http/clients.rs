@@ -15,13 +15,12 @@ use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use crate::bounded::{Bounded, by_count};
-use crate::metric;
 use crate::model::settings;
 use crate::xmlrpc::{Call, Value};
 pub(super) use address::Client;
 use address::ClientKey;
 pub use proxies::Proxies;
-use shares::{Share, Shares};
+use shares::{Share, Shares, count_refusal};
 
 /// When to come back for a place among one's own calls: most take less.
 const PLACE: Duration = Duration::from_secs(1);
@@ -162,7 +161,7 @@ impl Caller {
         // No more than the burst is asked for, so it is never too many for ever.
         match limiter.check_n(calls) {
             Ok(Err(until)) => {
-                count("calls_per_second");
+                count_refusal("calls_per_second");
                 Err(Refusal::Calls(until.wait_time_from(clock.now())))
             }
             Ok(Ok(())) | Err(_) => Ok(()),
@@ -198,10 +197,6 @@ impl Rates {
         let Ok(limiter) = self.seen.get_or_insert_with(&client.key(), begin);
         Rate { limiter, burst: self.burst, clock: self.clock.clone() }
     }
-}
-
-fn count(limit: &'static str) {
-    metrics::counter!(metric::CLIENT_REFUSALS_TOTAL, "limit" => limit).increment(1);
 }
 
 /// How many calls a call is: those of a multicall, else one.

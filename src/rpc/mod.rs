@@ -3,6 +3,7 @@
 mod answer;
 mod arguments;
 mod changelog;
+mod counts;
 mod cursor;
 mod feed;
 mod flight;
@@ -23,10 +24,13 @@ mod shelf;
 mod statistics;
 mod system;
 mod table;
+mod upstream_methods;
 
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
+
+use bytes::Bytes;
 
 pub use answer::{Answer, Pieces, StreamError, Streamed};
 pub use feed::{Feed, FeedCut, FeedError, FeedSettings, Subscription, Told};
@@ -37,11 +41,10 @@ pub use table::{Kind, Lifetime, METHODS, Method, Param, Source};
 
 use crate::index::Index;
 use crate::journal::Journal;
-use crate::metric;
 use crate::upstream::Upstream;
 use crate::xmlrpc::{Call, DecodeError, Fault, Limits, Value, decode_call};
 use arguments::Arguments;
-use metrics::{Counter, Histogram};
+use counts::count;
 use quick::Quick;
 use relayed::Relayed;
 use rendered::Renderings;
@@ -105,9 +108,15 @@ impl Rpc {
     pub fn decode(&self, document: &[u8]) -> Result<Call, DecodeError> {
         let call = decode_call(document, Limits { depth: self.0.settings.depth });
         if let Ok(call) = &call {
-            self.remember(document, call);
+            self.0.quick.remember(document, call);
         }
         call
+    }
+
+    /// The answer to a call that is known by its bytes and needs no waiting, if it is one. `started`: when the call
+    /// came.
+    pub fn quick(&self, document: &[u8], started: Instant) -> Option<Bytes> {
+        self.0.quick.answer(document, started, || self.0.journal.current_last_serial().ok())
     }
 
     /// Answers a call, with a fault where it must be, within the deadline.
@@ -205,23 +214,4 @@ impl Rpc {
         };
         Answer::value(&value, ask.wide)
     }
-}
-
-fn count(method: &'static str, answered: &Result<Answer, Fault>, started: Instant) {
-    let outcome = answered.as_ref().map_or_else(|fault| fault.code.to_string(), |_| "ok".to_owned());
-    counter(method, outcome).increment(1);
-    histogram(method).record(started.elapsed().as_secs_f64());
-    if let Err(fault) = answered {
-        tracing::debug!(method, %fault, "a call got a fault");
-    }
-}
-
-/// How calls of a method ended: `ok`, or a fault's code.
-fn counter(method: &'static str, outcome: impl Into<metrics::SharedString>) -> Counter {
-    metrics::counter!(metric::RPC_CALLS_TOTAL, "method" => method, "outcome" => outcome.into())
-}
-
-/// How long calls of a method took until their answer was there, or began.
-fn histogram(method: &'static str) -> Histogram {
-    metrics::histogram!(metric::RPC_SECONDS, "method" => method)
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use metrics::{Counter, Histogram};
 
-use super::{Rpc, counter, histogram};
+use super::counts::{counter, histogram};
 use crate::model::Serial;
 use crate::xmlrpc::{Call, Value, encode_response};
 
@@ -42,34 +42,31 @@ impl Quick {
         Self { remembered: RwLock::default(), answered: counter(QUICK, "ok"), seconds: histogram(QUICK) }
     }
 
-    fn count(&self, started: Instant) {
-        self.answered.increment(1);
-        self.seconds.record(started.elapsed().as_secs_f64());
-    }
-}
-
-impl Rpc {
-    /// The answer to a call that is known by its bytes and needs no waiting, if it is one. `started`: when the call
-    /// came.
-    pub fn quick(&self, document: &[u8], started: Instant) -> Option<Bytes> {
-        let quick = &self.0.quick;
+    /// The answer to a call that is known by its bytes, if it is one and the last serial is known. `started`: when the
+    /// call came.
+    pub(super) fn answer(
+        &self,
+        document: &[u8],
+        started: Instant,
+        last_serial: impl FnOnce() -> Option<Serial>,
+    ) -> Option<Bytes> {
         let serial = {
-            let remembered = quick.remembered.read().unwrap_or_else(PoisonError::into_inner);
+            let remembered = self.remembered.read().unwrap_or_else(PoisonError::into_inner);
             if !remembered.spellings.iter().any(|spelling| **spelling == *document) {
                 return None;
             }
-            let serial = self.0.journal.current_last_serial().ok()?;
+            let serial = last_serial()?;
             if let Some((_, answer)) = remembered.answer.as_ref().filter(|(of, _)| *of == serial) {
-                quick.count(started);
+                self.count(started);
                 return Some(answer.clone());
             }
             serial
         };
         // The first after an event. A serial past 32 bits is a fault, by the long way.
         let answer = encode_response(&Value::Int(serial.0), false).ok()?;
-        let mut remembered = quick.remembered.write().unwrap_or_else(PoisonError::into_inner);
+        let mut remembered = self.remembered.write().unwrap_or_else(PoisonError::into_inner);
         remembered.answer = Some((serial, answer.clone()));
-        quick.count(started);
+        self.count(started);
         Some(answer)
     }
 
@@ -78,7 +75,7 @@ impl Rpc {
         if call.method != QUICK || !call.params.is_empty() || document.len() > LONGEST {
             return;
         }
-        let mut remembered = self.0.quick.remembered.write().unwrap_or_else(PoisonError::into_inner);
+        let mut remembered = self.remembered.write().unwrap_or_else(PoisonError::into_inner);
         if remembered.spellings.iter().any(|spelling| **spelling == *document) {
             return;
         }
@@ -90,5 +87,10 @@ impl Rpc {
             remembered.spellings[next] = spelling;
             remembered.next = (next + 1) % SPELLINGS;
         }
+    }
+
+    fn count(&self, started: Instant) {
+        self.answered.increment(1);
+        self.seconds.record(started.elapsed().as_secs_f64());
     }
 }

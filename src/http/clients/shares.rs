@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::address::ClientKey;
+use crate::metric;
 
 /// How many places each client holds. Clones share the count.
 #[derive(Clone)]
@@ -40,7 +41,7 @@ impl Shares {
         let count = held.get(&client).copied().unwrap_or_default();
         if count >= self.0.most {
             drop(held);
-            super::count(self.0.limit);
+            count_refusal(self.0.limit);
             return None;
         }
         held.insert(client, count + 1);
@@ -64,6 +65,11 @@ impl Drop for Share {
             }
         }
     }
+}
+
+/// Counts a refusal by a limit.
+pub(super) fn count_refusal(limit: &'static str) {
+    metrics::counter!(metric::CLIENT_REFUSALS_TOTAL, "limit" => limit).increment(1);
 }
 
 #[cfg(test)]
