@@ -3,14 +3,13 @@
 mod checks;
 
 use std::io::Write as _;
-use std::time::Duration;
 
 use clap::Args;
-use serde::Serialize;
 
 use super::ServeArgs;
 use crate::config::ConfigError;
 use crate::upstream::{Upstream, UpstreamError};
+use checks::Finding;
 
 /// Tell what an upstream can do, and what the relay makes of it.
 ///
@@ -44,22 +43,6 @@ pub enum DoctorError {
     Print(#[from] std::io::Error),
 }
 
-/// One thing that was looked at.
-#[derive(Debug, Serialize)]
-struct Finding {
-    /// What was looked at.
-    check: &'static str,
-    /// Whether it is as the relay would like it.
-    good: bool,
-    /// What was found.
-    found: String,
-    /// How long the first byte took.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    milliseconds: Option<u64>,
-    /// What the relay does about it.
-    relay: String,
-}
-
 /// Asks, and prints what was found.
 pub async fn run(args: DoctorArgs) -> Result<(), DoctorError> {
     let config = args.serve.config()?;
@@ -82,10 +65,6 @@ fn table(findings: &[Finding]) -> String {
         format!("{mark} {check}: {found}{took}\n      {relay}\n")
     };
     findings.iter().map(line).collect()
-}
-
-fn millis(took: Duration) -> Option<u64> {
-    u64::try_from(took.as_millis()).ok()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::log::LogSettings;
 use super::reader::Reader;
-use super::{Config, ConfigError, address};
+use super::{ConfigError, address};
 use crate::blob::StoreSettings;
 use crate::follow::FollowSettings;
 use crate::http::{Cors, HttpSettings};
@@ -15,12 +15,57 @@ use crate::journal::JournalSettings;
 use crate::model::{Clock, settings};
 use crate::relay::{PrefetchSettings, RelaySettings};
 use crate::rpc::{FeedSettings, RpcSettings};
+use crate::upstream::UpstreamSettings;
 
 settings! {
     /// Where what is kept is.
     struct DataSettings in "data" {
         /// The folder for journal and cache; made if missing. It belongs to the first upstream that it is used with.
         folder: PathBuf = PathBuf::from("cheesewire-data"),
+    }
+}
+
+/// Everything that can be set.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The index to stand before.
+    pub upstream: UpstreamSettings,
+    /// Journal and cache are below it.
+    pub data: PathBuf,
+    /// The edge.
+    pub http: HttpSettings,
+    /// The methods.
+    pub rpc: RpcSettings,
+    /// The feed.
+    pub feed: FeedSettings,
+    /// The journal's limits.
+    pub journal: JournalSettings,
+    /// How upstream is followed.
+    pub follow: FollowSettings,
+    /// Pages and documents.
+    pub index: IndexSettings,
+    /// Files on their way.
+    pub relay: RelaySettings,
+    /// Files fetched in advance.
+    pub prefetch: PrefetchSettings,
+    /// Kept files.
+    pub store: StoreSettings,
+    /// The logs.
+    pub log: LogSettings,
+}
+
+impl Config {
+    /// Puts one clock in the place of all others, which are the system's.
+    pub fn set_clock(&mut self, clock: &Clock) {
+        let places = [
+            &mut self.journal.clock,
+            &mut self.store.clock,
+            &mut self.upstream.clock,
+            &mut self.http.listener.clock,
+        ];
+        for place in places {
+            *place = clock.clone();
+        }
     }
 }
 

@@ -6,22 +6,11 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use tokio::task::spawn_blocking;
 
+use super::key::{DocumentKey, PAGE};
 use super::known_file::{self, KnownFile};
 use super::{Journal, JournalError, compress, doomed, evict, tombstone};
 use crate::metric;
 use crate::model::{ProjectName, Serial, Sha256};
-
-/// The kind of a project's simple page.
-const PAGE: i64 = 0;
-
-/// Which document.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum DocumentKey {
-    /// A project's simple page.
-    Page(ProjectName),
-    /// A project's JSON document; with a version, that release's.
-    Json(ProjectName, Option<String>),
-}
 
 /// A document and upstream's last word on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,25 +27,6 @@ pub struct KeptDocument {
     pub url: String,
     /// Unix seconds of upstream's last answer about it, also of a 304.
     pub checked: i64,
-}
-
-impl DocumentKey {
-    /// The project that it is about.
-    pub fn project(&self) -> &ProjectName {
-        match self {
-            Self::Page(project) | Self::Json(project, _) => project,
-        }
-    }
-
-    /// The columns `project, kind, version`.
-    pub(super) fn columns(&self) -> (String, i64, String) {
-        match self {
-            Self::Page(project) => (project.as_str().to_owned(), PAGE, String::new()),
-            Self::Json(project, version) => {
-                (project.as_str().to_owned(), 1, version.clone().unwrap_or_default())
-            }
-        }
-    }
 }
 
 impl Journal {

@@ -2,6 +2,7 @@
 
 mod html;
 mod json;
+mod model;
 
 use std::io::{self, Read};
 use std::time::UNIX_EPOCH;
@@ -18,46 +19,10 @@ use super::coding::decoded;
 use super::text::{Format, peek, utf8_reader};
 use super::transport::{Kind, charset, header, media_type};
 use super::{Skipped, Upstream, UpstreamError, Validators};
-use crate::model::Serial;
+pub use model::{Listed, ListedProject, Listing};
 
 /// Chunks between network and reader. A chunk has at most some 16 KB: enough to keep both busy.
 const CHUNKS_AHEAD: usize = 16;
-
-/// Every project that upstream has.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Listing {
-    /// The serial that the listing is as new as.
-    pub last_serial: Option<Serial>,
-    /// The projects in upstream's order.
-    pub projects: Vec<ListedProject>,
-    /// The validators for the next question.
-    pub validators: Validators,
-    /// When upstream made it, in Unix seconds: by its own clock and less its age, or else when it came.
-    pub taken: i64,
-    /// What of it could not be used.
-    pub skipped: Skipped,
-}
-
-/// What a conditional question for the listing brought.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Listed {
-    /// 304: it is still the one that the validator stands for.
-    Same {
-        /// When upstream had it so, as [`Listing::taken`].
-        taken: i64,
-    },
-    /// A new one.
-    New(Listing),
-}
-
-/// One line of the listing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListedProject {
-    /// The registered spelling.
-    pub name: String,
-    /// The project's last serial; HTML has none.
-    pub serial: Option<Serial>,
-}
 
 impl Upstream {
     /// The listing of all projects. Extra memory is bounded: the body is parsed while it is read.
@@ -168,10 +133,6 @@ impl Listing {
             Format::Html => html::read(text, url, most),
         }
     }
-}
-
-fn too_many(most: usize) -> String {
-    format!("more than {most} projects (upstream.listing_projects)")
 }
 
 /// `Date` less `Age`; by our clock if upstream tells no time.

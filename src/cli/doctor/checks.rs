@@ -1,8 +1,9 @@
 //! The questions, in the order in which one answer is needed for the next.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{Finding, millis};
+use serde::Serialize;
+
 use crate::follow::FollowSettings;
 use crate::model::{ProjectName, redacted};
 use crate::upstream::{CoreMetadata, PageFile, Probed, ProjectPage, Target, Upstream, UpstreamError};
@@ -13,6 +14,22 @@ const ROWS: i64 = 20;
 /// A clock further off than this makes derived times and ages wrong.
 const SKEW: i64 = 5;
 const JSON: &str = "application/vnd.pypi.simple.v1+json";
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+pub(super) struct Finding {
+    /// What was looked at.
+    pub(super) check: &'static str,
+    /// Whether it is as the relay would like it.
+    pub(super) good: bool,
+    /// What was found.
+    pub(super) found: String,
+    /// How long the first byte took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) milliseconds: Option<u64>,
+    /// What the relay does about it.
+    pub(super) relay: String,
+}
 
 /// Everything.
 pub(super) async fn all(
@@ -305,4 +322,8 @@ fn first_file(name: &ProjectName, probed: &Probed) -> Option<File> {
         sha256: file.hashes.contains_key("sha256"),
         metadata: advertised(&file),
     })
+}
+
+fn millis(took: Duration) -> Option<u64> {
+    u64::try_from(took.as_millis()).ok()
 }

@@ -5,8 +5,9 @@
 mod events;
 mod generate;
 mod names;
+mod settings;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::model::{Event, FilePath, ProjectName, Serial};
@@ -19,23 +20,10 @@ use events::Events;
 pub use generate::generate_list;
 pub use names::ListError;
 use names::{Listed, Names};
+pub use settings::ScaleSettings;
 
 /// The only file of a release.
 const WHEEL: &str = "py3-none-any";
-
-/// What the scale mode is made from.
-#[derive(Debug, Clone)]
-pub struct ScaleSettings {
-    /// A list of names: a header line, then `name version month rank summary`, tab-separated, gzip or not.
-    pub projects: PathBuf,
-    /// How many events; at most [`ScaleSettings::MOST_EVENTS`].
-    pub events: u64,
-}
-
-impl ScaleSettings {
-    /// Serials have to stay below 2³¹, and the space between two is three on average.
-    pub const MOST_EVENTS: u64 = events::MOST;
-}
 
 /// The index.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::super::html::{HtmlElement, elements};
 use super::super::page::{base_of, is_index_title};
-use super::{ListedProject, Listing, too_many};
+use super::model::{ListedProject, Listing, too_many};
 use crate::model::ProjectName;
 use crate::upstream::UpstreamError;
 

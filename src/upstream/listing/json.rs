@@ -8,7 +8,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 
 use super::super::page::{Raw, api_minor, member_value, read_member, serial_member};
 use super::super::text::Repaired;
-use super::{ListedProject, Listing, too_many};
+use super::model::{ListedProject, Listing, too_many};
 use crate::model::{ProjectName, Serial};
 use crate::upstream::{Skipped, UpstreamError};
 
