@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+mod circles;
 mod metrics;
 
 /// What each module may use besides itself. `*`: everything.
