@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::committed::Committed;
 use super::interned::Interned;
 use super::lead::{self, Lead};
-use super::position::{self, Numbered, Position};
-use super::search::{self, Change};
-use super::{Journal, JournalError, coverage, facts, project, releases, removal, tombstone, wording};
+use super::parsed_event::ParsedEvent;
+use super::position::{self, Numbered};
+use super::{Journal, JournalError, coverage, facts, project, releases, removal, search, tombstone, wording};
 use crate::metric;
 use crate::model::{Event, ProjectName, Serial};
 
@@ -29,19 +30,6 @@ pub struct Appended {
 /// Rows whose names are looked for in memory at once: readers may need the place.
 const LOOKED_FOR: usize = 256;
 
-/// What a slice came to: its rows, where the journal stands then, what upstream was heard of, what it carried, and what
-/// keeping it left to do.
-type Kept = (Appended, Option<Position>, Serial, Carried, Left);
-
-/// What is left to do once rows that were kept are committed.
-#[derive(Default)]
-pub(super) struct Left {
-    /// What they say of releases is entered later.
-    pub(super) releases: bool,
-    /// Names that nobody had before, with their ids.
-    pub(super) names: Vec<(i64, String)>,
-}
-
 impl Journal {
     /// Keeps the rows that upstream gave for "since `asked_since`" and notes that all serials in
     /// `(asked_since, complete_to]`, by upstream's numbers, are known now. Their order does not matter. If the slice
@@ -53,9 +41,7 @@ impl Journal {
         asked_since: Serial,
         complete_to: Serial,
     ) -> Result<Appended, JournalError> {
-        let (known, names, removals) = (self.known(), Arc::clone(self.names()), self.removals());
-        let (most, due) = (self.settings().tombstones, self.releases_due().clone());
-        let (texts, committed) = (Arc::clone(self.event_texts()), Arc::clone(self.event_texts()));
+        let (most, texts) = (self.settings().tombstones, Arc::clone(self.event_texts()));
         let work = move |connection: &Connection| {
             events.sort_by_key(|event| event.serial);
             let inside = |event: &Event| event.serial > asked_since && event.serial <= complete_to;
@@ -65,34 +51,25 @@ impl Journal {
             let last_row = events.last().map(|event| event.serial);
             let numbered = position::number(connection, events, asked_since, complete_to)?;
             let mut appended = Appended { outside, ..Appended::default() };
-            let left = keep(connection, &texts.names, &numbered.events, &mut appended)?;
+            let mut committed = Committed { position: numbered.reached, ..Committed::default() };
+            let events = ParsedEvent::all(&numbered.events);
+            keep(connection, &texts.names, &events, &mut appended, &mut committed)?;
             for &(after, upto) in &numbered.complete {
                 coverage::insert(connection, after.0, upto.0)?;
             }
-            let carried = carry_projects(connection, &numbered)?;
+            carry_projects(connection, &numbered, &events, &mut committed)?;
             if let Some(row) = last_row.filter(|_| numbered.reached.is_some()) {
                 facts::set(connection, facts::LAST_ROW, row.0)?;
             }
-            if carried.removed {
+            if committed.removed {
                 tombstone::bound(connection, most)?;
             }
             let upto = numbered.complete.iter().map(|&(_, upto)| upto.0).max().unwrap_or(complete_to.0);
             let heard = facts::raise(connection, facts::HEARD_SERIAL, upto)?;
-            Ok((appended, numbered.reached, Serial(heard), carried, left))
+            committed.heard = Some(Serial(heard));
+            Ok((appended, committed))
         };
-        let after = move |(_, reached, heard, carried, left): &Kept| {
-            committed.names.hold(&left.names);
-            // First these: who has the last serial finds what it brought, and looks for tombstones again.
-            names.apply(&carried.changes);
-            if carried.removed {
-                removals.send_modify(|version| *version += 1);
-            }
-            known.appended(*reached, *heard);
-            if left.releases {
-                due.send_replace(());
-            }
-        };
-        let (appended, ..) = self.write_then(work, after).await?;
+        let appended = self.commit(work).await?;
         self.note_head().await;
         let counted = [
             ("added", appended.added),
@@ -115,20 +92,22 @@ impl Journal {
 pub(super) fn keep(
     connection: &Connection,
     known: &Interned,
-    events: &[Event],
+    events: &[ParsedEvent<'_>],
     appended: &mut Appended,
-) -> rusqlite::Result<Left> {
+    committed: &mut Committed,
+) -> rusqlite::Result<()> {
     let horizon = removal::horizon(connection, events)?;
-    let (mut names, mut verbs, mut left) = (HashMap::new(), HashMap::new(), Left::default());
+    let (mut names, mut verbs) = (HashMap::new(), HashMap::new());
     let sql = "INSERT INTO events (serial, name, version, time, verb, object) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
                ON CONFLICT DO NOTHING";
     let mut insert = connection.prepare_cached(sql)?;
     let mut told = releases::Entries::new(events);
     for events in events.chunks(LOOKED_FOR) {
-        let ids = known.ids(events.iter().map(|event| event.name.as_str()));
-        for (event, id) in events.iter().zip(ids) {
+        let ids = known.ids(events.iter().map(|parsed| parsed.event.name.as_str()));
+        for (parsed, id) in events.iter().zip(ids) {
+            let event = parsed.event;
             let (verb, object) = wording::split(&event.action);
-            let mut look = |spelling: &str| name_id(connection, spelling, &mut left.names);
+            let mut look = |spelling: &str| name_id(connection, spelling, &mut committed.names);
             let name = id.map_or_else(|| interned(&mut names, &event.name, &mut look), Ok)?;
             let (verb, tells) =
                 interned(&mut verbs, verb, |text| Ok((verb_id(connection, text)?, releases::tells(text))))?;
@@ -137,7 +116,7 @@ pub(super) fn keep(
             let row = params![event.serial.0, name, event.version, event.time, verb, object];
             if insert.execute(row)? > 0 {
                 appended.added += 1;
-                removal::note(connection, event, horizon)?;
+                removal::note(connection, parsed, horizon)?;
             } else if same(connection, event, name, verb, object)? {
                 appended.repeated += 1;
             } else {
@@ -145,8 +124,8 @@ pub(super) fn keep(
             }
         }
     }
-    left.releases = told.enter(connection)?;
-    Ok(left)
+    committed.releases = told.enter(connection)?;
+    Ok(())
 }
 
 /// Whether the row that has the event's serial says the same.
@@ -200,28 +179,24 @@ fn verb_id(connection: &Connection, text: &str) -> rusqlite::Result<i64> {
     Ok(connection.last_insert_rowid())
 }
 
-/// What carrying the tables over a slice changed, for who holds some of them in memory.
-#[derive(Default)]
-struct Carried {
-    /// Rows of the project table.
-    changes: Vec<Change>,
-    /// Tombstones came or went.
-    removed: bool,
-}
-
 /// Moves the project table and the tombstones over the slice if it starts no later than where the table stands. Other
 /// slices are history, or beyond a gap: applied to a newer table they would bring removed projects back.
-fn carry_projects(connection: &Connection, numbered: &Numbered) -> rusqlite::Result<Carried> {
+fn carry_projects(
+    connection: &Connection,
+    numbered: &Numbered,
+    events: &[ParsedEvent<'_>],
+    committed: &mut Committed,
+) -> rusqlite::Result<()> {
     let (Some(reached), Some(stands)) = (numbered.reached, position::get(connection)?) else {
-        return Ok(Carried::default());
+        return Ok(());
     };
-    let (mut touched, mut removed) = (BTreeMap::new(), false);
-    for event in numbered.events.iter().filter(|event| event.serial > stands.ours) {
+    let mut touched = BTreeMap::new();
+    for event in events.iter().filter(|parsed| parsed.event.serial > stands.ours) {
         project::apply(connection, event)?;
         search::heed(connection, event)?;
-        removed |= tombstone::carry(connection, event)?;
-        if let Ok(name) = ProjectName::parse(&event.name) {
-            touched.insert(name.as_str().to_owned(), event.serial);
+        committed.removed |= tombstone::carry(connection, event)?;
+        if let Some((project, _)) = event.meaning() {
+            touched.insert(project.as_str().to_owned(), event.event.serial);
         }
     }
     if position::has_own_numbers(connection)? {
@@ -235,7 +210,8 @@ fn carry_projects(connection: &Connection, numbered: &Numbered) -> rusqlite::Res
     }
     position::set(connection, reached)?;
     let touched = touched.into_keys().collect();
-    Ok(Carried { changes: search::changes(connection, touched)?, removed })
+    committed.projects = search::changes(connection, touched)?;
+    Ok(())
 }
 
 fn count(rows: usize) -> u64 {

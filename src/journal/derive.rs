@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::append::{Appended, Left, keep};
+use super::append::{Appended, keep};
+use super::committed::Committed;
 use super::interned::Interned;
 use super::lead::{self, Lead};
+use super::parsed_event::ParsedEvent;
 use super::position::{self, Position};
-use super::search::{self, Change};
 use super::{
-    Journal, JournalError, absence, compress, coverage, facts, quarantine, restore, silent, tombstone,
+    Journal, JournalError, absence, compress, coverage, facts, quarantine, restore, search, silent, tombstone,
 };
 use crate::metric;
 use crate::model::{Event, ProjectName, Serial};
@@ -51,8 +52,7 @@ impl Journal {
     /// Keeps what a comparison found. Tells whether it was kept: it is not if the table no longer stands at
     /// `since`.
     pub async fn derive(&self, derived: Derived) -> Result<bool, JournalError> {
-        let (known, names, removals) = (self.known(), Arc::clone(self.names()), self.removals());
-        let (most, due) = (self.settings().tombstones, self.releases_due().clone());
+        let (most, texts) = (self.settings().tombstones, Arc::clone(self.event_texts()));
         let packed = tokio::task::spawn_blocking(move || {
             let pack = |(name, body): &(ProjectName, Vec<u8>)| {
                 Ok((name.clone(), i64::try_from(body.len()).unwrap_or(i64::MAX), compress::pack(body)?))
@@ -62,43 +62,29 @@ impl Journal {
         });
         let packed = packed.await.map_err(|_| JournalError::Closed)?;
         let (derived, packed) = packed.map_err(JournalError::system)?;
-        let (upto, silence) = (derived.upto, Arc::clone(self.silence()));
-        let (texts, committed) = (Arc::clone(self.event_texts()), Arc::clone(self.event_texts()));
-        let kept = self
-            .write_then(
-                move |connection| {
-                    let Some(at) = position::get(connection)?.filter(|at| at.ours == derived.since) else {
-                        return Ok(None);
-                    };
-                    let (reached, changes, left) = put(connection, at, &derived, &packed, &texts.names)?;
-                    let version = derived.untold.then(|| silent::changed(connection)).transpose()?;
-                    let carry = |event| tombstone::carry(connection, event);
-                    let carried: Vec<bool> = derived.events.iter().map(carry).collect::<Result<_, _>>()?;
-                    let removed = carried.contains(&true);
-                    if removed {
-                        tombstone::bound(connection, most)?;
-                    }
-                    let heard = facts::raise(connection, facts::HEARD_SERIAL, upto.0)?;
-                    Ok(Some((reached, heard, changes, removed, left, version)))
-                },
-                move |kept| {
-                    if let Some((reached, heard, changes, removed, left, version)) = kept {
-                        committed.names.hold(&left.names);
-                        silence.set_version(version.unwrap_or(0));
-                        names.apply(changes);
-                        if *removed {
-                            removals.send_modify(|version| *version += 1);
-                        }
-                        known.appended(Some(*reached), Serial(*heard));
-                        if left.releases {
-                            due.send_replace(());
-                        }
-                    }
-                },
-            )
-            .await?;
+        let work = move |connection: &Connection| {
+            let mut committed = Committed::default();
+            let Some(at) = position::get(connection)?.filter(|at| at.ours == derived.since) else {
+                return Ok((false, committed));
+            };
+            let events = ParsedEvent::all(&derived.events);
+            let reached = put(connection, at, &derived, &events, &packed, &texts.names, &mut committed)?;
+            if derived.untold {
+                committed.version = silent::changed(connection)?;
+            }
+            for event in &events {
+                committed.removed |= tombstone::carry(connection, event)?;
+            }
+            if committed.removed {
+                tombstone::bound(connection, most)?;
+            }
+            let heard = facts::raise(connection, facts::HEARD_SERIAL, derived.upto.0)?;
+            (committed.position, committed.heard) = (Some(reached), Some(Serial(heard)));
+            Ok((true, committed))
+        };
+        let kept = self.commit(work).await?;
         self.note_head().await;
-        Ok(kept.is_some())
+        Ok(kept)
     }
 
     /// How a project's page looked when its events were last derived.
@@ -160,16 +146,18 @@ impl Journal {
     }
 }
 
-/// Tells where the project table stands then, which of its rows changed, and what keeping the events left to do.
+/// Tells where the project table stands then.
 fn put(
     connection: &Connection,
     at: Position,
     derived: &Derived,
+    events: &[ParsedEvent<'_>],
     packed: &[(ProjectName, i64, Vec<u8>)],
     texts: &Interned,
-) -> rusqlite::Result<(Position, Vec<Change>, Left)> {
-    let (reached, left) =
-        if derived.untold { (at, Left::default()) } else { keep_events(connection, at, derived, texts)? };
+    committed: &mut Committed,
+) -> rusqlite::Result<Position> {
+    let reached =
+        if derived.untold { at } else { keep_events(connection, at, derived, events, texts, committed)? };
     let sql = "INSERT INTO projects (name, spelling, serial) VALUES (?1, ?2, ?3) \
                ON CONFLICT DO UPDATE SET spelling = excluded.spelling, serial = excluded.serial";
     let mut listed = connection.prepare_cached(sql)?;
@@ -213,7 +201,7 @@ fn put(
         absence::forget(connection, name.as_str())?;
         search::unlearn(connection, name.as_str())?;
     }
-    for event in &derived.events {
+    for event in events {
         search::heed(connection, event)?;
     }
     let nothing = derived.untold
@@ -233,7 +221,8 @@ fn put(
     let quarantined = derived.quarantined.iter().map(|(name, ..)| name);
     let touched =
         listed.chain(quarantined).chain(&derived.gone).map(|name| name.as_str().to_owned()).collect();
-    Ok((reached, search::changes(connection, touched)?, left))
+    committed.projects = search::changes(connection, touched)?;
+    Ok(reached)
 }
 
 /// Keeps the events, and moves both numbers over them: where they are then.
@@ -241,10 +230,12 @@ fn keep_events(
     connection: &Connection,
     at: Position,
     derived: &Derived,
+    events: &[ParsedEvent<'_>],
     texts: &Interned,
-) -> rusqlite::Result<(Position, Left)> {
+    committed: &mut Committed,
+) -> rusqlite::Result<Position> {
     let mut appended = Appended::default();
-    let left = keep(connection, texts, &derived.events, &mut appended)?;
+    keep(connection, texts, events, &mut appended, committed)?;
     metrics::counter!(metric::JOURNAL_ROWS_TOTAL, "outcome" => "derived").increment(appended.added);
     coverage::insert(connection, derived.since.0, derived.upto.0)?;
     // The listing has told all that upstream's changelog says up to its serial. That goes on from there, and polls of it
@@ -259,5 +250,5 @@ fn keep_events(
     };
     let reached = Position { ours: derived.upto, theirs: listed.min(derived.upto) };
     position::set(connection, reached)?;
-    Ok((reached, left))
+    Ok(reached)
 }

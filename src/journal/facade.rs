@@ -11,8 +11,9 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
+use super::committed::{Committed, Held};
 use super::health::Health;
-use super::interned::Interned;
+use super::interned::EventTexts;
 use super::known::Known;
 use super::pace::Pace;
 use super::readers::Readers;
@@ -40,28 +41,14 @@ impl fmt::Debug for Journal {
     }
 }
 
-/// What events say by number.
-pub(super) struct EventTexts {
-    pub(super) names: Interned,
-    pub(super) verbs: Interned,
-}
-
-/// The most bytes of verbs in memory: a thousand times what upstream has of them.
-const VERBS_BYTES: usize = 1 << 20;
-
 struct Inner {
     settings: JournalSettings,
     writer: Writer,
     readers: Arc<Readers>,
-    known: Arc<Known>,
+    held: Held,
     wants: Arc<Wants>,
     polls: Polls,
-    names: Arc<HeldNames>,
-    silence: Arc<Silence>,
-    interned: Arc<EventTexts>,
     identity: Identity,
-    removals: Arc<watch::Sender<u64>>,
-    releases_due: watch::Sender<()>,
     health: Health,
 }
 
@@ -129,12 +116,23 @@ impl Journal {
         self.inner.writer.write(work, after).await
     }
 
+    /// As [`Journal::write`]; what of that is in memory too is brought up to date before anybody hears that it is committed.
+    pub(super) async fn commit<T, W>(&self, work: W) -> Result<T, JournalError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> rusqlite::Result<(T, Committed)> + Send + 'static,
+    {
+        let held = self.inner.held.clone();
+        let (done, _) = self.write_then(work, move |(_, committed)| held.heed(committed)).await?;
+        Ok(done)
+    }
+
     pub(super) fn known(&self) -> Arc<Known> {
-        Arc::clone(&self.inner.known)
+        Arc::clone(&self.inner.held.known)
     }
 
     pub(super) fn known_ref(&self) -> &Known {
-        &self.inner.known
+        &self.inner.held.known
     }
 
     /// This journal's own number: the same after a restart, another one in a new folder.
@@ -152,25 +150,25 @@ impl Journal {
 
     /// Counts changes of tombstones.
     pub(super) fn removals(&self) -> Arc<watch::Sender<u64>> {
-        Arc::clone(&self.inner.removals)
+        Arc::clone(&self.inner.held.removals)
     }
 
     /// Tells of large slices that are to be looked through.
     pub(super) fn releases_due(&self) -> &watch::Sender<()> {
-        &self.inner.releases_due
+        &self.inner.held.releases_due
     }
 
     pub(super) fn silence(&self) -> &Arc<Silence> {
-        &self.inner.silence
+        &self.inner.held.silence
     }
 
     /// The names, for search.
     pub(super) fn names(&self) -> &Arc<HeldNames> {
-        &self.inner.names
+        &self.inner.held.names
     }
 
     pub(super) fn event_texts(&self) -> &Arc<EventTexts> {
-        &self.inner.interned
+        &self.inner.held.texts
     }
 
     /// What the one who follows upstream and those who ask by time tell each other.
@@ -207,27 +205,16 @@ impl Inner {
         let health = Health::default();
         let readers = Arc::new(Readers::new(path.clone(), settings.readers, health.clone()));
         let writer = Writer::start(connection, lock, path, settings.queue, health.clone())?;
-        let (known, wants, names) = (Arc::new(known), Arc::default(), Arc::default());
-        let (removals, releases_due) = (Arc::default(), watch::Sender::new(()));
-        let interned =
-            EventTexts { names: Interned::names(settings.names_bytes), verbs: Interned::verbs(VERBS_BYTES) };
-        let interned = Arc::new(interned);
-        let polls = Polls::new();
-        Ok(Self {
-            settings,
-            writer,
-            readers,
-            known,
-            wants,
-            polls,
-            names,
+        let held = Held {
+            known: Arc::new(known),
+            names: Arc::default(),
             silence,
-            interned,
-            identity,
-            removals,
-            releases_due,
-            health,
-        })
+            texts: Arc::new(EventTexts::new(settings.names_bytes)),
+            removals: Arc::default(),
+            releases_due: watch::Sender::new(()),
+        };
+        let (wants, polls) = (Arc::default(), Polls::new());
+        Ok(Self { settings, writer, readers, held, wants, polls, identity, health })
     }
 }
 

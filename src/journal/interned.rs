@@ -19,6 +19,15 @@ const AHEAD: usize = 8;
 /// Texts that become findable in one go: less than a millisecond, in which readers wait.
 const FINDABLE_AT_ONCE: usize = 4096;
 
+/// The most bytes of verbs in memory: a thousand times what upstream has of them.
+const VERBS_BYTES: usize = 1 << 20;
+
+/// What events say by number.
+pub(super) struct EventTexts {
+    pub(super) names: Interned,
+    pub(super) verbs: Interned,
+}
+
 /// A table of texts.
 pub(super) struct Interned {
     /// The text of one id.
@@ -38,6 +47,13 @@ pub(super) struct Texts {
     /// The places of the texts that can be found, by their hashes.
     places: HashTable<u32>,
     hasher: DefaultHashBuilder,
+}
+
+impl EventTexts {
+    /// `names`: the bytes that names may take in memory.
+    pub(super) fn new(names: usize) -> Self {
+        Self { names: Interned::names(names), verbs: Interned::verbs(VERBS_BYTES) }
+    }
 }
 
 impl Interned {

@@ -6,10 +6,11 @@ use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::parsed_event::ParsedEvent;
 use super::position::{self, Position};
 use super::{Journal, JournalError, facts, known_since, lead, quarantine, search, silent};
 use crate::metric;
-use crate::model::{Action, Event, ProjectName, Serial};
+use crate::model::{Action, ProjectName, Serial};
 
 /// Rows that are read at a time. A read is short then (about a millisecond) and holds no lock while the rows
 /// go out, however slow the client.
@@ -171,8 +172,9 @@ fn fill(connection: &Connection, listing: &[(String, Option<Serial>)]) -> rusqli
 }
 
 /// Carries the table, and what is in quarantine, over one event; events come in the order of their serials.
-pub(super) fn apply(connection: &Connection, event: &Event) -> rusqlite::Result<()> {
-    let Ok(name) = ProjectName::parse(&event.name) else { return Ok(()) };
+pub(super) fn apply(connection: &Connection, parsed: &ParsedEvent<'_>) -> rusqlite::Result<()> {
+    let Some((name, action)) = parsed.meaning() else { return Ok(()) };
+    let event = parsed.event;
     let (project, serial) = (name.as_str(), event.serial);
     let update = |sql: &str| {
         connection.prepare_cached(sql)?.execute(params![project, event.name, serial.0]).map(|_| ())
@@ -180,7 +182,7 @@ pub(super) fn apply(connection: &Connection, event: &Event) -> rusqlite::Result<
     let insert = "INSERT INTO projects (name, spelling, serial) VALUES (?1, ?2, ?3) \
                   ON CONFLICT DO UPDATE SET spelling = excluded.spelling, \
                   serial = max(excluded.serial, ifnull(serial, excluded.serial))";
-    match Action::parse(&event.action, event.version.is_some()) {
+    match action {
         Action::RemoveProject => {
             quarantine::leave(connection, project)?;
             connection.prepare_cached("DELETE FROM projects WHERE name = ?1")?.execute([project]).map(|_| ())

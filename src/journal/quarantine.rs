@@ -2,10 +2,10 @@
 //! the table of projects, and so in no list and found by nobody, until the quarantine is cleared or the project removed.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::committed::Committed;
 use super::{Journal, JournalError, search, silent};
 use crate::model::{ProjectName, Serial};
 
@@ -17,26 +17,22 @@ impl Journal {
         project: &ProjectName,
         serial: Option<Serial>,
     ) -> Result<(), JournalError> {
-        let (project, names) = (project.clone(), Arc::clone(self.names()));
-        let silence = Arc::clone(self.silence());
+        let project = project.clone();
         let work = move |connection: &Connection| {
             let sql = "SELECT serial FROM projects WHERE name = ?1";
             let row = connection.prepare_cached(sql)?.query_row([project.as_str()], |row| row.get(0));
             let row: Option<Option<i64>> = row.optional()?;
             let last_event = row.flatten().map(Serial);
             if last_event > serial {
-                return Ok((Vec::new(), 0));
+                return Ok(((), Committed::default()));
             }
             enter(connection, project.as_str(), None, serial)?;
             // It leaves the list, and no event says so.
             let version = if row.is_some() { silent::changed(connection)? } else { 0 };
-            Ok((search::changes(connection, BTreeSet::from([project.as_str().to_owned()]))?, version))
+            let projects = search::changes(connection, BTreeSet::from([project.as_str().to_owned()]))?;
+            Ok(((), Committed { projects, version, ..Committed::default() }))
         };
-        let after = move |(changes, version): &(Vec<_>, i64)| {
-            silence.set_version(*version);
-            names.apply(changes);
-        };
-        self.write_then(work, after).await.map(|_| ())
+        self.commit(work).await
     }
 }
 

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use self::told::Told;
+use super::parsed_event::ParsedEvent;
 use super::{Journal, JournalError};
-use crate::model::{Action, Event, Serial};
+use crate::model::{Action, Serial};
 
 mod told;
 
@@ -60,8 +61,9 @@ pub(super) struct Entries {
 
 impl Entries {
     /// Of these events, in ascending order.
-    pub(super) fn new(events: &[Event]) -> Self {
-        let range = events.first().zip(events.last()).map(|(first, last)| (first.serial, last.serial));
+    pub(super) fn new(events: &[ParsedEvent<'_>]) -> Self {
+        let range =
+            events.first().zip(events.last()).map(|(first, last)| (first.event.serial, last.event.serial));
         Self { range, later: events.len() > AT_ONCE, told: Vec::new() }
     }
 
@@ -247,10 +249,11 @@ fn note(connection: &Connection, after: i64, upto: i64) -> rusqlite::Result<()> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::append::{Appended, Left, keep};
+    use crate::journal::append::{Appended, keep};
+    use crate::journal::committed::Committed;
     use crate::journal::interned::Interned;
     use crate::journal::schema;
-    use crate::model::Serial;
+    use crate::model::Event;
 
     fn event(serial: i64, version: Option<&str>, action: &str) -> Event {
         let version = version.map(str::to_owned);
@@ -263,8 +266,11 @@ mod tests {
         }
     }
 
-    fn kept(connection: &Connection, events: &[Event]) -> Left {
-        keep(connection, &Interned::names(1 << 20), events, &mut Appended::default()).unwrap()
+    fn kept(connection: &Connection, events: &[Event]) -> Committed {
+        let (names, mut committed) = (Interned::names(1 << 20), Committed::default());
+        let events = ParsedEvent::all(events);
+        keep(connection, &names, &events, &mut Appended::default(), &mut committed).unwrap();
+        committed
     }
 
     /// What a large slice tells, whose other rows are about another project.

@@ -4,8 +4,9 @@
 
 use rusqlite::{Connection, params};
 
+use super::parsed_event::ParsedEvent;
 use super::{Journal, JournalError};
-use crate::model::{Action, Event, ProjectName, Serial};
+use crate::model::{Action, ProjectName, Serial};
 
 impl Journal {
     /// Whether the journal knows that files of the project went after `serial`, so that a page as old as that must
@@ -32,19 +33,21 @@ impl Journal {
 const KEPT_COPIES: i64 = 30 * 86_400;
 
 /// The time from which on removals among these events are worth a note.
-pub(super) fn horizon(connection: &Connection, events: &[Event]) -> rusqlite::Result<i64> {
+pub(super) fn horizon(connection: &Connection, events: &[ParsedEvent<'_>]) -> rusqlite::Result<i64> {
     let sql = "SELECT max(time) FROM events";
     let newest: Option<i64> = connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
-    let newest = newest.max(events.iter().map(|event| event.time).max());
+    let newest = newest.max(events.iter().map(|parsed| parsed.event.time).max());
     Ok(newest.map_or(i64::MIN, |newest| newest.saturating_sub(KEPT_COPIES)))
 }
 
 /// Notes an event that takes something away; they may come in any order. Others cost no statement.
-pub(super) fn note(connection: &Connection, event: &Event, horizon: i64) -> rusqlite::Result<()> {
+pub(super) fn note(connection: &Connection, parsed: &ParsedEvent<'_>, horizon: i64) -> rusqlite::Result<()> {
+    let event = parsed.event;
     if event.time < horizon {
         return Ok(());
     }
-    match Action::parse(&event.action, event.version.is_some()) {
+    let Some((project, action)) = parsed.meaning() else { return Ok(()) };
+    match action {
         Action::RemoveFile { .. }
         | Action::RemoveRelease
         | Action::RemoveProject
@@ -59,7 +62,6 @@ pub(super) fn note(connection: &Connection, event: &Event, horizon: i64) -> rusq
         | Action::ReleaseQuarantineCleared
         | Action::Other(_) => return Ok(()),
     }
-    let Ok(project) = ProjectName::parse(&event.name) else { return Ok(()) };
     let sql = "INSERT INTO removals (project, serial) VALUES (?1, ?2) \
                ON CONFLICT DO UPDATE SET serial = max(serial, excluded.serial)";
     connection.prepare_cached(sql)?.execute(params![project.as_str(), event.serial.0]).map(|_| ())

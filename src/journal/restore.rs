@@ -8,6 +8,7 @@ use std::collections::HashSet;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::committed::Committed;
 use super::position::{self, Position};
 use super::{Journal, JournalError, coverage, facts, wording};
 use crate::model::{Event, ProjectName, Serial};
@@ -110,13 +111,13 @@ impl Journal {
     pub async fn restore(&self, to: Position, relist: bool) -> Result<Restored, JournalError> {
         let now = self.clock().unix();
         let ours = self.last_serial().unwrap_or(to.ours);
-        let (known, removals) = (self.known(), self.removals());
         let work = move |connection: &Connection| {
             let head = position::get(connection)?.map_or(ours, |at| at.ours.max(ours));
             let since = behind(connection)?.map_or(now, |behind| behind.since.div_euclid(1000));
             let complete = coverage::known_upto(connection, to.ours.0)?.is_some_and(|upto| upto >= head.0);
             lose(connection, to.ours, head)?;
-            position::set(connection, Position { ours: head, theirs: to.theirs.min(head) })?;
+            let position = Position { ours: head, theirs: to.theirs.min(head) };
+            position::set(connection, position)?;
             facts::set(connection, facts::HEARD_SERIAL, head.0)?;
             if facts::get(connection, facts::COMPARISON_OWED)?.is_none() {
                 // From now on there are numbers of our own.
@@ -130,14 +131,13 @@ impl Journal {
             facts::set(connection, facts::RESTORED_HEAD, restored.head.0)?;
             facts::set(connection, facts::RESTORED_AT, restored.at)?;
             forget_behind(connection)?;
-            Ok(restored)
+            let heard = Some(head);
+            Ok((
+                restored,
+                Committed { position: Some(position), heard, removed: true, ..Committed::default() },
+            ))
         };
-        let after = move |restored: &Restored| {
-            let position = Position { ours: restored.head, theirs: restored.to.min(restored.head) };
-            known.appended(Some(position), restored.head);
-            removals.send_modify(|version| *version += 1);
-        };
-        self.write_then(work, after).await
+        self.commit(work).await
     }
 
     /// The last time that upstream was restored, if ever.

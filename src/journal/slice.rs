@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, params};
 
 use super::bounds::{Bounds, Place};
-use super::facade::EventTexts;
+use super::interned::EventTexts;
 use super::{Journal, JournalError};
 use crate::model::Serial;
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use super::parsed_event::ParsedEvent;
 use super::{Journal, JournalError, doomed};
 use crate::model::{Action, AskedVersions, Event, FilePath, KnownVersions, ProjectName, version_of};
 
@@ -143,30 +144,30 @@ impl Named {
 
 /// Makes and clears the tombstones that an event asks for; tells whether anything changed. Events come in the
 /// order of their serials.
-pub(super) fn carry(connection: &Connection, event: &Event) -> rusqlite::Result<bool> {
-    let Ok(project) = ProjectName::parse(&event.name) else { return Ok(false) };
+pub(super) fn carry(connection: &Connection, parsed: &ParsedEvent<'_>) -> rusqlite::Result<bool> {
+    let (event, Some((project, action))) = (parsed.event, parsed.meaning()) else { return Ok(false) };
     let version = event.version.as_deref();
-    match Action::parse(&event.action, version.is_some()) {
+    match action {
         Action::RemoveFile { filename } => {
-            let files = files_of(connection, &project)?;
+            let files = files_of(connection, project)?;
             let its = files.into_iter().filter(|file| file.distribution() == filename).collect();
-            bury(connection, &project, event, TombstoneKind::Removed, its)
+            bury(connection, project, event, TombstoneKind::Removed, its)
         }
         Action::RemoveRelease => {
-            let its = files_of_release(connection, &project, version)?;
-            bury(connection, &project, event, TombstoneKind::Removed, its)
+            let its = files_of_release(connection, project, version)?;
+            bury(connection, project, event, TombstoneKind::Removed, its)
         }
         Action::RemoveProject => {
-            let its = files_of(connection, &project)?;
-            bury(connection, &project, event, TombstoneKind::Removed, its)
+            let its = files_of(connection, project)?;
+            bury(connection, project, event, TombstoneKind::Removed, its)
         }
         Action::ProjectQuarantined => {
-            let its = files_of(connection, &project)?;
-            bury(connection, &project, event, TombstoneKind::Quarantined, its)
+            let its = files_of(connection, project)?;
+            bury(connection, project, event, TombstoneKind::Quarantined, its)
         }
         Action::ReleaseQuarantined => {
-            let its = files_of_release(connection, &project, version)?;
-            bury(connection, &project, event, TombstoneKind::Quarantined, its)
+            let its = files_of_release(connection, project, version)?;
+            bury(connection, project, event, TombstoneKind::Quarantined, its)
         }
         Action::ProjectQuarantineCleared => {
             let sql = "DELETE FROM tombstones WHERE project = ?1 AND kind = 1";

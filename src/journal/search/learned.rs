@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::phrase::TextField;
+use crate::journal::parsed_event::ParsedEvent;
 use crate::journal::{Journal, JournalError, facts};
-use crate::model::{Action, Event, ProjectName, Serial, latest, words};
+use crate::model::{Action, ProjectName, Serial, latest, words};
 
 /// The versions that are kept of a project. 10,000, some 100 KB: three times what the largest known has.
 const MOST_VERSIONS: usize = 10_000;
@@ -145,12 +146,12 @@ fn next_id(connection: &Connection, serial: i64) -> rusqlite::Result<i64> {
 }
 
 /// Carries what is known over one event; the project table has been already.
-pub(in crate::journal) fn heed(connection: &Connection, event: &Event) -> rusqlite::Result<()> {
-    let Ok(name) = ProjectName::parse(&event.name) else { return Ok(()) };
-    let (project, version) = (name.as_str(), event.version.as_deref());
-    match (Action::parse(&event.action, version.is_some()), version) {
+pub(in crate::journal) fn heed(connection: &Connection, parsed: &ParsedEvent<'_>) -> rusqlite::Result<()> {
+    let Some((name, action)) = parsed.meaning() else { return Ok(()) };
+    let (project, version) = (name.as_str(), parsed.event.version.as_deref());
+    match (action, version) {
         (Action::NewRelease | Action::AddFile { .. } | Action::ReleaseQuarantineCleared, Some(version)) => {
-            released(connection, project, version, event.serial)
+            released(connection, project, version, parsed.event.serial)
         }
         (Action::RemoveRelease | Action::ReleaseQuarantined, Some(version)) => {
             withdrawn(connection, project, version)
