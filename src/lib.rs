@@ -39,6 +39,7 @@ pub mod bounded;
 pub mod cli;
 pub mod client;
 pub mod config;
+mod folder_lock;
 pub mod follow;
 pub mod http;
 pub mod index;

@@ -4,9 +4,7 @@ use std::fmt;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use backon::{BlockingRetryable as _, ConstantBuilder};
 use rusqlite::Connection;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
@@ -24,6 +22,7 @@ use super::writer::Writer;
 use super::{
     Identity, JournalError, JournalSettings, Polls, facts, known_since, position, private, schema, upstream,
 };
+use crate::folder_lock;
 use crate::model::{Clock, Serial};
 
 /// The journal of one data folder.
@@ -218,17 +217,10 @@ impl Inner {
     }
 }
 
-/// A lock may still be held for a moment by a process that ends, or by a child of ours between its fork and its exec.
-const LOCK_PAUSE: Duration = Duration::from_millis(50);
-/// So often a lock is tried again before its holder is taken for another relay: half a second.
-const LOCK_TRIES: usize = 10;
-
 fn lock(folder: &Path) -> Result<File, JournalError> {
     let path = folder.join(private::LOCK);
     let file = private::file(&path).map_err(|error| JournalError::folder(&path, error))?;
-    let patience = ConstantBuilder::default().with_delay(LOCK_PAUSE).with_max_times(LOCK_TRIES);
-    let locked = (|| file.try_lock()).retry(patience).when(|error| matches!(error, TryLockError::WouldBlock));
-    match locked.call() {
+    match folder_lock::take(&file) {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(JournalError::InUse { path: folder.to_owned() }),
         Err(TryLockError::Error(error)) => Err(JournalError::folder(&path, error)),

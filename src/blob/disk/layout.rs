@@ -3,12 +3,11 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use backon::{BlockingRetryable as _, ConstantBuilder};
 use tracing::{info, warn};
 
 use super::super::OpenError;
+use crate::folder_lock;
 use crate::model::Sha256;
 
 /// Folders that entries are spread over: one a value of the digest's first byte. At 100,000 entries each
@@ -20,11 +19,6 @@ pub(super) const SHARDS: usize = 256;
 pub(super) struct Layout {
     root: PathBuf,
 }
-
-/// A lock may still be held for a moment by a process that ends, or by a child of ours between its fork and its exec.
-const LOCK_PAUSE: Duration = Duration::from_millis(50);
-/// So often a lock is tried again before its holder is taken for another relay: half a second.
-const LOCK_TRIES: usize = 10;
 
 impl Layout {
     /// The paths below a folder, whatever is there.
@@ -44,10 +38,7 @@ impl Layout {
             }
             Err(cause) => return Err(failed(cause)),
         };
-        let patience = ConstantBuilder::default().with_delay(LOCK_PAUSE).with_max_times(LOCK_TRIES);
-        let locked =
-            (|| lock.try_lock()).retry(patience).when(|error| matches!(error, TryLockError::WouldBlock));
-        match locked.call() {
+        match folder_lock::take(&lock) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(root.to_owned())),
             Err(TryLockError::Error(cause)) => return Err(failed(cause)),
