@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 use url::Url;
 
 use super::error::{LATE_RETRY, SHORT};
-use super::learn::Learning;
+use super::learn::queue::Learning;
 use super::line::Line;
 use super::parsed::Parsed;
 use super::rendered::{Kept, RenderKey};

@@ -8,7 +8,7 @@
 //! out what clients use.
 
 mod hits;
-mod queue;
+pub(super) mod queue;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,6 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-pub(super) use queue::Learning;
 use queue::{FIRST_PAUSE, LONGEST_PAUSE, Unread};
 
 use super::facade::Inner;
