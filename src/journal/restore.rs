@@ -131,11 +131,9 @@ impl Journal {
             facts::set(connection, facts::RESTORED_HEAD, restored.head.0)?;
             facts::set(connection, facts::RESTORED_AT, restored.at)?;
             forget_behind(connection)?;
-            let heard = Some(head);
-            Ok((
-                restored,
-                Committed { position: Some(position), heard, removed: true, ..Committed::default() },
-            ))
+            let mut committed = Committed { removed: true, ..Committed::default() };
+            (committed.position, committed.heard) = (Some(position), Some(head));
+            Ok((restored, committed))
         };
         self.commit(work).await
     }
