@@ -4,6 +4,7 @@ mod clock;
 mod crash;
 mod documents;
 mod events;
+mod file_lists;
 mod opening;
 mod removals;
 mod restoring;

@@ -153,9 +153,9 @@ async fn a_folder_of_before_goes_on_serving_by_old_paths_and_new_ones() {
     // As the version before left it: the page that came last had the path.
     let journal = rusqlite::Connection::open(folder.path().join("journal.sqlite3")).unwrap();
     for sql in [
-        "DELETE FROM files WHERE document NOT IN (SELECT id FROM documents WHERE project = 'evil')",
-        "UPDATE files SET path = 'vi/victim/victim-1.0.zip'",
-        "INSERT INTO earlier_paths SELECT id FROM documents",
+        "INSERT INTO files (path, document, filename, url) \
+         SELECT 'vi/victim/victim-1.0.zip', id, 'victim-1.0.zip', url FROM documents WHERE project = 'evil'",
+        "DROP TABLE paths; DROP TABLE file_lists; DROP TRIGGER document_changed; PRAGMA user_version = 15",
     ] {
         journal.execute_batch(sql).unwrap();
     }

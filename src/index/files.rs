@@ -62,7 +62,7 @@ impl Index {
         }
         let project = match self.inner.shared.projects_of.get(path) {
             Some(project) => Some(project),
-            None => self.inner.shared.journal.file(path).await?.map(|known| known.project),
+            None => self.inner.shared.journal.project_at(path).await?,
         };
         let (project, (found, page)) = match project {
             Some(project) => self.find_noted(project, path).await?,

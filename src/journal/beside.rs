@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use super::known_file::known;
-use super::{Doomed, Journal, JournalError, KnownFile, doomed, schema, upstream};
+use super::{Doomed, Journal, JournalError, KnownFile, doomed, known_file, schema, upstream};
 use crate::model::{Sha256, UpstreamIdentity};
 
 /// A journal, without its lock. Every call blocks.
@@ -35,17 +34,13 @@ impl Beside {
 
     /// Gives every file that kept documents name and that has a digest to `each`.
     pub fn files(&self, mut each: impl FnMut(KnownFile)) -> Result<(), JournalError> {
-        let sql = "SELECT path, files.url, sha256, size, project, digest FROM documents \
-                   JOIN files ON files.document = documents.id WHERE sha256 IS NOT NULL";
         self.told(|connection| {
-            let mut statement = connection.prepare(sql)?;
-            let mut rows = statement.query([])?;
-            while let Some(row) = rows.next()? {
-                if let Some(file) = known(row)? {
+            let with_digest = |file: KnownFile| {
+                if file.sha256.is_some() {
                     each(file);
                 }
-            }
-            Ok(())
+            };
+            known_file::each_of_all(connection, |_| true, with_digest)
         })
     }
 

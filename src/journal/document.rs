@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use tokio::task::spawn_blocking;
 
 use super::key::{DocumentKey, PAGE};
+use super::file_list::{self, FileList};
 use super::known_file::{self, KnownFile};
 use super::{Journal, JournalError, compress, doomed, evict, tombstone};
 use crate::metric;
@@ -49,8 +50,9 @@ impl Journal {
         let limit = i64::try_from(self.settings().documents_bytes).unwrap_or(i64::MAX);
         let (body, now) = (document.body.clone(), self.clock().unix());
         // Packing a page of megabytes takes tens of milliseconds: neither the reactor nor the writer waits for it.
-        let packed = spawn_blocking(move || compress::pack(&body)).await.map_err(|_| JournalError::Closed)?;
-        let packed = packed.map_err(JournalError::system)?;
+        let pack = move || Ok((compress::pack(&body)?, FileList::of(&files)));
+        let packed = spawn_blocking(pack).await.map_err(|_| JournalError::Closed)?;
+        let (packed, files) = packed.map_err(JournalError::system)?;
         let (evicted, kept) = self
             .write(move |connection| {
                 let id = store(connection, &key, &document, &packed, &files)?;
@@ -122,21 +124,21 @@ fn load(connection: &Connection, key: &Columns) -> rusqlite::Result<Option<KeptD
     Ok(found.optional()?.flatten())
 }
 
-/// The new document's id.
+/// The document's id. What has not changed since it was kept last is not written again.
 fn store(
     connection: &Connection,
     key: &Columns,
     document: &KeptDocument,
     packed: &[u8],
-    files: &[KnownFile],
+    files: &FileList,
 ) -> rusqlite::Result<i64> {
-    let before = if key.1 == PAGE { digests(connection, key)? } else { Vec::new() };
-    delete(connection, key)?;
-    let weight = packed.len() + files.iter().map(KnownFile::weight).sum::<usize>();
+    let weight = packed.len() + files.weight();
     let serial = document.last_serial.map(|serial| serial.0);
     let sql = "INSERT INTO documents (project, kind, version, content_type, etag, last_serial, url, checked, bytes) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-    connection.prepare_cached(sql)?.execute(params![
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (project, kind, version) DO UPDATE SET \
+               content_type = excluded.content_type, etag = excluded.etag, last_serial = excluded.last_serial, \
+               url = excluded.url, checked = excluded.checked, bytes = excluded.bytes RETURNING id";
+    let columns = params![
         key.0,
         key.1,
         key.2,
@@ -146,18 +148,36 @@ fn store(
         document.url,
         document.checked,
         bound(weight)
-    ])?;
-    let id = connection.last_insert_rowid();
-    let sql = "INSERT INTO bodies (document, size, body) VALUES (?1, ?2, ?3)";
+    ];
+    let id = connection.prepare_cached(sql)?.query_row(columns, |row| row.get(0))?;
+    let sql = "INSERT INTO bodies (document, size, body) VALUES (?1, ?2, ?3) ON CONFLICT (document) DO UPDATE SET \
+               size = excluded.size, body = excluded.body WHERE body <> excluded.body OR size <> excluded.size";
     connection.prepare_cached(sql)?.execute(params![id, bound(document.body.len()), packed])?;
-    known_file::insert(connection, id, files)?;
-    // What the page has for a path no more, or with another digest: its kept bytes go.
-    let named: HashSet<Sha256> = digests(connection, key)?.into_iter().collect();
-    for sha256 in before.into_iter().filter(|old| !named.contains(old)) {
-        doomed::insert(connection, sha256.0, false)?;
-    }
+    let before = match key.1 {
+        PAGE if !known_file::is_kept(connection, id, files)? => digests(connection, id)?,
+        _ => Vec::new(),
+    };
+    known_file::replace(connection, id, files)?;
+    doom_unnamed(connection, id, before)?;
     tombstone::clear_named(connection, id, &key.0, serial)?;
     Ok(id)
+}
+
+/// What the page has for a path no more, or with another digest: its kept bytes go. Unless the path is another document's by
+/// now. `before`: what its [`digests`] were.
+fn doom_unnamed(connection: &Connection, document: i64, before: Vec<(i64, Sha256)>) -> rusqlite::Result<()> {
+    if before.is_empty() {
+        return Ok(());
+    }
+    let named: HashSet<Sha256> =
+        digests(connection, document)?.into_iter().map(|(_, sha256)| sha256).collect();
+    let mut others = connection.prepare_cached("SELECT 1 FROM paths WHERE key = ?1 AND document <> ?2")?;
+    for (key, sha256) in before.into_iter().filter(|(_, sha256)| !named.contains(sha256)) {
+        if !others.exists([key, document])? {
+            doomed::insert(connection, sha256.0, false)?;
+        }
+    }
+    Ok(())
 }
 
 fn delete(connection: &Connection, key: &Columns) -> rusqlite::Result<()> {
@@ -165,12 +185,13 @@ fn delete(connection: &Connection, key: &Columns) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute(params![key.0, key.1, key.2]).map(|_| ())
 }
 
-/// The digests of the files that a document names.
-fn digests(connection: &Connection, key: &Columns) -> rusqlite::Result<Vec<Sha256>> {
-    let sql = "SELECT sha256 FROM documents JOIN files ON files.document = documents.id \
-               WHERE project = ?1 AND kind = ?2 AND version = ?3 AND sha256 IS NOT NULL";
-    let mut statement = connection.prepare_cached(sql)?;
-    statement.query_map(params![key.0, key.1, key.2], |row| row.get(0).map(Sha256))?.collect()
+/// The digests of the files that a document names, each with the key of its path.
+fn digests(connection: &Connection, document: i64) -> rusqlite::Result<Vec<(i64, Sha256)>> {
+    let mut digests = Vec::new();
+    known_file::each(connection, document, |file| {
+        digests.extend(file.sha256.map(|sha256| (file_list::key(file.path), sha256)));
+    })?;
+    Ok(digests)
 }
 
 /// Lengths in memory fit SQLite's integers.

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use memchr::memmem;
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use tokio::task::spawn_blocking;
 
+use super::file_list::{self, Entry, FileList};
 use super::{DocumentKey, Journal, JournalError};
 use crate::model::{Digest, FilePath, ProjectName, Sha256};
-
-/// What a row weighs besides its texts, roughly: two keys, a digest, record headers.
-const ROW_BYTES: usize = 100;
 
 /// A package file, or its `.metadata` sibling, as upstream's index describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,39 +29,51 @@ pub struct KnownFile {
 }
 
 impl KnownFile {
-    /// What keeping it takes on disk, about.
-    pub(super) fn weight(&self) -> usize {
-        ROW_BYTES + 2 * self.path.filename().len() + self.path.as_str().len() + self.url.len()
+    /// `None` for a row that is none of ours: damage, or a hand that edited the file.
+    fn read(entry: &Entry<'_>, project: &str) -> Option<Self> {
+        let digest = entry.digest.and_then(|digest| digest.parse().ok());
+        Some(Self {
+            path: FilePath::parse(entry.path).ok()?,
+            url: entry.url.into(),
+            digest: digest.or(entry.sha256.map(Digest::from)),
+            sha256: entry.sha256,
+            size: entry.size,
+            project: ProjectName::parse(project).ok()?,
+        })
     }
 }
 
 impl Journal {
-    /// The file at a path, if a kept document names it.
-    pub async fn file(&self, path: &FilePath) -> Result<Option<KnownFile>, JournalError> {
+    /// The project of the file at a path, if a kept document names it; of its metadata, that of the file.
+    pub async fn project_at(&self, path: &FilePath) -> Result<Option<ProjectName>, JournalError> {
         let path = path.clone();
-        self.read(move |connection| {
-            let sql = "SELECT path, files.url, sha256, size, project, digest FROM files \
-                       JOIN documents ON documents.id = files.document WHERE path = ?1";
-            let found = connection.prepare_cached(sql)?.query_row([path.as_str()], known).optional()?;
-            Ok(found.flatten())
-        })
-        .await
+        let found = self.read(move |connection| owner(connection, path.as_str())).await?;
+        Ok(found.and_then(|project| ProjectName::parse(&project).ok()))
     }
 
     /// A file with this digest, if a kept document names one. Looks through all of them: for repairs.
     pub async fn file_with(&self, sha256: Sha256) -> Result<Option<KnownFile>, JournalError> {
         self.read(move |connection| {
-            let sql = "SELECT path, files.url, sha256, size, project, digest FROM files \
-                       JOIN documents ON documents.id = files.document WHERE sha256 = ?1 LIMIT 1";
-            let found = connection.prepare_cached(sql)?.query_row([sha256.0], known).optional()?;
-            Ok(found.flatten())
+            let sql = "SELECT digest FROM contents WHERE sha256 = ?1";
+            let mut others = connection.prepare(sql)?;
+            let others: Vec<String> =
+                others.query_map([sha256.0], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            let has = |list: &[u8], digest: &[u8]| memmem::find(list, digest).is_some();
+            let may_do = |list: &[u8]| {
+                has(list, &sha256.0) || others.iter().any(|digest| has(list, digest.as_bytes()))
+            };
+            let mut found = None;
+            each_of_all(connection, may_do, |file| {
+                if file.sha256 == Some(sha256) {
+                    found.get_or_insert(file);
+                }
+            })?;
+            Ok(found)
         })
         .await
     }
-}
 
-impl Journal {
-    /// Whether a kept document's files have the paths that a version before gave them.
+    /// Whether a kept document's files are kept as a version before did, or have the paths that it gave them.
     pub async fn has_earlier_paths(&self, key: &DocumentKey) -> Result<bool, JournalError> {
         let (project, kind, version) = key.columns();
         self.read(move |connection| {
@@ -71,62 +84,146 @@ impl Journal {
         .await
     }
 
-    /// Gives the files of such a document the paths of today. Nothing happens if it has them, or is not kept.
+    /// Keeps the files of such a document as today, with the paths of today. Nothing happens if that is so already, or if it
+    /// is not kept.
     pub async fn restate_paths(&self, key: &DocumentKey, files: Vec<KnownFile>) -> Result<(), JournalError> {
         let (project, kind, version) = key.columns();
+        let list = spawn_blocking(move || FileList::of(&files)).await.map_err(|_| JournalError::Closed)?;
         self.write(move |connection| {
-            let sql = "DELETE FROM earlier_paths WHERE document = (SELECT id FROM documents WHERE project = ?1 \
-                       AND kind = ?2 AND version = ?3) RETURNING document";
-            let mut restated = connection.prepare_cached(sql)?;
-            let document = restated.query_row(params![project, kind, version], |row| row.get(0)).optional()?;
-            let Some(document) = document else { return Ok(()) };
-            connection.prepare_cached("DELETE FROM files WHERE document = ?1")?.execute([document])?;
-            insert(connection, document, &files)
+            let sql = "SELECT document FROM earlier_paths JOIN documents ON documents.id = document \
+                       WHERE project = ?1 AND kind = ?2 AND version = ?3";
+            let mut earlier = connection.prepare_cached(sql)?;
+            let document = earlier.query_row(params![project, kind, version], |row| row.get(0)).optional()?;
+            document.map_or(Ok(()), |document| replace(connection, document, &list))
         })
         .await
     }
 }
 
-/// Makes `files` the document's. A path that two documents name belongs to the project's page, which names it as
-/// long as the file exists; between others to the newest.
-pub(super) fn insert(connection: &Connection, document: i64, files: &[KnownFile]) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO files (path, document, filename, url, sha256, size, digest) \
-               VALUES (?1, ?2, ?3, ?4, coalesce(?5, (SELECT sha256 FROM contents WHERE digest = ?7)), ?6, ?7) \
-               ON CONFLICT (path) DO UPDATE SET document = excluded.document, url = excluded.url, \
-               sha256 = excluded.sha256, size = excluded.size, digest = excluded.digest \
-               WHERE (SELECT kind FROM documents WHERE id = excluded.document) = 0 \
-               OR (SELECT kind FROM documents WHERE id = files.document) <> 0";
-    let mut statement = connection.prepare_cached(sql)?;
-    // In the order of the table, so that neighbours are written together; of one path the last counts.
-    let mut files: Vec<&KnownFile> = files.iter().collect();
-    files.sort_by_key(|file| file.path.as_str());
-    for file in files {
-        let sha256 = file.sha256.map(|digest| digest.0);
-        // No file has 2⁶³ bytes; a stated size that large is as good as none.
-        let size = file.size.and_then(|size| i64::try_from(size).ok());
-        let path = &file.path;
-        let digest = file.digest.filter(|digest| digest.sha256().is_none()).map(|digest| digest.to_string());
-        statement.execute(params![
-            path.as_str(),
-            document,
-            path.filename(),
-            file.url,
-            sha256,
-            size,
-            digest
-        ])?;
+/// The project whose document names the file at a path; of its metadata, that of the file. A path that two documents name belongs to the project's page, which
+/// names it as long as the file exists; between others to the one that was kept last.
+pub(super) fn owner(connection: &Connection, path: &str) -> rusqlite::Result<Option<String>> {
+    let sql = "SELECT project FROM (SELECT document, 0 AS earlier FROM paths WHERE key = ?1 \
+               UNION ALL SELECT document, 1 FROM files WHERE path = ?2) JOIN documents ON id = document \
+               ORDER BY kind <> 0, earlier LIMIT 1";
+    let path = params![file_list::key(path), path];
+    connection.prepare_cached(sql)?.query_row(path, |row| row.get(0)).optional()
+}
+
+/// Gives every file that a document names to `each`; of a damaged list those before the damage.
+pub(super) fn each(
+    connection: &Connection,
+    document: i64,
+    mut each: impl FnMut(&Entry<'_>),
+) -> rusqlite::Result<()> {
+    let mut list = connection.prepare_cached("SELECT list FROM file_lists WHERE document = ?1")?;
+    let mut rows = list.query([document])?;
+    if let Some(row) = rows.next()?
+        && !read(connection, row.get_ref(0)?.as_blob()?, &mut each)?
+    {
+        tracing::error!(document, "a kept list of files is damaged, and its rest not used");
+    }
+    let sql = "SELECT path, url, sha256, size, digest FROM files WHERE document = ?1";
+    let mut earlier = connection.prepare_cached(sql)?;
+    let mut rows = earlier.query([document])?;
+    while let Some(row) = rows.next()? {
+        each(&entry(row)?);
     }
     Ok(())
 }
 
-/// `None` for a row that is none of ours: damage, or a hand that edited the file.
-pub(super) fn known(row: &Row<'_>) -> rusqlite::Result<Option<KnownFile>> {
-    let path = FilePath::parse(row.get_ref(0)?.as_str()?);
-    let project = ProjectName::parse(row.get_ref(4)?.as_str()?);
-    let (Ok(path), Ok(project)) = (path, project) else { return Ok(None) };
-    let size = row.get::<_, Option<i64>>(3)?.and_then(|size| u64::try_from(size).ok());
-    let sha256 = row.get::<_, Option<[u8; 32]>>(2)?.map(Sha256);
-    let digest = row.get_ref(5)?.as_str_or_null()?.and_then(|digest| digest.parse().ok());
-    let digest = digest.or(sha256.map(Digest::from));
-    Ok(Some(KnownFile { path, url: row.get(1)?, digest, sha256, size, project }))
+/// Gives every file that kept documents name to `each`, from the lists of those that `may_do`. Fails on a damaged list.
+pub(super) fn each_of_all(
+    connection: &Connection,
+    may_do: impl Fn(&[u8]) -> bool,
+    mut each: impl FnMut(KnownFile),
+) -> rusqlite::Result<()> {
+    let sql = "SELECT list, project FROM file_lists JOIN documents ON documents.id = document";
+    let mut lists = connection.prepare(sql)?;
+    let mut rows = lists.query([])?;
+    while let Some(row) = rows.next()? {
+        let (list, project) = (row.get_ref(0)?.as_blob()?, row.get_ref(1)?.as_str()?);
+        let whole = !may_do(list)
+            || read(connection, list, |entry| {
+                KnownFile::read(entry, project).map(&mut each);
+            })?;
+        if !whole {
+            let error =
+                std::io::Error::new(std::io::ErrorKind::InvalidData, "a kept list of files is damaged");
+            return Err(rusqlite::Error::FromSqlConversionFailure(0, Type::Blob, error.into()));
+        }
+    }
+    let sql = "SELECT path, files.url, sha256, size, digest, project FROM documents \
+               JOIN files ON files.document = documents.id";
+    let mut earlier = connection.prepare(sql)?;
+    let mut rows = earlier.query([])?;
+    while let Some(row) = rows.next()? {
+        KnownFile::read(&entry(row)?, row.get_ref(5)?.as_str()?).map(&mut each);
+    }
+    Ok(())
+}
+
+/// A row of the table that versions before had.
+fn entry<'a>(row: &'a Row<'_>) -> rusqlite::Result<Entry<'a>> {
+    let size = row.get::<_, Option<i64>>(3)?;
+    Ok(Entry {
+        path: row.get_ref(0)?.as_str()?,
+        url: row.get_ref(1)?.as_str()?,
+        sha256: row.get::<_, Option<[u8; 32]>>(2)?.map(Sha256),
+        size: size.and_then(|size| u64::try_from(size).ok()),
+        digest: row.get_ref(4)?.as_str_or_null()?,
+    })
+}
+
+/// Reads a list, with what is known by now of files that the index states no SHA-256 of; false if it is damaged.
+fn read(connection: &Connection, list: &[u8], mut each: impl FnMut(&Entry<'_>)) -> rusqlite::Result<bool> {
+    let mut content = connection.prepare_cached("SELECT sha256 FROM contents WHERE digest = ?1")?;
+    let mut failed = Ok(());
+    let whole = file_list::read(list, |mut entry| {
+        if let (None, Some(digest)) = (entry.sha256, entry.digest) {
+            match content.query_row([digest], |row| row.get(0)).optional() {
+                Ok(found) => entry.sha256 = found.map(Sha256),
+                Err(error) => failed = Err(error),
+            }
+        }
+        each(&entry);
+    });
+    failed.map(|()| whole.is_some())
+}
+
+/// Whether just these are the document's files.
+pub(super) fn is_kept(connection: &Connection, document: i64, list: &FileList) -> rusqlite::Result<bool> {
+    let mut kept = connection.prepare_cached("SELECT list FROM file_lists WHERE document = ?1")?;
+    let same = kept.query_row([document], |row| Ok(row.get_ref(0)?.as_blob()? == list.bytes));
+    Ok(same.optional()?.unwrap_or(false))
+}
+
+/// Makes these the document's files. What is so already is not written again.
+pub(super) fn replace(connection: &Connection, document: i64, list: &FileList) -> rusqlite::Result<()> {
+    for sql in ["DELETE FROM earlier_paths WHERE document = ?1", "DELETE FROM files WHERE document = ?1"] {
+        connection.prepare_cached(sql)?.execute([document])?;
+    }
+    if !is_kept(connection, document, list)? {
+        let sql = "INSERT INTO file_lists VALUES (?1, ?2) ON CONFLICT DO UPDATE SET list = excluded.list";
+        connection.prepare_cached(sql)?.execute(params![document, list.bytes])?;
+    }
+    own(connection, document, &list.keys)
+}
+
+/// Makes the document the owner of these keys, which ascend, as far as [`owner`] says, and of no others.
+fn own(connection: &Connection, document: i64, keys: &[i64]) -> rusqlite::Result<()> {
+    let mut owned = connection.prepare_cached("SELECT key FROM paths WHERE document = ?1 ORDER BY key")?;
+    let owned: Vec<i64> = owned.query_map([document], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let mut delete = connection.prepare_cached("DELETE FROM paths WHERE key = ?1")?;
+    for key in owned.iter().filter(|key| keys.binary_search(key).is_err()) {
+        delete.execute([key])?;
+    }
+    let sql = "INSERT INTO paths VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET document = excluded.document \
+               WHERE (SELECT kind FROM documents WHERE id = excluded.document) = 0 \
+               OR (SELECT kind FROM documents WHERE id = paths.document) <> 0";
+    let mut insert = connection.prepare_cached(sql)?;
+    for key in keys.iter().filter(|key| owned.binary_search(key).is_err()) {
+        insert.execute([*key, document])?;
+    }
+    Ok(())
 }

@@ -26,6 +26,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/13.sql"),
     include_str!("schema/14.sql"),
     include_str!("schema/15.sql"),
+    include_str!("schema/16.sql"),
 ];
 /// How long a connection waits for another one's short lock (recovery, checkpoints), before it is an error.
 const BUSY: Duration = Duration::from_secs(5);

@@ -4,13 +4,14 @@
 //! tombstone, also after a crash. They are made for the files that kept documents name: no other file can be
 //! asked for.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::parsed_event::ParsedEvent;
-use super::{Journal, JournalError, doomed};
-use crate::model::{Action, AskedVersions, Event, FilePath, KnownVersions, ProjectName, version_of};
+use super::{Journal, JournalError, doomed, known_file};
+use crate::model::{Action, AskedVersions, Event, FilePath, KnownVersions, ProjectName, Sha256, version_of};
 
 /// Why a file is not to be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,14 +133,18 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Tombstone> {
 struct Named {
     path: String,
     filename: String,
-    sha256: Option<[u8; 32]>,
+    sha256: Option<Sha256>,
 }
 
 impl Named {
     /// Its name, or that of the file whose metadata it is.
     fn distribution(&self) -> &str {
-        self.filename.strip_suffix(".metadata").unwrap_or(&self.filename)
+        distribution(&self.filename)
     }
+}
+
+fn distribution(filename: &str) -> &str {
+    filename.strip_suffix(".metadata").unwrap_or(filename)
 }
 
 /// Makes and clears the tombstones that an event asks for; tells whether anything changed. Events come in the
@@ -149,8 +154,7 @@ pub(super) fn carry(connection: &Connection, parsed: &ParsedEvent<'_>) -> rusqli
     let version = event.version.as_deref();
     match action {
         Action::RemoveFile { filename } => {
-            let files = files_of(connection, project)?;
-            let its = files.into_iter().filter(|file| file.distribution() == filename).collect();
+            let its = files_of(connection, project, |name| name == filename)?;
             bury(connection, project, event, TombstoneKind::Removed, its)
         }
         Action::RemoveRelease => {
@@ -158,11 +162,11 @@ pub(super) fn carry(connection: &Connection, parsed: &ParsedEvent<'_>) -> rusqli
             bury(connection, project, event, TombstoneKind::Removed, its)
         }
         Action::RemoveProject => {
-            let its = files_of(connection, project)?;
+            let its = files_of(connection, project, |_| true)?;
             bury(connection, project, event, TombstoneKind::Removed, its)
         }
         Action::ProjectQuarantined => {
-            let its = files_of(connection, project)?;
+            let its = files_of(connection, project, |_| true)?;
             bury(connection, project, event, TombstoneKind::Quarantined, its)
         }
         Action::ReleaseQuarantined => {
@@ -189,12 +193,34 @@ pub(super) fn carry(connection: &Connection, parsed: &ParsedEvent<'_>) -> rusqli
     }
 }
 
-fn files_of(connection: &Connection, project: &ProjectName) -> rusqlite::Result<Vec<Named>> {
-    let sql = "SELECT path, filename, sha256 FROM documents JOIN files ON files.document = documents.id \
-               WHERE project = ?1";
-    let mut statement = connection.prepare_cached(sql)?;
-    let named = |row: &Row<'_>| Ok(Named { path: row.get(0)?, filename: row.get(1)?, sha256: row.get(2)? });
-    statement.query_map([project.as_str()], named)?.collect()
+/// The files that the project's kept documents name and that `wanted` takes by their distribution's names. A path that
+/// another project's document names, and that is that one's, is not among them.
+fn files_of(
+    connection: &Connection,
+    project: &ProjectName,
+    wanted: impl Fn(&str) -> bool,
+) -> rusqlite::Result<Vec<Named>> {
+    let mut documents = connection.prepare_cached("SELECT id FROM documents WHERE project = ?1")?;
+    let documents: Vec<i64> =
+        documents.query_map([project.as_str()], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let mut files = Vec::new();
+    for document in documents {
+        known_file::each(connection, document, |file| {
+            let filename = file.path.rsplit_once('/').map_or(file.path, |(_, name)| name);
+            if wanted(distribution(filename)) {
+                let (path, filename) = (file.path.to_owned(), filename.to_owned());
+                files.push(Named { path, filename, sha256: file.sha256 });
+            }
+        })?;
+    }
+    let mut its = Vec::with_capacity(files.len());
+    for file in files {
+        let owner = known_file::owner(connection, &file.path)?;
+        if owner.is_none_or(|owner| owner == project.as_str()) {
+            its.push(file);
+        }
+    }
+    Ok(its)
 }
 
 /// The files whose names tell that release. A name that does not is left to the project's next page.
@@ -204,7 +230,7 @@ fn files_of_release(
     version: Option<&str>,
 ) -> rusqlite::Result<Vec<Named>> {
     let Some(version) = version else { return Ok(Vec::new()) };
-    let mut files = files_of(connection, project)?;
+    let mut files = files_of(connection, project, |_| true)?;
     // All versions there are: `x-1.0.1` begins with 1.0 too.
     let none = KnownVersions::default();
     let spelled = |file: &Named| version_of(file.distribution(), project, &none);
@@ -237,7 +263,7 @@ fn bury(
         let (name, version, serial) = (project.as_str(), event.version.as_deref(), event.serial.0);
         insert.execute(params![file.path, name, file.filename, version, kind.column(), reason, serial])?;
         if let Some(sha256) = file.sha256 {
-            doomed::insert(connection, sha256, false)?;
+            doomed::insert(connection, sha256.0, false)?;
         }
     }
     Ok(any)
@@ -258,7 +284,15 @@ pub(super) fn clear_named(
     project: &str,
     serial: Option<i64>,
 ) -> rusqlite::Result<()> {
-    let sql = "DELETE FROM tombstones WHERE project = ?1 AND kind = 0 AND serial < ?2 \
-               AND path IN (SELECT path FROM files WHERE document = ?3)";
-    connection.prepare_cached(sql)?.execute(params![project, serial, document]).map(|_| ())
+    let sql = "SELECT path FROM tombstones WHERE project = ?1 AND kind = 0 AND serial < ?2";
+    let mut older = connection.prepare_cached(sql)?;
+    let older: HashSet<String> =
+        older.query_map(params![project, serial], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    if older.is_empty() {
+        return Ok(());
+    }
+    let mut named = Vec::new();
+    known_file::each(connection, document, |file| named.extend(older.get(file.path)))?;
+    let mut delete = connection.prepare_cached("DELETE FROM tombstones WHERE path = ?1")?;
+    named.into_iter().try_for_each(|path| delete.execute([path]).map(|_| ()))
 }

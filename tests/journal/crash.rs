@@ -83,12 +83,15 @@ async fn a_killed_writer_leaves_events_and_coverage_in_agreement() {
         if let Some(round) = &page {
             // The files are those of the page that is kept, whichever it is.
             let path = FilePath::parse(&format!("a/{round}")).unwrap();
-            assert!(journal.file(&path).await.unwrap().is_some());
+            assert!(journal.project_at(&path).await.unwrap().is_some());
         }
         journal.close().await;
 
         let raw = rusqlite::Connection::open(folder.path().join("journal.sqlite3")).unwrap();
-        assert_eq!(number(&raw, "SELECT count(*) FROM files"), i64::from(page.is_some()));
+        for table in ["paths", "file_lists"] {
+            let rows = number(&raw, &format!("SELECT count(*) FROM {table}"));
+            assert_eq!(rows, i64::from(page.is_some()), "{table}");
+        }
         assert!(number(&raw, "SELECT count(*) FROM coverage") <= 1);
         let covered = number(&raw, "SELECT ifnull(sum(upto - after), 0) FROM coverage");
         assert!(covered >= SLICE * i64::try_from(rounds).unwrap(), "{covered} after {rounds} rounds");

@@ -108,6 +108,7 @@ async fn an_older_journal_learns_of_its_late_removals() {
     raw.execute_batch(
         "DROP TABLE removals; DROP TABLE leads; DROP TABLE lost; DROP TABLE upstream_identity; DROP TABLE releases; DROP TABLE releases_due; \
          DROP TABLE known_since; DROP INDEX prefetch_noted; ALTER TABLE prefetch DROP COLUMN noted; \
+         DROP TABLE paths; DROP TABLE file_lists; DROP TRIGGER document_changed; \
          DROP TABLE contents; DROP INDEX files_digest; ALTER TABLE files DROP COLUMN digest; \
          DROP TABLE quarantined; DROP TABLE absences; \
          CREATE TABLE hidden (project TEXT PRIMARY KEY) STRICT, WITHOUT ROWID; \

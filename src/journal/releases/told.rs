@@ -1,7 +1,8 @@
 //! The events of one project that made or took away releases, as they are kept: ascending by serial, three bytes each.
 //!
-//! An event is the step from the serial before, times two, plus one if it made a release. Of such a number each byte has
-//! seven bits, the lowest first, and its highest bit says that more follow, as in LEB128.
+//! An event is the step from the serial before, times two, plus one if it made a release.
+
+use crate::journal::varint;
 
 /// The most events that are kept of a project, the last ones: ten times what the largest has. All are written again with
 /// each new one.
@@ -18,15 +19,7 @@ pub(super) struct Told {
 pub(super) fn unpack(mut bytes: &[u8]) -> Option<Vec<Told>> {
     let (mut told, mut serial) = (Vec::with_capacity(bytes.len() / 3), 0i64);
     while !bytes.is_empty() {
-        let mut number = 0u64;
-        for shift in (0..).step_by(7) {
-            let (&byte, rest) = bytes.split_first()?;
-            bytes = rest;
-            number |= u64::from(byte & 0x7F).checked_shl(shift).filter(|_| shift < u64::BITS)?;
-            if byte < 0x80 {
-                break;
-            }
-        }
+        let number = varint::take(&mut bytes)?;
         serial = serial.checked_add(i64::try_from(number >> 1).ok()?)?;
         told.push(Told { serial, made: number & 1 == 1 });
     }
@@ -37,13 +30,8 @@ pub(super) fn unpack(mut bytes: &[u8]) -> Option<Vec<Told>> {
 pub(super) fn pack(told: &[Told]) -> Vec<u8> {
     let (mut bytes, mut before) = (Vec::with_capacity(told.len() * 3 + 2), 0);
     for event in told {
-        let mut number = (event.serial - before).cast_unsigned() << 1 | u64::from(event.made);
+        varint::put(&mut bytes, (event.serial - before).cast_unsigned() << 1 | u64::from(event.made));
         before = event.serial;
-        while number > 0x7F {
-            bytes.push(number.to_le_bytes()[0] | 0x80);
-            number >>= 7;
-        }
-        bytes.push(number.to_le_bytes()[0]);
     }
     bytes
 }
