@@ -20,8 +20,8 @@ pub(super) trait Content: Sized + Send + Sync + 'static {
     /// The serial that the document itself states.
     fn last_serial(&self) -> Option<Serial>;
 
-    /// The files that may be fetched because the document names them.
-    fn files(&self, project: &ProjectName) -> Vec<KnownFile>;
+    /// Gives each file that may be fetched because the document names it to `take`.
+    fn each_file(&self, project: &ProjectName, take: &mut dyn FnMut(KnownFile));
 
     /// Itself, if it is a document of the JSON API.
     fn json(&self) -> Option<&JsonDocument>;
@@ -49,8 +49,11 @@ impl Content for ProjectPage {
         self.last_serial
     }
 
-    fn files(&self, project: &ProjectName) -> Vec<KnownFile> {
-        self.files.iter().flat_map(|file| file.known(project).chain(file.known_before(project))).collect()
+    fn each_file(&self, project: &ProjectName, take: &mut dyn FnMut(KnownFile)) {
+        self.files
+            .iter()
+            .flat_map(|file| file.known(project).chain(file.known_before(project)))
+            .for_each(take);
     }
 
     fn json(&self) -> Option<&JsonDocument> {
@@ -84,9 +87,9 @@ impl Content for JsonDocument {
         self.last_serial
     }
 
-    fn files(&self, project: &ProjectName) -> Vec<KnownFile> {
+    fn each_file(&self, project: &ProjectName, take: &mut dyn FnMut(KnownFile)) {
         debug_assert_eq!(*project, self.project);
-        self.known().collect()
+        self.known().for_each(take);
     }
 
     fn json(&self) -> Option<&JsonDocument> {

@@ -10,7 +10,7 @@ use super::content::Content;
 use super::parsed::Parsed;
 use super::shared::Shared;
 use super::source::Kept;
-use crate::journal::{DocumentKey, KeptDocument, KnownFile, Numbering};
+use crate::journal::{DocumentKey, KeptDocument, KnownFile, NamedFiles, Numbering};
 use crate::metric;
 use crate::model::{ProjectName, Serial};
 use crate::revalidate::Entry;
@@ -41,7 +41,8 @@ impl Shared {
 
     /// After an upgrade: what this version's pages link to has to be found.
     async fn restate_paths<T: Content>(&self, key: &DocumentKey, held: &Entry<Parsed<T>>) {
-        if let Err(error) = self.journal.restate_paths(key, held.content.files(key.project())).await {
+        let files = Files { content: held.content.clone(), project: key.project().clone(), page: None };
+        if let Err(error) = self.journal.restate_paths(key, files).await {
             tracing::error!(project = %key.project(), %error, "the paths of a page's files cannot be kept");
         }
     }
@@ -81,20 +82,21 @@ impl Shared {
 
     /// Keeps a document with the files that it names. `page`: the project's, if this is another of its documents.
     pub(super) async fn keep<T: Content>(
-        &self,
+        self: &Arc<Self>,
         key: &DocumentKey,
         held: &Entry<Parsed<T>>,
         document: &KeptDocument,
         page: Option<Kept<ProjectPage>>,
     ) {
-        let named = || files(held.content.clone(), key.project().clone(), page.clone());
-        let Ok(files) = named().await else { return };
-        if let Err(error) = self.journal.keep_document(key, document, files).await {
+        let files =
+            || Files { content: held.content.clone(), project: key.project().clone(), page: page.clone() };
+        if let Err(error) = self.journal.keep_document(key, document, files()).await {
             tracing::error!(project = %key.project(), %error, "a document cannot be kept");
             metrics::counter!(metric::INDEX_UNKEPT_TOTAL).increment(1);
-            for file in named().await.unwrap_or_default() {
-                self.projects_of.insert(file.path, file.project);
-            }
+            let (files, shared) = (files(), Arc::clone(self));
+            let remember = move || files.each(&mut |file| shared.projects_of.insert(file.path, file.project));
+            // Ends early only while the runtime does.
+            let _ = spawn_blocking(remember).await;
         }
         // A release's document tells of that release, which may be an old one.
         if let (DocumentKey::Json(project, None), Some(document)) = (key, held.content.json()) {
@@ -122,20 +124,21 @@ impl Shared {
 }
 
 /// The files that a document names, less those that `page` names: a path belongs to the document that named it last, and
-/// goes with it. The page names its files as long as the project exists, so what it names stays with the page. Beside the
-/// reactor: the largest pages have a hundred thousand.
-async fn files<T: Content>(
+/// goes with it. The page names its files as long as the project exists, so what it names stays with the page.
+struct Files<T> {
     content: Arc<T>,
     project: ProjectName,
     page: Option<Kept<ProjectPage>>,
-) -> Result<Vec<KnownFile>, IndexError> {
-    let task = spawn_blocking(move || {
-        let mut files = content.files(&project);
-        if let Some(page) = page {
-            let named: HashSet<_> = page.content.files.iter().map(|file| &file.path).collect();
-            files.retain(|file| !named.contains(&file.path));
-        }
-        files
-    });
-    task.await.map_err(|_| IndexError::Lost)
+}
+
+impl<T: Content> NamedFiles for Files<T> {
+    fn each(&self, take: &mut dyn FnMut(KnownFile)) {
+        let Some(page) = &self.page else { return self.content.each_file(&self.project, take) };
+        let named: HashSet<_> = page.content.files.iter().map(|file| &file.path).collect();
+        self.content.each_file(&self.project, &mut |file| {
+            if !named.contains(&file.path) {
+                take(file);
+            }
+        });
+    }
 }

@@ -34,14 +34,7 @@ impl Beside {
 
     /// Gives every file that kept documents name and that has a digest to `each`.
     pub fn files(&self, mut each: impl FnMut(KnownFile)) -> Result<(), JournalError> {
-        self.told(|connection| {
-            let with_digest = |file: KnownFile| {
-                if file.sha256.is_some() {
-                    each(file);
-                }
-            };
-            known_file::each_of_all(connection, |_| true, with_digest)
-        })
+        self.told(|connection| known_file::each_with_sha256(connection, None, &mut each))
     }
 
     /// Adds to what has to go. Fails if a relay of an older make has never been followed by one of this.

@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 
 use super::key::{DocumentKey, PAGE};
 use super::file_list::{self, FileList};
-use super::known_file::{self, KnownFile};
+use super::known_file::{self, NamedFiles};
 use super::{Journal, JournalError, compress, doomed, evict, tombstone};
 use crate::metric;
 use crate::model::{ProjectName, Serial, Sha256};
@@ -44,7 +44,7 @@ impl Journal {
         &self,
         key: &DocumentKey,
         document: &KeptDocument,
-        files: Vec<KnownFile>,
+        files: impl NamedFiles,
     ) -> Result<(), JournalError> {
         let (key, document) = (key.columns(), document.clone());
         let limit = i64::try_from(self.settings().documents_bytes).unwrap_or(i64::MAX);

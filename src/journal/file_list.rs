@@ -1,4 +1,4 @@
-//! The files that a document names, as they are kept: in one value, in the order of their paths.
+//! The files that a document names, as they are kept: in one value, in the document's order.
 //!
 //! A file begins with a byte that says which of its digests and size follow. Its path is what it shares with the path before,
 //! and the rest. Its address is what it shares with the address before and with the end of its own path, and what is between:
@@ -6,7 +6,7 @@
 
 use sha2::Digest as _;
 
-use super::known_file::KnownFile;
+use super::known_file::{KnownFile, NamedFiles};
 use super::varint;
 use crate::model::Sha256;
 
@@ -38,25 +38,17 @@ pub(super) struct Entry<'a> {
 }
 
 impl FileList {
-    /// Of files of one path the last counts.
-    pub(super) fn of(files: &[KnownFile]) -> Self {
-        let mut files: Vec<&KnownFile> = files.iter().collect();
-        // Stable: equal ones stay in their order.
-        files.sort_by_key(|file| file.path.as_str());
-        let (mut bytes, mut keys) = (Vec::new(), Vec::new());
-        let mut before = ("", "");
-        for (at, file) in files.iter().enumerate() {
-            let (path, url) = (file.path.as_str(), &*file.url);
-            if files.get(at + 1).is_some_and(|next| next.path == file.path) {
-                continue;
-            }
-            put(&mut bytes, file, before);
-            before = (path, url);
-            keys.push(key(path));
-        }
-        keys.sort_unstable();
-        keys.dedup();
-        Self { bytes, keys }
+    pub(super) fn of(files: &impl NamedFiles) -> Self {
+        let mut list = Self { bytes: Vec::new(), keys: Vec::new() };
+        let mut before = None;
+        files.each(&mut |file| {
+            list.keys.push(key(file.path.as_str()));
+            put(&mut list.bytes, &file, before.as_ref());
+            before = Some(file);
+        });
+        list.keys.sort_unstable();
+        list.keys.dedup();
+        list
     }
 
     /// What keeping it takes on disk, about.
@@ -73,7 +65,8 @@ pub(super) fn key(path: &str) -> i64 {
     first.iter().fold(0, |key, byte| key << 8 | i64::from(*byte))
 }
 
-fn put(bytes: &mut Vec<u8>, file: &KnownFile, (path_before, url_before): (&str, &str)) {
+fn put(bytes: &mut Vec<u8>, file: &KnownFile, before: Option<&KnownFile>) {
+    let (path_before, url_before) = before.map_or(("", ""), |before| (before.path.as_str(), &*before.url));
     let sha256 = file.sha256;
     let digest = file.digest.filter(|digest| digest.sha256().is_none()).map(|digest| digest.to_string());
     let flag = |is: bool, flag| if is { flag } else { 0 };
@@ -207,7 +200,7 @@ mod tests {
     #[test]
     fn damage_is_found_and_ends_nothing_else() {
         let whole =
-            FileList::of(&[file("1/é.zip", "https://files.test/é"), file("2/b.zip", "2/b.zip")]).bytes;
+            FileList::of(&vec![file("1/é.zip", "https://files.test/é"), file("2/b.zip", "2/b.zip")]).bytes;
         let places = 0..whole.len();
         let mut found = 0;
         for at in places {
@@ -239,14 +232,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_list_comes_back_in_the_order_of_its_paths_with_the_last_of_each(
-            files in prop::collection::vec(some_file(), 0..30)
-        ) {
-            let by_path = files.iter().map(|file| (file.path.clone(), file.clone()));
-            let last: Vec<_> = by_path.collect::<std::collections::BTreeMap<_, _>>().into_values().collect();
+        fn every_list_comes_back(files in prop::collection::vec(some_file(), 0..30)) {
             let list = FileList::of(&files);
             prop_assert!(list.keys.is_sorted());
-            prop_assert_eq!(read_all(&list.bytes), Some(last));
+            prop_assert_eq!(read_all(&list.bytes), Some(files));
         }
     }
 }

@@ -28,6 +28,18 @@ pub struct KnownFile {
     pub project: ProjectName,
 }
 
+/// The files that a document names, one after another: all at once, those of the largest pages take a hundred megabytes.
+pub trait NamedFiles: Send + 'static {
+    /// Gives each to `take`, in an order that is the same for the same document.
+    fn each(&self, take: &mut dyn FnMut(KnownFile));
+}
+
+impl NamedFiles for Vec<KnownFile> {
+    fn each(&self, take: &mut dyn FnMut(KnownFile)) {
+        self.iter().cloned().for_each(take);
+    }
+}
+
 impl KnownFile {
     /// `None` for a row that is none of ours: damage, or a hand that edited the file.
     fn read(entry: &Entry<'_>, project: &str) -> Option<Self> {
@@ -54,19 +66,9 @@ impl Journal {
     /// A file with this digest, if a kept document names one. Looks through all of them: for repairs.
     pub async fn file_with(&self, sha256: Sha256) -> Result<Option<KnownFile>, JournalError> {
         self.read(move |connection| {
-            let sql = "SELECT digest FROM contents WHERE sha256 = ?1";
-            let mut others = connection.prepare(sql)?;
-            let others: Vec<String> =
-                others.query_map([sha256.0], |row| row.get(0))?.collect::<Result<_, _>>()?;
-            let has = |list: &[u8], digest: &[u8]| memmem::find(list, digest).is_some();
-            let may_do = |list: &[u8]| {
-                has(list, &sha256.0) || others.iter().any(|digest| has(list, digest.as_bytes()))
-            };
             let mut found = None;
-            each_of_all(connection, may_do, |file| {
-                if file.sha256 == Some(sha256) {
-                    found.get_or_insert(file);
-                }
+            each_with_sha256(connection, Some(sha256), |file| {
+                found.get_or_insert(file);
             })?;
             Ok(found)
         })
@@ -86,7 +88,7 @@ impl Journal {
 
     /// Keeps the files of such a document as today, with the paths of today. Nothing happens if that is so already, or if it
     /// is not kept.
-    pub async fn restate_paths(&self, key: &DocumentKey, files: Vec<KnownFile>) -> Result<(), JournalError> {
+    pub async fn restate_paths(&self, key: &DocumentKey, files: impl NamedFiles) -> Result<(), JournalError> {
         let (project, kind, version) = key.columns();
         let list = spawn_blocking(move || FileList::of(&files)).await.map_err(|_| JournalError::Closed)?;
         self.write(move |connection| {
@@ -132,21 +134,35 @@ pub(super) fn each(
     Ok(())
 }
 
-/// Gives every file that kept documents name to `each`, from the lists of those that `may_do`. Fails on a damaged list.
-pub(super) fn each_of_all(
+/// Gives every file that kept documents name and whose SHA-256 is known to `each`, or those with one of them. Fails on a damaged
+/// list.
+pub(super) fn each_with_sha256(
     connection: &Connection,
-    may_do: impl Fn(&[u8]) -> bool,
+    sha256: Option<Sha256>,
     mut each: impl FnMut(KnownFile),
 ) -> rusqlite::Result<()> {
+    let bytes = sha256.map(|sha256| sha256.0);
+    let mut others = connection.prepare("SELECT digest FROM contents WHERE sha256 = ?1")?;
+    let others: Vec<String> = others.query_map([bytes], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    // Most lists do not have it: to read them takes longer than to look for it.
+    let may_have = |list: &[u8], bytes: &[u8; 32]| {
+        let mut digests = others.iter().map(String::as_bytes).chain([&bytes[..]]);
+        digests.any(|digest| memmem::find(list, digest).is_some())
+    };
+    let mut give = |entry: &Entry<'_>, project: &str| {
+        if entry.sha256.is_some() && (sha256.is_none() || entry.sha256 == sha256) {
+            KnownFile::read(entry, project).map(&mut each);
+        }
+    };
     let sql = "SELECT list, project FROM file_lists JOIN documents ON documents.id = document";
-    let mut lists = connection.prepare(sql)?;
-    let mut rows = lists.query([])?;
-    while let Some(row) = rows.next()? {
+    // A journal that no relay of this make has opened yet has none of them.
+    let mut lists =
+        connection.table_exists(None, "file_lists")?.then(|| connection.prepare(sql)).transpose()?;
+    let mut rows = lists.as_mut().map(|lists| lists.query([])).transpose()?;
+    while let Some(row) = rows.as_mut().map_or(Ok(None), rusqlite::Rows::next)? {
         let (list, project) = (row.get_ref(0)?.as_blob()?, row.get_ref(1)?.as_str()?);
-        let whole = !may_do(list)
-            || read(connection, list, |entry| {
-                KnownFile::read(entry, project).map(&mut each);
-            })?;
+        let whole = bytes.is_some_and(|bytes| !may_have(list, &bytes))
+            || read(connection, list, |entry| give(entry, project))?;
         if !whole {
             let error =
                 std::io::Error::new(std::io::ErrorKind::InvalidData, "a kept list of files is damaged");
@@ -154,11 +170,11 @@ pub(super) fn each_of_all(
         }
     }
     let sql = "SELECT path, files.url, sha256, size, digest, project FROM documents \
-               JOIN files ON files.document = documents.id";
+               JOIN files ON files.document = documents.id WHERE sha256 IS NOT NULL AND (?1 IS NULL OR sha256 = ?1)";
     let mut earlier = connection.prepare(sql)?;
-    let mut rows = earlier.query([])?;
+    let mut rows = earlier.query([bytes])?;
     while let Some(row) = rows.next()? {
-        KnownFile::read(&entry(row)?, row.get_ref(5)?.as_str()?).map(&mut each);
+        give(&entry(row)?, row.get_ref(5)?.as_str()?);
     }
     Ok(())
 }

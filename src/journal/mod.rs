@@ -76,7 +76,7 @@ pub use health::{JournalHealth, Unwritten};
 pub use identity::Identity;
 pub use key::DocumentKey;
 pub use known::{Asked, Upkeep};
-pub use known_file::KnownFile;
+pub use known_file::{KnownFile, NamedFiles};
 pub use lead::{Lead, Numbering};
 pub use polls::{News, Poll, Polls};
 pub use position::Position;

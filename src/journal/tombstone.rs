@@ -193,8 +193,7 @@ pub(super) fn carry(connection: &Connection, parsed: &ParsedEvent<'_>) -> rusqli
     }
 }
 
-/// The files that the project's kept documents name and that `wanted` takes by their distribution's names. A path that
-/// another project's document names, and that is that one's, is not among them.
+/// The files that the project's kept documents name and that `wanted` takes by their distribution's names.
 fn files_of(
     connection: &Connection,
     project: &ProjectName,
@@ -213,14 +212,7 @@ fn files_of(
             }
         })?;
     }
-    let mut its = Vec::with_capacity(files.len());
-    for file in files {
-        let owner = known_file::owner(connection, &file.path)?;
-        if owner.is_none_or(|owner| owner == project.as_str()) {
-            its.push(file);
-        }
-    }
-    Ok(its)
+    Ok(files)
 }
 
 /// The files whose names tell that release. A name that does not is left to the project's next page.
@@ -258,8 +250,13 @@ fn bury(
     let mut insert = connection.prepare_cached(sql)?;
     let about = event.version.as_deref().map_or_else(String::new, |version| format!(" {version}"));
     let reason = format!("{}{about}: {} (serial {})", event.name, event.action, event.serial);
-    let any = !files.is_empty();
+    let mut any = false;
     for file in files {
+        // A path may be another project's by now, whose document names it too.
+        if known_file::owner(connection, &file.path)?.is_some_and(|owner| owner != project.as_str()) {
+            continue;
+        }
+        any = true;
         let (name, version, serial) = (project.as_str(), event.version.as_deref(), event.serial.0);
         insert.execute(params![file.path, name, file.filename, version, kind.column(), reason, serial])?;
         if let Some(sha256) = file.sha256 {

@@ -94,18 +94,20 @@ async fn a_page_of_before_that_may_state_other_digests_is_fetched_whole_when_it_
 }
 
 #[tokio::test]
-async fn of_a_path_that_a_document_names_twice_the_last_counts() {
+async fn of_a_path_that_a_document_names_twice_the_bytes_of_both_are_known() {
     let folder = tempfile::tempdir().unwrap();
     let journal = Journal::open(folder.path(), JournalSettings::default()).await.unwrap();
-    let at = |url: &str, path| KnownFile { url: url.into(), ..file("a", path) };
-    let files = vec![
-        at("https://one.test/", "2/a-1.whl"),
-        file("a", "1/a-1.whl"),
-        at("https://two.test/", "2/a-1.whl"),
-    ];
+    let with = |digest| KnownFile {
+        digest: Some(Sha256([digest; 32]).into()),
+        sha256: Some(Sha256([digest; 32])),
+        ..file("a", "2/a-1.whl")
+    };
+    let files = vec![with(1), file("a", "1/a-1.whl"), with(2)];
     journal.keep_document(&page("a"), &document("a", 1), files).await.unwrap();
-    let kept = kept_file(&folder, &journal, &FilePath::parse("2/a-1.whl").unwrap()).await.unwrap();
-    assert_eq!(&*kept.url, "https://two.test/");
+    for digest in [1, 2] {
+        assert_eq!(journal.file_with(Sha256([digest; 32])).await.unwrap(), Some(with(digest)));
+    }
+    assert_eq!(journal.project_at(&with(1).path).await.unwrap(), Some(name("a")));
 }
 
 #[tokio::test]

@@ -226,6 +226,7 @@ async fn the_files_of_a_journal_of_before_are_known_and_move_when_their_page_is_
     let files = [file("a", "1/a-1.whl", 1), file("a", "1/a-2.whl", 2)];
     for moved in ["not yet", "read", "kept"] {
         let folder = of_before(&files).await;
+        assert_eq!(named(&folder), files, "before a relay of today has opened it");
         let journal = open(&folder).await;
         assert!(journal.has_earlier_paths(&page("a")).await.unwrap());
         match moved {
