@@ -6,9 +6,10 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use tokio::task::spawn_blocking;
 
-use super::key::{DocumentKey, PAGE};
 use super::file_list::{self, FileList};
-use super::known_file::{self, NamedFiles};
+use super::key::{DocumentKey, PAGE};
+use super::known_file;
+use super::named_file::NamedFiles;
 use super::{Journal, JournalError, compress, doomed, evict, tombstone};
 use crate::metric;
 use crate::model::{ProjectName, Serial, Sha256};

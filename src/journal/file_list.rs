@@ -6,9 +6,9 @@
 
 use sha2::Digest as _;
 
-use super::known_file::{KnownFile, NamedFiles};
+use super::named_file::{KnownFile, NamedFiles};
 use super::varint;
-use crate::model::Sha256;
+use crate::model::{Digest, FilePath, ProjectName, Sha256};
 
 /// Which members a file has.
 const SHA256: u8 = 1;
@@ -33,8 +33,23 @@ pub(super) struct Entry<'a> {
     pub(super) url: &'a str,
     pub(super) sha256: Option<Sha256>,
     pub(super) size: Option<u64>,
-    /// The digest that decides, if that is not the SHA-256: see [`Digest`](crate::model::Digest).
+    /// The digest that decides, if that is not the SHA-256: see [`Digest`].
     pub(super) digest: Option<&'a str>,
+}
+
+impl Entry<'_> {
+    /// `None` for a row that is none of ours: damage, or a hand that edited the file.
+    pub(super) fn file(&self, project: &str) -> Option<KnownFile> {
+        let digest = self.digest.and_then(|digest| digest.parse().ok());
+        Some(KnownFile {
+            path: FilePath::parse(self.path).ok()?,
+            url: self.url.into(),
+            digest: digest.or(self.sha256.map(Digest::from)),
+            sha256: self.sha256,
+            size: self.size,
+            project: ProjectName::parse(project).ok()?,
+        })
+    }
 }
 
 impl FileList {
@@ -154,7 +169,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::{Digest, FilePath, ProjectName};
 
     fn file(path: &str, url: &str) -> KnownFile {
         KnownFile {
@@ -169,12 +183,7 @@ mod tests {
 
     fn read_all(list: &[u8]) -> Option<Vec<KnownFile>> {
         let mut files = Vec::new();
-        read(list, |entry| {
-            let digest = entry.digest.map_or(entry.sha256.map(Digest::from), |text| text.parse().ok());
-            let file = file(entry.path, entry.url);
-            files.push(KnownFile { digest, sha256: entry.sha256, size: entry.size, ..file });
-        })
-        .map(|()| files)
+        read(list, |entry| files.extend(entry.file("a"))).map(|()| files)
     }
 
     #[test]

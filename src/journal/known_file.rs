@@ -1,59 +1,15 @@
 //! Files that a kept document names. No other file is ever fetched (docs/wire.md section 7).
 
-use std::sync::Arc;
-
 use memchr::memmem;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use tokio::task::spawn_blocking;
 
 use super::file_list::{self, Entry, FileList};
-use super::{DocumentKey, Journal, JournalError};
-use crate::model::{Digest, FilePath, ProjectName, Sha256};
-
-/// A package file, or its `.metadata` sibling, as upstream's index describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KnownFile {
-    /// Its path below `/packages/`.
-    pub path: FilePath,
-    /// Its absolute address upstream.
-    pub url: Arc<str>,
-    /// The digest that decides whether its bytes are right: the strongest that is stated.
-    pub digest: Option<Digest>,
-    /// Its SHA-256, which it is kept under: stated, or known since it was fetched.
-    pub sha256: Option<Sha256>,
-    /// Its length in bytes, if stated.
-    pub size: Option<u64>,
-    /// The project whose document names it.
-    pub project: ProjectName,
-}
-
-/// The files that a document names, one after another: all at once, those of the largest pages take a hundred megabytes.
-pub trait NamedFiles: Send + 'static {
-    /// Gives each to `take`, in an order that is the same for the same document.
-    fn each(&self, take: &mut dyn FnMut(KnownFile));
-}
-
-impl NamedFiles for Vec<KnownFile> {
-    fn each(&self, take: &mut dyn FnMut(KnownFile)) {
-        self.iter().cloned().for_each(take);
-    }
-}
-
-impl KnownFile {
-    /// `None` for a row that is none of ours: damage, or a hand that edited the file.
-    fn read(entry: &Entry<'_>, project: &str) -> Option<Self> {
-        let digest = entry.digest.and_then(|digest| digest.parse().ok());
-        Some(Self {
-            path: FilePath::parse(entry.path).ok()?,
-            url: entry.url.into(),
-            digest: digest.or(entry.sha256.map(Digest::from)),
-            sha256: entry.sha256,
-            size: entry.size,
-            project: ProjectName::parse(project).ok()?,
-        })
-    }
-}
+use super::key::DocumentKey;
+use super::named_file::{KnownFile, NamedFiles};
+use super::{Journal, JournalError};
+use crate::model::{FilePath, ProjectName, Sha256};
 
 impl Journal {
     /// The project of the file at a path, if a kept document names it; of its metadata, that of the file.
@@ -151,7 +107,7 @@ pub(super) fn each_with_sha256(
     };
     let mut give = |entry: &Entry<'_>, project: &str| {
         if entry.sha256.is_some() && (sha256.is_none() || entry.sha256 == sha256) {
-            KnownFile::read(entry, project).map(&mut each);
+            entry.file(project).map(&mut each);
         }
     };
     let sql = "SELECT list, project FROM file_lists JOIN documents ON documents.id = document";
