@@ -62,3 +62,28 @@ impl Held {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::journal::{Journal, JournalSettings};
+    use crate::model::{Event, Serial};
+
+    #[tokio::test]
+    async fn a_slice_that_is_to_be_looked_through_for_releases_is_told_of_and_a_small_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(folder.path(), JournalSettings::default()).await.unwrap();
+        let due = journal.releases_due().subscribe();
+        let event = |serial| Event {
+            serial: Serial(serial),
+            name: "a".to_owned(),
+            version: Some("1".to_owned()),
+            time: 0,
+            action: "new release".to_owned(),
+        };
+        journal.append(vec![event(1)], Serial(0), Serial(1)).await.unwrap();
+        assert!(!due.has_changed().unwrap());
+        let last = 1 + i64::try_from(crate::journal::releases::AT_ONCE).unwrap() + 1;
+        journal.append((2..=last).map(event).collect(), Serial(1), Serial(last)).await.unwrap();
+        assert!(due.has_changed().unwrap());
+    }
+}

@@ -19,7 +19,7 @@ use crate::model::{Action, Serial};
 mod told;
 
 /// The largest slice whose rows are entered at once: some 10 ms.
-const AT_ONCE: usize = 10_000;
+pub(super) const AT_ONCE: usize = 10_000;
 /// Rows that are looked through in one go: some 50 ms of the writer's time.
 const STEP: i64 = 20_000;
 /// The pause after that, in multiples of the time that it took: others want to write too.
