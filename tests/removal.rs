@@ -65,6 +65,7 @@ impl Upload {
 }
 
 /// The relay has polled so far.
+/// Also at first: an event from before the first listing is history, and removes nothing.
 async fn polled(relay: &Relay, serial: Serial) {
     until("no poll brings the event", || async {
         call(&relay.url, "changelog_last_serial", &[]).await == Ok(Value::Int(serial.0))
@@ -81,6 +82,7 @@ async fn read_page(relay: &Relay, name: &str) {
 async fn a_removed_file_release_or_quarantined_project_is_gone_within_one_poll_and_after_a_restart() {
     let sandbox = sandbox().await;
     let relay = Relay::start(&sandbox.url(), &[POLLS]).await;
+    polled(&relay, sandbox.last_serial()).await;
     let (tags, sdists, top) =
         (uploads(&sandbox, "many-tags"), uploads(&sandbox, "sdist-only"), uploads(&sandbox, "wire-top"));
     for name in ["many-tags", "sdist-only", "wire-top"] {
@@ -141,6 +143,7 @@ async fn a_removed_file_release_or_quarantined_project_is_gone_within_one_poll_a
 async fn the_metadata_of_a_removed_file_is_gone_with_it() {
     let sandbox = sandbox().await;
     let relay = Relay::start(&sandbox.url(), &[POLLS]).await;
+    polled(&relay, sandbox.last_serial()).await;
     read_page(&relay, "wire-top").await;
     let top = uploads(&sandbox, "wire-top");
     let wheel = top.iter().find(|upload| upload.filename.ends_with(".whl")).unwrap();
@@ -168,6 +171,7 @@ async fn the_metadata_of_a_removed_file_is_gone_with_it() {
 async fn a_file_that_is_answered_again_and_again_from_memory_is_gone_with_the_poll_too() {
     let sandbox = sandbox().await;
     let relay = Relay::start(&sandbox.url(), &[POLLS]).await;
+    polled(&relay, sandbox.last_serial()).await;
     read_page(&relay, "wire-top").await;
     let top = uploads(&sandbox, "wire-top");
     let (removed, other) = (&top[0], &top[1]);
@@ -206,6 +210,7 @@ async fn a_file_that_is_answered_again_and_again_from_memory_is_gone_with_the_po
 async fn a_cleared_quarantine_or_a_new_upload_brings_files_back() {
     let sandbox = sandbox().await;
     let relay = Relay::start(&sandbox.url(), &[POLLS]).await;
+    polled(&relay, sandbox.last_serial()).await;
     let top = uploads(&sandbox, "wire-top");
     let (wheel, sdist) = (&top[0], &top[1]);
     read_page(&relay, "wire-top").await;
@@ -240,6 +245,7 @@ async fn a_page_from_before_a_removal_never_goes_out_even_if_upstream_fails_or_i
     for effect in [Effect::Status { code: 503 }, Effect::Stale { behind: 2 }] {
         let sandbox = sandbox().await;
         let relay = Relay::start(&sandbox.url(), &[POLLS, "upstream.retries=0"]).await;
+        polled(&relay, sandbox.last_serial()).await;
         let top = uploads(&sandbox, "wire-top");
         let pages = [format!("{}simple/wire-top/", relay.url), format!("{}pypi/wire-top/json", relay.url)];
         for page in &pages {
@@ -267,6 +273,7 @@ async fn a_page_from_before_a_removal_does_not_go_out_if_nobody_had_asked_for_it
     for which in ["file", "release", "quarantine"] {
         let sandbox = sandbox().await;
         let relay = Relay::start(&sandbox.url(), &[POLLS]).await;
+        polled(&relay, sandbox.last_serial()).await;
         let file = uploads(&sandbox, "wire-top").swap_remove(0);
         polled(&relay, sandbox.last_serial()).await;
         for route in [Route::Page, Route::Json] {
@@ -314,6 +321,7 @@ async fn what_upstream_lacks_is_remembered_for_a_while() {
 async fn a_file_that_is_removed_while_it_arrives_is_not_kept() {
     let sandbox = sandbox().await;
     let relay = Relay::start(&sandbox.url(), &[POLLS]).await;
+    polled(&relay, sandbox.last_serial()).await;
     let top = uploads(&sandbox, "wire-top");
     read_page(&relay, "wire-top").await;
     let drip = Effect::Drip { bytes: top[0].bytes.len().div_ceil(20), every_millis: 50 };
