@@ -140,6 +140,21 @@ fn what_a_page_links_to_is_there() {
     assert!(seen > 10, "{seen}");
 }
 
+#[test]
+fn the_source_files_that_a_page_names_exist() {
+    for (page, text) in pages() {
+        let named = text
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|word| word.ends_with(".rs") && !word.contains([' ', '*']));
+        for file in named {
+            let places = ["", "src", "tests"].map(|folder| root().join(folder).join(file));
+            assert!(places.iter().any(|place| place.is_file()), "{}: {file}", page.display());
+        }
+    }
+}
+
 /// All Rust sources of the crate and its tests, by their path below `src/` or `tests/` with `::` between.
 fn sources() -> BTreeMap<String, String> {
     let mut folders = vec![root().join("src"), root().join("tests")];
