@@ -21,16 +21,16 @@ struct Inner<K, V, E> {
     values: Bounded<K, Weighed<V>, ByWeight>,
     weigh: fn(&K, &V) -> u32,
     /// Fills under way, by key; each leaves when it ends, however it ends.
-    flights: Mutex<HashMap<K, Flight<V, E>>>,
+    flights: Mutex<HashMap<K, Fill<V, E>>>,
 }
 
 /// A fill under way, and on whose behalf.
-struct Flight<V, E> {
+struct Fill<V, E> {
     outcome: Shared<BoxFuture<'static, Result<V, FillError<E>>>>,
     requesters: Arc<Requesters>,
 }
 
-impl<V, E> Flight<V, E>
+impl<V, E> Fill<V, E>
 where
     V: Clone + Send + Sync + 'static,
     E: Clone + Send + Sync + 'static,
@@ -104,7 +104,7 @@ where
 
     /// Joins the fill of this key that is under way, if there is one.
     pub fn join(&self, key: &K) -> Option<BoxFuture<'static, Result<V, FillError<E>>>> {
-        self.inner.flights().get(key).map(Flight::join)
+        self.inner.flights().get(key).map(Fill::join)
     }
 
     /// Joins the fill of this key that is under way, or starts `fill`. What it brings replaces what is kept; what
@@ -120,7 +120,7 @@ where
         joined.await
     }
 
-    fn start<F>(&self, key: K, fill: F) -> Flight<V, E>
+    fn start<F>(&self, key: K, fill: F) -> Fill<V, E>
     where
         F: Future<Output = Result<V, E>> + Send + 'static,
     {
@@ -139,7 +139,7 @@ where
         }));
         let outcome = task.map_err(|_| FillError::Lost);
         let outcome = outcome.map(|joined| joined.and_then(|result| result.map_err(FillError::Failed)));
-        Flight { outcome: outcome.boxed().shared(), requesters }
+        Fill { outcome: outcome.boxed().shared(), requesters }
     }
 }
 
@@ -151,7 +151,7 @@ impl<K: Hash + Eq, V: Clone, E> Inner<K, V, E> {
 }
 
 impl<K, V, E> Inner<K, V, E> {
-    fn flights(&self) -> MutexGuard<'_, HashMap<K, Flight<V, E>>> {
+    fn flights(&self) -> MutexGuard<'_, HashMap<K, Fill<V, E>>> {
         // Nothing panics while it is held; a map that somebody did leave is still a map.
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }

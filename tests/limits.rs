@@ -47,7 +47,7 @@ async fn who_calls_too_often_gets_the_fault_and_others_do_not() {
         assert!(mode_for(&relay, "192.0.2.1").await.is_ok());
     }
     assert!(is_refusal(&mode_for(&relay, "192.0.2.1").await));
-    // Whom he claims to be does not matter, only whom the trusted proxies saw.
+    // What the client claims to be does not matter, only what the trusted proxies saw.
     assert!(is_refusal(&mode_for(&relay, "198.51.100.7, 192.0.2.1, 10.1.2.3").await));
     assert!(mode_for(&relay, "192.0.2.1, 198.51.100.7").await.is_ok());
     // A multicall counts as its calls.

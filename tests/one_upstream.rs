@@ -69,7 +69,7 @@ async fn every_command_that_opens_the_folder_refuses_another_upstream() {
         assert_refused(&output, &owner, "beside a running relay");
     }
     serving.kill().await;
-    // Who names no upstream brings none with him.
+    // A command that names no upstream has none.
     let named_none = run(Command::new(BINARY).args(["cache", "ls", "--data"]).arg(folder.path())).await;
     assert!(named_none.status.success(), "{}", text(&named_none.stderr));
     // Its own is at home under every spelling.

@@ -27,7 +27,7 @@ struct File {
 /// A way back to a small file that was found in memory, without looking it up. It holds nothing: once memory has let
 /// the file go, it leads nowhere.
 #[derive(Debug)]
-pub struct Grip {
+pub struct HotRef {
     file: Weak<File>,
     sha256: Sha256,
     uses: AtomicU32,
@@ -54,7 +54,7 @@ impl Hot {
     }
 }
 
-impl Grip {
+impl HotRef {
     pub(super) fn on(hot: &Hot, sha256: Sha256) -> Self {
         Self { file: Arc::downgrade(&hot.0), sha256, uses: AtomicU32::new(0) }
     }

@@ -14,9 +14,9 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub use disk::{Inventory, Kept, Map, Reader, Shelf, Spilled, Writer};
+pub use disk::{Inventory, Kept, Map, Reader, ShardInventory, Spilled, Writer};
 pub use error::{KeepError, OpenError};
-pub use hot::{Grip, Hot};
+pub use hot::{Hot, HotRef};
 pub use key::Key;
 pub use settings::StoreSettings;
 pub use store::{Blob, Store};

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::disk::{Disk, Map, Reader, Sound, Writer};
-use super::{Grip, Hot, KeepError, Key, OpenError, StoreSettings};
+use super::{Hot, HotRef, KeepError, Key, OpenError, StoreSettings};
 use crate::bounded::{Bounded, ByWeight, Weighed, by_count, by_weight};
 use crate::model::{Clock, Sha256};
 
@@ -189,17 +189,17 @@ impl Store {
     }
 
     /// A grip on an entry that is in memory just now.
-    pub fn grip(&self, sha256: Sha256) -> Option<Grip> {
-        Some(Grip::on(&self.hot_of(&sha256)?, sha256))
+    pub fn hot_ref(&self, sha256: Sha256) -> Option<HotRef> {
+        Some(HotRef::on(&self.hot_of(&sha256)?, sha256))
     }
 
     /// The entry that the grip is on, if it is in memory still. It counts as a use of all of it, `now`.
-    pub fn gripped(&self, grip: &Grip, now: SystemTime) -> Option<Hot> {
-        let hot = grip.hot()?;
-        if grip.is_told() {
-            self.hot.get(&grip.sha256())?;
+    pub fn still_hot(&self, hot_ref: &HotRef, now: SystemTime) -> Option<Hot> {
+        let hot = hot_ref.hot()?;
+        if hot_ref.is_told() {
+            self.hot.get(&hot_ref.sha256())?;
         }
-        self.disk.touch(grip.sha256(), 1.0, now);
+        self.disk.touch(hot_ref.sha256(), 1.0, now);
         Some(hot)
     }
 

@@ -15,7 +15,7 @@ use crate::config::{Config, ConfigError, Sources};
 /// and that over the file.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// The index to stand before: its address, or `pip` for the one that the local pip is set to.
+    /// The package index to serve: its address, or `pip` for the one that the local pip is set to.
     #[arg(long, value_name = "URL")]
     upstream: Option<String>,
     /// Where to listen [default: 127.0.0.1:3141].

@@ -28,7 +28,7 @@ settings! {
 /// Everything that can be set.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The index to stand before.
+    /// The package index to serve.
     pub upstream: UpstreamSettings,
     /// Journal and cache are below it.
     pub data: PathBuf,

@@ -20,10 +20,10 @@ use super::FollowError;
 use super::follower::Follower;
 use super::poll::Polled;
 use super::state::Doubt;
-use crate::journal::{Asked, Position};
+use crate::journal::{Position, QuestionStart};
 use crate::metric;
 use crate::model::{Event, Serial};
-use crate::upstream::Slice;
+use crate::upstream::ChangelogPart;
 
 /// Answers of one run that it takes besides the time: a run that begins hours after the first lower answer asks more than
 /// one of several servers.
@@ -66,7 +66,7 @@ impl Follower {
         &self,
         since: Serial,
         conclude: bool,
-    ) -> Result<Option<Slice>, FollowError> {
+    ) -> Result<Option<ChangelogPart>, FollowError> {
         let again = since > Serial(0) && self.journal.ends_with_row(since).await?;
         let from = if again { Serial(since.0 - 1) } else { since };
         let mut slice = self.upstream.changelog_since(from).await.map_err(|error| self.judge(error))?;
@@ -214,7 +214,7 @@ impl Follower {
 
     /// Notes that upstream, asked then, had nothing beyond our last serial. That fails as long as something is known to
     /// have happened that is not told yet.
-    pub(super) fn caught_up(&self, asked: Asked) -> Result<(), FollowError> {
+    pub(super) fn caught_up(&self, asked: QuestionStart) -> Result<(), FollowError> {
         if self.settling.load(Ordering::Relaxed) {
             return Err(FollowError::Unsettled);
         }
@@ -223,7 +223,7 @@ impl Follower {
     }
 
     /// The same for who settles that next.
-    pub(super) fn caught_up_unless_settling(&self, asked: Asked) {
+    pub(super) fn caught_up_unless_settling(&self, asked: QuestionStart) {
         // The error says only that it is not noted.
         let _ = self.caught_up(asked);
     }

@@ -13,7 +13,7 @@ use super::{FollowError, FollowSettings, FollowStatus, History, Source};
 use crate::journal::Journal;
 use crate::model::{Event, ProjectName, Serial};
 use crate::requester::Requester;
-use crate::upstream::{Slice, Upstream, UpstreamError};
+use crate::upstream::{ChangelogPart, Upstream, UpstreamError};
 
 /// What polls and callers' questions share.
 pub(super) struct Follower {
@@ -146,7 +146,7 @@ impl Follower {
     /// unused, or it did not tell.
     pub(super) async fn keep_news(
         &self,
-        slice: Result<Slice, UpstreamError>,
+        slice: Result<ChangelogPart, UpstreamError>,
         since: Serial,
         last: Option<Serial>,
     ) -> Result<Option<Serial>, FollowError> {

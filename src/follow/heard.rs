@@ -14,7 +14,7 @@ use super::follower::Follower;
 use super::state::Leap;
 use crate::metric;
 use crate::model::Serial;
-use crate::upstream::{Listing, Slice, Target};
+use crate::upstream::{ChangelogPart, Listing, Target};
 
 impl Follower {
     /// Upstream's last serial, by XML-RPC, if it is believed.
@@ -65,7 +65,7 @@ impl Follower {
     /// rows beyond it, what upstream says now. Tells what is to be reported once the others are kept.
     pub(super) async fn believe_rows(
         &self,
-        slice: &mut Slice,
+        slice: &mut ChangelogPart,
         last: Option<Serial>,
     ) -> Result<Option<FollowError>, FollowError> {
         let believed = last.max(self.journal.upstream_serial());

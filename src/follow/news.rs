@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::FollowError;
 use super::follower::Follower;
-use crate::journal::{Asked, Polls};
+use crate::journal::{Polls, QuestionStart};
 
 /// The pause after a failure that names none, where nobody polls: about as long as a caller waits before it asks again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -81,7 +81,7 @@ impl Follower {
         if let Some(error) = self.no_calls() {
             return Err(error);
         }
-        let asked = Asked::now(self.journal.clock());
+        let asked = QuestionStart::now(self.journal.clock());
         let last = self.hear_all(self.named_last_serial().await?).await?;
         self.journal.heard_last_serial(last).await?;
         self.caught_up(asked)

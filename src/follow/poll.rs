@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::follower::Follower;
 use super::news::Budget;
 use super::{FollowError, FollowSettings};
-use crate::journal::{Asked, Position};
+use crate::journal::{Position, QuestionStart};
 use crate::metric;
 use crate::model::Serial;
 use crate::upstream::UpstreamError;
@@ -108,7 +108,7 @@ impl Follower {
     }
 
     pub(super) async fn compare(&self, position: Position) -> Result<Polled, FollowError> {
-        let asked = Asked::now(self.journal.clock());
+        let asked = QuestionStart::now(self.journal.clock());
         let settling = self.settling.load(Ordering::Relaxed);
         if settling {
             self.settle_lost().await?;
@@ -152,7 +152,7 @@ impl Follower {
     ) -> Result<Polled, FollowError> {
         let since = position.theirs;
         let on_the_way = named.take().filter(|&upto| upto > since);
-        let asked = Asked::now(self.journal.clock());
+        let asked = QuestionStart::now(self.journal.clock());
         let (upto, doubt) = match on_the_way {
             Some(upto) => (upto, None),
             None => match self.named_last_serial().await {
@@ -220,7 +220,7 @@ impl Follower {
         if now - first < self.settings.calls_doubt {
             return Err(FollowError::Withheld { since, last });
         }
-        tracing::debug!(%since, %last, "upstream tells of nothing up to its last serial, again and again: so be it");
+        tracing::debug!(%since, %last, "upstream repeatedly returned no events up to its last serial; accepting that");
         Ok(())
     }
 

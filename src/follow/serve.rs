@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::FollowError;
 use super::follower::Follower;
-use crate::journal::{Asked, Want, WantError};
+use crate::journal::{QuestionStart, Want, WantError};
 use crate::metric;
 use crate::model::Serial;
 
@@ -109,7 +109,7 @@ impl Follower {
                 // Nobody polls any more who would compare.
                 return self.compare(position).await.map(|_| ());
             }
-            let asked = Asked::now(self.journal.clock());
+            let asked = QuestionStart::now(self.journal.clock());
             let last = match self.hear().await {
                 // That there is no XML-RPC is only found out now, and the poller finds it out, too.
                 Err(FollowError::NoCalls { .. }) if self.settings.enabled => {
@@ -148,7 +148,7 @@ impl Follower {
     }
 
     /// Tells the journal that upstream, asked then, had nothing beyond our head, if that is so.
-    async fn heard_of(&self, last: Serial, asked: Asked) -> Result<(), FollowError> {
+    async fn heard_of(&self, last: Serial, asked: QuestionStart) -> Result<(), FollowError> {
         let Some(known) = self.journal.upstream_serial() else { return Ok(()) };
         if last > known {
             return Ok(());
@@ -164,7 +164,7 @@ impl Follower {
         if self.settings.enabled {
             return self.named_last_serial().await;
         }
-        let asked = Asked::now(self.journal.clock());
+        let asked = QuestionStart::now(self.journal.clock());
         let named = match self.no_calls() {
             Some(error) => Err(error),
             None => self.named_last_serial().await,

@@ -23,8 +23,8 @@ use super::files::{self, Files};
 use super::observe::{Exchange, Meter, Meters};
 use super::origin::Origins;
 use super::outgoing::Outgoing;
-use super::patience::SharedPhase;
 use super::rpc::{self, Calls};
+use super::timeouts::SharedPhase;
 use super::{feed, rescue, routes};
 use crate::index::Index;
 use crate::relay::Relay;
@@ -58,7 +58,7 @@ pub struct Edge {
 
 /// Where a connection comes from, and by which listener.
 #[derive(Clone, Copy)]
-pub(super) struct Origin {
+pub(super) struct Inbound {
     pub(super) peer: IpAddr,
     /// The listener's own deadline of calls.
     pub(super) deadline: Option<Duration>,
@@ -84,12 +84,12 @@ impl Edge {
 
     pub(super) async fn answer(
         &self,
-        origin: Origin,
+        inbound: Inbound,
         request: Request<Incoming>,
         dates: &Dates,
         phase: SharedPhase,
     ) -> Response<Outgoing> {
-        let client = self.admission.client(origin.peer, request.headers());
+        let client = self.admission.client(inbound.peer, request.headers());
         let mut exchange = Exchange::begin(client, &request);
         let place = rpc::place(&request);
         let caller = match self.admission.admit(client, purpose(place, &request)) {
@@ -102,7 +102,7 @@ impl Edge {
         };
         if let Some(place) = place {
             let (head, mut body) = request.into_parts();
-            let answering = self.calls.answer(&caller, &mut exchange, origin.deadline, &head, &mut body);
+            let answering = self.calls.answer(&caller, &mut exchange, inbound.deadline, &head, &mut body);
             let mut response = answering.await;
             if let Some(date) = dates.unless_hyper_writes_it() {
                 response.headers_mut().insert(DATE, date);

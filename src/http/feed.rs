@@ -22,7 +22,7 @@ const NEVER: std::time::Duration = std::time::Duration::from_hours(24);
 
 /// The question.
 #[derive(Debug, Deserialize)]
-struct Asked {
+struct FeedQuery {
     since: Option<String>,
     follow: Option<String>,
 }
@@ -39,7 +39,7 @@ pub(super) fn routes(feed: Feed) -> Router {
     Router::new().route(PATH, get(events)).with_state(feed)
 }
 
-async fn events(State(feed): State<Feed>, Query(asked): Query<Asked>, headers: HeaderMap) -> Response {
+async fn events(State(feed): State<Feed>, Query(asked): Query<FeedQuery>, headers: HeaderMap) -> Response {
     let manner = negotiate::feed(&headers);
     // Whoever comes back says so in the header; the address is still that of its first time.
     let resumed = headers.get("last-event-id").filter(|id| !id.is_empty());

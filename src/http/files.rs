@@ -23,7 +23,7 @@ use super::repeated::{Repeated, Seen};
 use super::reply::{FileBody, Reply};
 use super::rescue::{bad_path, unsatisfiable};
 use crate::model::{FilePath, Sha256};
-use crate::relay::{Answer, Relay, RelayError, Served, Source, Want};
+use crate::relay::{Conditions, FileAnswer, Relay, RelayError, Served, Source};
 
 /// Where files are.
 pub(super) const PREFIX: &str = "/packages/";
@@ -83,16 +83,16 @@ async fn file(State(files): State<Files>, request: Request<Body>) -> Result<Resp
     };
     let served = files.relay.open(&path, &want(request.method(), request.headers())).await?;
     // All of it, and at an address that says no more than that.
-    let whole = matches!(served.answer, Answer::Whole(_))
+    let whole = matches!(served.answer, FileAnswer::Whole(_))
         && request.uri().path().strip_prefix(PREFIX) == Some(path.as_str())
         && files.cors.same_for(request.headers());
-    let hold = whole.then(|| files.relay.hold(&path, &served)).flatten();
+    let repeatable = whole.then(|| files.relay.repeatable(&path, &served)).flatten();
     let mut response = respond(served);
     if let Some(serial) = files.relay.last_serial() {
         response.headers_mut().insert(X_LAST_SERIAL, HeaderValue::from(serial.0));
     }
-    if let Some(hold) = hold {
-        response.extensions_mut().insert(Arc::new(Seen::new(request.uri().path(), hold)));
+    if let Some(repeatable) = repeatable {
+        response.extensions_mut().insert(Arc::new(Seen::new(request.uri().path(), repeatable)));
     }
     Ok(response)
 }
@@ -108,13 +108,13 @@ fn path_of(uri: &Uri) -> Result<FilePath, String> {
     FilePath::parse(&decoded).map_err(|error| error.to_string())
 }
 
-fn want(method: &Method, headers: &HeaderMap) -> Want {
+fn want(method: &Method, headers: &HeaderMap) -> Conditions {
     // A field on several lines means one list (RFC 9110 section 5.2); for `Range` a list is no single range.
     let field = |name| {
         let lines: Vec<_> = headers.get_all(name).iter().filter_map(|line| line.to_str().ok()).collect();
         (!lines.is_empty()).then(|| lines.join(", "))
     };
-    Want {
+    Conditions {
         head: method == Method::HEAD,
         range: field(RANGE),
         if_range: field(IF_RANGE),
@@ -125,11 +125,11 @@ fn want(method: &Method, headers: &HeaderMap) -> Want {
 fn respond(served: Served) -> Response {
     let Served { path, sha256, size, source, stale, age, answer } = served;
     let (status, range, content) = match answer {
-        Answer::Unsatisfiable => return unsatisfiable(size),
-        Answer::NotModified => (StatusCode::NOT_MODIFIED, None, None),
-        Answer::Head => (StatusCode::OK, None, None),
-        Answer::Whole(content) => (StatusCode::OK, None, Some(content)),
-        Answer::Part(range, content) => (StatusCode::PARTIAL_CONTENT, Some(range), Some(content)),
+        FileAnswer::Unsatisfiable => return unsatisfiable(size),
+        FileAnswer::NotModified => (StatusCode::NOT_MODIFIED, None, None),
+        FileAnswer::Head => (StatusCode::OK, None, None),
+        FileAnswer::Whole(content) => (StatusCode::OK, None, Some(content)),
+        FileAnswer::Part(range, content) => (StatusCode::PARTIAL_CONTENT, Some(range), Some(content)),
     };
     let length = range.as_ref().map_or(size, |range| Some(range.end - range.start));
     let mut headers = HeaderMap::with_capacity(FIELDS);

@@ -16,11 +16,11 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::crowd::Crowd;
+use super::connections::Connections;
 use super::date::Dates;
 use super::deadline::deadline;
-use super::edge::{Edge, Origin};
-use super::patience::{Patience, Patient, Phase};
+use super::edge::{Edge, Inbound};
+use super::timeouts::{Phase, TimedStream, Timeouts};
 use crate::model::{Clock, Setting, settings};
 
 /// The pause after a failed accept. The usual cause is that the process is out of file descriptors; without
@@ -87,7 +87,7 @@ settings! {
         /// Four times what the largest known clients send; all connections together may hold 256 MiB of unfinished heads.
         header_limit: usize as Bytes = 64 << 10,
         /// How long which phase of a connection may take.
-        patience: Patience as Group = Patience::default(),
+        patience: Timeouts as Group = Timeouts::default(),
         /// How long running requests may go on after the order to stop.
         drain: Duration = Duration::from_secs(30),
         /// The clock of `Date`.
@@ -104,11 +104,11 @@ pub async fn serve(
     stop: &CancellationToken,
 ) {
     let (edge, begun) = (Arc::new(edge), Instant::now());
-    let mut crowd = Crowd::new(settings.max_connections);
+    let mut connections = Connections::new(settings.max_connections);
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
-            accepted = accept(&listeners, &mut crowd) => accepted,
+            accepted = accept(&listeners, &mut connections) => accepted,
         };
         // Each has its turn, however many come to another.
         listeners.rotate_left(1);
@@ -120,10 +120,10 @@ pub async fn serve(
                 continue;
             }
         };
-        let patient = Patient::new(stream, settings.patience, begun);
-        let phase = patient.phase();
-        let connection = connection(patient, edge.clone(), caller, settings);
-        crowd.admit(permit, phase, async move {
+        let stream = TimedStream::new(stream, settings.patience, begun);
+        let phase = stream.phase();
+        let connection = connection(stream, edge.clone(), caller, settings);
+        connections.admit(permit, phase, async move {
             // Broken connections are the client's affair.
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended");
@@ -131,44 +131,44 @@ pub async fn serve(
         });
     }
     drop(listeners);
-    if tokio::time::timeout(settings.drain, crowd.leave()).await.is_err() {
+    if tokio::time::timeout(settings.drain, connections.leave()).await.is_err() {
         tracing::warn!(after = ?settings.drain, "requests still running were cut at the drain deadline");
     }
 }
 
 async fn accept(
     listeners: &[(TcpListener, Listen)],
-    crowd: &mut Crowd,
-) -> std::io::Result<(TcpStream, Origin, OwnedSemaphorePermit)> {
-    // First who is new, then room for him: nobody is sent away for none.
+    connections: &mut Connections,
+) -> std::io::Result<(TcpStream, Inbound, OwnedSemaphorePermit)> {
+    // A new connection is accepted first and room is made for it then: no other is closed for nothing.
     let waiting = listeners.iter().map(|(listener, _)| Box::pin(listener.accept()));
     let (accepted, at, _) = select_all(waiting).await;
     let (stream, peer) = accepted?;
     // Without it, answers of two writes wait for the peer's delayed acknowledgement: 0.7 k/s instead of 60.
     stream.set_nodelay(true)?;
     let deadline = listeners.get(at).and_then(|(_, listen)| listen.deadline);
-    Ok((stream, Origin { peer: peer.ip(), deadline }, crowd.make_room().await))
+    Ok((stream, Inbound { peer: peer.ip(), deadline }, connections.make_room().await))
 }
 
 fn connection(
-    patient: Patient<TcpStream>,
+    stream: TimedStream<TcpStream>,
     edge: Arc<Edge>,
-    origin: Origin,
+    inbound: Inbound,
     settings: &ListenerSettings,
 ) -> impl Future<Output = hyper::Result<()>> + Send + use<> {
-    let (phase, dates) = (patient.phase(), Dates::new(&settings.clock));
+    let (phase, dates) = (stream.phase(), Dates::new(&settings.clock));
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let (edge, phase, dates) = (edge.clone(), phase.clone(), dates.clone());
         async move {
             phase.set(Phase::Busy);
-            Ok::<_, Infallible>(edge.answer(origin, request, &dates, phase).await)
+            Ok::<_, Infallible>(edge.answer(inbound, request, &dates, phase).await)
         }
     });
     hyper::server::conn::http1::Builder::new()
         // Without a timer: the socket has its own patience, which costs a busy connection nothing.
         .max_buf_size(settings.header_limit.max(LEAST_HEADER_BYTES))
         .half_close(true)
-        .serve_connection(TokioIo::new(patient), service)
+        .serve_connection(TokioIo::new(stream), service)
 }
 
 #[cfg(test)]

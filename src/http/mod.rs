@@ -5,8 +5,8 @@ mod admin;
 mod body;
 mod clients;
 mod coding;
+mod connections;
 mod cors;
-mod crowd;
 mod date;
 mod deadline;
 mod descriptors;
@@ -20,13 +20,13 @@ mod negotiate;
 mod observe;
 mod origin;
 mod outgoing;
-mod patience;
 mod pieces;
 mod repeated;
 mod reply;
 mod rescue;
 mod routes;
 mod rpc;
+mod timeouts;
 
 use std::net::Ipv4Addr;
 
@@ -41,7 +41,7 @@ pub use files::routes as file_routes;
 pub use index::routes as index_routes;
 pub use listener::{Listen, ListenerSettings, serve};
 pub use origin::Origins;
-pub use patience::Patience;
+pub use timeouts::Timeouts;
 
 use url::Url;
 

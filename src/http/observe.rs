@@ -11,8 +11,8 @@ use metrics::{Counter, Histogram};
 use super::access::Line;
 use super::clients::{Caller, Client};
 use super::outgoing::Outgoing;
-use super::patience::SharedPhase;
 use super::reply::Reply;
+use super::timeouts::SharedPhase;
 use crate::metric;
 
 /// What counts the requests on one route.

@@ -8,8 +8,8 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::access::Line;
 use super::clients::Bounds;
-use super::patience::Answering;
 use super::reply::Reply;
+use super::timeouts::Answering;
 
 /// A body, its line of the access log, its client's place among the calls or feeds, and its connection's phase.
 pub(super) struct Outgoing {

@@ -13,7 +13,7 @@ use super::date;
 use super::fields::X_LAST_SERIAL;
 use super::reply::{FileBody, Reply};
 use crate::model::Serial;
-use crate::relay::{Again, Hold, Relay};
+use crate::relay::{Again, Relay, RepeatableFile};
 
 /// Files that are remembered, each with some 2 KB: with 16 KB each they fill the 64 MiB that small files have in memory by
 /// default. When it is full all go; each comes back at its next request.
@@ -30,13 +30,13 @@ pub(super) struct Repeated {
 #[derive(Debug)]
 pub(super) struct Seen {
     path: Box<str>,
-    hold: Hold,
+    repeatable: RepeatableFile,
 }
 
 impl Seen {
     /// To a GET of that path: all of a file that is here.
-    pub(super) fn new(path: &str, hold: Hold) -> Self {
-        Self { path: path.into(), hold }
+    pub(super) fn new(path: &str, repeatable: RepeatableFile) -> Self {
+        Self { path: path.into(), repeatable }
     }
 }
 
@@ -108,7 +108,7 @@ impl Repeated {
         }
         let answers = self.answers.read().unwrap_or_else(PoisonError::into_inner);
         let found = answers.get(request.uri().path())?;
-        let Again { content, age, now } = relay.again(&found.seen.hold)?;
+        let Again { content, age, now } = relay.again(&found.seen.repeatable)?;
         let head = found.head(Stamp { date: now, age: age.as_secs(), serial: relay.last_serial() });
         let mut response = Response::new(Reply::File(FileBody::new(content, Some(found.length))));
         drop(answers);

@@ -13,7 +13,7 @@ use super::line::Line;
 use super::parsed::Parsed;
 use super::rendered::{Kept, RenderKey};
 use super::shared::{PATHS, Shared, counter};
-use super::source::{self, Documents, engine, shelf};
+use super::source::{self, Documents, document_memory, engine};
 use super::text::Text;
 use super::{
     Compressed, Form, IndexError, IndexSettings, JsonDocument, ProjectPage, Rendered, Side, location,
@@ -64,7 +64,7 @@ impl Index {
         let settings = &shared.settings;
         // Pages weigh less than documents, and are asked for more.
         let (shelf_of_pages, shelf_of_documents) =
-            (shelf(settings.parsed_bytes / 2), shelf(settings.parsed_bytes / 2));
+            (document_memory(settings.parsed_bytes / 2), document_memory(settings.parsed_bytes / 2));
         // A page that goes takes its project's document along, and documents fall back to pages.
         let pages = engine(&shared, settings.page_max_age, shelf_of_pages, shelf_of_documents.clone());
         let documents = engine(&shared, settings.json_max_age, shelf_of_documents, pages.clone());

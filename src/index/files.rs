@@ -22,7 +22,7 @@ pub struct Located {
 
 /// What lets a file that was found go out again without looking for it: its page, and that it was not removed.
 #[derive(Debug)]
-pub struct Pledge {
+pub struct Validity {
     page: Weak<Entry<Parsed<ProjectPage>>>,
     /// The count of the journal's removals when the file had no tombstone.
     removals: u64,
@@ -38,16 +38,16 @@ impl Index {
     /// What to hold on to, of a file that was just found by this path and had no tombstone; `None` if that would not do, because
     /// its page is not kept in memory. A path that the file had before will do: that of today was looked at after it, so
     /// what is removed by either changes the count.
-    pub fn pledge(&self, path: &FilePath) -> Option<Pledge> {
+    pub fn validity(&self, path: &FilePath) -> Option<Validity> {
         let removals = self.inner.untombed.get(path)?;
-        Some(Pledge { page: self.inner.lines.get(path)?.page, removals })
+        Some(Validity { page: self.inner.lines.get(path)?.page, removals })
     }
 
     /// Whether [`Self::tombstone`] and [`Self::file`] would say again what they said then. It holds no longer than until
     /// the next event or removal, or until the page is too old at `now`, in Unix seconds.
-    pub fn stands(&self, pledge: &Pledge, now: i64) -> bool {
-        let stands = *self.inner.removals.borrow() == pledge.removals
-            && pledge.page.upgrade().is_some_and(|page| self.inner.pages.is_fresh_as_it_was(&page, now));
+    pub fn stands(&self, validity: &Validity, now: i64) -> bool {
+        let stands = *self.inner.removals.borrow() == validity.removals
+            && validity.page.upgrade().is_some_and(|page| self.inner.pages.is_fresh_as_it_was(&page, now));
         if stands {
             self.inner.shared.hits.increment(1);
         }

@@ -4,8 +4,6 @@
 mod content;
 mod core_metadata;
 mod derived;
-#[doc(hidden)]
-pub mod door;
 mod error;
 mod facade;
 mod files;
@@ -24,6 +22,8 @@ mod root;
 mod settings;
 mod shared;
 mod source;
+#[doc(hidden)]
+pub mod test_api;
 mod text;
 mod unadvertised;
 mod unknown;
@@ -36,7 +36,7 @@ pub use crate::journal::{KnownFile, Tombstone, TombstoneKind};
 pub use crate::upstream::{CoreMetadata, PageFile, ProjectPage, ProjectStatus, Yanked};
 pub use error::{IndexError, Side};
 pub use facade::Index;
-pub use files::{Located, Pledge};
+pub use files::{Located, Validity};
 pub use json::JsonDocument;
 pub use rendered::{Compressed, Compressing, Form, Rendered};
 pub use root::RootListing;

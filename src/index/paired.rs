@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::source::{Documents, Kept, Paired, Shelf};
+use super::source::{DocumentMemory, Documents, Kept, Paired};
 use super::{IndexError, JsonDocument};
 use crate::journal::{DocumentKey, JournalError};
 use crate::model::Serial;
@@ -11,7 +11,7 @@ use crate::upstream::{Document, ProjectPage};
 
 impl Paired for ProjectPage {
     /// The documents in memory.
-    type Beside = Shelf<JsonDocument>;
+    type UnlockedJournal = DocumentMemory<JsonDocument>;
 
     async fn derived(_: &Documents<Self>, _: &DocumentKey) -> Result<Option<Document>, IndexError> {
         Ok(None)
@@ -37,7 +37,7 @@ impl Paired for ProjectPage {
 }
 
 impl Paired for JsonDocument {
-    type Beside = Engine<Documents<ProjectPage>>;
+    type UnlockedJournal = Engine<Documents<ProjectPage>>;
 
     async fn derived(documents: &Documents<Self>, key: &DocumentKey) -> Result<Option<Document>, IndexError> {
         match key {

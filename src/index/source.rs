@@ -12,13 +12,13 @@ use crate::journal::{DocumentKey, JournalError, KeptDocument, Numbering};
 use crate::memo::Memo;
 use crate::metric;
 use crate::model::{ProjectName, Serial};
-use crate::revalidate::{Asked, Engine, Entry, Memory, Policy, Received, Source, Standing, Told};
+use crate::revalidate::{Engine, Entry, Memory, Policy, Received, Revalidation, Source, Standing, Told};
 use crate::upstream::{Document, Fetched, ProjectPage, UpstreamError};
 
 /// A page or a document, with what it has of the other kind: documents fall back to pages, and go with them.
 pub(super) trait Paired: Content {
     /// What its source needs of the other kind: documents fall back to pages, and go with them.
-    type Beside: Send + Sync + 'static;
+    type UnlockedJournal: Send + Sync + 'static;
 
     /// What upstream's other documents tell in place of one that it has not; `None` if they do not either.
     fn derived(
@@ -50,17 +50,17 @@ pub(super) trait Paired: Content {
 /// Pages, or documents. `beside`: what they need of the other kind.
 pub(super) struct Documents<T: Paired> {
     pub(super) shared: Arc<Shared>,
-    pub(super) beside: T::Beside,
+    pub(super) beside: T::UnlockedJournal,
 }
 
 /// What is kept in memory of a kind.
-pub(super) type Shelf<T> = Memory<Documents<T>>;
+pub(super) type DocumentMemory<T> = Memory<Documents<T>>;
 
 /// A page or document with what decides whether it is current.
 pub(super) type Kept<T> = Arc<Entry<Parsed<T>>>;
 
 /// Bounds what is kept in memory of a kind to this many bytes.
-pub(super) fn shelf<T: Paired>(bytes: u64) -> Shelf<T> {
+pub(super) fn document_memory<T: Paired>(bytes: u64) -> DocumentMemory<T> {
     Memo::new(bytes, |_, kept: &Kept<T>| kept.weight())
 }
 
@@ -68,8 +68,8 @@ pub(super) fn shelf<T: Paired>(bytes: u64) -> Shelf<T> {
 pub(super) fn engine<T: Paired>(
     shared: &Arc<Shared>,
     max_age: Duration,
-    shelf: Shelf<T>,
-    beside: T::Beside,
+    document_memory: DocumentMemory<T>,
+    beside: T::UnlockedJournal,
 ) -> Engine<Documents<T>> {
     let settings = &shared.settings;
     let policy = Policy {
@@ -82,7 +82,7 @@ pub(super) fn engine<T: Paired>(
         absent_max_age: settings.absent_max_age,
         absent_entries: settings.absent_entries,
     };
-    Engine::new(Documents { shared: shared.clone(), beside }, policy, shelf)
+    Engine::new(Documents { shared: shared.clone(), beside }, policy, document_memory)
 }
 
 impl Engine<Documents<ProjectPage>> {
@@ -108,11 +108,11 @@ impl<T: Paired> Source for Documents<T> {
         key: &DocumentKey,
         known: Option<&Entry<Parsed<T>>>,
         standing: Standing,
-    ) -> Result<Asked<Self>, IndexError> {
+    ) -> Result<Revalidation<Self>, IndexError> {
         match self.fetch(key, known, standing).await {
             Err(IndexError::Upstream(UpstreamError::Absent(_))) => match T::derived(self, key).await {
                 Ok(Some(document)) => self.instead(key, document, standing).await,
-                Ok(None) => Ok(Asked::Absent),
+                Ok(None) => Ok(Revalidation::Absent),
                 Err(IndexError::Upstream(error)) => Ok(failed(error)),
                 Err(error) => Err(error),
             },
@@ -120,7 +120,7 @@ impl<T: Paired> Source for Documents<T> {
             Err(IndexError::Upstream(UpstreamError::Status(401 | 403)))
                 if self.shared.is_unlisted(key.project(), true).await? =>
             {
-                Ok(Asked::Absent)
+                Ok(Revalidation::Absent)
             }
             Err(IndexError::Upstream(error)) => {
                 // An index that has no JSON API, but something else in its place, has its pages all the same.
@@ -234,7 +234,7 @@ impl<T: Paired> Documents<T> {
         key: &DocumentKey,
         known: Option<&Entry<Parsed<T>>>,
         standing: Standing,
-    ) -> Result<Asked<Self>, IndexError> {
+    ) -> Result<Revalidation<Self>, IndexError> {
         let Shared { upstream, journal, .. } = &*self.shared;
         if known.is_none() {
             self.shared.may_ask_for(key.project()).await?;
@@ -249,7 +249,7 @@ impl<T: Paired> Documents<T> {
             }
         };
         let document = match (fetched?, known) {
-            (Fetched::NotModified, Some(_)) => return Ok(Asked::Same),
+            (Fetched::NotModified, Some(_)) => return Ok(Revalidation::Same),
             // Upstream's client lets no 304 through that was not asked for.
             (Fetched::NotModified, None) => return Err(IndexError::Lost),
             (Fetched::Fresh(document), _) => document,
@@ -264,7 +264,7 @@ impl<T: Paired> Documents<T> {
         if known.is_none_or(|known| known.content.skipped() != skipped) {
             skipped.report("file", key.project().as_str());
         }
-        Ok(Asked::New(received))
+        Ok(Revalidation::New(received))
     }
 
     /// Takes a document for what upstream would have sent.
@@ -273,8 +273,8 @@ impl<T: Paired> Documents<T> {
         key: &DocumentKey,
         document: Document,
         standing: Standing,
-    ) -> Result<Asked<Self>, IndexError> {
-        Ok(Asked::Instead(self.receive(key, document, standing.serial(), None).await?))
+    ) -> Result<Revalidation<Self>, IndexError> {
+        Ok(Revalidation::Instead(self.receive(key, document, standing.serial(), None).await?))
     }
 
     async fn receive(
@@ -289,8 +289,8 @@ impl<T: Paired> Documents<T> {
     }
 }
 
-fn failed<T: Paired>(error: UpstreamError) -> Asked<Documents<T>> {
-    Asked::Failed { error: error.into(), pause: Duration::ZERO }
+fn failed<T: Paired>(error: UpstreamError) -> Revalidation<Documents<T>> {
+    Revalidation::Failed { error: error.into(), pause: Duration::ZERO }
 }
 
 /// Upstream answered, but with no document, or would not have the question.

@@ -10,7 +10,7 @@ use crate::model::Serial;
 use crate::upstream::{CoreMetadata, Others, PageFile, ProjectPage, ProjectStatus, Yanked};
 
 #[derive(Serialize)]
-struct Page<'a> {
+struct PageBody<'a> {
     meta: Meta<'a>,
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,7 +88,7 @@ fn core_metadata<S: Serializer>(advertised: &CoreMetadata, serializer: S) -> Res
 /// Writes the page.
 pub(super) fn write(page: &ProjectPage, serial: Option<Serial>) -> serde_json::Result<Text> {
     let draft = Draft::default();
-    draft.write(&Page {
+    draft.write(&PageBody {
         meta: Meta { last_serial: serial, api_version: format!("1.{}", page.api_minor), other: &page.meta },
         name: page.name.as_str(),
         versions: &page.versions,

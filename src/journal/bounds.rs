@@ -5,7 +5,7 @@ use crate::model::Serial;
 
 /// Where the reading of a slice stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct ReadPosition {
     pub(super) time: i64,
     /// Of the last row read.
     pub serial: Serial,
@@ -44,35 +44,35 @@ const OLDER_BACK: &str = "SELECT serial, name, version, time, verb, object FROM 
 
 impl Bounds {
     /// Before the first row.
-    pub(super) fn start(self) -> Place {
+    pub(super) fn start(self) -> ReadPosition {
         let time = if self.older { i64::MIN } else { self.floor };
-        Place { time, serial: Serial(i64::MIN) }
+        ReadPosition { time, serial: Serial(i64::MIN) }
     }
 
     /// After the last row.
-    pub(super) fn end() -> Place {
-        Place { time: i64::MAX, serial: Serial(i64::MAX) }
+    pub(super) fn end() -> ReadPosition {
+        ReadPosition { time: i64::MAX, serial: Serial(i64::MAX) }
     }
 
     /// The statement for the rows after a place, and where those of another statement follow.
-    pub(super) fn forward(self, from: Place) -> (&'static str, Option<Place>) {
+    pub(super) fn forward(self, from: ReadPosition) -> (&'static str, Option<ReadPosition>) {
         if from.time >= self.floor {
             return (WALK, None);
         }
-        (OLDER, Some(Place { time: self.floor, serial: Serial(i64::MIN) }))
+        (OLDER, Some(ReadPosition { time: self.floor, serial: Serial(i64::MIN) }))
     }
 
     /// The same for the rows before a place, the last first.
-    pub(super) fn backward(self, from: Place) -> (&'static str, Option<Place>) {
+    pub(super) fn backward(self, from: ReadPosition) -> (&'static str, Option<ReadPosition>) {
         if from.time < self.floor {
             return (OLDER_BACK, None);
         }
-        let older = Place { time: self.floor.saturating_sub(1), serial: Serial(i64::MAX) };
+        let older = ReadPosition { time: self.floor.saturating_sub(1), serial: Serial(i64::MAX) };
         (WALK_BACK, self.older.then_some(older))
     }
 
     /// What all these statements are given.
-    pub(super) fn parameters(self, from: Place, most: u32) -> [i64; 7] {
+    pub(super) fn parameters(self, from: ReadPosition, most: u32) -> [i64; 7] {
         let Self { since, known, upto, floor, .. } = self;
         [from.time, from.serial.0, known, upto, since, floor, most.into()]
     }

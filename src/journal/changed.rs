@@ -7,7 +7,7 @@ use futures_util::stream;
 use rusqlite::Connection;
 
 use super::project::Chunks;
-use super::{Bounds, Journal, JournalError, Place, releases};
+use super::{Bounds, Journal, JournalError, ReadPosition, releases};
 use crate::model::Serial;
 
 /// Rows that are looked through at a time: some 5 ms.
@@ -19,7 +19,7 @@ struct Search {
     events: Bounds,
     releases: bool,
     /// The last row looked at.
-    at: Place,
+    at: ReadPosition,
     /// By name's id.
     seen: HashSet<(i64, Option<String>)>,
 }
@@ -71,7 +71,7 @@ impl Search {
         let (mut rows, mut any) = (Vec::new(), false);
         while let Some(row) = found.next()? {
             any = true;
-            self.at = Place { time: row.get(0)?, serial: Serial(row.get(1)?) };
+            self.at = ReadPosition { time: row.get(0)?, serial: Serial(row.get(1)?) };
             if self.releases && row.get_ref(5)?.as_str()? != "new release" {
                 continue;
             }

@@ -10,7 +10,7 @@ use super::file_list::{self, FileList};
 use super::key::{DocumentKey, PAGE};
 use super::known_file;
 use super::named_file::NamedFiles;
-use super::{Journal, JournalError, compress, doomed, evict, tombstone};
+use super::{Journal, JournalError, compress, evict, pending_delete, tombstone};
 use crate::metric;
 use crate::model::{ProjectName, Serial, Sha256};
 
@@ -175,7 +175,7 @@ fn doom_unnamed(connection: &Connection, document: i64, before: Vec<(i64, Sha256
     let mut others = connection.prepare_cached("SELECT 1 FROM paths WHERE key = ?1 AND document <> ?2")?;
     for (key, sha256) in before.into_iter().filter(|(_, sha256)| !named.contains(sha256)) {
         if !others.exists([key, document])? {
-            doomed::insert(connection, sha256.0, false)?;
+            pending_delete::insert(connection, sha256.0, false)?;
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::known::{Asked, Upkeep, young};
+use super::known::{QuestionStart, Upkeep, young};
 use super::pace::Pace;
 use super::position::{self, Position};
 use super::want::{Want, Wanted};
@@ -82,7 +82,7 @@ impl Journal {
     }
 
     /// Notes that upstream, asked then, had nothing beyond our last serial.
-    pub fn caught_up(&self, asked: Asked) {
+    pub fn caught_up(&self, asked: QuestionStart) {
         self.known_ref().update(|inside| inside.caught_up = Some(asked));
     }
 

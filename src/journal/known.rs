@@ -30,7 +30,7 @@ pub enum Upkeep {
 
 /// A moment before a question to upstream: what upstream answered is as old as that, however long it took.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked {
+pub struct QuestionStart {
     at: Instant,
     unix: i64,
 }
@@ -49,23 +49,23 @@ pub(super) struct Head {
 /// Shared by the journal's clones.
 pub(super) struct Known {
     pub(super) published: watch::Sender<Option<Serial>>,
-    inside: Mutex<Inside>,
+    inside: Mutex<Facts>,
 }
 
-pub(super) struct Inside {
+pub(super) struct Facts {
     pub(super) upkeep: Upkeep,
     /// Where the project table stands.
     pub(super) position: Option<Position>,
     pub(super) listed_at: Option<Instant>,
     pub(super) heard: Option<Serial>,
     pub(super) heard_at: Option<Instant>,
-    pub(super) caught_up: Option<Asked>,
+    pub(super) caught_up: Option<QuestionStart>,
     pace: Option<Pace>,
     /// The head of which it is noted since when it is known.
     noted: Option<Serial>,
 }
 
-impl Asked {
+impl QuestionStart {
     /// Upstream is asked now.
     pub fn now(clock: &Clock) -> Self {
         Self { at: Instant::now(), unix: clock.unix() }
@@ -74,10 +74,10 @@ impl Asked {
 
 impl Known {
     pub(super) fn new(position: Option<Position>, heard: Option<Serial>, pace: Option<Pace>) -> Self {
-        // Until somebody says that he keeps us current, nothing from an earlier run is believed.
+        // Until a follower says that it keeps the journal current, nothing of an earlier run is believed.
         let upkeep = Upkeep::OnDemand { head: Duration::ZERO, projects: Duration::ZERO };
         let (listed_at, heard_at, caught_up) = (None, None, None);
-        let inside = Inside { upkeep, position, listed_at, heard, heard_at, caught_up, pace, noted: None };
+        let inside = Facts { upkeep, position, listed_at, heard, heard_at, caught_up, pace, noted: None };
         let published = watch::Sender::new(inside.head());
         Self { published, inside: Mutex::new(inside) }
     }
@@ -145,7 +145,7 @@ impl Known {
         inside.noted = inside.noted.max(Some(head));
     }
 
-    pub(super) fn update(&self, change: impl FnOnce(&mut Inside)) {
+    pub(super) fn update(&self, change: impl FnOnce(&mut Facts)) {
         // Published under the lock, or a slower thread could publish an older serial last.
         let mut inside = self.lock();
         change(&mut inside);
@@ -158,13 +158,13 @@ impl Known {
         self.published.send_if_modified(|published| std::mem::replace(published, head) != head);
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Inside> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Facts> {
         // Each change is one assignment after another that cannot panic.
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Inside {
+impl Facts {
     pub(super) fn projects(&self) -> Option<Serial> {
         self.position.map(|position| position.ours)
     }

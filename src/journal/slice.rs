@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
-use super::bounds::{Bounds, Place};
+use super::bounds::{Bounds, ReadPosition};
 use super::interned::EventTexts;
 use super::{Journal, JournalError};
 use crate::model::Serial;
@@ -53,7 +53,7 @@ pub struct Read<S> {
     /// What the caller gave, with the rows in it.
     pub sink: S,
     /// From where to read on; `None` at the slice's end.
-    pub next: Option<Place>,
+    pub next: Option<ReadPosition>,
     /// How many rows were read.
     pub rows: usize,
 }
@@ -63,11 +63,11 @@ const WARMED: usize = 2000;
 
 impl Slice {
     /// Before the first row.
-    pub fn start(self) -> Place {
+    pub fn start(self) -> ReadPosition {
         match self {
-            Self::Serials { after, .. } => Place { time: i64::MIN, serial: after },
+            Self::Serials { after, .. } => ReadPosition { time: i64::MIN, serial: after },
             // No serial is higher: rows of this very second come before the slice.
-            Self::Times { after, .. } => Place { time: after, serial: Serial(i64::MAX) },
+            Self::Times { after, .. } => ReadPosition { time: after, serial: Serial(i64::MAX) },
             Self::Uncut(bounds) => bounds.start(),
         }
     }
@@ -79,7 +79,7 @@ impl Journal {
     pub async fn read_rows<S, F>(
         &self,
         slice: Slice,
-        from: Place,
+        from: ReadPosition,
         most: u32,
         sink: S,
         each: F,
@@ -114,7 +114,7 @@ fn rows<S>(
     connection: &Connection,
     texts: &EventTexts,
     slice: Slice,
-    from: Place,
+    from: ReadPosition,
     most: u32,
     mut sink: S,
     mut each: impl FnMut(&mut S, &EventRow<'_>) -> ControlFlow<()>,
@@ -154,7 +154,7 @@ fn rows<S>(
             object: row.get_ref(5)?.as_str_or_null()?,
         };
         count += 1;
-        next = Some(Place { time: row.time, serial: row.serial });
+        next = Some(ReadPosition { time: row.time, serial: row.serial });
         if each(&mut sink, &row).is_break() {
             return Ok(Read { sink, next, rows: count });
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::parsed_event::ParsedEvent;
-use super::{Journal, JournalError, doomed, known_file};
+use super::{Journal, JournalError, known_file, pending_delete};
 use crate::model::{Action, AskedVersions, Event, FilePath, KnownVersions, ProjectName, Sha256, version_of};
 
 /// Why a file is not to be had.
@@ -260,7 +260,7 @@ fn bury(
         let (name, version, serial) = (project.as_str(), event.version.as_deref(), event.serial.0);
         insert.execute(params![file.path, name, file.filename, version, kind.column(), reason, serial])?;
         if let Some(sha256) = file.sha256 {
-            doomed::insert(connection, sha256.0, false)?;
+            pending_delete::insert(connection, sha256.0, false)?;
         }
     }
     Ok(any)

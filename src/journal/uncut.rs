@@ -151,7 +151,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::bounds::Place;
+    use super::super::bounds::ReadPosition;
     use super::*;
 
     const SLACK: i64 = 5;
@@ -279,7 +279,7 @@ mod tests {
                 let before = rows.len();
                 while let Some(row) = found.next().unwrap() {
                     let (serial, time): (i64, i64) = (row.get(0).unwrap(), row.get(3).unwrap());
-                    at = Place { time, serial: Serial(serial) };
+                    at = ReadPosition { time, serial: Serial(serial) };
                     rows.push((time, serial));
                 }
                 match then {

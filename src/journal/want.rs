@@ -56,12 +56,12 @@ pub struct TakenWant {
 /// The questions of one journal.
 #[derive(Default)]
 pub(super) struct Wants {
-    inside: Mutex<Inside>,
+    inside: Mutex<Questions>,
     news: Notify,
 }
 
 #[derive(Default)]
-struct Inside {
+struct Questions {
     /// The newest is last.
     waiting: Vec<Waiting>,
     /// Being asked now.
@@ -153,13 +153,13 @@ impl Wants {
         Some(TakenWant { want, requesters, outcome, wants: Arc::clone(self) })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inside> {
+    fn lock(&self) -> MutexGuard<'_, Questions> {
         // Lists are changed by whole entries only.
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Inside {
+impl Questions {
     /// The newest question of the one that was served longest ago.
     fn next(&mut self) -> Option<Waiting> {
         // 0 is never, or long ago.

@@ -8,17 +8,17 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use super::conditions::Conditions;
 use super::direct::Direct;
-use super::flight::Pilot;
+use super::flight::Fetcher;
 use super::flights::{Flights, Joined};
-use super::pump::{Origin, Pump};
-use super::range::Asked;
+use super::pump::{ByteSource, Pump};
+use super::range::RangeRequest;
 use super::resources::Resources;
-use super::served::{Answer, Content, Served};
+use super::served::{Content, FileAnswer, Served};
 use super::source::Source;
 use super::stage::Flight;
 use super::target::Target;
-use super::want::Want;
 use super::{FetchError, RelayError};
 use crate::blob::Blob;
 use crate::memo::{FillError, Memo};
@@ -55,7 +55,7 @@ impl Delivery {
 
     /// Answers for a file. A body's first bytes are awaited, so that a fetch that fails before them has an
     /// error's status instead of a cut.
-    pub(super) async fn serve(&self, mut target: Target, want: &Want) -> Result<Served, RelayError> {
+    pub(super) async fn serve(&self, mut target: Target, want: &Conditions) -> Result<Served, RelayError> {
         target.sha256 = self.resources.content_of(&target).await;
         let aged = |source, size, age, answer| Served {
             path: target.path.clone(),
@@ -68,28 +68,28 @@ impl Delivery {
         };
         let served = |source, size, answer| aged(source, size, None, answer);
         if want.is_met_by(target.sha256) {
-            return Ok(served(Source::Hit, target.size, Answer::NotModified));
+            return Ok(served(Source::Hit, target.size, FileAnswer::NotModified));
         }
         if want.head {
             return Ok(match self.resources.kept(&target).await {
                 Some(blob) => {
-                    aged(Source::Hit, Some(blob.size()), self.resources.store.age(&blob), Answer::Head)
+                    aged(Source::Hit, Some(blob.size()), self.resources.store.age(&blob), FileAnswer::Head)
                 }
-                None => served(Source::Miss, self.stated_size(&target).await?, Answer::Head),
+                None => served(Source::Miss, self.stated_size(&target).await?, FileAnswer::Head),
             });
         }
         let (source, size, origin) = self.source(&target, want).await?;
         let age = match &origin {
-            Origin::Kept(blob) => self.resources.store.age(blob),
-            Origin::Flight(_) | Origin::Direct(_) => None,
+            ByteSource::Kept(blob) => self.resources.store.age(blob),
+            ByteSource::Flight(_) | ByteSource::Direct(_) => None,
         };
         let asked = want.asked(target.sha256, size);
         let range = match &asked {
-            Asked::Whole => 0..size.unwrap_or(u64::MAX),
-            Asked::Part(range) => range.clone(),
-            Asked::Unsatisfiable => return Ok(served(source, size, Answer::Unsatisfiable)),
+            RangeRequest::Whole => 0..size.unwrap_or(u64::MAX),
+            RangeRequest::Part(range) => range.clone(),
+            RangeRequest::Unsatisfiable => return Ok(served(source, size, FileAnswer::Unsatisfiable)),
         };
-        if let (Origin::Kept(blob), Some(sha256)) = (&origin, target.sha256) {
+        if let (ByteSource::Kept(blob), Some(sha256)) = (&origin, target.sha256) {
             self.resources.store.used(sha256, share(&range, blob.size()));
         }
         let (size_now, content) = match self.at_hand(&origin, range.clone())? {
@@ -97,8 +97,8 @@ impl Delivery {
             None => Pump::new(&self.resources, &target, source, origin, range.clone(), size).prime().await?,
         };
         let answer = match asked {
-            Asked::Part(_) => Answer::Part(range, content),
-            Asked::Whole | Asked::Unsatisfiable => Answer::Whole(content),
+            RangeRequest::Part(_) => FileAnswer::Part(range, content),
+            RangeRequest::Whole | RangeRequest::Unsatisfiable => FileAnswer::Whole(content),
         };
         Ok(aged(source, size.or(size_now), age, answer))
     }
@@ -127,8 +127,8 @@ impl Delivery {
     }
 
     /// A whole range that is in memory, if it is short enough to be one piece.
-    fn at_hand(&self, origin: &Origin, range: Range<u64>) -> Result<Option<Bytes>, RelayError> {
-        let Origin::Kept(blob) = origin else { return Ok(None) };
+    fn at_hand(&self, origin: &ByteSource, range: Range<u64>) -> Result<Option<Bytes>, RelayError> {
+        let ByteSource::Kept(blob) = origin else { return Ok(None) };
         let range = range.start..range.end.min(blob.size());
         match blob {
             Blob::Hot(hot) => {
@@ -147,26 +147,26 @@ impl Delivery {
     async fn source(
         &self,
         target: &Target,
-        want: &Want,
-    ) -> Result<(Source, Option<u64>, Origin), RelayError> {
+        want: &Conditions,
+    ) -> Result<(Source, Option<u64>, ByteSource), RelayError> {
         let Some(digest) = target.digest else {
             let direct = Direct::start(&self.resources, target).await?;
-            return Ok((Source::Relayed, direct.size(), Origin::Direct(Box::new(direct))));
+            return Ok((Source::Relayed, direct.size(), ByteSource::Direct(Box::new(direct))));
         };
         if let Some(blob) = self.resources.kept(target).await {
-            return Ok((Source::Hit, Some(blob.size()), Origin::Kept(blob)));
+            return Ok((Source::Hit, Some(blob.size()), ByteSource::Kept(blob)));
         }
         let (source, mut flight) = self.join(target, digest)?;
         let mut size = flight.size().await?;
         if flight.left_nothing() {
             let direct = Direct::start(&self.resources, target).await?;
-            return Ok((Source::Relayed, direct.size(), Origin::Direct(Box::new(direct))));
+            return Ok((Source::Relayed, direct.size(), ByteSource::Direct(Box::new(direct))));
         }
         if size.is_none() && want.range.is_some() {
             // To say which part it is takes the size.
             size = flight.end().await?;
         }
-        Ok((source, size, Origin::Flight(flight)))
+        Ok((source, size, ByteSource::Flight(flight)))
     }
 
     pub(super) fn join(&self, target: &Target, digest: Digest) -> Result<(Source, Flight), RelayError> {
@@ -176,10 +176,10 @@ impl Delivery {
                 let source = if flight.is_whole() { Source::Hit } else { Source::Joined };
                 Ok((source, flight))
             }
-            Joined::New(takeoff) => {
-                let flight = Flight(takeoff.stage.subscribe());
+            Joined::New(start) => {
+                let flight = Flight(start.stage.subscribe());
                 let (resources, target) = (Arc::clone(&self.resources), target.clone());
-                self.tasks.spawn(Pilot { resources, target, digest, takeoff }.fly());
+                self.tasks.spawn(Fetcher { resources, target, digest, start }.fly());
                 Ok((Source::Miss, flight))
             }
         }

@@ -3,7 +3,7 @@
 use futures_util::StreamExt as _;
 
 use super::target::Target;
-use super::{Answer, Relay, RelayError, Source, Want};
+use super::{Conditions, FileAnswer, Relay, RelayError, Source};
 use crate::blob::Key;
 use crate::journal::KnownFile;
 
@@ -28,11 +28,11 @@ impl Relay {
     /// Brings a file here, as a client's request would, and reads it to its end. A file that cannot be kept is
     /// passed through to here, for nothing.
     pub async fn fetch(&self, file: KnownFile) -> Result<Fetched, RelayError> {
-        let served = self.delivery.serve(Target::new(&file), &Want::default()).await;
+        let served = self.delivery.serve(Target::new(&file), &Conditions::default()).await;
         let served = self.remember(served, &file).await?;
         let source = served.source;
         let mut bytes = 0;
-        if let (Answer::Whole(content) | Answer::Part(_, content), false) =
+        if let (FileAnswer::Whole(content) | FileAnswer::Part(_, content), false) =
             (served.answer, source == Source::Hit)
         {
             let mut stream = content.into_stream();

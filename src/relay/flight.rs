@@ -11,7 +11,7 @@ use metrics::counter;
 use tracing::{debug, warn};
 
 use super::decode::decoded;
-use super::flights::Takeoff;
+use super::flights::FetchStart;
 use super::resources::Resources;
 use super::stage::{Spill, Stage, released};
 use super::target::Target;
@@ -23,22 +23,22 @@ use crate::model::Digest;
 use crate::upstream::{Coding, Turn};
 
 /// The task.
-pub(super) struct Pilot {
+pub(super) struct Fetcher {
     pub(super) resources: Arc<Resources>,
     pub(super) target: Target,
     pub(super) digest: Digest,
-    pub(super) takeoff: Takeoff,
+    pub(super) start: FetchStart,
 }
 
-impl Pilot {
+impl Fetcher {
     /// Flies to the end.
     pub(super) async fn fly(self) {
         match self.try_fly().await {
             Ok(writer) => self.land(writer).await,
-            Err(End::Whole(blob)) => self.takeoff.end(Stage::Whole(blob)),
+            Err(End::Whole(blob)) => self.start.end(Stage::Whole(blob)),
             Err(End::Spilled(cause, spill)) => {
                 self.unkept(&cause);
-                self.takeoff.end(Stage::Spilled(Arc::new(spill)));
+                self.start.end(Stage::Spilled(Arc::new(spill)));
             }
             Err(End::GivenUp) => {
                 counter!(metric::FILES_GIVEN_UP_TOTAL).increment(1);
@@ -46,7 +46,7 @@ impl Pilot {
             }
             Err(End::Failed(error)) => {
                 self.target.report(&error);
-                self.takeoff.end(Stage::Failed(error));
+                self.start.end(Stage::Failed(error));
             }
         }
     }
@@ -58,14 +58,14 @@ impl Pilot {
             return Err(End::Whole(blob));
         }
         let url = self.target.url(&self.resources.upstream)?;
-        let turn = self.resources.transfers.take(&url, &self.takeoff.requesters).await;
+        let turn = self.resources.transfers.take(&url, &self.start.requesters).await;
         let turn = turn.map_err(FetchError::from)?;
         let size = self.target.size;
         let begun = self.resources.store.writer(size).await;
         let writer = begun.map_err(|cause| End::Spilled(cause, Spill::nothing(&self.target)))?;
         let mut left = false;
         let is_left = || {
-            left = self.takeoff.given_up();
+            left = self.start.given_up();
             left
         };
         tokio::select! {
@@ -94,7 +94,7 @@ impl Pilot {
                     return Err(End::Spilled(spilled.cause, spill));
                 }
             };
-            if self.may_be_given_up(writer.written(), transfer.size) && self.takeoff.given_up() {
+            if self.may_be_given_up(writer.written(), transfer.size) && self.start.given_up() {
                 return Err(End::GivenUp);
             }
         }
@@ -117,7 +117,7 @@ impl Pilot {
         }
         let released = released(writer.written(), transfer.size, self.resources.settings.holdback);
         let stage = Stage::Flowing { reader: writer.reader(), size: transfer.size, released };
-        self.takeoff.stage.send_replace(stage);
+        self.start.stage.send_replace(stage);
     }
 
     /// More bytes than any file may have; that they are no more than announced the transfer sees to.
@@ -151,7 +151,7 @@ impl Pilot {
     async fn land(self, writer: Writer) {
         let (size, sha256) = (writer.written(), writer.sha256());
         self.resources.contents.learn(&self.digest, sha256);
-        self.takeoff.stage.send_replace(Stage::Whole(Blob::File(writer.reader(), size)));
+        self.start.stage.send_replace(Stage::Whole(Blob::File(writer.reader(), size)));
         match writer.finish(&Key { sha256, size: None }).await {
             Ok(()) => {
                 debug!(path = %self.target.path, bytes = size, "fetched and kept");

@@ -29,11 +29,11 @@ pub(super) enum Joined {
     /// A flight of another request's.
     Running(watch::Receiver<Stage>),
     /// Nothing: the caller has to fly.
-    New(Takeoff),
+    New(FetchStart),
 }
 
 /// The duty to fly. Dropped, the flight is out of the table, whatever became of it.
-pub(super) struct Takeoff {
+pub(super) struct FetchStart {
     flights: Flights,
     digest: Digest,
     /// Where the flight reports.
@@ -63,7 +63,7 @@ impl Flights {
         let requesters = Arc::new(Requesters::default());
         drop(requesters.join());
         flights.insert(digest, Running { stage: follower, sha256, requesters: Arc::clone(&requesters) });
-        Ok(Joined::New(Takeoff { flights: self.clone(), digest, stage, requesters }))
+        Ok(Joined::New(FetchStart { flights: self.clone(), digest, stage, requesters }))
     }
 
     /// The flight of that digest.
@@ -81,7 +81,7 @@ impl Flights {
     }
 }
 
-impl Takeoff {
+impl FetchStart {
     /// Gives the flight up if nobody follows it; whether it did. Nobody can join in between: joining takes the
     /// same lock, and who comes next starts anew.
     pub(super) fn given_up(&self) -> bool {
@@ -102,7 +102,7 @@ impl Takeoff {
     }
 }
 
-impl Drop for Takeoff {
+impl Drop for FetchStart {
     fn drop(&mut self) {
         let mut flights = self.flights.lock();
         // Not one that began after this was given up.

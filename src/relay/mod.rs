@@ -6,6 +6,7 @@
 
 mod again;
 mod buffers;
+mod conditions;
 mod contents;
 mod decode;
 mod delivery;
@@ -27,7 +28,6 @@ mod tally;
 mod target;
 mod tombstones;
 mod transfer;
-mod want;
 
 #[expect(clippy::module_inception, reason = "the facade has the module's name")]
 mod relay;
@@ -35,14 +35,14 @@ mod relay;
 #[cfg(test)]
 mod tests;
 
-pub use again::{Again, Hold};
+pub use again::{Again, RepeatableFile};
+pub use conditions::Conditions;
 pub use error::{FetchError, RelayError};
 pub use fetch::Fetched;
 pub use prefetch::{PrefetchSettings, Rule, RuleError, Rules};
-pub use range::Asked;
+pub use range::RangeRequest;
 pub use relay::Relay;
-pub use served::{Answer, Content, Served};
+pub use served::{Content, FileAnswer, Served};
 pub use settings::RelaySettings;
 pub use source::Source;
 pub use sweep::Swept;
-pub use want::Want;

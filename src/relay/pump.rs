@@ -19,7 +19,7 @@ use crate::blob::{Blob, Map, Reader};
 use crate::requester::Requester;
 
 /// Where the bytes come from; it changes while they flow.
-pub(super) enum Origin {
+pub(super) enum ByteSource {
     Kept(Blob),
     Flight(Flight),
     Direct(Box<Direct>),
@@ -29,7 +29,7 @@ pub(super) enum Origin {
 pub(super) struct Pump {
     resources: Arc<Resources>,
     target: Target,
-    origin: Origin,
+    origin: ByteSource,
     lane: Lane,
     /// The next byte to leave.
     at: u64,
@@ -50,7 +50,7 @@ impl Pump {
         resources: &Arc<Resources>,
         target: &Target,
         source: Source,
-        origin: Origin,
+        origin: ByteSource,
         range: Range<u64>,
         told: Option<u64>,
     ) -> Self {
@@ -73,9 +73,9 @@ impl Pump {
     pub(super) async fn prime(mut self) -> Result<(Option<u64>, Content), RelayError> {
         let first = self.next().await?;
         let size = match &self.origin {
-            Origin::Kept(blob) => Some(blob.size()),
-            Origin::Flight(_) => self.told,
-            Origin::Direct(direct) => direct.size(),
+            ByteSource::Kept(blob) => Some(blob.size()),
+            ByteSource::Flight(_) => self.told,
+            ByteSource::Direct(direct) => direct.size(),
         };
         let Some(first) = first else { return Ok((size, Content::pumped(stream::empty()))) };
         let rest = stream::try_unfold(self, |mut pump| async move {
@@ -117,7 +117,7 @@ impl Pump {
                 return Ok(None);
             }
             match &mut self.origin {
-                Origin::Kept(blob) => {
+                ByteSource::Kept(blob) => {
                     self.end = self.end.min(blob.size());
                     if self.at >= self.end {
                         return Ok(None);
@@ -131,7 +131,7 @@ impl Pump {
                         Blob::File(reader, _) => read(&self.lane, reader, self.at, self.end).await.map(Some),
                     };
                 }
-                Origin::Flight(flight) => match flight.reach(self.at).await {
+                ByteSource::Flight(flight) => match flight.reach(self.at).await {
                     Stage::Flowing { reader, released, size: _ } => {
                         return read(&self.lane, &reader, self.at, self.end.min(released)).await.map(Some);
                     }
@@ -139,7 +139,7 @@ impl Pump {
                         if let Some(stated) = self.told.filter(|&told| told != blob.size()) {
                             return Err(FetchError::Size { stated, sent: blob.size() }.into());
                         }
-                        self.origin = Origin::Kept(blob);
+                        self.origin = ByteSource::Kept(blob);
                     }
                     Stage::Spilled(spill) => {
                         if let (Some(reader), true) = (&spill.reader, self.at < spill.released) {
@@ -153,12 +153,12 @@ impl Pump {
                         };
                         let direct = Direct::open(&self.resources, &self.target, &spill, held);
                         let direct = self.requester.run(direct).await?;
-                        self.origin = Origin::Direct(Box::new(direct));
+                        self.origin = ByteSource::Direct(Box::new(direct));
                     }
                     Stage::Failed(error) => return Err(error.into()),
                     Stage::Asking => return Err(FetchError::Lost.into()),
                 },
-                Origin::Direct(direct) => {
+                ByteSource::Direct(direct) => {
                     let Some((start, bytes)) = direct.next().await? else { return Ok(None) };
                     let end = start + bytes.len() as u64;
                     if end > self.at && self.end > start {

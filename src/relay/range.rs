@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// What a `Range` field asks of a file of known size.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Asked {
+pub enum RangeRequest {
     /// The whole file: no range, one that is not understood, or several.
     Whole,
     /// These bytes; never empty.
@@ -13,7 +13,7 @@ pub enum Asked {
     Unsatisfiable,
 }
 
-impl Asked {
+impl RangeRequest {
     /// Reads the field. RFC 9110 lets a server ignore any it does not care for: several ranges are
     /// answered with the whole file, since no installer sends them and assembling parts invites overlap
     /// attacks.
@@ -64,23 +64,23 @@ mod tests {
             ("bytes=-99", 0..10),
             ("bytes=0-99999999999999999999999", 0..10),
         ] {
-            assert_eq!(Asked::of(field, 10), Asked::Part(part), "{field}");
+            assert_eq!(RangeRequest::of(field, 10), RangeRequest::Part(part), "{field}");
         }
     }
 
     #[test]
     fn bytes_that_the_file_does_not_have_are_refused() {
         for field in ["bytes=10-", "bytes=10-20", "bytes=-0", "bytes=99999999999999999999999-"] {
-            assert_eq!(Asked::of(field, 10), Asked::Unsatisfiable, "{field}");
+            assert_eq!(RangeRequest::of(field, 10), RangeRequest::Unsatisfiable, "{field}");
         }
-        assert_eq!(Asked::of("bytes=0-", 0), Asked::Unsatisfiable);
+        assert_eq!(RangeRequest::of("bytes=0-", 0), RangeRequest::Unsatisfiable);
     }
 
     #[test]
     fn what_is_not_understood_means_the_whole_file() {
         for field in ["", "bytes", "bytes=", "bytes=-", "bytes=5-3", "bytes=a-b", "bytes=+1-2", "lines=1-2"] {
-            assert_eq!(Asked::of(field, 10), Asked::Whole, "{field}");
+            assert_eq!(RangeRequest::of(field, 10), RangeRequest::Whole, "{field}");
         }
-        assert_eq!(Asked::of("bytes=0-1,3-4", 10), Asked::Whole);
+        assert_eq!(RangeRequest::of("bytes=0-1,3-4", 10), RangeRequest::Whole);
     }
 }

@@ -8,7 +8,7 @@ use super::contents::Contents;
 use super::delivery::Delivery;
 use super::resources::Resources;
 use super::target::Target;
-use super::{RelayError, RelaySettings, Served, Want};
+use super::{Conditions, RelayError, RelaySettings, Served};
 use crate::blob::Store;
 use crate::index::{Index, IndexError, Located};
 use crate::journal::Journal;
@@ -50,7 +50,7 @@ impl Relay {
     ///
     /// A file is fetched only if upstream's index named it. Bodies are whole and right or end with an
     /// error. What is known to be gone is refused at once, with the reason and without asking upstream.
-    pub async fn open(&self, path: &FilePath, want: &Want) -> Result<Served, RelayError> {
+    pub async fn open(&self, path: &FilePath, want: &Conditions) -> Result<Served, RelayError> {
         self.refuse_gone(path).await?;
         let Located { file: known, stale } = match self.index.file(path).await {
             Err(IndexError::NoSuchFile) => {

@@ -32,12 +32,12 @@ pub struct Served {
     /// How long ago its fetch began, if it is here.
     pub age: Option<Duration>,
     /// The answer itself.
-    pub answer: Answer,
+    pub answer: FileAnswer,
 }
 
 /// The kinds of answer.
 #[derive(Debug)]
-pub enum Answer {
+pub enum FileAnswer {
     /// The client has it already.
     NotModified,
     /// The file has no such bytes.

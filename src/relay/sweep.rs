@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{Relay, RelayError};
-use crate::journal::Doomed;
+use crate::journal::PendingDelete;
 use crate::metric;
 
 /// How often the queue is looked at without news: another process, which has a hand on the same folder, may have
@@ -61,25 +61,25 @@ impl Relay {
     pub async fn sweep(&self) -> Result<Swept, RelayError> {
         let (mut swept, mut after) = (Swept::default(), None);
         loop {
-            let batch = self.journal.doomed(after, BATCH).await?;
+            let batch = self.journal.pending_deletes(after, BATCH).await?;
             let Some(last) = batch.last() else { break };
             after = Some(last.sha256);
             let mut gone = Vec::new();
-            for doomed in batch {
+            for pending_deletes in batch {
                 // A flight would keep them again when it lands.
-                if self.delivery.arriving(doomed.sha256) {
+                if self.delivery.arriving(pending_deletes.sha256) {
                     swept.arriving += 1;
                     continue;
                 }
-                if self.resources.store.discard(doomed.sha256).await? {
-                    info!(sha256 = %doomed.sha256, repair = doomed.repair, "kept bytes that had to go are gone");
+                if self.resources.store.discard(pending_deletes.sha256).await? {
+                    info!(sha256 = %pending_deletes.sha256, repair = pending_deletes.repair, "kept bytes that had to go are gone");
                     counter!(metric::CACHE_REMOVALS_TOTAL).increment(1);
                 }
-                if doomed.repair {
-                    self.repair(doomed, &mut swept).await?;
+                if pending_deletes.repair {
+                    self.repair(pending_deletes, &mut swept).await?;
                 }
                 swept.gone += 1;
-                gone.push(doomed.sha256);
+                gone.push(pending_deletes.sha256);
             }
             self.journal.discarded(gone).await?;
         }
@@ -87,8 +87,8 @@ impl Relay {
     }
 
     /// Fetches a file again whose kept bytes were wrong.
-    async fn repair(&self, doomed: Doomed, swept: &mut Swept) -> Result<(), RelayError> {
-        let fetched = match self.journal.file_with(doomed.sha256).await? {
+    async fn repair(&self, pending_deletes: PendingDelete, swept: &mut Swept) -> Result<(), RelayError> {
+        let fetched = match self.journal.file_with(pending_deletes.sha256).await? {
             Some(file) => self.fetch(file).await.map_err(|error| error.to_string()),
             None => Err("no kept page names it".to_owned()),
         };
@@ -98,7 +98,7 @@ impl Relay {
                 "repaired"
             }
             Err(reason) => {
-                warn!(sha256 = %doomed.sha256, reason, "a wrong file is not fetched again");
+                warn!(sha256 = %pending_deletes.sha256, reason, "a wrong file is not fetched again");
                 swept.unrepaired += 1;
                 "failed"
             }

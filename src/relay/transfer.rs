@@ -26,7 +26,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 pub(super) struct Transfer {
     resources: Arc<Resources>,
     target: Target,
-    answer: Answer,
+    answer: UpstreamAnswer,
     /// The place in the file of the next byte to be handed out.
     at: u64,
     /// Answers in a row that brought too little to count as progress.
@@ -42,7 +42,7 @@ pub(super) struct Transfer {
 }
 
 /// One answer of upstream's.
-struct Answer {
+struct UpstreamAnswer {
     body: Fuse<Body>,
     /// Bytes that come again and are dropped: upstream started before the byte asked for.
     skip: u64,
@@ -94,7 +94,7 @@ impl Transfer {
             validator: response.validator.clone(),
             oddity,
             coding: response.coding,
-            answer: Answer::new(response, from.byte),
+            answer: UpstreamAnswer::new(response, from.byte),
         })
     }
 
@@ -163,7 +163,7 @@ async fn ask(resources: &Resources, target: &Target, from: From<'_>) -> Result<F
     Ok(resources.upstream.file(&target.url(&resources.upstream)?, resume.as_ref()).await?)
 }
 
-impl Answer {
+impl UpstreamAnswer {
     fn new(response: FileResponse, from: u64) -> Self {
         let skip = from.saturating_sub(response.start);
         Self { body: response.body.fuse(), skip, failed: None, brought: 0 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::{Asked, Entry, Policy, Received, Source, Standing, Told, Unanswered, Wait};
+use super::{Entry, Policy, Received, Revalidation, Source, Standing, Told, Unanswered, Wait};
 use crate::bounded::{Bounded, by_count};
 use crate::memo::{FillError, Memo};
 use crate::model::{Serial, is_younger};
@@ -219,24 +219,24 @@ impl<S: Source> Inner<S> {
             let serial = known.as_ref().and_then(|entry| entry.last_serial);
             let standing = self.source.standing(&key, serial).await?;
             let answer = match self.source.ask(&key, known.as_deref(), standing).await? {
-                Asked::Same => {
+                Revalidation::Same => {
                     // A source lets nothing be confirmed that was not known.
                     let Some(entry) = &known else { return Err(Unanswered::Lost) };
                     let confirmed = entry.confirmed(self.source.now());
                     self.source.touch(&key, confirmed.checked).await;
                     Some(confirmed)
                 }
-                Asked::New(received) if self.is_older(&received, known.as_deref()) => None,
-                Asked::New(Received { entry, raw, .. }) => {
+                Revalidation::New(received) if self.is_older(&received, known.as_deref()) => None,
+                Revalidation::New(Received { entry, raw, .. }) => {
                     self.source.keep(&key, &entry, &raw).await;
                     Some(entry)
                 }
-                Asked::Instead(Received { entry, raw, .. }) => {
+                Revalidation::Instead(Received { entry, raw, .. }) => {
                     self.source.keep(&key, &entry, &raw).await;
                     return Ok(Arc::new(entry));
                 }
-                Asked::Absent => return self.absent(&key).await,
-                Asked::Failed { error, pause } => {
+                Revalidation::Absent => return self.absent(&key).await,
+                Revalidation::Failed { error, pause } => {
                     return self.stale(&key, known, standing, (error, pause)).await;
                 }
             };

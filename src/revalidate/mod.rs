@@ -100,7 +100,7 @@ pub struct Received<S: Source> {
 }
 
 /// What asking upstream brought.
-pub enum Asked<S: Source> {
+pub enum Revalidation<S: Source> {
     /// An answer.
     New(Received<S>),
     /// What is known is still right.
@@ -155,7 +155,7 @@ pub trait Source: Sized + Send + Sync + 'static {
         key: &Self::Key,
         known: Option<&Entry<Self::Value>>,
         standing: Standing,
-    ) -> impl Future<Output = Result<Asked<Self>, Self::Error>> + Send;
+    ) -> impl Future<Output = Result<Revalidation<Self>, Self::Error>> + Send;
 
     /// What is kept where a restart does not lose it.
     fn load(

@@ -60,7 +60,7 @@ pub struct Streamed {
 }
 
 /// Bytes of a piece. Each wakes its client, and each reader has one in memory; those that are kept are joined besides
-/// ([`super::flight`]).
+/// ([`super::rendering`]).
 const PIECE: NonZeroUsize = NonZeroUsize::new(128 * 1024).expect("not zero");
 
 /// An encoder for an answer that is [`written`].

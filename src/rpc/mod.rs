@@ -6,7 +6,7 @@ mod changelog;
 mod counts;
 mod cursor;
 mod feed;
-mod flight;
+mod kept_renderings;
 mod multicall;
 mod packages;
 mod page;
@@ -15,12 +15,12 @@ mod relayed;
 mod release;
 mod releases;
 mod rendered;
+mod rendering;
 mod rescue;
 mod rows;
 mod scan;
 mod search;
 mod settings;
-mod shelf;
 mod statistics;
 mod system;
 mod table;
@@ -60,14 +60,14 @@ pub fn method_name(asked: &str) -> &'static str {
     table::find(asked).map_or(UNKNOWN, |method| method.name)
 }
 
-/// Who calls, as the edge sees him.
+/// The client that calls, as the edge sees it.
 #[derive(Clone, Copy)]
 pub struct Caller<'a> {
-    /// Tells the address that he used for us, such as `http://127.0.0.1:3141`; few methods want to know.
+    /// Tells the address by which it called the relay, such as `http://127.0.0.1:3141`; few methods need it.
     pub origin: &'a (dyn Fn() -> String + Sync),
-    /// The time that he wants to wait at most, instead of [`RpcSettings::deadline`].
+    /// The longest that it waits, instead of [`RpcSettings::deadline`].
     pub deadline: Option<Duration>,
-    /// How a bulk answer is coded for him.
+    /// How a bulk answer is coded for it.
     pub coder: Option<Coder>,
 }
 

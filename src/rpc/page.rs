@@ -3,7 +3,7 @@
 use super::arguments::Arguments;
 use super::cursor::Scan;
 use super::rendered::{Key, Subject};
-use super::scan::{Page, page};
+use super::scan::{PagePlan, page};
 use super::{Answer, Ask, Rpc, cursor};
 use crate::journal::Found;
 use crate::model::{ProjectName, Serial};
@@ -30,7 +30,7 @@ impl Rpc {
             // One dated in the future tells nothing of those that follow.
             let not_yet = journal.clock().unix().saturating_add(step);
             let end = scan.until.map(|until| until.saturating_add(step).saturating_add(1)..not_yet);
-            let wanted = Page { scan: scan.clone(), slice, limit, last, end };
+            let wanted = PagePlan { scan: scan.clone(), slice, limit, last, end };
             let key = Key { subject: Subject::Page { scan, limit }, head: Some(last), wide: ask.wide };
             let (journal, wide) = (journal.clone(), ask.wide);
             if slice.is_none() {

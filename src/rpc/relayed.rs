@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::RpcSettings;
 use crate::journal::{AnswerKey, Journal, KeptAnswer, Packed};
 use crate::metric;
-use crate::revalidate::{Asked, Engine, Entry, Memory, Policy, Received, Source, Standing, Told};
+use crate::revalidate::{Engine, Entry, Memory, Policy, Received, Revalidation, Source, Standing, Told};
 use crate::upstream::{Upstream, UpstreamError};
 use crate::xmlrpc::Value;
 
@@ -73,14 +73,14 @@ impl Source for Calls {
         key: &AnswerKey,
         known: Option<&Entry<Body>>,
         _standing: Standing,
-    ) -> Result<Asked<Self>, UpstreamError> {
+    ) -> Result<Revalidation<Self>, UpstreamError> {
         let body = match self.upstream.pairs(key.method, &params(key)).await {
             Ok(body) => body,
             // A fault that refuses the question itself is upstream's answer to it; "removed" is none.
             Err(error) if matches!(error, UpstreamError::Fault(_)) && !error.no_calls() => return Err(error),
             Err(error) => {
                 let pause = error.retry_after().unwrap_or(PAUSE);
-                return Ok(Asked::Failed { error, pause });
+                return Ok(Revalidation::Failed { error, pause });
             }
         };
         let lost = |_| UpstreamError::Unexpected("an answer that stopped its reader".to_owned());
@@ -92,7 +92,7 @@ impl Source for Calls {
             Some(known) if known.packed == packed => Body::clone(known),
             Some(_) | None => Body::new(packed),
         };
-        Ok(Asked::New(Received { entry: Entry::new(body, None, self.now()), stated: false, raw: () }))
+        Ok(Revalidation::New(Received { entry: Entry::new(body, None, self.now()), stated: false, raw: () }))
     }
 
     /// A store that cannot keep stops keeping, not serving.

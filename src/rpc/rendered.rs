@@ -12,8 +12,8 @@ use tokio::sync::Semaphore;
 
 use super::answer::{Answer, Pieces, StreamError};
 use super::cursor::Scan;
-use super::flight::{Flight, units};
-use super::shelf::Shelf;
+use super::kept_renderings::KeptRenderings;
+use super::rendering::{Rendering, units};
 use crate::bounded::{Bounded, by_count};
 use crate::journal::{AnswerKey, Slice};
 use crate::model::Serial;
@@ -59,7 +59,7 @@ enum Form {
 
 /// The kept answers.
 pub(super) struct Renderings {
-    kept: Arc<Shelf<(Key, Form)>>,
+    kept: Arc<KeptRenderings<(Key, Form)>>,
     unfit: Arc<Bounded<(Subject, Form), ()>>,
     room: Arc<Semaphore>,
     entry: u32,
@@ -68,14 +68,14 @@ pub(super) struct Renderings {
 impl Renderings {
     /// `bytes`: what all kept answers may take; `entry`: what one may.
     pub(super) fn new(bytes: usize, entry: usize) -> Self {
-        let kept = Arc::new(Shelf::new(units(bytes)));
+        let kept = Arc::new(KeptRenderings::new(units(bytes)));
         let units = usize::try_from(units(bytes + WRITING * entry)).unwrap_or(usize::MAX);
         let room = Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS)));
         Self { kept, unfit: Arc::new(by_count(UNFIT)), room, entry: self::units(entry) }
     }
 
     /// The answer that `make` writes: kept, on its way, or started now. Answers that would be too large, or have no
-    /// room, go straight to their reader, who then codes them himself.
+    /// room, go straight to their reader, which then codes them itself.
     pub(super) async fn answer(
         &self,
         key: Key,
@@ -83,18 +83,18 @@ impl Renderings {
         make: impl Fn() -> Pieces + Send + Sync + 'static,
     ) -> Result<Answer, Fault> {
         let make = Arc::new(make);
-        let Some(flight) = self.flight(&key, coder, &make) else {
+        let Some(rendering) = self.rendering(&key, coder, &make) else {
             return Answer::streamed(make()).await;
         };
         // A slice by serial is the same pieces at any time: who was reading what turns out too large reads on in one
-        // of his own. Others are cut, and fit no second time.
+        // of its own. Others are cut, and would not continue where they ended.
         let frozen = matches!(key.subject, Subject::Slice { slice: Slice::Serials { .. }, .. });
         let retry = move || match coder {
             Some(coder) => coder(make()),
             None => make(),
         };
-        let length = flight.length();
-        let pieces = if frozen { resumed(flight.read(), retry) } else { flight.read() };
+        let length = rendering.length();
+        let pieces = if frozen { resumed(rendering.read(), retry) } else { rendering.read() };
         if coder.is_some() {
             Answer::coded(pieces, length).await
         } else {
@@ -102,7 +102,7 @@ impl Renderings {
         }
     }
 
-    fn flight<M>(&self, key: &Key, coder: Option<Coder>, make: &Arc<M>) -> Option<Arc<Flight>>
+    fn rendering<M>(&self, key: &Key, coder: Option<Coder>, make: &Arc<M>) -> Option<Arc<Rendering>>
     where
         M: Fn() -> Pieces + Send + Sync + 'static,
     {
@@ -117,7 +117,7 @@ impl Renderings {
         self.kept.get_or(&place, || {
             let room = self.room.clone().try_acquire_many_owned(self.entry).ok()?;
             let pieces = coder.map_or_else(|| make(), |coder| coder(make()));
-            Some(Flight::start(pieces, room, move |end| match end {
+            Some(Rendering::start(pieces, room, move |end| match end {
                 Ok(()) => kept.settle(),
                 Err(error) => {
                     kept.remove(&at);

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::answer::{self, Pieces, StreamError, written};
-use crate::journal::{EventRow, Journal, Place, Slice};
+use crate::journal::{EventRow, Journal, ReadPosition, Slice};
 use crate::xmlrpc::{Encoder, TooWide};
 
 /// Rows of one reading: about a millisecond, and some 270 KB of answer.
@@ -24,10 +24,10 @@ pub(super) fn events(journal: &Journal, slice: Slice, serials: bool, wide: bool)
 async fn some_events(
     journal: &Journal,
     slice: Slice,
-    place: Place,
+    place: ReadPosition,
     serials: bool,
     encoder: Encoder,
-) -> Result<(Encoder, Option<Place>), StreamError> {
+) -> Result<(Encoder, Option<ReadPosition>), StreamError> {
     let each = move |(encoder, wrong): &mut (Encoder, Option<TooWide>), row: &EventRow<'_>| match event(
         encoder, row, serials,
     ) {

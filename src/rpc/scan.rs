@@ -5,13 +5,13 @@ use std::ops::{ControlFlow, Range};
 use super::answer::{self, Pieces, StreamError, written};
 use super::cursor::{self, Scan};
 use super::rows::{ROWS, event};
-use crate::journal::{EventRow, Identity, Journal, Place, Slice};
+use crate::journal::{EventRow, Identity, Journal, ReadPosition, Slice};
 use crate::model::{ProjectName, Serial};
 use crate::xmlrpc::{Encoder, TooWide};
 
 /// What a page is made of.
 #[derive(Debug, Clone)]
-pub(super) struct Page {
+pub(super) struct PagePlan {
     pub(super) scan: Scan,
     /// The rows that are looked at.
     pub(super) slice: Option<Slice>,
@@ -49,7 +49,7 @@ impl Scan {
 }
 
 /// `{events, next_cursor, has_more, last_serial}`.
-pub(super) fn page(journal: &Journal, page: Page, wide: bool) -> Pieces {
+pub(super) fn page(journal: &Journal, page: PagePlan, wide: bool) -> Pieces {
     let mut encoder = answer::encoder(wide);
     encoder.open_response();
     encoder.open_struct();
@@ -63,12 +63,12 @@ pub(super) fn page(journal: &Journal, page: Page, wide: bool) -> Pieces {
     })
 }
 
-type State = (Page, Option<Place>);
+type State = (PagePlan, Option<ReadPosition>);
 
 async fn some(
     journal: &Journal,
-    mut page: Page,
-    place: Option<Place>,
+    mut page: PagePlan,
+    place: Option<ReadPosition>,
     mut encoder: Encoder,
 ) -> Result<(Encoder, Option<State>), StreamError> {
     let (Some(slice), Some(place)) = (page.slice, place) else {
@@ -114,7 +114,7 @@ impl Writing {
     }
 }
 
-fn close(encoder: &mut Encoder, page: &Page, open: bool, identity: Identity) -> Result<(), TooWide> {
+fn close(encoder: &mut Encoder, page: &PagePlan, open: bool, identity: Identity) -> Result<(), TooWide> {
     encoder.close_array();
     encoder.close_member();
     encoder.open_member("next_cursor");

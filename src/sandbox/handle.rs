@@ -21,7 +21,7 @@ use super::odd_answer;
 use super::page;
 use super::plan::Plan;
 use super::requests::Seen;
-use super::respond::{self, Asked, Manner, document, moved, set, streamed, text};
+use super::respond::{self, Manner, RequestHead, document, moved, set, streamed, text};
 use super::serials::Stated;
 use super::shared::{Shared, XmlRpc};
 use super::wire::Flushes;
@@ -72,8 +72,8 @@ pub(super) async fn answer(
         // Only the odd answer's own validator counts.
         head.headers.remove(header::IF_NONE_MATCH);
     }
-    let conditional = Asked { method: &head.method, headers: &conditions };
-    let asked = Asked { method: &head.method, headers: &head.headers };
+    let conditional = RequestHead { method: &head.method, headers: &conditions };
+    let asked = RequestHead { method: &head.method, headers: &head.headers };
     let agent = head.headers.get(header::USER_AGENT).is_some_and(|agent| !agent.is_empty());
     let response = match (plan.answer.take(), call) {
         (Some(answer), _) => answer,
@@ -158,7 +158,7 @@ impl Shared {
         response
     }
 
-    fn get(&self, route: Route, asked: &Asked<'_>, path: &str, plan: &Plan) -> Response<Body> {
+    fn get(&self, route: Route, asked: &RequestHead<'_>, path: &str, plan: &Plan) -> Response<Body> {
         let at = Serial(self.catalogue.last_serial().0.saturating_sub(plan.behind));
         let stated = &plan.stated;
         let Ok(path) = percent_decode_str(path).decode_utf8() else {
@@ -192,7 +192,7 @@ impl Shared {
         })
     }
 
-    fn listing(&self, asked: &Asked<'_>, at: Serial, stated: &Stated) -> Response<Body> {
+    fn listing(&self, asked: &RequestHead<'_>, at: Serial, stated: &Stated) -> Response<Body> {
         let (html, content_type) = self.form(asked);
         let own = stated.own(at);
         let manner = Manner {
@@ -223,7 +223,13 @@ impl Shared {
         })
     }
 
-    fn page(&self, asked: &Asked<'_>, name: &str, at: Serial, stated: &Stated) -> Option<Response<Body>> {
+    fn page(
+        &self,
+        asked: &RequestHead<'_>,
+        name: &str,
+        at: Serial,
+        stated: &Stated,
+    ) -> Option<Response<Body>> {
         let normal = ProjectName::parse(name).ok()?;
         if normal.as_str() != name {
             return Some(moved(&format!("/simple/{normal}/")));
@@ -243,7 +249,7 @@ impl Shared {
 
     fn json(
         &self,
-        asked: &Asked<'_>,
+        asked: &RequestHead<'_>,
         name: &str,
         version: Option<&str>,
         at: Serial,
@@ -271,7 +277,7 @@ impl Shared {
         self.catalogue.file(&FilePath::parse(path).ok()?)
     }
 
-    fn metadata(&self, asked: &Asked<'_>, path: &str) -> Option<Response<Body>> {
+    fn metadata(&self, asked: &RequestHead<'_>, path: &str) -> Option<Response<Body>> {
         let metadata = self.file(path.strip_suffix(".metadata")?)?.file.metadata.clone()?;
         let manner = Manner {
             content_type: "application/octet-stream",
@@ -282,7 +288,13 @@ impl Shared {
         Some(document(asked, metadata, &manner))
     }
 
-    fn provenance(&self, asked: &Asked<'_>, name: &str, version: &str, file: &str) -> Option<Response<Body>> {
+    fn provenance(
+        &self,
+        asked: &RequestHead<'_>,
+        name: &str,
+        version: &str,
+        file: &str,
+    ) -> Option<Response<Body>> {
         let project = self.catalogue.project(&ProjectName::parse(name).ok()?, Serial(i64::MAX))?;
         let release = project.release(version)?;
         let named = |upload: &&super::Upload| upload.file.provenance && upload.file.filename == file;
@@ -297,7 +309,7 @@ impl Shared {
     }
 
     /// Whether HTML is asked for, and the type to say.
-    fn form(&self, asked: &Asked<'_>) -> (bool, &'static str) {
+    fn form(&self, asked: &RequestHead<'_>) -> (bool, &'static str) {
         let accept = asked.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or("");
         if self.settings.simple_json && page::prefers_json(accept) {
             (false, page::JSON)

@@ -6,7 +6,7 @@ use hyper::{Response, header};
 
 use super::body::{Body, whole};
 use super::odd::{Odd, Oddity};
-use super::respond::{Asked, etag_of, not_modified, set};
+use super::respond::{RequestHead, etag_of, not_modified, set};
 use super::{odd_json, odd_rows};
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
@@ -14,7 +14,7 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 /// Edits an answer. One that cannot be read to its end is left to fail as it does.
 pub(super) async fn apply(
     oddities: Vec<Oddity>,
-    asked: &Asked<'_>,
+    asked: &RequestHead<'_>,
     response: Response<Body>,
 ) -> Response<Body> {
     let (head, body) = response.into_parts();

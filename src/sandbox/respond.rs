@@ -19,12 +19,12 @@ const PIECE: usize = 128 * 1024;
 pub(super) const X_PYPI_LAST_SERIAL: HeaderName = HeaderName::from_static("x-pypi-last-serial");
 
 /// What of a request the answers depend on.
-pub(super) struct Asked<'a> {
+pub(super) struct RequestHead<'a> {
     pub(super) method: &'a Method,
     pub(super) headers: &'a HeaderMap,
 }
 
-impl Asked<'_> {
+impl RequestHead<'_> {
     fn header(&self, name: HeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
@@ -103,7 +103,7 @@ pub(super) fn not_modified(mut response: Response<Body>) -> Response<Body> {
 }
 
 /// A document that is in memory.
-pub(super) fn document(asked: &Asked<'_>, body: impl Into<Bytes>, manner: &Manner) -> Response<Body> {
+pub(super) fn document(asked: &RequestHead<'_>, body: impl Into<Bytes>, manner: &Manner) -> Response<Body> {
     let body = body.into();
     let etag = etag_of(&body);
     let len = body.len();
@@ -112,7 +112,7 @@ pub(super) fn document(asked: &Asked<'_>, body: impl Into<Bytes>, manner: &Manne
 
 /// A document that is made while it is sent; `etag` stands for its content.
 pub(super) fn streamed(
-    asked: &Asked<'_>,
+    asked: &RequestHead<'_>,
     etag: &str,
     manner: &Manner,
     body: impl FnOnce() -> Body,
@@ -121,7 +121,7 @@ pub(super) fn streamed(
 }
 
 fn tagged(
-    asked: &Asked<'_>,
+    asked: &RequestHead<'_>,
     etag: &str,
     len: Option<usize>,
     manner: &Manner,
@@ -149,7 +149,7 @@ fn tagged(
 }
 
 /// A package file, whole or a single range of it.
-pub(super) fn file(asked: &Asked<'_>, upload: &Upload, with_etag: bool) -> Response<Body> {
+pub(super) fn file(asked: &RequestHead<'_>, upload: &Upload, with_etag: bool) -> Response<Body> {
     let file = upload.file.clone();
     let size = file.content.size();
     let etag = with_etag.then(|| format!("\"{}\"", file.digests.md5));

@@ -14,9 +14,9 @@ const LAST_SERIAL: &str = "changelog_last_serial";
 /// One answer of upstream's to "what happened since".
 ///
 /// A row's serial says where the next question starts, so one that is wrong would hide all that comes below it:
-/// [`Slice::cut`] leaves out what cannot be.
+/// [`ChangelogPart::cut`] leaves out what cannot be.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Slice {
+pub struct ChangelogPart {
     /// What could be read, in upstream's order.
     pub events: Vec<Event>,
     /// The highest serial of any row, also of one that was skipped; `None` if no row had one.
@@ -27,7 +27,7 @@ pub struct Slice {
     pub rows: usize,
 }
 
-impl Slice {
+impl ChangelogPart {
     /// Takes the rows up to `upto` out of the others, and tells which could be read.
     pub fn take_upto(&mut self, upto: Serial) -> Vec<Event> {
         let (taken, left) = std::mem::take(&mut self.events).into_iter().partition(|row| row.serial <= upto);
@@ -52,20 +52,20 @@ impl Upstream {
     /// The events after a serial, as many as upstream gives: at most 50,000 (docs/wire.md section 6). Rows without a
     /// name and rows of another shape are skipped, counted and logged; if there are rows but not one has a
     /// serial, the whole is an error.
-    pub async fn changelog_since(&self, since: Serial) -> Result<Slice, UpstreamError> {
+    pub async fn changelog_since(&self, since: Serial) -> Result<ChangelogPart, UpstreamError> {
         let call = question(since)?;
         self.transport.throttle.turn().await?;
         self.slice(call).await
     }
 
     /// The same when nobody else has anything to ask: for history that nobody waits for.
-    pub async fn changelog_when_idle(&self, since: Serial) -> Result<Slice, UpstreamError> {
+    pub async fn changelog_when_idle(&self, since: Serial) -> Result<ChangelogPart, UpstreamError> {
         let call = question(since)?;
         self.transport.throttle.idle_turn().await;
         self.slice(call).await
     }
 
-    async fn slice(&self, call: Bytes) -> Result<Slice, UpstreamError> {
+    async fn slice(&self, call: Bytes) -> Result<ChangelogPart, UpstreamError> {
         let read = |answer: &[u8]| {
             let mut slice = Reading::default();
             let rows = decode_items(answer, ANSWER_LIMITS, |row| slice.row(row))?;
@@ -103,7 +103,7 @@ fn question(since: Serial) -> Result<Bytes, UpstreamError> {
 /// A slice while its rows come.
 #[derive(Default)]
 struct Reading {
-    slice: Slice,
+    slice: ChangelogPart,
     nameless: u64,
     shapeless: u64,
     /// The first of them.
@@ -139,7 +139,7 @@ impl Reading {
     }
 
     /// `array`: the answer was one.
-    fn finish(self, array: bool) -> Result<Slice, UpstreamError> {
+    fn finish(self, array: bool) -> Result<ChangelogPart, UpstreamError> {
         let Self { slice, nameless, shapeless, named: Skipped { named, .. } } = self;
         if !array {
             return Err(odd("something other than an array"));
@@ -220,7 +220,7 @@ fn moment(value: &Value) -> Option<i64> {
 mod tests {
     use super::*;
 
-    fn read(rows: Vec<Value>) -> Result<Slice, UpstreamError> {
+    fn read(rows: Vec<Value>) -> Result<ChangelogPart, UpstreamError> {
         let mut reading = Reading::default();
         for row in rows {
             reading.row(row);
@@ -249,7 +249,7 @@ mod tests {
         let event =
             Event { serial: Serial(3), name: "a".into(), version: None, time: 7, action: "create".into() };
         let skipped = vec![Serial(99), Serial(5), Serial(4)];
-        assert_eq!(slice, Slice { events: vec![event], last: Some(Serial(99)), skipped, rows: 8 });
+        assert_eq!(slice, ChangelogPart { events: vec![event], last: Some(Serial(99)), skipped, rows: 8 });
     }
 
     #[test]
@@ -311,6 +311,6 @@ mod tests {
     fn a_page_of_which_nothing_can_be_read_is_no_empty_page() {
         assert!(read(vec![Value::Nil]).is_err());
         assert!(Reading::default().finish(false).is_err());
-        assert_eq!(read(vec![]).unwrap(), Slice::default());
+        assert_eq!(read(vec![]).unwrap(), ChangelogPart::default());
     }
 }

@@ -32,7 +32,7 @@ mod turns;
 mod validators;
 
 pub use allowed_hosts::{AllowedHosts, AllowedHostsError};
-pub use changelog::Slice;
+pub use changelog::ChangelogPart;
 pub use client::{Document, Fetched, Upstream};
 pub use error::{Refusal, UpstreamError};
 pub use file::{Coding, FileHead, FileResponse, Resume};

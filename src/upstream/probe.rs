@@ -32,7 +32,7 @@ pub enum Target<'a> {
     /// A project's JSON document.
     Json(&'a ProjectName),
     /// A file beside a package file.
-    Beside(&'a Url),
+    UnlockedJournal(&'a Url),
     /// A package file's first byte.
     FirstByte(&'a Url),
 }
@@ -102,12 +102,12 @@ impl Upstream {
             Target::Listing => (Kind::Listing, self.likely_simple().clone()),
             Target::Page(name) => (Kind::Page, Addresses::page(self.likely_simple(), name)),
             Target::Json(name) => (Kind::Json, addresses.json(name, None)),
-            Target::Beside(url) | Target::FirstByte(url) => (Kind::File, url.clone()),
+            Target::UnlockedJournal(url) | Target::FirstByte(url) => (Kind::File, url.clone()),
         };
         let request = self.transport.get(kind, &url);
         let request = match target {
             Target::Listing | Target::Page(_) => request.header(ACCEPT, ACCEPT_SIMPLE),
-            Target::Json(_) | Target::Beside(_) => request,
+            Target::Json(_) | Target::UnlockedJournal(_) => request,
             Target::FirstByte(_) => request.header(RANGE, "bytes=0-0"),
         };
         let sent = Box::pin(self.transport.send_following(kind, request));

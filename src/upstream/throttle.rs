@@ -101,7 +101,7 @@ impl Throttle {
     /// Waits for the turn of one call, on behalf of the task's requesters.
     pub(super) async fn turn(&self) -> Result<(), UpstreamError> {
         let mut waiting = self.waiting.subscribe();
-        let place = Place { throttle: self, id: self.enter()? };
+        let place = QueuePlace { throttle: self, id: self.enter()? };
         loop {
             waiting.borrow_and_update();
             let standing = self.lock().standing(place.id);
@@ -256,12 +256,12 @@ impl Queue {
 }
 
 /// One that waits, as long as it does.
-struct Place<'a> {
+struct QueuePlace<'a> {
     throttle: &'a Throttle,
     id: u64,
 }
 
-impl Drop for Place<'_> {
+impl Drop for QueuePlace<'_> {
     fn drop(&mut self) {
         let mut guard = self.throttle.lock();
         let queue = &mut *guard;

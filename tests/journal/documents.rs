@@ -1,7 +1,7 @@
 //! Kept documents and the files that they name.
 
 use bytes::Bytes;
-use cheesewire::journal::{Beside, DocumentKey, Journal, JournalSettings, KeptDocument, KnownFile};
+use cheesewire::journal::{DocumentKey, Journal, JournalSettings, KeptDocument, KnownFile, UnlockedJournal};
 use cheesewire::model::{FilePath, ProjectName, Serial, Sha256};
 
 fn name(spelling: &str) -> ProjectName {
@@ -38,7 +38,7 @@ fn file(project: &str, path: &str) -> KnownFile {
 async fn kept_file(folder: &tempfile::TempDir, journal: &Journal, path: &FilePath) -> Option<KnownFile> {
     let project = journal.project_at(path).await.unwrap()?;
     let mut found = None;
-    let beside = Beside::open(folder.path(), None).unwrap().unwrap();
+    let beside = UnlockedJournal::open(folder.path(), None).unwrap().unwrap();
     let its = |file: &KnownFile| file.path == *path && file.project == project;
     beside.files(|file| found = found.take().or(Some(file).filter(its))).unwrap();
     Some(found.expect("what is found is named"))

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use cheesewire::journal::{
-    Beside, DocumentKey, Doomed, Journal, JournalSettings, KeptDocument, KnownFile, TombstoneKind,
+    DocumentKey, Journal, JournalSettings, KeptDocument, KnownFile, PendingDelete, TombstoneKind,
+    UnlockedJournal,
 };
 use cheesewire::model::{Digest, Event, FilePath, ProjectName, Serial, Sha256};
 use rusqlite::Connection;
@@ -66,15 +67,18 @@ async fn project_at(journal: &Journal, path: &str) -> Option<String> {
     found.map(|project| project.to_string())
 }
 
-async fn doomed(journal: &Journal) -> Vec<u8> {
-    let doomed = journal.doomed(None, 100).await.unwrap();
-    journal.discarded(doomed.iter().map(|doomed| doomed.sha256).collect()).await.unwrap();
-    doomed.iter().map(|doomed| doomed.sha256.0[0]).collect()
+async fn pending_deletes(journal: &Journal) -> Vec<u8> {
+    let pending_deletes = journal.pending_deletes(None, 100).await.unwrap();
+    journal
+        .discarded(pending_deletes.iter().map(|pending_deletes| pending_deletes.sha256).collect())
+        .await
+        .unwrap();
+    pending_deletes.iter().map(|pending_deletes| pending_deletes.sha256.0[0]).collect()
 }
 
 /// What the command line takes for named by kept documents.
 fn named(folder: &tempfile::TempDir) -> Vec<KnownFile> {
-    let (beside, mut found) = (Beside::open(folder.path(), None).unwrap().unwrap(), Vec::new());
+    let (beside, mut found) = (UnlockedJournal::open(folder.path(), None).unwrap().unwrap(), Vec::new());
     beside.files(|file| found.push(file)).unwrap();
     found
 }
@@ -118,7 +122,7 @@ async fn what_has_not_changed_is_not_written_again() {
         (project_at(&journal, "1/a-7.whl").await, project_at(&journal, "1/a-8.whl").await),
         (None, Some("a".to_owned()))
     );
-    assert_eq!(doomed(&journal).await, [7]);
+    assert_eq!(pending_deletes(&journal).await, [7]);
 }
 
 #[tokio::test]
@@ -157,7 +161,7 @@ async fn what_another_projects_page_has_taken_over_stays_when_the_first_loses_it
             "the page" => keep(&journal, &page("a"), 11, &[]).await,
             _ => happens(&journal, 11, "a", "remove project").await,
         }
-        assert_eq!(doomed(&journal).await, [1], "{loss}");
+        assert_eq!(pending_deletes(&journal).await, [1], "{loss}");
         assert_eq!(project_at(&journal, "2/a-2.whl").await.as_deref(), Some("b"), "{loss}");
         let stone = async |path| journal.tombstone(&FilePath::parse(path).unwrap()).await.unwrap();
         assert_eq!(
@@ -195,7 +199,7 @@ async fn a_file_without_sha256_is_known_by_it_once_it_was_fetched() {
     assert_eq!(journal.file_with(sha256).await.unwrap(), Some(with.clone()));
     assert_eq!(named(&folder), [with, file("a", "1/a-2.whl", 2)]);
     keep(&journal, &page("a"), 2, &[]).await;
-    assert_eq!(doomed(&journal).await, [2, 9]);
+    assert_eq!(pending_deletes(&journal).await, [2, 9]);
 }
 
 /// A closed journal as the version before left it: the files of its documents in a table.
@@ -244,12 +248,12 @@ async fn the_files_of_a_journal_of_before_are_known_and_move_when_their_page_is_
         assert_eq!(project_at(&journal, "1/a-1.whl").await.as_deref(), Some("a"), "{moved}");
         assert_eq!(journal.file_with(Sha256([2; 32])).await.unwrap().as_ref(), Some(&files[1]), "{moved}");
         assert_eq!(named(&folder), files, "{moved}");
-        assert_eq!(doomed(&journal).await, Vec::<u8>::new(), "{moved}");
+        assert_eq!(pending_deletes(&journal).await, Vec::<u8>::new(), "{moved}");
         // What the page names no more, and what an event removes.
         keep(&journal, &page("a"), 10, &files[1..]).await;
-        assert_eq!(doomed(&journal).await, [1], "{moved}");
+        assert_eq!(pending_deletes(&journal).await, [1], "{moved}");
         happens(&journal, 11, "a", "remove project").await;
-        assert_eq!(doomed(&journal).await, [2], "{moved}");
+        assert_eq!(pending_deletes(&journal).await, [2], "{moved}");
     }
 }
 
@@ -258,7 +262,7 @@ async fn an_event_buries_the_files_of_a_journal_of_before() {
     let folder = of_before(&[file("a", "1/a-1.whl", 1), file("a", "1/a-2.whl", 2)]).await;
     let journal = open(&folder).await;
     happens(&journal, 11, "a", "remove file a-2.whl").await;
-    assert_eq!(doomed(&journal).await, [2]);
+    assert_eq!(pending_deletes(&journal).await, [2]);
     journal.forget_document(&page("a")).await.unwrap();
     assert_eq!(project_at(&journal, "1/a-1.whl").await, None);
     assert_eq!(number(&raw(&folder), "SELECT count(*) FROM files"), 0);
@@ -283,13 +287,16 @@ async fn a_damaged_list_stops_neither_events_nor_the_next_page_but_nothing_is_th
     let files = [file("a", "1/a-1.whl", 1), file("a", "1/a-2.whl", 2)];
     keep(&journal, &page("a"), 10, &files).await;
     raw(&folder).execute("UPDATE file_lists SET list = substr(list, 1, length(list) - 1)", []).unwrap();
-    let beside = Beside::open(folder.path(), None).unwrap().unwrap();
+    let beside = UnlockedJournal::open(folder.path(), None).unwrap().unwrap();
     assert!(
         beside.files(|_| ()).is_err(),
         "else the bytes of files that are missing in it would be thrown away"
     );
     happens(&journal, 11, "a", "remove file a-1.whl").await;
-    assert_eq!(journal.doomed(None, 9).await.unwrap(), [Doomed { sha256: Sha256([1; 32]), repair: false }]);
+    assert_eq!(
+        journal.pending_deletes(None, 9).await.unwrap(),
+        [PendingDelete { sha256: Sha256([1; 32]), repair: false }]
+    );
     keep(&journal, &page("a"), 12, &files).await;
     assert_eq!(named(&folder), files);
 }

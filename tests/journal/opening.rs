@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cheesewire::journal::{Beside, Journal, JournalError, JournalSettings};
+use cheesewire::journal::{Journal, JournalError, JournalSettings, UnlockedJournal};
 use cheesewire::model::UpstreamIdentity;
 
 async fn open(folder: &Path) -> Result<Journal, JournalError> {
@@ -127,17 +127,18 @@ async fn a_folder_belongs_to_the_upstream_of_its_first_start_with_one() {
 #[tokio::test]
 async fn a_look_beside_a_running_relay_compares_and_takes_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let beside = |address: &str| Beside::open(folder.path(), of(address).upstream.as_ref());
+    let unlocked = |address: &str| UnlockedJournal::open(folder.path(), of(address).upstream.as_ref());
     let journal = open(folder.path()).await.unwrap();
     assert!(
-        beside("https://index.test").unwrap().is_some() && beside("https://other.test").unwrap().is_some()
+        unlocked("https://index.test").unwrap().is_some()
+            && unlocked("https://other.test").unwrap().is_some()
     );
     journal.adopt(of("https://index.test").upstream.unwrap()).await.unwrap();
-    assert!(beside("https://index.test").unwrap().is_some());
-    assert!(matches!(beside("https://other.test"), Err(JournalError::OtherUpstream { .. })));
+    assert!(unlocked("https://index.test").unwrap().is_some());
+    assert!(matches!(unlocked("https://other.test"), Err(JournalError::OtherUpstream { .. })));
     journal.close().await;
     // One of before.
     let raw = rusqlite::Connection::open(folder.path().join("journal.sqlite3")).unwrap();
     raw.execute_batch("DROP TABLE upstream_identity; DROP TABLE releases; DROP TABLE releases_due; PRAGMA user_version = 10").unwrap();
-    assert!(beside("https://other.test").unwrap().is_some());
+    assert!(unlocked("https://other.test").unwrap().is_some());
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cheesewire::journal::{
-    Beside, DocumentKey, Doomed, Journal, JournalSettings, KeptDocument, KnownFile, TombstoneKind,
+    DocumentKey, Journal, JournalSettings, KeptDocument, KnownFile, PendingDelete, TombstoneKind,
+    UnlockedJournal,
 };
 use cheesewire::model::{Event, FilePath, ProjectName, Serial, Sha256};
 
@@ -61,8 +62,14 @@ async fn kind(journal: &Journal, filename: &str) -> Option<TombstoneKind> {
     journal.tombstone(&path(filename)).await.unwrap().map(|stone| stone.kind)
 }
 
-async fn doomed(journal: &Journal) -> Vec<u8> {
-    journal.doomed(None, 100).await.unwrap().iter().map(|doomed| doomed.sha256.0[0]).collect()
+async fn pending_deletes(journal: &Journal) -> Vec<u8> {
+    journal
+        .pending_deletes(None, 100)
+        .await
+        .unwrap()
+        .iter()
+        .map(|pending_deletes| pending_deletes.sha256.0[0])
+        .collect()
 }
 
 #[tokio::test]
@@ -77,7 +84,7 @@ async fn a_removed_release_takes_its_own_files_only_and_their_metadata() {
         assert_eq!(kind(&journal, filename).await, Some(TombstoneKind::Removed), "{filename}");
     }
     assert_eq!(kind(&journal, all[3]).await, None);
-    assert_eq!(doomed(&journal).await, [1, 2, 3]);
+    assert_eq!(pending_deletes(&journal).await, [1, 2, 3]);
     assert!(journal.removed_after(&name(), Some(Serial(10))).await.unwrap());
     assert!(!journal.removed_after(&name(), Some(Serial(11))).await.unwrap());
     let stone = journal.tombstone_named(&name(), all[0]).await.unwrap().unwrap();
@@ -182,10 +189,10 @@ async fn a_digest_that_changes_and_a_file_that_leaves_its_page_doom_the_kept_byt
     let journal = journal(&folder, JournalSettings::default()).await;
     keep(&journal, 10, vec![file("a-1.zip", 1), file("a-2.zip", 2), file("a-3.zip", 3)]).await;
     keep(&journal, 11, vec![file("a-1.zip", 9), file("a-2.zip", 2)]).await;
-    assert_eq!(doomed(&journal).await, [1, 3]);
+    assert_eq!(pending_deletes(&journal).await, [1, 3]);
     journal.discarded(vec![Sha256([1; 32]), Sha256([3; 32])]).await.unwrap();
     keep(&journal, 12, vec![file("a-1.zip", 9), file("a-2.zip", 2)]).await;
-    assert!(doomed(&journal).await.is_empty());
+    assert!(pending_deletes(&journal).await.is_empty());
 }
 
 #[tokio::test]
@@ -211,17 +218,17 @@ async fn tombstones_are_bounded_and_absences_expire() {
 #[tokio::test]
 async fn another_process_may_add_to_what_has_to_go() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(Beside::open(folder.path(), None).unwrap().is_none());
+    assert!(UnlockedJournal::open(folder.path(), None).unwrap().is_none());
     let journal = journal(&folder, JournalSettings::default()).await;
     keep(&journal, 10, vec![file("a-1.zip", 1)]).await;
-    let mut beside = Beside::open(folder.path(), None).unwrap().unwrap();
+    let mut unlocked = UnlockedJournal::open(folder.path(), None).unwrap().unwrap();
     let mut named = Vec::new();
-    beside.files(|file| named.push(file)).unwrap();
+    unlocked.files(|file| named.push(file)).unwrap();
     assert_eq!(named, [file("a-1.zip", 1)]);
-    beside.doom(&[Doomed { sha256: Sha256([1; 32]), repair: true }]).unwrap();
-    let queue = journal.doomed(None, 10).await.unwrap();
-    assert_eq!(queue, [Doomed { sha256: Sha256([1; 32]), repair: true }]);
-    assert_eq!(beside.left(&[Sha256([1; 32]), Sha256([2; 32])]).unwrap(), 1);
+    unlocked.queue_deletes(&[PendingDelete { sha256: Sha256([1; 32]), repair: true }]).unwrap();
+    let queue = journal.pending_deletes(None, 10).await.unwrap();
+    assert_eq!(queue, [PendingDelete { sha256: Sha256([1; 32]), repair: true }]);
+    assert_eq!(unlocked.left(&[Sha256([1; 32]), Sha256([2; 32])]).unwrap(), 1);
     journal.discarded(vec![Sha256([1; 32])]).await.unwrap();
-    assert_eq!(beside.left(&[Sha256([1; 32])]).unwrap(), 0);
+    assert_eq!(unlocked.left(&[Sha256([1; 32])]).unwrap(), 0);
 }

@@ -18,7 +18,7 @@ struct Known {
 }
 
 #[derive(Debug, Clone)]
-struct Asked {
+struct QuestionStart {
     every: bool,
     names: Option<Vec<String>>,
     texts: BTreeMap<usize, Vec<Vec<&'static str>>>,
@@ -44,18 +44,19 @@ fn world() -> impl Strategy<Value = World> {
     })
 }
 
-fn asked() -> impl Strategy<Value = Asked> {
+fn asked() -> impl Strategy<Value = QuestionStart> {
     let names = prop::option::of(prop::collection::vec("[ab]{1,2}( [ab])?", 0..3));
     let words = prop::collection::vec(prop::sample::select(&WORDS[..]), 0..3);
     let texts = prop::collection::btree_map(0..3_usize, prop::collection::vec(words, 0..3), 0..3);
     let versions =
         prop::option::weighted(0.3, prop::collection::vec(prop::sample::select(&["1", "2.0rc1"][..]), 0..2));
-    (any::<bool>(), names, texts, versions, 0..20_usize)
-        .prop_map(|(every, names, texts, versions, limit)| Asked { every, names, texts, versions, limit })
+    (any::<bool>(), names, texts, versions, 0..20_usize).prop_map(|(every, names, texts, versions, limit)| {
+        QuestionStart { every, names, texts, versions, limit }
+    })
 }
 
 /// What a search has to give: name and version of each hit.
-fn naive(world: &World, asked: &Asked) -> Vec<(String, String)> {
+fn naive(world: &World, asked: &QuestionStart) -> Vec<(String, String)> {
     let terms: Option<Vec<NameTerm>> =
         asked.names.as_ref().map(|names| names.iter().filter_map(|name| NameTerm::parse(name)).collect());
     let mut ranked = Vec::new();
@@ -114,7 +115,7 @@ fn naive(world: &World, asked: &Asked) -> Vec<(String, String)> {
     hits.take(asked.limit).collect()
 }
 
-fn search(asked: &Asked) -> Search {
+fn search(asked: &QuestionStart) -> Search {
     let owned = |words: &Vec<&str>| words.iter().flat_map(|word| cheesewire::model::words(word)).collect();
     let texts = asked.texts.iter();
     Search {
@@ -288,7 +289,7 @@ async fn names_and_texts_are_joined_from_whichever_side_has_fewer() {
         for limit in [7, 5000] {
             let texts = BTreeMap::from([(0, vec![vec![word]])]);
             let names = Some(vec![name.to_owned()]);
-            let asked = Asked { every: true, names, texts, versions: None, limit };
+            let asked = QuestionStart { every: true, names, texts, versions: None, limit };
             let hits = journal.search(Search { looked_at, ..search(&asked) }).await.unwrap();
             assert_eq!(pairs(hits), naive(&world, &asked), "{name} {word} {looked_at} {limit}");
         }

@@ -34,7 +34,7 @@ pub struct Kept {
 
 /// What one shard has.
 #[derive(Debug, Default)]
-pub struct Shelf {
+pub struct ShardInventory {
     /// The entries.
     pub kept: Vec<Kept>,
     /// What is no entry: somebody's own files, links, folders.
@@ -48,12 +48,12 @@ impl Inventory {
     }
 
     /// The shelves one after the other; each is listed when it is asked for. Blocking.
-    pub fn shelves(&self) -> impl Iterator<Item = io::Result<Shelf>> + '_ {
-        (0..SHARDS).map(|shard| self.shelf(shard))
+    pub fn shelves(&self) -> impl Iterator<Item = io::Result<ShardInventory>> + '_ {
+        (0..SHARDS).map(|shard| self.shard(shard))
     }
 
-    fn shelf(&self, shard: usize) -> io::Result<Shelf> {
-        let mut found = Shelf::default();
+    fn shard(&self, shard: usize) -> io::Result<ShardInventory> {
+        let mut found = ShardInventory::default();
         let listing = match fs::read_dir(self.layout.shard(shard)) {
             Ok(listing) => listing,
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(found),

@@ -27,7 +27,7 @@ use super::{Key, OpenError, StoreSettings};
 use crate::model::Sha256;
 
 pub(super) use check::Sound;
-pub use inventory::{Inventory, Kept, Shelf};
+pub use inventory::{Inventory, Kept, ShardInventory};
 pub use map::Map;
 pub use reader::Reader;
 pub use writer::{Spilled, Writer};

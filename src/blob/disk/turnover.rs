@@ -25,11 +25,11 @@ const SHORTEST: Duration = Duration::from_millis(1);
 pub(super) struct Turnover {
     /// Bytes of a part.
     part: u64,
-    inside: Mutex<Inside>,
+    inside: Mutex<Arrivals>,
 }
 
 #[derive(Debug, Default)]
-struct Inside {
+struct Arrivals {
     /// Bytes since the last full part.
     arrived: u64,
     /// When the last parts were full; one more than there are parts.

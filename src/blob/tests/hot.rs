@@ -22,16 +22,16 @@ async fn a_grip_leads_to_what_is_in_memory_and_to_nothing_that_had_to_go() {
     let store = Store::open(&settings(folder.path())).unwrap();
     let (key, bytes) = content(1, 1000);
     keep(&store, &key, &bytes).await.unwrap();
-    assert!(store.grip(key.sha256).is_none(), "it is not in memory yet");
+    assert!(store.hot_ref(key.sha256).is_none(), "it is not in memory yet");
     store.get(&key).await.unwrap();
-    let (grip, now) = (store.grip(key.sha256).unwrap(), store.clock().system_time());
+    let (hot_ref, now) = (store.hot_ref(key.sha256).unwrap(), store.clock().system_time());
     for _ in 0..50 {
-        assert_eq!(*store.gripped(&grip, now).unwrap().bytes(), bytes);
+        assert_eq!(*store.still_hot(&hot_ref, now).unwrap().bytes(), bytes);
     }
     // Somebody is just sending it.
-    let held = store.gripped(&grip, now).unwrap();
+    let held = store.still_hot(&hot_ref, now).unwrap();
     store.discard(key.sha256).await.unwrap();
-    assert!(store.gripped(&grip, now).is_none());
+    assert!(store.still_hot(&hot_ref, now).is_none());
     assert_eq!(*held.bytes(), bytes);
 }
 
@@ -43,9 +43,9 @@ async fn a_grip_holds_nothing_in_memory() {
     keep(&store, &first, &bytes).await.unwrap();
     keep(&store, &second.0, &second.1).await.unwrap();
     store.get(&first).await.unwrap();
-    let (grip, now) = (store.grip(first.sha256).unwrap(), store.clock().system_time());
+    let (hot_ref, now) = (store.hot_ref(first.sha256).unwrap(), store.clock().system_time());
     // The second takes its place once it is asked for more.
-    while store.gripped(&grip, now).is_some() {
+    while store.still_hot(&hot_ref, now).is_some() {
         store.get(&second.0).await.unwrap();
     }
 }

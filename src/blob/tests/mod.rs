@@ -14,7 +14,7 @@ use sha2::Digest;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use super::{Blob, Inventory, KeepError, Key, OpenError, Shelf, Store, StoreSettings};
+use super::{Blob, Inventory, KeepError, Key, OpenError, ShardInventory, Store, StoreSettings};
 use crate::model::{Clock, Sha256};
 
 fn folder() -> TempDir {
@@ -261,9 +261,9 @@ async fn the_parts_of_one_download_are_one_use_however_many_they_are() {
     let ended = CancellationToken::new();
     ended.cancel();
     store.tend(ended).await;
-    let shelves: Vec<Shelf> = Inventory::of(folder.path()).shelves().map(Result::unwrap).collect();
+    let shelves: Vec<ShardInventory> = Inventory::of(folder.path()).shelves().map(Result::unwrap).collect();
     let uses = |key: &Key| {
-        let kept = shelves.iter().flat_map(|shelf| &shelf.kept).find(|kept| kept.sha256 == key.sha256);
+        let kept = shelves.iter().flat_map(|shard| &shard.kept).find(|kept| kept.sha256 == key.sha256);
         kept.unwrap().uses
     };
     assert!((uses(parts) - uses(once)).abs() < 0.05, "{} and {}", uses(parts), uses(once));
@@ -447,10 +447,10 @@ async fn an_inventory_tells_entries_from_strangers_beside_a_running_store() {
     let stranger = path.with_file_name("README");
     std::fs::write(&stranger, "mine").unwrap();
     let inventory = Inventory::of(folder.path());
-    let shelves: Vec<Shelf> = inventory.shelves().map(Result::unwrap).collect();
-    let kept: Vec<_> = shelves.iter().flat_map(|shelf| &shelf.kept).collect();
+    let shelves: Vec<ShardInventory> = inventory.shelves().map(Result::unwrap).collect();
+    let kept: Vec<_> = shelves.iter().flat_map(|shard| &shard.kept).collect();
     assert!(matches!(kept[..], [kept] if (kept.sha256, kept.size) == (key.sha256, 1000)), "{kept:?}");
-    assert_eq!(shelves.iter().flat_map(|shelf| &shelf.strangers).collect::<Vec<_>>(), [&stranger]);
+    assert_eq!(shelves.iter().flat_map(|shard| &shard.strangers).collect::<Vec<_>>(), [&stranger]);
     assert_eq!(inventory.digest(key.sha256).unwrap(), Some(key.sha256));
     std::fs::write(&path, "edited").unwrap();
     assert_ne!(inventory.digest(key.sha256).unwrap(), Some(key.sha256));

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::error::CacheError;
 use super::item::Items;
-use super::place::Place;
+use super::place::CacheFolder;
 use super::purge::{Manner, delete};
 use super::say;
 
@@ -17,7 +17,7 @@ use super::say;
 #[derive(Debug, Args)]
 pub(super) struct GcArgs {
     #[command(flatten)]
-    place: Place,
+    place: CacheFolder,
     /// Only those that nobody used for so long: a page may come back.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "1d")]
     unused_for: Duration,

@@ -10,7 +10,7 @@ use super::say::note;
 use crate::blob::Store;
 use crate::config::Config;
 use crate::index::Index;
-use crate::journal::{Beside, Doomed, Journal, JournalError};
+use crate::journal::{Journal, JournalError, PendingDelete, UnlockedJournal};
 use crate::model::Sha256;
 use crate::relay::Relay;
 use crate::upstream::Upstream;
@@ -30,7 +30,7 @@ pub(super) enum Hands {
         relay: Box<Relay>,
     },
     /// Those of the relay that runs on the folder.
-    Anothers(Beside),
+    Anothers(UnlockedJournal),
 }
 
 impl Hands {
@@ -41,8 +41,9 @@ impl Hands {
             Err(error @ JournalError::InUse { .. }) => {
                 note("a relay runs on this folder: it is told")?;
                 let (data, upstream) = (config.data.clone(), config.journal.upstream.clone());
-                let beside = spawn_blocking(move || Beside::open(&data, upstream.as_ref())).await??;
-                return beside.map(Self::Anothers).ok_or(error.into());
+                let unlocked =
+                    spawn_blocking(move || UnlockedJournal::open(&data, upstream.as_ref())).await??;
+                return unlocked.map(Self::Anothers).ok_or(error.into());
             }
             Err(error) => return Err(error.into()),
         };
@@ -60,23 +61,23 @@ impl Hands {
     }
 
     /// Takes the files out, and fetches again what is to be repaired.
-    pub(super) async fn settle(self, doomed: Vec<Doomed>) -> Result<(), CacheError> {
+    pub(super) async fn settle(self, pending_deletes: Vec<PendingDelete>) -> Result<(), CacheError> {
         match self {
             Self::Own { journal, relay } => {
-                journal.doom(doomed).await?;
+                journal.queue_deletes(pending_deletes).await?;
                 let swept = relay.sweep().await;
                 journal.close().await;
                 swept?;
                 Ok(())
             }
-            Self::Anothers(beside) => spawn_blocking(move || wait(beside, &doomed)).await?,
+            Self::Anothers(unlocked) => spawn_blocking(move || wait(unlocked, &pending_deletes)).await?,
         }
     }
 }
 
-fn wait(mut journal: Beside, doomed: &[Doomed]) -> Result<(), CacheError> {
-    journal.doom(doomed)?;
-    let digests: Vec<Sha256> = doomed.iter().map(|one| one.sha256).collect();
+fn wait(mut journal: UnlockedJournal, pending_deletes: &[PendingDelete]) -> Result<(), CacheError> {
+    journal.queue_deletes(pending_deletes)?;
+    let digests: Vec<Sha256> = pending_deletes.iter().map(|one| one.sha256).collect();
     let (mut least, mut since) = (digests.len(), Instant::now());
     loop {
         let left = journal.left(&digests)?;

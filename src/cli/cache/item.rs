@@ -11,7 +11,7 @@ use super::error::CacheError;
 use super::say::{age, note, size};
 use crate::blob::{Inventory, Kept};
 use crate::config::Config;
-use crate::journal::{Beside, JournalError};
+use crate::journal::{JournalError, UnlockedJournal};
 use crate::model::{ProjectName, Sha256};
 
 /// A use may lie so far in the future: it came after the command began.
@@ -52,12 +52,12 @@ impl Items {
         let upstream = config.journal.upstream.clone();
         let read = move || {
             let mut found = Self::default();
-            for shelf in Inventory::of(&folder).shelves() {
-                let shelf = shelf?;
-                found.items.extend(shelf.kept.into_iter().map(|kept| Item { kept, name: None }));
-                found.strangers.extend(shelf.strangers);
+            for shard in Inventory::of(&folder).shelves() {
+                let shard = shard?;
+                found.items.extend(shard.kept.into_iter().map(|kept| Item { kept, name: None }));
+                found.strangers.extend(shard.strangers);
             }
-            match Beside::open(&data, upstream.as_ref()) {
+            match UnlockedJournal::open(&data, upstream.as_ref()) {
                 Ok(Some(journal)) => {
                     found.name(&journal)?;
                     found.named = true;
@@ -72,7 +72,7 @@ impl Items {
         spawn_blocking(read).await?
     }
 
-    fn name(&mut self, journal: &Beside) -> Result<(), CacheError> {
+    fn name(&mut self, journal: &UnlockedJournal) -> Result<(), CacheError> {
         let places = self.items.iter().enumerate().map(|(at, item)| (item.kept.sha256, at));
         let places: HashMap<Sha256, usize> = places.collect();
         journal.files(|file| {

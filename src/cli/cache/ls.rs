@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::error::CacheError;
 use super::item::{Item, Items, bytes};
-use super::place::Place;
+use super::place::CacheFolder;
 use super::say;
 use super::select::Selection;
 
@@ -16,7 +16,7 @@ use super::select::Selection;
 #[derive(Debug, Args)]
 pub(super) struct LsArgs {
     #[command(flatten)]
-    place: Place,
+    place: CacheFolder,
     #[command(flatten)]
     selection: Selection,
     /// Print a JSON object.

@@ -8,12 +8,12 @@ use crate::config::Config;
 
 /// Where the cache is.
 #[derive(Debug, Args)]
-pub(super) struct Place {
+pub(super) struct CacheFolder {
     #[command(flatten)]
     serve: ServeArgs,
 }
 
-impl Place {
+impl CacheFolder {
     /// The settings, and whether they name an upstream. Fails if there is no cache.
     pub(super) fn config(&self) -> Result<(Config, bool), CacheError> {
         let (config, upstream) = Config::read_offline(self.serve.sources()?)?;

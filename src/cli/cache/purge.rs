@@ -6,11 +6,11 @@ use serde_json::json;
 use super::error::CacheError;
 use super::hands::Hands;
 use super::item::{Item, Items, bytes};
-use super::place::Place;
+use super::place::CacheFolder;
 use super::say;
 use super::select::Selection;
 use crate::config::Config;
-use crate::journal::Doomed;
+use crate::journal::PendingDelete;
 
 /// Delete kept files by project, name, pattern or age.
 ///
@@ -19,7 +19,7 @@ use crate::journal::Doomed;
 #[derive(Debug, Args)]
 pub(super) struct PurgeArgs {
     #[command(flatten)]
-    place: Place,
+    place: CacheFolder,
     #[command(flatten)]
     selection: Selection,
     /// Delete everything.
@@ -54,8 +54,9 @@ pub(super) async fn run(args: PurgeArgs) -> Result<(), CacheError> {
 pub(super) async fn delete(config: &Config, items: &[Item], manner: &Manner) -> Result<(), CacheError> {
     let total = bytes(items);
     if !manner.dry_run && !items.is_empty() {
-        let doomed = items.iter().map(|item| Doomed { sha256: item.kept.sha256, repair: false });
-        Hands::on(config).await?.settle(doomed.collect()).await?;
+        let pending_deletes =
+            items.iter().map(|item| PendingDelete { sha256: item.kept.sha256, repair: false });
+        Hands::on(config).await?.settle(pending_deletes.collect()).await?;
     }
     if manner.json {
         let files: Vec<_> = items.iter().map(Item::object).collect();

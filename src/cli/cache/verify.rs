@@ -9,10 +9,10 @@ use tokio::task::spawn_blocking;
 use super::error::CacheError;
 use super::hands::Hands;
 use super::item::{Item, Items, bytes};
-use super::place::Place;
+use super::place::CacheFolder;
 use super::say;
 use crate::blob::Inventory;
-use crate::journal::Doomed;
+use crate::journal::PendingDelete;
 
 /// Read all kept files again, and fetch anew what is wrong.
 ///
@@ -21,7 +21,7 @@ use crate::journal::Doomed;
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
     #[command(flatten)]
-    place: Place,
+    place: CacheFolder,
     /// Only tell what is wrong: throw nothing away, fetch nothing.
     #[arg(long)]
     dry_run: bool,
@@ -43,8 +43,8 @@ pub(super) async fn run(args: VerifyArgs) -> Result<(), CacheError> {
         if !repair {
             say::note("no upstream is given (--upstream URL), so nothing is fetched again")?;
         }
-        let doomed = wrong.iter().map(|item| Doomed { sha256: item.kept.sha256, repair });
-        hands.settle(doomed.collect()).await?;
+        let pending_deletes = wrong.iter().map(|item| PendingDelete { sha256: item.kept.sha256, repair });
+        hands.settle(pending_deletes.collect()).await?;
     }
     let wrong_items = wrong.clone();
     let repaired = spawn_blocking(move || {

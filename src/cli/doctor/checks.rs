@@ -263,7 +263,7 @@ impl Doctor<'_> {
     async fn file(&mut self, file: &File) {
         if file.metadata
             && let Ok(url) = format!("{}.metadata", file.url).parse()
-            && let Ok(metadata) = self.upstream.probe(Target::Beside(&url)).await
+            && let Ok(metadata) = self.upstream.probe(Target::UnlockedJournal(&url)).await
         {
             let relay = "served where it is advertised, its digest checked";
             self.say("metadata", metadata.status == 200, metadata.status.to_string(), Some(&metadata), relay);

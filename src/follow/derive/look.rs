@@ -44,7 +44,7 @@ pub(super) enum Outcome {
     Gone,
 }
 
-pub(super) enum Page {
+pub(super) enum PageLook {
     Sighting(Sighting),
     Absent,
     /// It is there, and nothing can be learnt from it.
@@ -59,14 +59,14 @@ impl Follower {
         let looked =
             |job, stated, changes, outcome| Ok(Looked { job, stated, changes, outcome, by_content: false });
         let mut after = match (page, job.listed) {
-            (Page::Sighting(after), true) => after,
-            (Page::Sighting(after), false) if after.quarantined => after,
-            (Page::Absent, false) => return looked(job, None, vec![removed(now)], Outcome::Gone),
+            (PageLook::Sighting(after), true) => after,
+            (PageLook::Sighting(after), false) if after.quarantined => after,
+            (PageLook::Absent, false) => return looked(job, None, vec![removed(now)], Outcome::Gone),
             // Listed, but not to be seen: a row says that there is something to look at.
-            (Page::Absent | Page::Useless, true) => {
+            (PageLook::Absent | PageLook::Useless, true) => {
                 return looked(job, stated, vec![unseen(now)], Outcome::Unseen);
             }
-            (Page::Sighting(_) | Page::Useless, false) => {
+            (PageLook::Sighting(_) | PageLook::Useless, false) => {
                 return looked(job, stated, vec![], Outcome::Unseen);
             }
         };
@@ -151,35 +151,35 @@ impl Follower {
         name: &ProjectName,
         expected: Option<Serial>,
         last: Option<Serial>,
-    ) -> Result<Page, FollowError> {
+    ) -> Result<PageLook, FollowError> {
         let mut pause = self.settings.shortest_wait;
         for attempt in 1.. {
             let document = match self.upstream.project_page(name, None).await {
                 Ok(Fetched::Fresh(document)) => document,
-                Err(UpstreamError::Absent(_)) => return Ok(Page::Absent),
-                Ok(Fetched::NotModified) => return Ok(Page::Useless),
+                Err(UpstreamError::Absent(_)) => return Ok(PageLook::Absent),
+                Ok(Fetched::NotModified) => return Ok(PageLook::Useless),
                 Err(error) => return self.doubt(name, error).await,
             };
             let serial = document.last_serial;
             let Some(sighting) = read_page(name, document, self.upstream.document_memory()).await else {
-                return Ok(Page::Useless);
+                return Ok(PageLook::Useless);
             };
             let serial = serial.max(sighting.serial);
             let from_before = last.is_some_and(|last| serial > Some(last));
             if (serial >= expected && !from_before) || attempt >= self.settings.page_attempts {
                 if from_before {
-                    return Ok(Page::Useless);
+                    return Ok(PageLook::Useless);
                 }
                 if serial < expected {
                     metrics::counter!(metric::FOLLOW_OLD_PAGES_TOTAL).increment(1);
                     tracing::warn!(project = %name, ?expected, ?serial, "a page stays older than its listing");
                 }
-                return Ok(Page::Sighting(Sighting { serial, ..sighting }));
+                return Ok(PageLook::Sighting(Sighting { serial, ..sighting }));
             }
             sleep(pause).await;
             pause = Duration::min(pause * 2, self.settings.longest_wait);
         }
-        Ok(Page::Useless)
+        Ok(PageLook::Useless)
     }
 
     /// Upstream wants to be asked for this page, and for this one alone, so late that the others cannot wait for it.
@@ -189,7 +189,7 @@ impl Follower {
 
     /// A page that failed: an outage ends the comparison, which comes again; a page that fails each time does not
     /// hold up the others for ever.
-    async fn doubt(&self, name: &ProjectName, error: UpstreamError) -> Result<Page, FollowError> {
+    async fn doubt(&self, name: &ProjectName, error: UpstreamError) -> Result<PageLook, FollowError> {
         if let UpstreamError::Limited { retry } = error {
             // It says nothing of this page.
             if !self.rests_long(name, retry) {
@@ -204,7 +204,7 @@ impl Follower {
             }
         }
         tracing::warn!(project = %name, %error, "a changed project's page cannot be had; its event says only that");
-        Ok(Page::Useless)
+        Ok(PageLook::Useless)
     }
 }
 

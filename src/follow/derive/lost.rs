@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::super::FollowError;
 use super::super::follower::Follower;
 use super::change::{changes, removed, unseen};
-use super::look::{Looked, Outcome, Page};
+use super::look::{Looked, Outcome, PageLook};
 use super::{PART, STEP_BACK, Times, derived};
 use crate::journal::{Difference, Lost, Position, Told};
 
@@ -47,12 +47,12 @@ impl Follower {
         let mut job =
             Difference { name, spelling, listed: true, serial: Some(at.theirs), known, quarantined };
         let (changes, outcome) = match page {
-            Page::Absent => {
+            PageLook::Absent => {
                 job.serial = None;
                 if known { (vec![removed(now)], Outcome::Gone) } else { (vec![], Outcome::Unseen) }
             }
-            Page::Useless => (vec![unseen(now)], Outcome::Unseen),
-            Page::Sighting(mut after) => {
+            PageLook::Useless => (vec![unseen(now)], Outcome::Unseen),
+            PageLook::Sighting(mut after) => {
                 let before = if known { Some(self.before(&job.name, &after).await?) } else { None };
                 let before = before.map(|mut before| {
                     before.quarantined |= quarantined;

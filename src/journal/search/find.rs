@@ -7,7 +7,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Transaction,
 
 use super::held::HeldNames;
 use super::names::{Ranked, UNTOLD, rank};
-use super::phrase::{Asked, TextField, question};
+use super::phrase::{FieldQuery, TextField, question};
 use crate::journal::{Journal, JournalError, releases};
 use crate::model::{Action, AskedVersions, NameTerm, latest, newest_first};
 
@@ -123,7 +123,7 @@ impl Finder<'_> {
             Some(terms) => self.scan(terms, most)?,
             None => Vec::new(),
         };
-        let (summary, others): (Vec<Asked>, Vec<Asked>) =
+        let (summary, others): (Vec<FieldQuery>, Vec<FieldQuery>) =
             self.search.texts.iter().cloned().partition(|(field, _)| *field == TextField::Summary);
         for fields in [summary, others] {
             if found.len() < most {
@@ -162,7 +162,7 @@ impl Finder<'_> {
     }
 
     /// By texts, the last changed first.
-    fn by_text(&self, fields: &[Asked], every: bool, most: usize) -> rusqlite::Result<Vec<String>> {
+    fn by_text(&self, fields: &[FieldQuery], every: bool, most: usize) -> rusqlite::Result<Vec<String>> {
         let Some(question) = question(fields, every) else { return Ok(Vec::new()) };
         let sql = "SELECT l.project FROM texts t JOIN learned l ON l.id = t.rowid \
                    WHERE t.texts MATCH ?1 ORDER BY t.rowid DESC LIMIT ?2";

@@ -15,8 +15,8 @@ mod find;
 mod held;
 mod learned;
 mod names;
+mod pending;
 mod phrase;
-mod untold;
 
 pub use find::{Hit, Search};
 pub(super) use held::{HeldNames, changes};

@@ -62,10 +62,10 @@ impl TextField {
 }
 
 /// A field and the values of which one has to be in it, each by all its words.
-pub(super) type Asked = (TextField, Vec<Vec<String>>);
+pub(super) type FieldQuery = (TextField, Vec<Vec<String>>);
 
 /// The question for all of `fields`, or with `every` off for one of them; `None` if nothing can match it.
-pub(super) fn question<'a>(fields: impl IntoIterator<Item = &'a Asked>, every: bool) -> Option<String> {
+pub(super) fn question<'a>(fields: impl IntoIterator<Item = &'a FieldQuery>, every: bool) -> Option<String> {
     let parts: Vec<Option<String>> = fields.into_iter().map(field).collect();
     if every {
         let parts: Option<Vec<String>> = parts.into_iter().collect();
@@ -76,7 +76,7 @@ pub(super) fn question<'a>(fields: impl IntoIterator<Item = &'a Asked>, every: b
     }
 }
 
-fn field((field, values): &Asked) -> Option<String> {
+fn field((field, values): &FieldQuery) -> Option<String> {
     let values = values.iter().filter(|words| !words.is_empty());
     let values: Vec<String> = values.map(|words| all_of(words)).collect();
     (!values.is_empty()).then(|| format!("({{{}}} : ({}))", field.name(), values.join(" OR ")))

@@ -23,10 +23,10 @@ use tokio_util::task::TaskTracker;
 use self::script::{Reply, Script};
 use super::contents::Contents;
 use super::delivery::Delivery;
-use super::pump::{Origin, Pump};
+use super::pump::{ByteSource, Pump};
 use super::resources::Resources;
 use super::target::Target;
-use super::{Answer, Content, FetchError, RelayError, RelaySettings, Served, Source, Want};
+use super::{Conditions, Content, FetchError, FileAnswer, RelayError, RelaySettings, Served, Source};
 use crate::blob::{Store, StoreSettings};
 use crate::model::{FilePath, Sha256};
 use crate::upstream::{Upstream, UpstreamError, UpstreamSettings};
@@ -97,16 +97,16 @@ impl Bench {
             (Some(sha256.into()), Some(sha256), size);
     }
 
-    async fn serve(&self, want: Want) -> Result<Served, RelayError> {
+    async fn serve(&self, want: Conditions) -> Result<Served, RelayError> {
         self.delivery.serve(self.target.clone(), &want).await
     }
 
     async fn get(&self) -> Result<Served, RelayError> {
-        self.serve(Want::default()).await
+        self.serve(Conditions::default()).await
     }
 
     async fn range(&self, range: &str) -> Result<Served, RelayError> {
-        self.serve(Want { range: Some(range.to_owned()), ..Want::default() }).await
+        self.serve(Conditions { range: Some(range.to_owned()), ..Conditions::default() }).await
     }
 
     /// Clients who are all there before the fetch begins: with [`Bench::get`] each first takes its time to look into the
@@ -118,7 +118,7 @@ impl Bench {
         assert!(joined[1..].iter().all(|(source, _)| *source == Source::Joined));
         let whole = 0..target.size.unwrap();
         let pump = |(source, flight)| {
-            Pump::new(&self.resources, target, source, Origin::Flight(flight), whole.clone(), target.size)
+            Pump::new(&self.resources, target, source, ByteSource::Flight(flight), whole.clone(), target.size)
         };
         joined.into_iter().map(pump).collect()
     }
@@ -149,7 +149,7 @@ impl Bench {
 
 fn content(served: Served) -> Content {
     match served.answer {
-        Answer::Whole(content) | Answer::Part(_, content) => content,
+        FileAnswer::Whole(content) | FileAnswer::Part(_, content) => content,
         other => panic!("no body: {other:?}"),
     }
 }
@@ -207,7 +207,7 @@ async fn a_follower_streams_and_a_range_is_served_while_the_fetch_runs() {
         assert!(file().starts_with(&stream.unwrap().unwrap()));
     }
     let part = bench.range("bytes=1000-1999").await.unwrap();
-    assert!(matches!(&part.answer, Answer::Part(range, _) if *range == (1000..2000)));
+    assert!(matches!(&part.answer, FileAnswer::Part(range, _) if *range == (1000..2000)));
     assert_eq!(drain(content(part)).await.0, file()[1000..2000]);
     // A range behind the pause waits for its bytes.
     let mut behind = std::pin::pin!(bench.range("bytes=-500"));
@@ -462,7 +462,7 @@ async fn more_flights_than_allowed_are_told_to_come_back() {
     let bench = Bench::with(Setup { relay, ..Setup::default() }, vec![reply]).await;
     let first = bench.get().await;
     let other = Target { digest: Some(Sha256([0; 32]).into()), sha256: None, ..bench.target.clone() };
-    let refused = bench.delivery.serve(other, &Want::default()).await;
+    let refused = bench.delivery.serve(other, &Conditions::default()).await;
     assert!(matches!(refused, Err(RelayError::Busy)), "{refused:?}");
     gate.add_permits(1);
     assert_eq!(right(first).await, file());
@@ -471,16 +471,16 @@ async fn more_flights_than_allowed_are_told_to_come_back() {
 #[tokio::test]
 async fn head_and_conditions_are_answered_without_a_fetch() {
     let bench = Bench::new(vec![Reply::good(&file())]).await;
-    let head = bench.serve(Want { head: true, ..Want::default() }).await.unwrap();
-    assert!(matches!(head.answer, Answer::Head));
+    let head = bench.serve(Conditions { head: true, ..Conditions::default() }).await.unwrap();
+    assert!(matches!(head.answer, FileAnswer::Head));
     assert_eq!((head.source, head.size), (Source::Miss, Some(1_200_000)));
     let etag = format!("\"{}\"", digest(&file()));
-    let has = bench.serve(Want { if_none_match: Some(etag), ..Want::default() }).await.unwrap();
-    assert!(matches!(has.answer, Answer::NotModified));
+    let has = bench.serve(Conditions { if_none_match: Some(etag), ..Conditions::default() }).await.unwrap();
+    assert!(matches!(has.answer, FileAnswer::NotModified));
     assert_eq!(bench.script.count(), 0);
     // The stated size may be wrong: what the file does not have only upstream can tell.
     let beyond = bench.range("bytes=1200000-").await.unwrap();
-    assert!(matches!(beyond.answer, Answer::Unsatisfiable));
+    assert!(matches!(beyond.answer, FileAnswer::Unsatisfiable));
     assert_eq!(bench.script.count(), 1);
 }
 

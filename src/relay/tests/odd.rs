@@ -49,7 +49,7 @@ async fn an_empty_answer_does_not_end_before_the_check_has() {
     let bench = Bench::with(setup, vec![Reply::good(&Bytes::new())]).await;
     // The moment between upstream's head, which says that there is nothing, and the check.
     let (source, flight) = bench.delivery.join(&bench.target, bench.target.digest.unwrap()).unwrap();
-    let pump = Pump::new(&bench.resources, &bench.target, source, Origin::Flight(flight), 0..0, Some(0));
+    let pump = Pump::new(&bench.resources, &bench.target, source, ByteSource::Flight(flight), 0..0, Some(0));
     assert!(is_digest_error(&pump.prime().await));
 }
 
@@ -95,7 +95,7 @@ async fn a_right_file_comes_whole_and_in_parts_whatever_size_is_stated() {
             let part = part.unwrap();
             if kept || length.is_some() {
                 assert!(
-                    matches!(&part.answer, Answer::Part(at, _) if *at == (1_199_990..1_200_000)),
+                    matches!(&part.answer, FileAnswer::Part(at, _) if *at == (1_199_990..1_200_000)),
                     "{stated}"
                 );
                 assert_eq!(drain(content(part)).await.0, file()[1_199_990..]);

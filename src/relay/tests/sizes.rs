@@ -3,8 +3,8 @@
 use super::*;
 
 async fn head(bench: &Bench) -> Result<Option<u64>, RelayError> {
-    let served = bench.serve(Want { head: true, ..Want::default() }).await?;
-    assert!(matches!(served.answer, Answer::Head));
+    let served = bench.serve(Conditions { head: true, ..Conditions::default() }).await?;
+    assert!(matches!(served.answer, FileAnswer::Head));
     Ok(served.size)
 }
 

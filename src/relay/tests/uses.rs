@@ -25,7 +25,7 @@ async fn a_download_in_sixteen_parts_is_one_use_and_a_look_is_none() {
     let part = file().len() / 16;
     for n in 0..16 {
         right(bench.range(&format!("bytes={}-{}", n * part, (n + 1) * part - 1)).await).await;
-        bench.serve(Want { head: true, ..Want::default() }).await.unwrap();
+        bench.serve(Conditions { head: true, ..Conditions::default() }).await.unwrap();
     }
     let parts = bench.uses().await;
     assert!((parts - come - 1.0).abs() < 0.1, "{come}, then {parts}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::model::Serial;
-use crate::revalidate::{Asked, Entry, Received, Source, Standing, Told};
+use crate::revalidate::{Entry, Received, Revalidation, Source, Standing, Told};
 
 /// Unix seconds at the beginning of each test.
 pub(super) const START: i64 = 1_700_000_000;
@@ -149,7 +149,7 @@ impl Source for Script {
         _key: &Self::Key,
         known: Option<&Entry<&'static str>>,
         standing: Standing,
-    ) -> Result<Asked<Self>, &'static str> {
+    ) -> Result<Revalidation<Self>, &'static str> {
         let mut says = {
             let mut state = self.state();
             state.asked += 1;
@@ -162,16 +162,16 @@ impl Source for Script {
         let received =
             |text, serial, stated| Received { entry: Entry::new(text, serial, self.now()), stated, raw: () };
         Ok(match says {
-            Then::Text(text, serial) => Asked::New(received(text, Some(Serial(serial)), true)),
-            Then::Plain(text) => Asked::New(received(text, standing.serial(), false)),
+            Then::Text(text, serial) => Revalidation::New(received(text, Some(Serial(serial)), true)),
+            Then::Plain(text) => Revalidation::New(received(text, standing.serial(), false)),
             Then::Same => {
                 assert!(known.is_some());
-                Asked::Same
+                Revalidation::Same
             }
-            Then::Instead(text) => Asked::Instead(received(text, None, false)),
-            Then::Absent => Asked::Absent,
+            Then::Instead(text) => Revalidation::Instead(received(text, None, false)),
+            Then::Absent => Revalidation::Absent,
             Then::Fails(seconds) => {
-                Asked::Failed { error: "upstream failed", pause: Duration::from_secs(seconds) }
+                Revalidation::Failed { error: "upstream failed", pause: Duration::from_secs(seconds) }
             }
             Then::Refuses => return Err("upstream refused"),
             Then::Dies => panic!("on purpose"),

@@ -1,6 +1,6 @@
 //! The readers and writers of project pages and of JSON documents.
 
-use cheesewire::index::door::{read_document, read_page, write_document, write_page};
+use cheesewire::index::test_api::{read_document, read_page, write_document, write_page};
 use cheesewire::index::{Form, PageFile, ProjectPage};
 use cheesewire::model::{FileKind, FilePath, ProjectName};
 use url::Url;

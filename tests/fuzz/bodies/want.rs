@@ -1,7 +1,7 @@
 //! The readers of `Range`, `If-Range` and `If-None-Match`.
 
 use cheesewire::model::Sha256;
-use cheesewire::relay::{Asked, Want};
+use cheesewire::relay::{Conditions, RangeRequest};
 
 const DIGEST: Sha256 = Sha256([0xab; 32]);
 
@@ -15,21 +15,24 @@ pub fn want(data: &[u8]) {
     let [range, if_range, if_none_match] = std::array::from_fn(|_| fields.next());
     let etag = format!("\"{DIGEST}\"");
 
-    let want = Want { head: false, range, if_range: None, if_none_match };
+    let want = Conditions { head: false, range, if_range: None, if_none_match };
     let asked = want.asked(Some(DIGEST), Some(size));
-    if let Asked::Part(part) = &asked {
+    if let RangeRequest::Part(part) = &asked {
         assert!(part.start < part.end && part.end <= size, "{part:?} of {size}");
     }
     if let Some(expected) = want.range.as_deref().and_then(|field| plain(field, size)) {
         assert_eq!(asked, expected, "{:?} of {size}", want.range);
     }
-    assert_eq!(Want { head: true, ..want.clone() }.asked(Some(DIGEST), Some(size)), Asked::Whole);
-    assert_eq!(want.asked(Some(DIGEST), None), Asked::Whole);
+    assert_eq!(
+        Conditions { head: true, ..want.clone() }.asked(Some(DIGEST), Some(size)),
+        RangeRequest::Whole
+    );
+    assert_eq!(want.asked(Some(DIGEST), None), RangeRequest::Whole);
 
     // A condition changes nothing, or makes it the whole file.
     let names_it = if_range.as_ref().is_none_or(|validator| validator.trim() == etag);
-    let conditional = Want { if_range, ..want.clone() }.asked(Some(DIGEST), Some(size));
-    assert_eq!(conditional, if names_it { asked } else { Asked::Whole });
+    let conditional = Conditions { if_range, ..want.clone() }.asked(Some(DIGEST), Some(size));
+    assert_eq!(conditional, if names_it { asked } else { RangeRequest::Whole });
 
     // Only who names the digest, or anything at all, has it.
     if want.is_met_by(Some(DIGEST)) {
@@ -40,7 +43,7 @@ pub fn want(data: &[u8]) {
 }
 
 /// What a range of the plainest form asks for, worked out in another way.
-fn plain(field: &str, size: u64) -> Option<Asked> {
+fn plain(field: &str, size: u64) -> Option<RangeRequest> {
     let (first, last) = field.strip_prefix("bytes=")?.split_once('-')?;
     let number = |text: &str| {
         let digits = !text.is_empty() && text.len() < 19 && text.bytes().all(|b| b.is_ascii_digit());
@@ -48,10 +51,10 @@ fn plain(field: &str, size: u64) -> Option<Asked> {
     };
     let (first, last) = (number(first)?, number(last)?);
     Some(if first > last {
-        Asked::Whole
+        RangeRequest::Whole
     } else if first >= size {
-        Asked::Unsatisfiable
+        RangeRequest::Unsatisfiable
     } else {
-        Asked::Part(first..size.min(last + 1))
+        RangeRequest::Part(first..size.min(last + 1))
     })
 }

@@ -7,17 +7,17 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{AbortHandle, Id, JoinSet};
 
-use super::patience::SharedPhase;
+use super::timeouts::SharedPhase;
 use crate::metric;
 
-/// How soon a full house is looked at again: all may have been busy.
+/// How soon a reached connection limit is looked at again: all connections may have been busy.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// All connections, each a task.
 ///
-/// A full house lets the connection go that has waited longest for its peer: for a request, for the rest of its head, or
+/// When the limit is reached, the connection is closed that has waited longest for its peer: for a request, for the rest of its head, or
 /// for the peer to take something of its answer. So whoever holds connections open without using them locks nobody out.
-pub(super) struct Crowd {
+pub(super) struct Connections {
     tasks: JoinSet<()>,
     members: HashMap<Id, Member>,
     room: Arc<Semaphore>,
@@ -28,7 +28,7 @@ struct Member {
     task: AbortHandle,
 }
 
-impl Crowd {
+impl Connections {
     /// `most`: how many there may be.
     pub(super) fn new(most: usize) -> Self {
         Self { tasks: JoinSet::new(), members: HashMap::new(), room: Arc::new(Semaphore::new(most)) }

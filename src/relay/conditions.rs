@@ -2,11 +2,11 @@
 
 use crate::model::Sha256;
 
-use super::range::Asked;
+use super::range::RangeRequest;
 
 /// The request's own conditions, as field values.
 #[derive(Debug, Clone, Default)]
-pub struct Want {
+pub struct Conditions {
     /// HEAD: no file is fetched for it; upstream is asked for the size where the index does not state it.
     pub head: bool,
     /// `Range`.
@@ -22,7 +22,7 @@ pub(super) fn etag(sha256: Sha256) -> String {
     format!("\"{sha256}\"")
 }
 
-impl Want {
+impl Conditions {
     /// The client has it already (RFC 9110 section 13.1.2: weak comparison).
     pub fn is_met_by(&self, sha256: Option<Sha256>) -> bool {
         let (Some(field), Some(sha256)) = (&self.if_none_match, sha256) else { return false };
@@ -32,13 +32,15 @@ impl Want {
 
     /// The part asked for. HEAD has none (section 14.2), nor has a condition that names another file:
     /// `If-Range` is compared strongly, and a date never matches, because we give none.
-    pub fn asked(&self, sha256: Option<Sha256>, size: Option<u64>) -> Asked {
-        let (Some(field), Some(size), false) = (&self.range, size, self.head) else { return Asked::Whole };
+    pub fn asked(&self, sha256: Option<Sha256>, size: Option<u64>) -> RangeRequest {
+        let (Some(field), Some(size), false) = (&self.range, size, self.head) else {
+            return RangeRequest::Whole;
+        };
         let current = match &self.if_range {
             Some(validator) => sha256.is_some_and(|sha256| validator.trim() == etag(sha256)),
             None => true,
         };
-        if current { Asked::of(field, size) } else { Asked::Whole }
+        if current { RangeRequest::of(field, size) } else { RangeRequest::Whole }
     }
 }
 
@@ -54,25 +56,27 @@ mod tests {
 
     #[test]
     fn a_client_that_has_the_file_is_told_so() {
-        let has = |field: String| Want { if_none_match: Some(field), ..Want::default() }.is_met_by(FILE);
+        let has = |field: String| {
+            Conditions { if_none_match: Some(field), ..Conditions::default() }.is_met_by(FILE)
+        };
         assert!(has(tag()) && has(format!("W/{}", tag())) && has("*".to_owned()));
         assert!(has(format!("\"other\" , {}", tag())));
         assert!(!has("\"other\"".to_owned()) && !has("ab".repeat(32)) && !has(String::new()));
-        assert!(!Want::default().is_met_by(FILE));
-        assert!(!Want { if_none_match: Some(tag()), ..Want::default() }.is_met_by(None));
+        assert!(!Conditions::default().is_met_by(FILE));
+        assert!(!Conditions { if_none_match: Some(tag()), ..Conditions::default() }.is_met_by(None));
     }
 
     #[test]
     fn a_range_counts_only_for_the_file_that_if_range_names() {
         let asked = |if_range: Option<String>, head| {
             let range = Some("bytes=1-2".to_owned());
-            Want { head, range, if_range, if_none_match: None }.asked(FILE, Some(10))
+            Conditions { head, range, if_range, if_none_match: None }.asked(FILE, Some(10))
         };
-        assert_eq!(asked(None, false), Asked::Part(1..3));
-        assert_eq!(asked(Some(tag()), false), Asked::Part(1..3));
-        assert_eq!(asked(Some(format!("W/{}", tag())), false), Asked::Whole);
-        assert_eq!(asked(Some("\"other\"".to_owned()), false), Asked::Whole);
-        assert_eq!(asked(Some("Mon, 01 Jan 2024 00:00:00 GMT".to_owned()), false), Asked::Whole);
-        assert_eq!(asked(None, true), Asked::Whole);
+        assert_eq!(asked(None, false), RangeRequest::Part(1..3));
+        assert_eq!(asked(Some(tag()), false), RangeRequest::Part(1..3));
+        assert_eq!(asked(Some(format!("W/{}", tag())), false), RangeRequest::Whole);
+        assert_eq!(asked(Some("\"other\"".to_owned()), false), RangeRequest::Whole);
+        assert_eq!(asked(Some("Mon, 01 Jan 2024 00:00:00 GMT".to_owned()), false), RangeRequest::Whole);
+        assert_eq!(asked(None, true), RangeRequest::Whole);
     }
 }

@@ -9,7 +9,7 @@ use crate::model::Sha256;
 
 /// Kept bytes that have to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Doomed {
+pub struct PendingDelete {
     /// Their digest, as they are kept.
     pub sha256: Sha256,
     /// They are not what they should be: they are to be fetched again.
@@ -18,21 +18,26 @@ pub struct Doomed {
 
 impl Journal {
     /// At most `most` of the queue, in the order of digests, those after `after`.
-    pub async fn doomed(&self, after: Option<Sha256>, most: usize) -> Result<Vec<Doomed>, JournalError> {
+    pub async fn pending_deletes(
+        &self,
+        after: Option<Sha256>,
+        most: usize,
+    ) -> Result<Vec<PendingDelete>, JournalError> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         self.read(move |connection| {
             let after = after.map_or_else(Vec::new, |sha256| sha256.0.to_vec());
             let sql = "SELECT sha256, repair FROM doomed WHERE sha256 > ?1 ORDER BY sha256 LIMIT ?2";
             let mut statement = connection.prepare_cached(sql)?;
-            let row =
-                |row: &rusqlite::Row<'_>| Ok(Doomed { sha256: Sha256(row.get(0)?), repair: row.get(1)? });
+            let row = |row: &rusqlite::Row<'_>| {
+                Ok(PendingDelete { sha256: Sha256(row.get(0)?), repair: row.get(1)? })
+            };
             statement.query_map(params![after, most], row)?.collect()
         })
         .await
     }
 
     /// Adds to the queue.
-    pub async fn doom(&self, list: Vec<Doomed>) -> Result<(), JournalError> {
+    pub async fn queue_deletes(&self, list: Vec<PendingDelete>) -> Result<(), JournalError> {
         let removals = self.removals();
         self.write_then(
             move |connection| list.iter().try_for_each(|one| insert(connection, one.sha256.0, one.repair)),

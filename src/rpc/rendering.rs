@@ -11,7 +11,7 @@ use super::answer::{Pieces, StreamError};
 
 /// An answer that is written once, by a task of its own, and read by any number, while it is written and after.
 /// Its bytes are accounted for until the last reader leaves.
-pub(super) struct Flight {
+pub(super) struct Rendering {
     written: Mutex<Written>,
     room: Mutex<Option<OwnedSemaphorePermit>>,
     progress: watch::Sender<Progress>,
@@ -42,7 +42,7 @@ pub(super) fn units(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
 }
 
-impl Flight {
+impl Rendering {
     /// Starts writing. `room` is what the answer may take; what it does not need goes back at the end.
     pub(super) fn start(
         mut pieces: Pieces,
@@ -50,26 +50,26 @@ impl Flight {
         ended: impl FnOnce(&Result<(), StreamError>) + Send + 'static,
     ) -> Arc<Self> {
         let most = room.num_permits() * UNIT;
-        let flight = Arc::new(Self {
+        let rendering = Arc::new(Self {
             written: Mutex::default(),
             room: Mutex::new(Some(room)),
             progress: watch::Sender::default(),
         });
-        let landing = Landing(flight.clone());
+        let landing = Landing(rendering.clone());
         tokio::spawn(async move {
-            let flight = &landing.0;
+            let rendering = &landing.0;
             let mut end = Ok(());
             while let Some(piece) = pieces.next().await {
-                end = piece.and_then(|piece| flight.push(piece, most));
+                end = piece.and_then(|piece| rendering.push(piece, most));
                 if end.is_err() {
                     break;
                 }
             }
-            flight.shrink();
+            rendering.shrink();
             ended(&end);
-            flight.progress.send_modify(|progress| progress.end = Some(end));
+            rendering.progress.send_modify(|progress| progress.end = Some(end));
         });
-        flight
+        rendering
     }
 
     /// What is in it so far, in units of room.
@@ -111,7 +111,7 @@ impl Flight {
     pub(super) fn read(self: &Arc<Self>) -> Pieces {
         let progress = self.progress.subscribe();
         stream::unfold(Some((self.clone(), progress, 0)), |reading| async move {
-            let (flight, mut progress, at) = reading?;
+            let (rendering, mut progress, at) = reading?;
             let end = match progress.wait_for(|now| now.bytes > at || now.end.is_some()).await {
                 Ok(now) if now.bytes > at => None,
                 Ok(now) => now.end.clone(),
@@ -119,9 +119,9 @@ impl Flight {
             };
             match end {
                 None => {
-                    let piece = lock(&flight.written).from(at).ok_or(StreamError::Lost);
+                    let piece = lock(&rendering.written).from(at).ok_or(StreamError::Lost);
                     let after = at + piece.as_ref().map_or(0, Bytes::len);
-                    Some((piece, Some((flight, progress, after))))
+                    Some((piece, Some((rendering, progress, after))))
                 }
                 Some(Ok(())) => None,
                 Some(Err(error)) => Some((Err(error), None)),
@@ -164,7 +164,7 @@ impl Written {
 }
 
 /// Ends a flight whose task ends without a word.
-struct Landing(Arc<Flight>);
+struct Landing(Arc<Rendering>);
 
 impl Drop for Landing {
     fn drop(&mut self) {
@@ -190,11 +190,11 @@ mod tests {
 
     use super::*;
 
-    async fn started(most: usize) -> (mpsc::UnboundedSender<Result<Bytes, StreamError>>, Arc<Flight>) {
+    async fn started(most: usize) -> (mpsc::UnboundedSender<Result<Bytes, StreamError>>, Arc<Rendering>) {
         let (sender, pieces) = mpsc::unbounded_channel();
         let room =
             Arc::new(Semaphore::new(units(most) as usize)).acquire_many_owned(units(most)).await.unwrap();
-        (sender, Flight::start(UnboundedReceiverStream::new(pieces).boxed(), room, |_| ()))
+        (sender, Rendering::start(UnboundedReceiverStream::new(pieces).boxed(), room, |_| ()))
     }
 
     /// Six of them are joined.
@@ -206,13 +206,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_anywhere_gets_the_same_bytes_though_pieces_are_joined() {
-        let (sender, flight) = started(4 << 20).await;
+        let (sender, rendering) = started(4 << 20).await;
         let mut readers: Vec<(Pieces, Vec<u8>)> = Vec::new();
         for n in 0..13 {
-            readers.push((flight.read(), Vec::new()));
+            readers.push((rendering.read(), Vec::new()));
             sender.send(Ok(piece(n))).unwrap();
             // Each reader is as far as it can be, in pieces as they came or as they are joined by now.
-            while flight.progress.borrow().bytes < (usize::from(n) + 1) * PIECE {
+            while rendering.progress.borrow().bytes < (usize::from(n) + 1) * PIECE {
                 tokio::task::yield_now().await;
             }
             for (reader, read) in readers.iter_mut().step_by(2) {
@@ -228,17 +228,17 @@ mod tests {
             read.extend(rest.concat());
             assert!(read == all);
         }
-        let sizes: Vec<usize> = flight.read().map(|piece| piece.unwrap().len() / PIECE).collect().await;
+        let sizes: Vec<usize> = rendering.read().map(|piece| piece.unwrap().len() / PIECE).collect().await;
         assert_eq!(sizes, [6, 6, 1]);
-        assert_eq!(flight.length(), Some(13 * PIECE as u64));
+        assert_eq!(rendering.length(), Some(13 * PIECE as u64));
     }
 
     #[tokio::test]
     async fn what_does_not_fit_ends_with_what_did() {
-        let (sender, flight) = started(PIECE * 5 / 2).await;
+        let (sender, rendering) = started(PIECE * 5 / 2).await;
         (0..4).for_each(|n| sender.send(Ok(piece(n))).unwrap());
-        let read: Vec<_> = flight.read().collect().await;
+        let read: Vec<_> = rendering.read().collect().await;
         assert_eq!(read.len(), 3);
-        assert!(matches!(read[2], Err(StreamError::TooLarge)) && flight.failed());
+        assert!(matches!(read[2], Err(StreamError::TooLarge)) && rendering.failed());
     }
 }

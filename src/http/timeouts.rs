@@ -17,7 +17,7 @@ use crate::model::settings;
 settings! {
     /// The time a client gets for each phase of a connection.
     #[derive(Debug, Clone, Copy)]
-    pub struct Patience in "http" {
+    pub struct Timeouts in "http" {
         /// From a request's first byte to the end of its headers.
         header_timeout: Duration = Duration::from_secs(10),
         /// Between requests, and for a client that takes no byte of its answer.
@@ -124,9 +124,9 @@ impl SharedPhase {
 }
 
 /// A socket that ends with `TimedOut` when its peer takes too long.
-pub(super) struct Patient<S> {
+pub(super) struct TimedStream<S> {
     socket: S,
-    patience: Patience,
+    patience: Timeouts,
     phase: SharedPhase,
     /// For requests. Once set it is left alone, and set anew only when it fires too early: a busy connection would set
     /// it for nothing at every request.
@@ -159,9 +159,9 @@ impl Closing for TcpStream {
     }
 }
 
-impl<S> Patient<S> {
+impl<S> TimedStream<S> {
     /// `begun`: the same moment for all sockets whose phases are compared.
-    pub(super) fn new(socket: S, patience: Patience, begun: Instant) -> Self {
+    pub(super) fn new(socket: S, patience: Timeouts, begun: Instant) -> Self {
         let timer = || Box::pin(tokio::time::sleep(patience.idle_timeout));
         Self {
             socket,
@@ -185,7 +185,7 @@ fn too_slow(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, what)
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -210,7 +210,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     }
 }
 
-impl<S> Patient<S> {
+impl<S> TimedStream<S> {
     fn wait_for_request(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.waits {
             self.phase.shared.task.register(cx.waker());
@@ -244,7 +244,7 @@ impl<S> Patient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> Patient<S> {
+impl<S: AsyncWrite + Unpin> TimedStream<S> {
     /// Keeps the time since the peer last took a byte.
     fn watch<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if polled.is_ready() {
@@ -263,7 +263,7 @@ impl<S: AsyncWrite + Unpin> Patient<S> {
     }
 }
 
-impl<S: Closing> Patient<S> {
+impl<S: Closing> TimedStream<S> {
     /// Fails if the peer is gone for which an answer is on its way. A write would tell, but there may be none for long.
     fn watch_peer(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         if self.socket.poll_closed(cx)?.is_pending() {
@@ -278,7 +278,7 @@ impl<S: Closing> Patient<S> {
     }
 }
 
-impl<S: AsyncWrite + Closing + Unpin> AsyncWrite for Patient<S> {
+impl<S: AsyncWrite + Closing + Unpin> AsyncWrite for TimedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.gone = None;
         let polled = Pin::new(&mut self.socket).poll_write(cx, buf);
@@ -329,7 +329,7 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-    const PATIENCE: Patience = Patience {
+    const PATIENCE: Timeouts = Timeouts {
         header_timeout: Duration::from_secs(10),
         idle_timeout: Duration::from_mins(1),
         closed_timeout: Duration::from_secs(10),
@@ -344,7 +344,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_head_that_drips_is_cut_at_its_limit() {
         let (mut client, server) = tokio::io::duplex(64);
-        let mut server = Patient::new(server, PATIENCE, Instant::now());
+        let mut server = TimedStream::new(server, PATIENCE, Instant::now());
         let started = Instant::now();
         let drip = tokio::spawn(async move {
             for _ in 0..30 {
@@ -366,7 +366,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_takes_nothing_is_cut_and_one_that_takes_slowly_is_not() {
         let (mut client, server) = tokio::io::duplex(4);
-        let mut server = Patient::new(server, PATIENCE, Instant::now());
+        let mut server = TimedStream::new(server, PATIENCE, Instant::now());
         let reader = tokio::spawn(async move {
             for _ in 0..4 {
                 tokio::time::sleep(Duration::from_secs(50)).await;
@@ -392,7 +392,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_has_closed_its_side_is_gone_some_time_after_the_last_bytes_that_it_took() {
         let socket: HalfClosed = tokio::io::join(tokio::io::empty(), tokio::io::sink());
-        let mut server = Patient::new(socket, PATIENCE, Instant::now());
+        let mut server = TimedStream::new(socket, PATIENCE, Instant::now());
         server.phase().set(Phase::Busy);
         server.flush().await.unwrap();
         tokio::time::advance(Duration::from_secs(9)).await;

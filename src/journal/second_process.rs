@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use super::{Doomed, Journal, JournalError, KnownFile, doomed, known_file, schema, upstream};
+use super::{Journal, JournalError, KnownFile, PendingDelete, known_file, pending_delete, schema, upstream};
 use crate::model::{Sha256, UpstreamIdentity};
 
 /// A journal, without its lock. Every call blocks.
-pub struct Beside {
+pub struct UnlockedJournal {
     connection: Connection,
     path: PathBuf,
 }
 
-impl Beside {
+impl UnlockedJournal {
     /// Opens the journal in `folder` if there is one. Fails if it belongs to another upstream than `identity`, if that is given.
     pub fn open(folder: &Path, identity: Option<&UpstreamIdentity>) -> Result<Option<Self>, JournalError> {
         let path = Journal::database(folder);
@@ -38,12 +38,12 @@ impl Beside {
     }
 
     /// Adds to what has to go. Fails if a relay of an older make has never been followed by one of this.
-    pub fn doom(&mut self, list: &[Doomed]) -> Result<(), JournalError> {
+    pub fn queue_deletes(&mut self, list: &[PendingDelete]) -> Result<(), JournalError> {
         let wrong = |error| JournalError::sqlite(&self.path, error);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate);
         let transaction = transaction.map_err(wrong)?;
         for one in list {
-            doomed::insert(&transaction, one.sha256.0, one.repair).map_err(wrong)?;
+            pending_delete::insert(&transaction, one.sha256.0, one.repair).map_err(wrong)?;
         }
         transaction.commit().map_err(wrong)
     }
