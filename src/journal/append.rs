@@ -34,7 +34,7 @@ impl Journal {
     /// Keeps the rows that upstream gave for "since `asked_since`" and notes that all serials in
     /// `(asked_since, complete_to]`, by upstream's numbers, are known now. Their order does not matter. If the slice
     /// continues what the project table knows, the projects move with it. Where our numbers are ahead of upstream's, its
-    /// rows get our next ones (see [`Position`]).
+    /// rows get our next ones (see [`super::Position`]).
     pub async fn append(
         &self,
         mut events: Vec<Event>,
