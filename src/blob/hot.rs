@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::model::Sha256;
 
-/// One use by a grip in so many is told to the cache that decides what stays in memory. It counts a few of them only, and
+/// One use by such a way back in so many is told to the cache that decides what stays in memory. It counts a few of them only, and
 /// telling it takes longer than the rest.
 const TOLD: u32 = 16;
 
@@ -48,7 +48,7 @@ impl Hot {
         self.0.came
     }
 
-    /// No grip leads to it any more.
+    /// No way back leads to it any more.
     pub(super) fn let_go(&self) {
         self.0.gone.store(true, Ordering::Release);
     }

@@ -102,9 +102,7 @@ impl Store {
     /// contradicts the key is thrown away; a disk that fails to read is logged and counts as absent, because upstream
     /// still has the file.
     pub async fn get(&self, key: &Key) -> Option<Blob> {
-        if let Some(hot) = self.hot_of(&key.sha256)
-            && key.size.is_none_or(|size| size == hot.bytes().len() as u64)
-        {
+        if let Some(hot) = self.hot_as(key) {
             return Some(Blob::Hot(hot));
         }
         if let Some(Mapping { map, used }) = self.maps.get(&key.sha256) {
@@ -133,7 +131,7 @@ impl Store {
     fn open_entry(&self, key: &Key) -> io::Result<Option<Blob>> {
         let opened = self.maps.get_or_insert_with(&key.sha256, || {
             // Read by one who was before us.
-            if let Some(hot) = self.hot_of(&key.sha256) {
+            if let Some(hot) = self.hot_as(key) {
                 return Err(Unmapped::Hot(hot));
             }
             let entry = self.disk.entry(key)?.ok_or(Unmapped::Absent)?;
@@ -163,6 +161,11 @@ impl Store {
         Ok(hot)
     }
 
+    /// The copy in memory, unless its length contradicts the key.
+    fn hot_as(&self, key: &Key) -> Option<Hot> {
+        self.hot_of(&key.sha256).filter(|hot| key.size.is_none_or(|size| size == hot.bytes().len() as u64))
+    }
+
     /// The copy in memory.
     fn hot_of(&self, sha256: &Sha256) -> Option<Hot> {
         self.hot.get(sha256).map(|weighed| weighed.value)
@@ -188,12 +191,12 @@ impl Store {
         age(hot.came()?, now)
     }
 
-    /// A grip on an entry that is in memory just now.
+    /// A way back to an entry that is in memory just now.
     pub fn hot_ref(&self, sha256: Sha256) -> Option<HotRef> {
         Some(HotRef::on(&self.hot_of(&sha256)?, sha256))
     }
 
-    /// The entry that the grip is on, if it is in memory still. It counts as a use of all of it, `now`.
+    /// The entry that it leads to, if that is in memory still. It counts as a use of all of it, `now`.
     pub fn still_hot(&self, hot_ref: &HotRef, now: SystemTime) -> Option<Hot> {
         let hot = hot_ref.hot()?;
         if hot_ref.is_told() {

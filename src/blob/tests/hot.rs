@@ -1,7 +1,7 @@
 //! Files in memory.
 
 use super::{content, folder, keep, path_of, settings};
-use crate::blob::{Store, StoreSettings};
+use crate::blob::{Blob, Key, Store, StoreSettings};
 
 #[tokio::test]
 async fn a_small_file_is_held_in_memory_and_a_large_one_is_not() {
@@ -17,7 +17,7 @@ async fn a_small_file_is_held_in_memory_and_a_large_one_is_not() {
 }
 
 #[tokio::test]
-async fn a_grip_leads_to_what_is_in_memory_and_to_nothing_that_had_to_go() {
+async fn a_way_back_leads_to_what_is_in_memory_and_to_nothing_that_had_to_go() {
     let folder = folder();
     let store = Store::open(&settings(folder.path())).unwrap();
     let (key, bytes) = content(1, 1000);
@@ -36,7 +36,7 @@ async fn a_grip_leads_to_what_is_in_memory_and_to_nothing_that_had_to_go() {
 }
 
 #[tokio::test]
-async fn a_grip_holds_nothing_in_memory() {
+async fn a_way_back_holds_nothing_in_memory() {
     let folder = folder();
     let store = Store::open(&StoreSettings { hot_bytes: 1000, ..settings(folder.path()) }).unwrap();
     let ((first, bytes), second) = (content(1, 1000), content(2, 1000));
@@ -48,4 +48,14 @@ async fn a_grip_holds_nothing_in_memory() {
     while store.still_hot(&hot_ref, now).is_some() {
         store.get(&second.0).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn what_is_in_memory_is_not_given_out_for_a_key_of_another_size() {
+    let folder = folder();
+    let store = Store::open(&settings(folder.path())).unwrap();
+    let (key, bytes) = content(1, 1000);
+    keep(&store, &key, &bytes).await.unwrap();
+    assert!(matches!(store.get(&key).await, Some(Blob::Hot(_))));
+    assert!(store.get(&Key { size: Some(999), ..key }).await.is_none());
 }
