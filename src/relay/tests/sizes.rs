@@ -25,6 +25,18 @@ async fn upstream_is_asked_for_a_size_once_however_many_want_it() {
 }
 
 #[tokio::test]
+async fn a_size_is_asked_for_again_after_ten_minutes() {
+    let bench = before(Reply::good(&file())).await;
+    for (minutes, asked) in [(0, 1), (9, 1), (1, 2)] {
+        tokio::time::pause();
+        tokio::time::advance(std::time::Duration::from_mins(minutes)).await;
+        tokio::time::resume();
+        assert_eq!(head(&bench).await.unwrap(), Some(1_200_000));
+        assert_eq!(bench.script.count(), asked, "{minutes} minutes later");
+    }
+}
+
+#[tokio::test]
 async fn a_host_that_does_not_answer_head_is_asked_for_the_first_byte() {
     for status in [403, 404, 405, 501] {
         for ranges in [true, false] {
