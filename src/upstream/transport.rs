@@ -29,6 +29,8 @@ use crate::requester::Requesters;
 
 /// How often it is noted, while a body waits for room, that upstream is not to blame: shorter than any window of its rate.
 const UNBLAMED: Duration = Duration::from_secs(1);
+/// How many times as long the memory for a large body gets each time: a full changelog page grows once.
+const GROWTH: usize = 16;
 
 /// The first pause before a GET is repeated; it doubles, with jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -374,22 +376,24 @@ pub(super) async fn read_in(
         if length > limit {
             return Err(UpstreamError::TooLarge(limit));
         }
-        if let Some(room) = room
-            && length > room_for
-        {
-            room_for = stated.unwrap_or_else(|| room.step(length)).clamp(length, limit);
-            // Not while it has some: another might wait for that, and have what this one needs.
-            drop(share);
-            let mut taken = std::pin::pin!(room.take(room_for));
-            share = loop {
-                match tokio::time::timeout(UNBLAMED, &mut taken).await {
-                    Ok(share) => break share,
-                    // It is not upstream that is slow meanwhile.
-                    Err(_) => pace::answered(),
-                }
-            };
-            pace::answered();
-            // Once: while it grows it is there twice.
+        if length > room_for {
+            if let Some(room) = room {
+                room_for = stated.unwrap_or_else(|| room.step(length)).clamp(length, limit);
+                // Not while it has some: another might wait for that, and have what this one needs.
+                drop(share);
+                let mut taken = std::pin::pin!(room.take(room_for));
+                share = loop {
+                    match tokio::time::timeout(UNBLAMED, &mut taken).await {
+                        Ok(share) => break share,
+                        // It is not upstream that is slow meanwhile.
+                        Err(_) => pace::answered(),
+                    }
+                };
+                pace::answered();
+            } else {
+                room_for = stated.unwrap_or(length.saturating_mul(GROWTH)).clamp(length, limit);
+            }
+            // Seldom: while it grows it is there twice. What is not written to takes no memory.
             body.reserve(room_for.saturating_sub(body.len()));
         }
         body.extend_from_slice(&chunk);
