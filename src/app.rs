@@ -20,11 +20,13 @@ use crate::blob::{OpenError, Store};
 use crate::config::Config;
 use crate::follow::{self, FollowStatus};
 use crate::http::{self, Admin, Edge, Listen, ListenerSettings, Look, Origins, Parts};
-use crate::index::Index;
+use crate::index::{Index, Signatures};
 use crate::journal::{Journal, JournalError};
 use crate::metric;
+use crate::model::Algorithm;
 use crate::relay::Relay;
-use crate::rpc::{Feed, Rpc};
+use crate::rpc::{Feed, OldAddresses, Rpc};
+use crate::signing::Signer;
 use crate::upstream::{Upstream, UpstreamError};
 use state::State;
 use tasks::Tasks;
@@ -102,6 +104,11 @@ impl App {
         let upstream = Upstream::new(config.upstream.clone())?;
         let tasks = TaskTracker::new();
         let index = Index::new(upstream.clone(), journal.clone(), config.index.clone());
+        let kept = store.clone();
+        index.read_kept_by(Arc::new(move |sha256| {
+            let kept = kept.clone();
+            Box::pin(async move { kept.digest(sha256, Algorithm::Md5).await })
+        }));
         let relay = Relay::new(
             index.clone(),
             journal.clone(),
@@ -161,7 +168,9 @@ impl App {
             stopping: stopping.clone(),
         };
         let origins = Origins::new(config.http.public_url.as_ref().map(Url::as_str), first);
-        let parts = Parts { rpc, feed, index, relay, admin };
+        let old = OldAddresses::new(journal.clone(), index.clone(), rpc.clone());
+        let signatures = Signatures::new(index.clone(), Signer::start(&config.data, &config.signing));
+        let parts = Parts { rpc, feed, index, relay, old, signatures, admin };
         let edge = Edge::new(parts, config.http.calls, &config.http.clients, &origins, &config.http.cors);
         let mut settings = config.http.listener.clone();
         settings.max_connections = http::affordable_connections(settings.max_connections);

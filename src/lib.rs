@@ -26,6 +26,7 @@
 //! - [`index`]: simple pages and JSON documents: fetched, revalidated, rewritten, rendered.
 //! - [`blob`]: the only code that knows disk paths: package files, whole or absent.
 //! - [`relay`]: package files on their way: flights, followers, ranges, the last bytes held back.
+//! - [`signing`]: the key that pages are signed with for old mirrors.
 //! - [`http`]: the edge.
 //! - [`client`]: a typed client of a relay, for the commands and for other people's programs.
 //! - [`sandbox`]: a miniature PyPI with faults on demand, for tests, demos and other people's CI.
@@ -53,5 +54,6 @@ pub mod requester;
 pub mod revalidate;
 pub mod rpc;
 pub mod sandbox;
+pub mod signing;
 pub mod upstream;
 pub mod xmlrpc;

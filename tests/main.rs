@@ -27,6 +27,7 @@ mod index;
 mod journal;
 mod kill;
 mod leaks;
+mod legacy;
 mod limits;
 mod links;
 mod load;

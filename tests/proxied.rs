@@ -71,7 +71,7 @@ async fn redirects_and_links_keep_the_path_of_the_public_address() {
     for (path, to) in [
         ("simple", "/simple/"),
         ("simple/Wire.Core", "/simple/Wire.Core/"),
-        ("pypi?:action=json&name=Wire.Core", "/pypi/wire-core/json"),
+        ("serversig/Wire.Core", "/serversig/Wire.Core/"),
     ] {
         let answer = asked(&relay, path, &[]).await;
         assert_eq!((answer.status, answer.header("location")), (301, &*format!("{PUBLIC}{to}")), "{path}");
@@ -83,6 +83,8 @@ async fn redirects_and_links_keep_the_path_of_the_public_address() {
         ("elsewhere", " https://public.test/pypi-cache/simple/\n"),
         ("pypi/wire-core", "\"https://public.test/pypi-cache/simple/wire-core/\""),
         ("pypi/wire-core/", "\"https://public.test/pypi-cache/pypi/wire-core/json\""),
+        ("mirrors", "\"https://public.test/pypi-cache/last-modified\""),
+        ("rss/project/wire-core/releases.xml", "<link>https://public.test/pypi-cache/pypi/wire-core</link>"),
     ] {
         let answer = asked(&relay, path, &[]).await;
         assert!(answer.text().contains(link), "{path}: {}", answer.text());

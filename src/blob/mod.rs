@@ -3,6 +3,7 @@
 //! [`Store`] is the facade: a little memory for small hot files, a folder behind it. The only code that
 //! knows disk paths is below it; an object store would stand beside `disk`.
 
+mod digest;
 mod disk;
 mod error;
 mod hot;

@@ -15,6 +15,7 @@ use crate::journal::JournalSettings;
 use crate::model::{Clock, settings};
 use crate::relay::{PrefetchSettings, RelaySettings};
 use crate::rpc::{FeedSettings, RpcSettings};
+use crate::signing::SigningSettings;
 use crate::upstream::UpstreamSettings;
 
 settings! {
@@ -44,6 +45,8 @@ pub struct Config {
     pub follow: FollowSettings,
     /// Pages and documents.
     pub index: IndexSettings,
+    /// Signatures of pages.
+    pub signing: SigningSettings,
     /// Files on their way.
     pub relay: RelaySettings,
     /// Files fetched in advance.
@@ -84,6 +87,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<(Config, bool), ConfigError> {
         journal: JournalSettings::default(),
         follow: FollowSettings::default(),
         index: IndexSettings::default(),
+        signing: SigningSettings::default(),
         relay: RelaySettings::default(),
         prefetch: PrefetchSettings::default(),
         store: StoreSettings::new(data.folder.join("files")),
@@ -95,6 +99,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<(Config, bool), ConfigError> {
     config.journal.visit(reader);
     config.follow.visit(reader);
     config.index.visit(reader);
+    config.signing.visit(reader);
     // One section of two parts.
     config.index.learn.visit(reader);
     config.rpc.search.visit(reader);

@@ -214,18 +214,18 @@ impl Follower {
 
     /// Notes that upstream, asked then, had nothing beyond our last serial. That fails as long as something is known to
     /// have happened that is not told yet.
-    pub(super) fn caught_up(&self, asked: QuestionStart) -> Result<(), FollowError> {
+    pub(super) async fn caught_up(&self, asked: QuestionStart) -> Result<(), FollowError> {
         if self.settling.load(Ordering::Relaxed) {
             return Err(FollowError::Unsettled);
         }
-        self.journal.caught_up(asked);
+        self.journal.caught_up(asked).await;
         Ok(())
     }
 
     /// The same for who settles that next.
-    pub(super) fn caught_up_unless_settling(&self, asked: QuestionStart) {
+    pub(super) async fn caught_up_unless_settling(&self, asked: QuestionStart) {
         // The error says only that it is not noted.
-        let _ = self.caught_up(asked);
+        let _ = self.caught_up(asked).await;
     }
 
     fn doubt_lock(&self) -> MutexGuard<'_, Doubt> {

@@ -84,7 +84,7 @@ impl Follower {
         let asked = QuestionStart::now(self.journal.clock());
         let last = self.hear_all(self.named_last_serial().await?).await?;
         self.journal.heard_last_serial(last).await?;
-        self.caught_up(asked)
+        self.caught_up(asked).await
     }
 }
 

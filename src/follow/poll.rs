@@ -119,7 +119,7 @@ impl Follower {
                 self.settling.store(self.journal.relisting_owed().await?, Ordering::Relaxed);
             }
             if self.untold().is_none() {
-                self.caught_up(asked)?;
+                self.caught_up(asked).await?;
             }
         }
         Ok(polled)
@@ -166,7 +166,7 @@ impl Follower {
         if upto < since {
             let polled = self.fell_back(since, upto, true).await?;
             if polled == Polled::Current {
-                self.caught_up_unless_settling(asked);
+                self.caught_up_unless_settling(asked).await;
             }
             return Ok(polled);
         }
@@ -179,7 +179,7 @@ impl Follower {
                 let slice = self.upstream.changelog_since(since).await;
                 self.keep_news(slice, since, Some(upto)).await?;
             }
-            self.caught_up_unless_settling(asked);
+            self.caught_up_unless_settling(asked).await;
             return Ok(Polled::Current);
         }
         let Some(slice) = self.rows_after(since, true).await? else { return Ok(Polled::More) };
@@ -189,13 +189,13 @@ impl Follower {
         }
         let Some(last) = kept else {
             self.withheld(since, upto)?;
-            self.caught_up_unless_settling(asked);
+            self.caught_up_unless_settling(asked).await;
             return Ok(Polled::Current);
         };
         if last < upto {
             *named = Some(upto);
         } else if on_the_way.is_none() {
-            self.caught_up_unless_settling(asked);
+            self.caught_up_unless_settling(asked).await;
             return Ok(Polled::Current);
         }
         // The last serial was named some slices ago.

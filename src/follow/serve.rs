@@ -138,7 +138,10 @@ impl Follower {
             // Something happened between the two questions, or it was one of several servers that lags.
             if !self.fetch_rows(since).await? {
                 self.withheld(since, last)?;
-                return named.map_or(Ok(()), |(_, asked)| self.caught_up(asked));
+                return match named {
+                    Some((_, asked)) => self.caught_up(asked).await,
+                    None => Ok(()),
+                };
             }
         }
         match named {
@@ -156,7 +159,7 @@ impl Follower {
         if last < known {
             self.fell_back(known, last, false).await?;
         }
-        self.caught_up(asked)
+        self.caught_up(asked).await
     }
 
     /// Asks for upstream's last serial, and tells the journal if nobody polls. Without XML-RPC its listing tells.
@@ -180,7 +183,7 @@ impl Follower {
             named => self.hear_all(named?).await?,
         };
         self.journal.heard_last_serial(last).await?;
-        self.caught_up(asked)?;
+        self.caught_up(asked).await?;
         Ok(last)
     }
 

@@ -14,21 +14,22 @@ use axum::response::Response;
 use hyper::body::Incoming;
 use tower::ServiceExt as _;
 
-use super::admin::Admin;
+use super::admin::{self, Admin};
 use super::body::CallLimits;
 use super::clients::{Admission, Client, ClientLimits, Purpose, Refusal};
 use super::cors::Cors;
 use super::date::Dates;
 use super::files::{self, Files};
+use super::index::{self, Documents};
 use super::observe::{Exchange, Meter, Meters};
 use super::origin::Origins;
 use super::outgoing::Outgoing;
 use super::rpc::{self, Calls};
 use super::timeouts::SharedPhase;
-use super::{feed, rescue, routes};
-use crate::index::Index;
+use super::{feed, legacy, rescue, routes};
+use crate::index::{Index, Signatures};
 use crate::relay::Relay;
-use crate::rpc::{Feed, Rpc};
+use crate::rpc::{Feed, OldAddresses, Rpc};
 
 /// What answers.
 pub struct Parts {
@@ -40,6 +41,10 @@ pub struct Parts {
     pub index: Index,
     /// Files.
     pub relay: Relay,
+    /// Old addresses.
+    pub old: OldAddresses,
+    /// Signatures of pages.
+    pub signatures: Signatures,
     /// Who runs it.
     pub admin: Admin,
 }
@@ -73,9 +78,16 @@ impl Edge {
         origins: &Origins,
         cors: &Cors,
     ) -> Self {
-        let Parts { rpc, feed, index, relay, admin } = parts;
+        let Parts { rpc, feed, index, relay, old, signatures, admin } = parts;
         let (calls, files) = (Calls::new(rpc, limits, origins.clone()), Files::new(relay, cors.clone()));
-        let routes = routes::all(feed, index, files.clone(), admin, origins, cors);
+        let documents = Documents::new(index.clone(), origins.clone(), cors.clone());
+        let read = index::routes_with(index, origins.clone(), documents.clone())
+            .merge(files.clone().routes())
+            .merge(legacy::routes(&old, signatures, origins));
+        let others = feed::routes(feed)
+            .merge(legacy::actions(old, documents, origins.clone()))
+            .merge(admin::routes(admin));
+        let routes = routes::all(read, others, origins, cors);
         let meters = Meters::default();
         let of_calls = rpc::ADDRESSES.map(|address| meters.shown(address));
         let of_files = meters.shown(files::ROUTE);

@@ -5,35 +5,48 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION, VARY, WARNING,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LOCATION, VARY, WARNING,
 };
 use axum::http::request::Parts;
 use axum::http::response::Builder;
-use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::fields::X_LAST_SERIAL;
+use super::conditions::matches;
+use super::cors::Cors;
+use super::fields::{JSON_AGE, PAGE_AGE, STALE, X_LAST_SERIAL};
 use super::origin::Origins;
+use super::query::Query;
 use super::rescue::InJson;
-use super::{negotiate, pieces};
-use crate::index::{Compressed, Index, IndexError, Rendered, RootListing};
+use super::{jsonp, negotiate, pieces};
+use crate::index::{Compressed, Form, Index, IndexError, Rendered, RootListing};
 use crate::model::{ProjectName, Serial};
-
-/// How long caches on the way may keep a page: as upstream's (docs/wire.md section 8).
-const PAGE_AGE: &str = "max-age=600";
-/// The same for a JSON document.
-const JSON_AGE: &str = "max-age=900";
 
 #[derive(Clone)]
 struct Shared {
     index: Index,
     origins: Arc<Origins>,
+    documents: Documents,
+}
+
+/// What answers for documents of the JSON API, at their own address and at older ones.
+#[derive(Clone)]
+pub(super) struct Documents {
+    index: Index,
+    origins: Arc<Origins>,
+    cors: Arc<Cors>,
 }
 
 /// The routes of the index. GET and HEAD only.
 pub fn routes(index: Index, origins: Origins) -> Router {
+    let documents = Documents::new(index.clone(), origins.clone(), Cors::default());
+    routes_with(index, origins, documents)
+}
+
+/// The same with documents that others answer for as well.
+pub(super) fn routes_with(index: Index, origins: Origins, documents: Documents) -> Router {
     Router::new()
         .route("/simple", get(with_slash))
         .route("/simple/", get(root))
@@ -41,12 +54,14 @@ pub fn routes(index: Index, origins: Origins) -> Router {
         .route("/simple/{name}/", get(page))
         .route("/pypi/{name}", get(about))
         .route("/pypi/{name}/", get(about))
+        .route("/pypi/{name}/{version}", get(about_release))
+        .route("/pypi/{name}/{version}/", get(about_release))
         .route("/pypi/{name}/json", get(json))
         .route("/pypi/{name}/json/", get(json))
         .route("/pypi/{name}/{version}/json", get(json_of_release))
         .route("/pypi/{name}/{version}/json/", get(json_of_release))
         .route("/integrity/{name}/{version}/{file}/provenance", get(provenance))
-        .with_state(Shared { index, origins: Arc::new(origins) })
+        .with_state(Shared { index, origins: Arc::new(origins), documents })
 }
 
 /// 301 to the same path with a `/`, in the client's spelling.
@@ -72,57 +87,91 @@ async fn page(
     request: Parts,
 ) -> Result<Response, IndexError> {
     let Ok(name) = ProjectName::parse(&name) else { return Err(IndexError::NoSuchProject) };
-    let form = negotiate::form(&request.headers);
+    let (form, vary) = match negotiate::form(&request.headers) {
+        Form::Json => (Form::Json, "Accept, Accept-Encoding"),
+        // Some programs get other links.
+        Form::Html | Form::Md5Html => {
+            (shared.index.html_for(negotiate::agent(&request.headers)), "Accept, Accept-Encoding, User-Agent")
+        }
+    };
     let origin = shared.origins.of(&request);
     let rendered = shared.index.rendered_page(&name, form, &origin).await?;
-    answer(&shared.index, &request, rendered, PAGE_AGE, "Accept, Accept-Encoding").await
+    answer(&shared.index, &request, rendered, PAGE_AGE, vary).await
 }
 
-/// What a browser, and a client that only wants to know whether there is such a project, gets: where its page is.
 async fn about(
     State(shared): State<Shared>,
     Path(name): Path<String>,
     request: Parts,
 ) -> Result<Response, IndexError> {
-    let Ok(name) = ProjectName::parse(&name) else { return Err(IndexError::NoSuchProject) };
-    shared.index.page(&name).await?;
-    // A normalised name has no character that HTML knows.
-    let link = |path: String| shared.origins.link(&request, &path).replace('&', "&amp;");
-    let (files, document) = (link(format!("/simple/{name}/")), link(format!("/pypi/{name}/json")));
-    let page = format!(
-        "<!DOCTYPE html>\n<html><head><title>{name}</title></head><body>\n<h1>{name}</h1>\n\
-         <p><a href=\"{files}\">Its files</a>, <a href=\"{document}\">what is known of it</a></p>\n\
-         </body></html>\n"
-    );
-    Ok(([(CONTENT_TYPE, "text/html; charset=utf-8"), (CACHE_CONTROL, PAGE_AGE)], page).into_response())
+    page_for_people(&shared, &name, None, &request).await
 }
 
-async fn json(
-    State(shared): State<Shared>,
-    Path(name): Path<String>,
-    request: Parts,
-) -> Result<Response, InJson> {
-    Ok(document(&shared, &name, None, &request).await?)
-}
-
-async fn json_of_release(
+async fn about_release(
     State(shared): State<Shared>,
     Path((name, version)): Path<(String, String)>,
     request: Parts,
-) -> Result<Response, InJson> {
-    Ok(document(&shared, &name, Some(&version), &request).await?)
+) -> Result<Response, IndexError> {
+    page_for_people(&shared, &name, Some(&version), &request).await
 }
 
-async fn document(
+/// What a browser, and a client that only wants to know whether there is such a project, gets.
+async fn page_for_people(
     shared: &Shared,
     name: &str,
     version: Option<&str>,
     request: &Parts,
 ) -> Result<Response, IndexError> {
     let Ok(name) = ProjectName::parse(name) else { return Err(IndexError::NoSuchProject) };
-    let origin = shared.origins.of(request);
-    let rendered = shared.index.rendered_json(&name, version, &origin).await?;
-    answer(&shared.index, request, rendered, JSON_AGE, "Accept-Encoding").await
+    let about = shared.index.about(&name, version, &shared.origins.of(request)).await?;
+    let link = |path: String| shared.origins.link(request, &path);
+    let page = about.write(&[
+        (link(format!("/simple/{name}/")), "all files"),
+        (link(format!("/pypi/{name}/json")), "what is known of it"),
+        (link(format!("/rss/project/{name}/releases.xml")), "its releases as a feed"),
+    ]);
+    // What it shows is other people's text.
+    let nothing_active = (CONTENT_SECURITY_POLICY, "default-src 'none'");
+    let fields = [(CONTENT_TYPE, "text/html; charset=utf-8"), (CACHE_CONTROL, PAGE_AGE), nothing_active];
+    Ok((fields, page).into_response())
+}
+
+async fn json(State(shared): State<Shared>, Path(name): Path<String>, request: Parts) -> Response {
+    shared.documents.answer(&name, None, &request).await.into_response()
+}
+
+async fn json_of_release(
+    State(shared): State<Shared>,
+    Path((name, version)): Path<(String, String)>,
+    request: Parts,
+) -> Response {
+    shared.documents.answer(&name, Some(&version), &request).await.into_response()
+}
+
+impl Documents {
+    pub(super) fn new(index: Index, origins: Origins, cors: Cors) -> Self {
+        Self { index, origins: Arc::new(origins), cors: Arc::new(cors) }
+    }
+
+    /// A project's document, or that of one release; with `callback` in the query as a script.
+    pub(super) async fn answer(
+        &self,
+        name: &str,
+        version: Option<&str>,
+        request: &Parts,
+    ) -> Result<Response, InJson> {
+        let callback = match jsonp::callback(&Query::read(request.uri.query()), &self.cors) {
+            Ok(callback) => callback,
+            Err(refusal) => return Ok(refusal.respond()),
+        };
+        let Ok(name) = ProjectName::parse(name) else { return Err(IndexError::NoSuchProject.into()) };
+        let origin = self.origins.of(request);
+        let rendered = self.index.rendered_json(&name, version, &origin).await?;
+        if let Some(function) = callback {
+            return Ok(jsonp::respond(&function, rendered.pieces(), JSON_AGE));
+        }
+        Ok(answer(&self.index, request, rendered, JSON_AGE, "Accept-Encoding").await?)
+    }
 }
 
 async fn provenance(
@@ -171,7 +220,7 @@ fn head(serial: Option<Serial>, etag: &str, age: &str, vary: &str, stale: bool) 
         head = head.header(X_LAST_SERIAL, serial.0);
     }
     if stale {
-        head = head.header(WARNING, "110 - \"Response is Stale\"");
+        head = head.header(WARNING, STALE);
     }
     head
 }
@@ -179,13 +228,4 @@ fn head(serial: Option<Serial>, etag: &str, age: &str, vary: &str, stale: bool) 
 fn finish(head: Builder, body: Body) -> Response {
     // Every field is ASCII text of ours or a number.
     head.body(body).unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
-}
-
-/// `If-None-Match` names this validator; weakly compared, as for GET it must be.
-fn matches(headers: &HeaderMap, etag: &str) -> bool {
-    let named = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    named
-        .flat_map(|text| text.split(','))
-        .map(str::trim)
-        .any(|one| one == "*" || one.trim_start_matches("W/") == etag)
 }

@@ -1,7 +1,7 @@
-//! What a client accepts: the form of a simple page, that of a feed, and gzip.
+//! What a client accepts, and who it is: the form of a simple page, that of a feed, and gzip.
 
 use axum::http::HeaderMap;
-use axum::http::header::{ACCEPT, ACCEPT_ENCODING, HeaderName};
+use axum::http::header::{ACCEPT, ACCEPT_ENCODING, HeaderName, USER_AGENT};
 
 use crate::index::Form;
 
@@ -31,6 +31,11 @@ pub(super) fn feed(headers: &HeaderMap) -> Manner {
     let (events, lines) = (wish_for(headers, "text/event-stream"), wish_for(headers, "application/x-ndjson"));
     // 3: by its own name, not by a range.
     if events.1 == 3 && events > lines { Manner::ServerSent } else { Manner::Lines }
+}
+
+/// Who asks, as it says itself. Of two fields, which bandersnatch 1.0 sends, the first.
+pub(super) fn agent(headers: &HeaderMap) -> Option<&str> {
+    headers.get(USER_AGENT)?.to_str().ok()
 }
 
 /// Whether the client lists gzip by name and does not refuse it. `*` does not count: docs/wire.md section 2, rule 8,

@@ -10,41 +10,23 @@ use axum::routing::Route;
 use tower::layer::layer_fn;
 use tower::{Service as _, service_fn};
 
-use super::admin::{self, Admin};
 use super::cors::Cors;
-use super::files::Files;
 use super::origin::Origins;
-use super::{feed, index, rpc};
-use crate::index::Index;
-use crate::rpc::Feed;
 
 /// A request that no route took; one label, or a scanner would fill the metrics.
 pub(super) const UNMATCHED: &str = "other";
 
-/// All routes. Each answer has the route that took its request among its extensions, if one did.
-pub(super) fn all(
-    feed: Feed,
-    index: Index,
-    files: Files,
-    admin: Admin,
-    origins: &Origins,
-    cors: &Cors,
-) -> Router {
+/// All routes: those that web pages may read too, and the others. Each answer has the route that took its request among its
+/// extensions, if one did.
+pub(super) fn all(read: Router, others: Router, origins: &Origins, cors: &Cors) -> Router {
     let elsewhere = {
         let origins = origins.clone();
         move |request| async move { elsewhere(&origins, &request) }
     };
-    // For web pages too; with their own answer to other methods, which includes `OPTIONS`.
-    let read = index::routes(index, origins.clone()).merge(files.routes());
+    // With their own answer to other methods, which includes `OPTIONS`.
     let read = cors.around(read.method_not_allowed_fallback(other_method));
-    Router::new()
-        .merge(rpc::routes(origins.clone()))
-        .merge(feed::routes(feed))
-        .merge(read)
-        .merge(admin::routes(admin))
-        .fallback(elsewhere)
-        .method_not_allowed_fallback(other_method)
-        .layer(layer_fn(|mut inner: Route| {
+    others.merge(read).fallback(elsewhere).method_not_allowed_fallback(other_method).layer(layer_fn(
+        |mut inner: Route| {
             service_fn(move |request: Request| {
                 let route = request.extensions().get::<MatchedPath>().cloned();
                 let answering = inner.call(request);
@@ -56,7 +38,8 @@ pub(super) fn all(
                     Ok::<_, Infallible>(response)
                 }
             })
-        }))
+        },
+    ))
 }
 
 /// A path that nobody answers.

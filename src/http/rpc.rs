@@ -1,16 +1,12 @@
 //! XML-RPC over HTTP: where calls arrive and how answers are written (docs/wire.md sections 1 and 2).
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::{RawQuery, State};
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use axum::response::IntoResponse;
-use axum::routing::get;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 
@@ -21,7 +17,6 @@ use super::deadline::deadline;
 use super::negotiate;
 use super::observe::Exchange;
 use super::origin::Origins;
-use crate::model::ProjectName;
 use crate::rpc::{Answer, Caller as Asker, Coder, Pieces, QUICK, Rpc, UNREADABLE, method_name};
 use crate::xmlrpc::{Fault, encode_fault};
 
@@ -40,46 +35,6 @@ pub(super) struct Calls {
     rpc: Rpc,
     bodies: Bodies,
     origins: Origins,
-}
-
-/// What the addresses of calls answer to others than a POST.
-pub(super) fn routes(origins: Origins) -> Router {
-    // POST does not come here; with it in the route, a 405 says in `Allow` that it may.
-    let other = || get(about).post(about);
-    let routes = ADDRESSES.iter().fold(Router::new(), |router, address| router.route(address, other()));
-    routes.with_state(Arc::new(origins))
-}
-
-/// A bare GET is not a call; it gets a page for people. One that asks for something must not take that for its answer.
-async fn about(
-    State(origins): State<Arc<Origins>>,
-    RawQuery(query): RawQuery,
-    request: Parts,
-) -> Response<Body> {
-    let simple = origins.link(&request, "/simple/");
-    let asked = |wanted: &str| {
-        let pairs = url::form_urlencoded::parse(query.as_deref().unwrap_or("").as_bytes());
-        pairs.into_iter().find(|(key, _)| key == wanted).map(|(_, value)| value.into_owned())
-    };
-    let Some(action) = asked(":action") else {
-        let simple = simple.replace('&', "&amp;");
-        let page = format!(
-            "<!DOCTYPE html>\n<html><head><title>cheesewire</title></head><body>\n\
-             <h1>cheesewire</h1>\n<p>This is a relay of a Python package index. Programs send XML-RPC calls to this \
-             address by POST; pip takes <a href=\"{simple}\">{simple}</a> as its index.</p>\n</body></html>\n"
-        );
-        return ([(CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response();
-    };
-    // docs/wire.md section 9.
-    let name = asked("name").filter(|_| action == "json").and_then(|name| ProjectName::parse(&name).ok());
-    if let Some(name) = name {
-        let address = origins.link(&request, &format!("/pypi/{name}/json"));
-        return (StatusCode::MOVED_PERMANENTLY, [(LOCATION, address)]).into_response();
-    }
-    let none = format!(
-        "no such :action is here, but :action=json&name=NAME; calls come by POST, files are at {simple}\n"
-    );
-    (StatusCode::NOT_FOUND, none).into_response()
 }
 
 /// Whether a request is a call, by its method and its address: the address's place.

@@ -1,17 +1,18 @@
 //! The index as its users hold it.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use tokio::task::spawn_blocking;
 use url::Url;
 
 use super::error::{LATE_RETRY, SHORT};
+use super::kept_md5::KeptMd5;
 use super::learn::queue::Learning;
 use super::line::Line;
 use super::parsed::Parsed;
-use super::rendered::{Kept, RenderKey};
+use super::rendered::{Kept, RenderKey, Stamp};
 use super::shared::{PATHS, Shared, counter};
 use super::source::{self, Documents, document_memory, engine};
 use super::text::Text;
@@ -45,6 +46,8 @@ pub(super) struct Inner {
     /// Paths that had no tombstone when the journal's removals had this count.
     pub(super) untombed: Bounded<FilePath, u64>,
     pub(super) removals: tokio::sync::watch::Receiver<u64>,
+    /// Reads kept files, if somebody does.
+    pub(super) kept_md5: OnceLock<KeptMd5>,
     /// What search does not know yet.
     pub(super) learning: Learning,
     /// What pages say of files that are asked for often.
@@ -74,6 +77,7 @@ impl Index {
             provenance: Memo::new(0, |_, _| 1),
             rendered: Memo::new(settings.rendered_bytes, |_, kept: &Arc<Kept>| kept.weight()),
             untombed: by_count(PATHS),
+            kept_md5: OnceLock::new(),
             removals: shared.journal.watch_removals(),
             learning: Learning::new(&settings.learn),
             lines: by_count(LINES),
@@ -98,6 +102,12 @@ impl Index {
         Ok(self.held_page(name).await?.content.clone())
     }
 
+    /// The form of HTML pages for a program, by its `User-Agent`.
+    pub fn html_for(&self, user_agent: Option<&str>) -> Form {
+        let listed = user_agent.is_some_and(|agent| self.inner.shared.settings.md5_agents.has(agent));
+        if listed { Form::Md5Html } else { Form::Html }
+    }
+
     /// A project's page in a form, for a client that knows us at `origin` (`http://host:port`).
     pub async fn rendered_page(
         &self,
@@ -107,11 +117,15 @@ impl Index {
     ) -> Result<Rendered, IndexError> {
         let held = self.held_page(name).await?;
         let key = RenderKey { document: DocumentKey::Page(name.clone()), form };
-        let write = move |page: &ProjectPage, serial| match form {
-            Form::Html => Ok(Text::plain(write_html::write(page, serial).into_bytes())),
-            Form::Json => write_json::write(page, serial),
-        };
-        self.inner.render(key, &held, write, origin).await
+        let html =
+            |page: &ProjectPage, serial| Ok(Text::plain(write_html::write(page, serial, None).into_bytes()));
+        match form {
+            Form::Html => self.inner.render(key, Stamp::of(held.stamp), &held, html, origin).await,
+            Form::Json => {
+                self.inner.render(key, Stamp::of(held.stamp), &held, write_json::write, origin).await
+            }
+            Form::Md5Html => self.page_with_md5(name, &held, origin).await,
+        }
     }
 
     /// A project's JSON document, or that of one release, as upstream has it.
@@ -133,7 +147,8 @@ impl Index {
         let held = self.held_json(name, version).await?;
         let document = DocumentKey::Json(name.clone(), version.map(str::to_owned));
         let key = RenderKey { document, form: Form::Json };
-        let rendered = self.inner.render(key, &held, JsonDocument::write, origin).await?;
+        let stamp = Stamp::of(held.stamp);
+        let rendered = self.inner.render(key, stamp, &held, JsonDocument::write, origin).await?;
         Ok(Rendered { content_type: "application/json", ..rendered })
     }
 
@@ -236,28 +251,38 @@ impl Index {
 }
 
 impl Inner {
-    /// The bytes of what is held, from the cache if they were made of the same document.
-    async fn render<T, W>(
+    /// The bytes of what is held, if they are kept and were made of the same.
+    pub(super) fn kept_rendering<T>(
+        &self,
+        key: &RenderKey,
+        stamp: Stamp,
+        held: &Entry<Parsed<T>>,
+        origin: &str,
+    ) -> Option<Rendered> {
+        let kept = self.rendered.get(key).filter(|kept| kept.stamp == stamp)?;
+        Some(Rendered::new(kept, origin, held.last_serial, held.stale))
+    }
+
+    /// The bytes of what is held, from the cache if they were made of the same. `stamp`: of what `write` makes them of.
+    pub(super) async fn render<T, W>(
         &self,
         key: RenderKey,
+        stamp: Stamp,
         held: &Entry<Parsed<T>>,
         write: W,
         origin: &str,
     ) -> Result<Rendered, IndexError>
     where
         T: Send + Sync + 'static,
-        W: Fn(&T, Option<Serial>) -> serde_json::Result<Text> + Copy + Send + 'static,
+        W: Fn(&T, Option<Serial>) -> serde_json::Result<Text> + Clone + Send + 'static,
     {
-        let (stamp, serial) = (held.stamp, held.last_serial);
-        let finish = |kept| Rendered::new(kept, origin, serial, held.stale);
-        if let Some(kept) = self.rendered.get(&key)
-            && kept.stamp == stamp
-        {
-            return Ok(finish(kept));
+        let serial = held.last_serial;
+        if let Some(rendered) = self.kept_rendering(&key, stamp, held, origin) {
+            return Ok(rendered);
         }
         // A flight under way may render the document before this one: then once more.
         loop {
-            let (content, key_of_it) = (held.content.clone(), key.clone());
+            let (content, key_of_it, write) = (held.content.clone(), key.clone(), write.clone());
             let fill = async move {
                 let task = spawn_blocking(move || {
                     write(&content, serial).map(|text| Arc::new(Kept::new(key_of_it, stamp, text)))
@@ -267,7 +292,7 @@ impl Inner {
             };
             let kept = self.rendered.fill(&key, fill).await?;
             if kept.stamp == stamp {
-                return Ok(finish(kept));
+                return Ok(Rendered::new(kept, origin, serial, held.stale));
             }
         }
     }

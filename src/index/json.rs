@@ -9,7 +9,9 @@ use url::Url;
 use super::text::{Draft, Text};
 use super::{known, location};
 use crate::journal::KnownFile;
-use crate::model::{FilePath, FilePaths, NamedBy, ProjectName, Serial, latest, paths_of, project_of};
+use crate::model::{
+    Algorithm, Digest, FilePath, FilePaths, NamedBy, ProjectName, Serial, latest, paths_of, project_of,
+};
 use crate::upstream::{
     MEMBER, Skipped, Stated, TABLE, lenient_json, serial_member, stated, strongest, whole_number,
 };
@@ -64,6 +66,14 @@ impl JsonDocument {
             let earlier = earlier.filter(|path| project_of(path.filename()).as_ref() == Some(&self.project));
             let known = |path| known::known(&self.project, path, url.as_str().into(), digest, size);
             std::iter::once(path).chain(earlier).map(known).collect()
+        })
+    }
+
+    /// The MD5 that it states of its files, by their paths.
+    pub(super) fn md5s(&self) -> impl Iterator<Item = (FilePath, Digest)> {
+        self.file_objects().filter_map(|file| {
+            let md5 = Digest::parse(Algorithm::Md5.name(), file["digests"]["md5"].as_str()?)?;
+            Some((located(file, &self.project, &self.base)?.1.path, md5))
         })
     }
 

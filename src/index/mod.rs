@@ -1,6 +1,8 @@
 //! Simple pages and JSON documents: fetched once for all who wait, kept, revalidated, rewritten to our
 //! addresses, rendered (docs/wire.md section 7); and which files they name.
 
+mod about;
+mod agents;
 mod content;
 mod core_metadata;
 mod derived;
@@ -9,11 +11,13 @@ mod facade;
 mod files;
 mod json;
 mod keep;
+mod kept_md5;
 mod known;
 mod learn;
 mod learned;
 mod line;
 mod location;
+mod md5;
 mod paired;
 mod parsed;
 mod removal;
@@ -21,6 +25,7 @@ mod rendered;
 mod root;
 mod settings;
 mod shared;
+mod signed;
 mod source;
 #[doc(hidden)]
 pub mod test_api;
@@ -34,11 +39,15 @@ mod write_json;
 
 pub use crate::journal::{KnownFile, Tombstone, TombstoneKind};
 pub use crate::upstream::{CoreMetadata, PageFile, ProjectPage, ProjectStatus, Yanked};
+pub use about::About;
+pub use agents::Agents;
 pub use error::{IndexError, Side};
 pub use facade::Index;
 pub use files::{Located, Validity};
 pub use json::JsonDocument;
+pub use kept_md5::KeptMd5;
 pub use rendered::{Compressed, Compressing, Form, Rendered};
 pub use root::RootListing;
 pub use settings::{IndexSettings, LearnSettings};
+pub use signed::{PageSignature, SignatureError, Signatures};
 pub use text::Pieces;

@@ -32,13 +32,15 @@ pub enum Form {
     Html,
     /// PEP 691.
     Json,
+    /// PEP 503 with `#md5=` in its links, for mirrors that know no other digest.
+    Md5Html,
 }
 
 impl Form {
     /// The `Content-Type`. For JSON exactly what devpi and proxpi compare with (docs/wire.md section 7).
     pub fn content_type(self) -> &'static str {
         match self {
-            Self::Html => "text/html; charset=utf-8",
+            Self::Html | Self::Md5Html => "text/html; charset=utf-8",
             Self::Json => "application/vnd.pypi.simple.v1+json",
         }
     }
@@ -71,7 +73,7 @@ pub enum Compressed {
 pub(super) struct Kept {
     pub(super) key: RenderKey,
     /// Of what it was rendered.
-    pub(super) stamp: u64,
+    pub(super) stamp: Stamp,
     text: Arc<Text>,
     compressed: Mutex<Slot>,
 }
@@ -93,8 +95,26 @@ pub(super) struct RenderKey {
     pub(super) form: Form,
 }
 
+/// What a text is made of: another one is another text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    /// That of the page or document itself.
+    pub(super) own: u64,
+    /// That of the document that states more of its files.
+    pub(super) other: Option<u64>,
+    /// What was found out here besides, as a number that rises with it.
+    pub(super) computed: u64,
+}
+
+impl Stamp {
+    /// Of a page or document alone.
+    pub(super) fn of(own: u64) -> Self {
+        Self { own, other: None, computed: 0 }
+    }
+}
+
 impl Kept {
-    pub(super) fn new(key: RenderKey, stamp: u64, text: Text) -> Self {
+    pub(super) fn new(key: RenderKey, stamp: Stamp, text: Text) -> Self {
         Self { key, stamp, text: Arc::new(text), compressed: Mutex::default() }
     }
 
@@ -138,6 +158,11 @@ impl Rendered {
     /// The body, not compressed.
     pub fn pieces(&self) -> Pieces {
         Pieces::new(self.form.text.clone(), self.origin.clone())
+    }
+
+    /// Tells one body from every other one. Exact only for what is the same for every client, as pages in HTML are.
+    pub(super) fn sha256(&self) -> [u8; 32] {
+        self.form.text.sha256()
     }
 
     /// The strong validator of the body, with its quotes.
@@ -231,7 +256,7 @@ mod tests {
         let ours: Vec<_> = (0..paths).map(|at| draft.ours(format!("/{at}"))).collect();
         draft.write(&ours).unwrap();
         let document = DocumentKey::Page(ProjectName::parse("a").unwrap());
-        Arc::new(Kept::new(RenderKey { document, form: Form::Json }, 0, draft.finish()))
+        Arc::new(Kept::new(RenderKey { document, form: Form::Json }, Stamp::of(0), draft.finish()))
     }
 
     #[test]

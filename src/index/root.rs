@@ -55,7 +55,8 @@ impl Index {
         let last_serial = journal.projects_serial();
         let rows = journal.projects();
         let (body, word): (Pin<Box<dyn Stream<Item = Piece> + Send>>, _) = match form {
-            Form::Html => (html(rows, last_serial).boxed(), "html"),
+            // It names no files.
+            Form::Html | Form::Md5Html => (html(rows, last_serial).boxed(), "html"),
             Form::Json => (json(rows, last_serial).boxed(), "json"),
         };
         let (serial, version) = (last_serial.map_or(0, |serial| serial.0), journal.projects_version());

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Agents;
 use crate::model::settings;
 
 settings! {
@@ -82,6 +83,10 @@ settings! {
         ///
         /// Those of the 10 s that clients wait.
         unknown_waiting: usize = 200,
+        /// Programs whose HTML pages have `#md5=` in their links, by the first product of their User-Agent, with commas between.
+        ///
+        /// Mirrors of PyPI's first days that know no other digest.
+        md5_agents: Agents = Agents::default(),
         /// Parsed pages and documents in memory.
         ///
         /// Half of the bytes for each: a thousand pages of the usual 20 KB, or one of the largest, which would be read again for

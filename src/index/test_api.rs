@@ -11,7 +11,7 @@ use crate::upstream::Format;
 pub fn read_page(form: Form, name: &ProjectName, body: &[u8], url: &Url) -> Result<ProjectPage, String> {
     let format = match form {
         Form::Json => Format::Json,
-        Form::Html => Format::Html,
+        Form::Html | Form::Md5Html => Format::Html,
     };
     ProjectPage::read_as(format, name, body, url, usize::MAX)
 }
@@ -20,7 +20,7 @@ pub fn read_page(form: Form, name: &ProjectName, body: &[u8], url: &Url) -> Resu
 pub fn write_page(form: Form, page: &ProjectPage, origin: &str) -> serde_json::Result<Bytes> {
     match form {
         Form::Json => Ok(write_json::write(page, page.last_serial)?.whole(origin)),
-        Form::Html => Ok(write_html::write(page, page.last_serial).into()),
+        Form::Html | Form::Md5Html => Ok(write_html::write(page, page.last_serial, None).into()),
     }
 }
 

@@ -60,6 +60,11 @@ impl Text {
         self.bytes.len() + size_of_val(&*self.places) + size_of::<Self>()
     }
 
+    /// The SHA-256 of the text, with a byte that no text has in the places.
+    pub(super) fn sha256(&self) -> [u8; 32] {
+        self.digest
+    }
+
     /// It is the same for every client.
     pub(super) fn is_plain(&self) -> bool {
         self.places.is_empty()

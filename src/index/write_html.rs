@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 
 use super::location;
-use crate::model::Serial;
+use crate::model::{Digest, Serial};
 use crate::upstream::{CoreMetadata, PageFile, ProjectPage, Yanked, strongest};
 
-/// Writes the page. Its links are relative: `../../packages/…#sha256=…`.
-pub(super) fn write(page: &ProjectPage, serial: Option<Serial>) -> String {
+/// Writes the page. Its links are relative: `../../packages/…#sha256=…`; with `md5s`, which has one for each file, or none,
+/// `#md5=…` where there is one.
+pub(super) fn write(page: &ProjectPage, serial: Option<Serial>, md5s: Option<&[Option<Digest>]>) -> String {
     let mut out = String::with_capacity(1024 + page.files.len() * 320);
     let title = format!("Links for {}", page.name);
     open(&mut out, &title, page.api_minor, |out| {
@@ -18,8 +19,8 @@ pub(super) fn write(page: &ProjectPage, serial: Option<Serial>) -> String {
             }
         }
     });
-    for one in &page.files {
-        file(&mut out, one);
+    for (at, one) in page.files.iter().enumerate() {
+        file(&mut out, one, md5s.and_then(|md5s| md5s.get(at)?.as_ref()));
     }
     close(&mut out, serial);
     out
@@ -53,10 +54,11 @@ fn meta(out: &mut String, name: &str, content: &str) {
     out.push_str("/>\n");
 }
 
-fn file(out: &mut String, file: &PageFile) {
+fn file(out: &mut String, file: &PageFile, md5: Option<&Digest>) {
     let mut href = format!("../../packages/{}", location::encoded(&file.path));
     // There is room for one. Every installer knows SHA-256.
-    let digest = file.hashes.get("sha256").map(|digits| format!("sha256={digits}"));
+    let digest = md5.map(|md5| format!("{}={}", md5.algorithm().name(), md5.digits()));
+    let digest = digest.or_else(|| file.hashes.get("sha256").map(|digits| format!("sha256={digits}")));
     let digest = digest.or_else(|| {
         strongest(&file.hashes).map(|best| format!("{}={}", best.algorithm().name(), best.digits()))
     });
@@ -139,7 +141,7 @@ mod tests {
 
     #[test]
     fn the_page_is_well_formed_xml_with_relative_links() {
-        let html = write(&page(), Some(Serial(5)));
+        let html = write(&page(), Some(Serial(5)), None);
         let mut reader = quick_xml::Reader::from_str(&html);
         let (mut depth, mut links) = (0, Vec::new());
         loop {
@@ -168,9 +170,14 @@ mod tests {
     fn what_was_written_reads_back_the_same() {
         let page = page();
         let url = "https://relay.test/simple/a/".parse().unwrap();
-        let again =
-            ProjectPage::read_as(Format::Html, &page.name, write(&page, None).as_bytes(), &url, usize::MAX)
-                .unwrap();
+        let again = ProjectPage::read_as(
+            Format::Html,
+            &page.name,
+            write(&page, None, None).as_bytes(),
+            &url,
+            usize::MAX,
+        )
+        .unwrap();
         let (one, other) = (&page.files[0], &again.files[0]);
         assert_eq!((&one.path, &one.requires_python), (&other.path, &other.requires_python));
         assert_eq!((&one.core_metadata, one.gpg_sig), (&other.core_metadata, other.gpg_sig));

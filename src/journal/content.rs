@@ -1,5 +1,7 @@
 //! Which SHA-256 a file has that the index states by another digest: known once it was fetched.
 
+use std::collections::HashMap;
+
 use rusqlite::{OptionalExtension as _, params};
 
 use super::{Journal, JournalError};
@@ -16,6 +18,28 @@ impl Journal {
             let sql = "SELECT sha256 FROM contents WHERE digest = ?1";
             let found = connection.prepare_cached(sql)?.query_row([digest], |row| row.get(0)).optional()?;
             Ok(found.map(Sha256))
+        })
+        .await
+    }
+
+    /// The MD5s that are remembered, by the files' SHA-256: at most 100,000, some 30 ms.
+    pub async fn known_md5s(&self) -> Result<HashMap<Sha256, Digest>, JournalError> {
+        self.read(|connection| {
+            let sql = "SELECT digest, sha256 FROM contents WHERE digest >= 'md5:' AND digest < 'md5;'";
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut rows = statement.query([])?;
+            let mut found = HashMap::new();
+            while let Some(row) = rows.next()? {
+                // Each was written as one.
+                let md5 = row
+                    .get_ref(0)?
+                    .as_str()?
+                    .split_once(':')
+                    .and_then(|(name, digits)| Digest::parse(name, digits));
+                found
+                    .extend(md5.map(|md5| Ok::<_, rusqlite::Error>((Sha256(row.get(1)?), md5))).transpose()?);
+            }
+            Ok(found)
         })
         .await
     }

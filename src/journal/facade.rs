@@ -195,7 +195,8 @@ impl Inner {
         let heard = facts::get(&connection, facts::HEARD_SERIAL).map_err(wrong)?.map(Serial);
         let pace = Pace::get(&connection).map_err(wrong)?;
         let silence = Arc::new(Silence::of(&connection).map_err(wrong)?);
-        let known = Known::new(position, heard, pace);
+        let as_of = facts::get(&connection, facts::AS_OF).map_err(wrong)?;
+        let known = Known::new(position, heard, pace, as_of);
         // The process before may have died before it was noted.
         if let Some(at) = position {
             known_since::note(&connection, settings.clock.unix_millis(), at.ours.0).map_err(wrong)?;

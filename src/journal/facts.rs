@@ -28,6 +28,8 @@ pub(super) const RESTORED_TO: &str = "restored_to";
 pub(super) const RESTORED_HEAD: &str = "restored_head";
 /// Unix seconds of when that was.
 pub(super) const RESTORED_AT: &str = "restored_at";
+/// Unix seconds by our clock: see [`super::Journal::as_of`].
+pub(super) const AS_OF: &str = "as_of";
 /// 1 as long as a listing has to be compared with what was known before upstream was restored.
 pub(super) const RELISTING_OWED: &str = "relisting_owed";
 /// Unix seconds by upstream's clock: the last listing whose changes are all events.

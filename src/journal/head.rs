@@ -81,9 +81,28 @@ impl Journal {
         self.known_ref().current().is_some_and(|head| head.current)
     }
 
-    /// Notes that upstream, asked then, had nothing beyond our last serial.
-    pub fn caught_up(&self, asked: QuestionStart) {
-        self.known_ref().update(|inside| inside.caught_up = Some(asked));
+    /// Notes that upstream, asked then, had nothing beyond our last serial. In memory it never fails; a disk that takes
+    /// nothing loses only when that was, over a restart.
+    pub async fn caught_up(&self, asked: QuestionStart) {
+        let mut as_of = None;
+        self.known_ref().update(|inside| {
+            // Questions end in any order.
+            if !inside.caught_up.is_some_and(|before| before.is_later(asked)) {
+                (inside.caught_up, inside.as_of) = (Some(asked), Some(asked.unix()));
+                as_of = inside.as_of;
+            }
+        });
+        let Some(as_of) = as_of else { return };
+        let noted = self.write(move |connection| facts::set(connection, facts::AS_OF, as_of)).await;
+        if let Err(error) = noted {
+            tracing::warn!(%error, "when upstream was heard last could not be noted");
+        }
+    }
+
+    /// When the last question to upstream began, in Unix seconds by our clock, after which all was here that upstream had:
+    /// a poll, or a comparison of listings. `None` before the first; it outlives a restart.
+    pub fn as_of(&self) -> Option<i64> {
+        self.known_ref().lock().as_of
     }
 
     /// Whether upstream said after `seen`, in Unix seconds, that its last serial is below this one: then that was wrong.

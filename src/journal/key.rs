@@ -4,6 +4,8 @@ use crate::model::ProjectName;
 
 /// The kind of a project's simple page.
 pub(super) const PAGE: i64 = 0;
+/// The same of a JSON document.
+pub(super) const JSON: i64 = 1;
 
 /// Which document.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -27,7 +29,7 @@ impl DocumentKey {
         match self {
             Self::Page(project) => (project.as_str().to_owned(), PAGE, String::new()),
             Self::Json(project, version) => {
-                (project.as_str().to_owned(), 1, version.clone().unwrap_or_default())
+                (project.as_str().to_owned(), JSON, version.clone().unwrap_or_default())
             }
         }
     }

@@ -60,6 +60,8 @@ pub(super) struct Facts {
     pub(super) heard: Option<Serial>,
     pub(super) heard_at: Option<Instant>,
     pub(super) caught_up: Option<QuestionStart>,
+    /// The same, in Unix seconds, also from an earlier run and while more is known to have happened.
+    pub(super) as_of: Option<i64>,
     pace: Option<Pace>,
     /// The head of which it is noted since when it is known.
     noted: Option<Serial>,
@@ -70,14 +72,30 @@ impl QuestionStart {
     pub fn now(clock: &Clock) -> Self {
         Self { at: Instant::now(), unix: clock.unix() }
     }
+
+    /// When that was, in Unix seconds by our clock.
+    pub(super) fn unix(self) -> i64 {
+        self.unix
+    }
+
+    /// It was asked after the other one.
+    pub(super) fn is_later(self, other: Self) -> bool {
+        self.at > other.at
+    }
 }
 
 impl Known {
-    pub(super) fn new(position: Option<Position>, heard: Option<Serial>, pace: Option<Pace>) -> Self {
+    pub(super) fn new(
+        position: Option<Position>,
+        heard: Option<Serial>,
+        pace: Option<Pace>,
+        as_of: Option<i64>,
+    ) -> Self {
         // Until a follower says that it keeps the journal current, nothing of an earlier run is believed.
         let upkeep = Upkeep::OnDemand { head: Duration::ZERO, projects: Duration::ZERO };
         let (listed_at, heard_at, caught_up) = (None, None, None);
-        let inside = Facts { upkeep, position, listed_at, heard, heard_at, caught_up, pace, noted: None };
+        let noted = None;
+        let inside = Facts { upkeep, position, listed_at, heard, heard_at, caught_up, as_of, pace, noted };
         let published = watch::Sender::new(inside.head());
         Self { published, inside: Mutex::new(inside) }
     }

@@ -13,8 +13,9 @@ pub(super) const LOCK: &str = "journal.lock";
 
 /// What SQLite puts beside its file. New ones get the mode of the file.
 const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
-/// What else may be in a data folder: the cache of package files.
+/// What else may be in a data folder: the cache of package files, and the key that pages are signed with.
 const CACHE: &str = "files";
+const KEY: &str = "serverkey.pem";
 
 /// Makes the folder if it is missing, for its owner alone, and closes one to others that an earlier version made. One in
 /// which other things lie as well is left as it is: others may have to get at those.
@@ -40,8 +41,9 @@ pub(super) fn folder(folder: &Path) -> io::Result<()> {
 fn is_ours(folder: &Path) -> io::Result<bool> {
     for entry in std::fs::read_dir(folder)? {
         let name = entry?.file_name();
-        let is_ours =
-            name.to_str().is_some_and(|name| name == CACHE || name == LOCK || name.starts_with(DATABASE));
+        let is_ours = name.to_str().is_some_and(|name| {
+            name == CACHE || name == LOCK || name.starts_with(DATABASE) || name.starts_with(KEY)
+        });
         if !is_ours {
             return Ok(false);
         }

@@ -42,6 +42,11 @@ impl Stamp {
         self.0.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%S").to_string()
     }
 
+    /// RFC 822 with four digits of the year, in GMT, as feeds have it: `Sat, 31 Jan 2026 23:59:59 GMT`.
+    pub fn rfc822(self) -> String {
+        self.0.to_zoned(TimeZone::UTC).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    }
+
     /// RFC 3339 with microseconds and `Z`: `2026-01-31T23:59:59.000000Z`.
     pub fn rfc3339_micros(self) -> String {
         DateTimePrinter::new().precision(Some(6)).timestamp_to_string(&self.0)
@@ -57,6 +62,7 @@ mod tests {
         let stamp = Stamp::from_unix(1_769_903_999).unwrap();
         assert_eq!(stamp.xmlrpc(), "20260131T23:59:59");
         assert_eq!(stamp.json_seconds(), "2026-01-31T23:59:59");
+        assert_eq!(stamp.rfc822(), "Sat, 31 Jan 2026 23:59:59 GMT");
         assert_eq!(stamp.rfc3339_micros(), "2026-01-31T23:59:59.000000Z");
         for text in ["2026-01-31T23:59:59", "2026-01-31T23:59:59Z", "2026-01-31T23:59:59.25Z"] {
             assert_eq!(Stamp::parse(text).unwrap().unix(), 1_769_903_999, "{text}");

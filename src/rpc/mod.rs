@@ -8,6 +8,7 @@ mod cursor;
 mod feed;
 mod kept_renderings;
 mod multicall;
+mod old;
 mod packages;
 mod page;
 mod quick;
@@ -34,6 +35,7 @@ use bytes::Bytes;
 
 pub use answer::{Answer, Pieces, StreamError, Streamed};
 pub use feed::{Feed, FeedCut, FeedError, FeedSettings, Subscription, Told};
+pub use old::{DoapRecord, FeedDocument, OldAddresses};
 pub use quick::QUICK;
 pub use rendered::Coder;
 pub use settings::{RpcSettings, SearchSettings};

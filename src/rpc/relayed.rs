@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
@@ -14,6 +15,8 @@ use crate::revalidate::{Engine, Entry, Memory, Policy, Received, Revalidation, S
 use crate::upstream::{Upstream, UpstreamError};
 use crate::xmlrpc::Value;
 
+/// The list of classifiers, which is no call: upstream has it at an address of its own.
+pub(super) const CLASSIFIERS: &str = "list_classifiers";
 /// What stands between texts in a key; no text that XML can carry has it.
 pub(super) const BETWEEN: char = '\0';
 /// How long upstream is not asked the same again after it failed or was slow, unless it says so itself.
@@ -74,7 +77,11 @@ impl Source for Calls {
         known: Option<&Entry<Body>>,
         _standing: Standing,
     ) -> Result<Revalidation<Self>, UpstreamError> {
-        let body = match self.upstream.pairs(key.method, &params(key)).await {
+        let answered = match key.method {
+            CLASSIFIERS => self.classifiers().await,
+            method => self.upstream.pairs(method, &params(key)).await,
+        };
+        let body = match answered {
             Ok(body) => body,
             // A fault that refuses the question itself is upstream's answer to it; "removed" is none.
             Err(error) if matches!(error, UpstreamError::Fault(_)) && !error.no_calls() => return Err(error),
@@ -123,6 +130,21 @@ impl Source for Calls {
 
     async fn silent_at(&self, until: Instant) -> Duration {
         self.upstream.silent_at(until).await
+    }
+}
+
+impl Calls {
+    /// Upstream's list, or where it has none that of known documents.
+    async fn classifiers(&self) -> Result<Bytes, UpstreamError> {
+        match self.upstream.classifiers().await {
+            Ok(list) => Ok(list.into()),
+            Err(UpstreamError::Absent(_) | UpstreamError::Unexpected(_) | UpstreamError::Status(_)) => {
+                let known = self.journal.classifiers().await;
+                let known = known.map_err(|error| UpstreamError::Unexpected(error.to_string()))?;
+                Ok(known.into_iter().fold(String::new(), |text, line| text + &line + "\n").into())
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

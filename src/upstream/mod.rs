@@ -6,6 +6,7 @@
 mod addresses;
 mod allowed_hosts;
 mod changelog;
+mod classifiers;
 mod client;
 mod coding;
 mod error;

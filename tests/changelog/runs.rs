@@ -126,7 +126,7 @@ async fn day(delay: i64, plan: Plan) {
     let mut relay = Relay::start(tempfile::tempdir().unwrap(), clock.clone()).await;
     relay.journal.seed(Vec::new(), Serial(1000)).await.unwrap();
     relay.journal.note_first_listing(Serial(1000), BEGIN - 1).await.unwrap();
-    relay.journal.caught_up(QuestionStart::now(&clock));
+    relay.journal.caught_up(QuestionStart::now(&clock)).await;
     // Two rows a release, dated by when its transaction began.
     let mut upstream: Vec<Event> = Vec::new();
     let mut clients: Vec<Client> = [-3, 0, 3]
@@ -145,7 +145,7 @@ async fn day(delay: i64, plan: Plan) {
             // What was on its way is lost.
             relay = relay.restart().await;
             (poll, pause) = (None, now);
-            relay.journal.caught_up(QuestionStart::now(&clock));
+            relay.journal.caught_up(QuestionStart::now(&clock)).await;
         }
         // A question wants a poll that began a second ago at most; half of the calls may go into those.
         let wanted = clients.iter().any(|client| client.asking.is_some_and(|(asked, _)| begun < asked - 1));
@@ -160,14 +160,14 @@ async fn day(delay: i64, plan: Plan) {
                     poll = Some(Poll::Rows { begun: at, answered: now + delay.max(1), upto: last.max(head) });
                 } else {
                     (poll, pause, last_poll_ended) = (None, now + interval, at);
-                    relay.journal.caught_up(QuestionStart::now(&clock));
+                    relay.journal.caught_up(QuestionStart::now(&clock)).await;
                 }
             }
             Some(Poll::Rows { begun: at, answered, upto }) if answered <= now => {
                 let rows = upstream.iter().filter(|event| event.serial.0 > head && event.serial.0 <= upto);
                 relay.append(rows.cloned().collect(), head, upto).await;
                 (head, poll, pause, last_poll_ended) = (upto, None, now + interval, at);
-                relay.journal.caught_up(QuestionStart::now(&clock));
+                relay.journal.caught_up(QuestionStart::now(&clock)).await;
             }
             Some(_) | None => {}
         }
@@ -215,7 +215,7 @@ async fn a_hundred_and_twenty_thousand_events_between_two_runs_are_all_there() {
     let clock = Clock::standing_at(BEGIN);
     let relay = Relay::start(tempfile::tempdir().unwrap(), clock.clone()).await;
     relay.journal.seed(Vec::new(), Serial(1000)).await.unwrap();
-    relay.journal.caught_up(QuestionStart::now(&clock));
+    relay.journal.caught_up(QuestionStart::now(&clock)).await;
     let since = BEGIN + 600;
     assert_eq!(relay.ask(since).await, Some(Vec::new()));
     // A week without upstream, and then all of it at once: most is dated before it became known, and some before the
@@ -228,7 +228,7 @@ async fn a_hundred_and_twenty_thousand_events_between_two_runs_are_all_there() {
         let upto = page.last().unwrap().serial.0;
         relay.append(page.to_vec(), 1000 + n * 50_000, upto).await;
     }
-    relay.journal.caught_up(QuestionStart::now(&clock));
+    relay.journal.caught_up(QuestionStart::now(&clock)).await;
     let mut expected: Vec<(i64, i64)> = (1..=EVENTS).map(|n| (time(n), 1000 + n)).collect();
     expected.sort_unstable();
     let answer = relay.ask(since).await.unwrap();

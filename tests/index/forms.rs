@@ -119,7 +119,7 @@ async fn every_answer_names_what_it_was_chosen_by_for_caches_on_the_way() {
     for (path, vary) in [
         // A list is not compressed: there are no two codings of it.
         ("/simple/", "Accept"),
-        ("/simple/wire-core/", "Accept, Accept-Encoding"),
+        ("/simple/wire-core/", "Accept, Accept-Encoding, User-Agent"),
         // JSON whatever is accepted.
         ("/pypi/wire-core/json", "Accept-Encoding"),
         (&format!("/pypi/wire-core/{version}/json"), "Accept-Encoding"),
@@ -138,7 +138,7 @@ async fn validators_compression_and_head_agree() {
     let relay = IndexRelay::start(&sandbox.url(), quick()).await;
     let url = relay.url("/simple/many-versions/");
     let plain = get(&url).await;
-    assert_eq!(plain.header("vary"), "Accept, Accept-Encoding");
+    assert_eq!(plain.header("vary"), "Accept, Accept-Encoding, User-Agent");
     assert_eq!(plain.header("cache-control"), "max-age=600");
     let gzip = get_with(Method::GET, &url, &[("accept-encoding", "gzip")]).await.unwrap();
     assert_eq!(gzip.header("content-encoding"), "gzip");

@@ -78,7 +78,7 @@ async fn a_serial_that_upstreams_last_one_disproves_holds_back_neither_a_young_p
         // Not yet: it could be that upstream is that far.
         assert_eq!(files(&relay).await, before, "{page_max_age:?}");
         clock.set(NOW + 600);
-        relay.journal.caught_up(QuestionStart::now(&clock));
+        relay.journal.caught_up(QuestionStart::now(&clock)).await;
         assert_eq!(files(&relay).await, (before.0 + 2, before.1 + 1), "{page_max_age:?}");
     }
 }

@@ -28,7 +28,7 @@ fn releases(serials: impl IntoIterator<Item = i64>) -> Vec<Event> {
 async fn seeded(folder: &tempfile::TempDir, at: i64) -> Journal {
     let journal = Journal::open(folder.path(), JournalSettings::default()).await.unwrap();
     journal.set_upkeep(POLLED);
-    journal.caught_up(QuestionStart::now(journal.clock()));
+    journal.caught_up(QuestionStart::now(journal.clock())).await;
     journal.seed(vec![("a".to_owned(), Some(Serial(at)))], Serial(at)).await.unwrap();
     journal
 }
@@ -119,7 +119,7 @@ async fn a_polled_head_is_only_believed_while_its_poll_is_young() {
     let journal = Journal::open(folder.path(), JournalSettings::default()).await.unwrap();
     journal.set_upkeep(POLLED);
     assert_eq!(serials(&journal, 12, 10).await, None, "an earlier run's polls prove nothing");
-    journal.caught_up(QuestionStart::now(journal.clock()));
+    journal.caught_up(QuestionStart::now(journal.clock())).await;
     assert_eq!(serials(&journal, 12, 10).await, Some(vec![]));
 }
 

@@ -30,7 +30,10 @@ impl Process {
         let mut command = Command::new(binary);
         command.args(["serve", "--listen", "127.0.0.1:0", "--upstream", upstream, "--data"]).arg(folder);
         // How much the machine's disk has left decides nothing; index and files may have a port each.
-        for setting in ["cache.free_floor=0", "upstream.allowed_hosts=127.0.0.1"].iter().chain(settings) {
+        for setting in ["cache.free_floor=0", "upstream.allowed_hosts=127.0.0.1", "signing.enabled=false"]
+            .iter()
+            .chain(settings)
+        {
             command.args(["--set", setting]);
         }
         command.env("CHEESEWIRE_LOG__FORMAT", "json").stderr(Stdio::piped()).kill_on_drop(true);

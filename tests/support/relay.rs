@@ -80,6 +80,8 @@ fn config(folder: &Path, upstream: &str, settings: &[&str]) -> Config {
         ("feed.first_wait", "5m"),
         ("http.header_timeout", "5m"),
         ("http.body_timeout", "5m"),
+        // To make a key takes seconds.
+        ("signing.enabled", "false"),
     ] {
         sources.flag("test", key, Some(value.to_owned()));
     }

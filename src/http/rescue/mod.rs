@@ -4,6 +4,7 @@
 mod feed;
 mod index;
 mod relay;
+mod signed;
 
 pub(super) use feed::too_many_feeds;
 pub(super) use index::InJson;

@@ -1,0 +1,77 @@
+//! The file of the private key: whole or absent, and its owner's alone.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+/// Its name in the data folder.
+const NAME: &str = "serverkey.pem";
+/// What it is called until it is whole.
+const UNFINISHED: &str = "serverkey.pem.new";
+/// Readable and writable by its owner.
+const MODE: u32 = 0o600;
+
+/// The key's text; `None` if there is none yet. One that others may read is closed to them.
+pub(super) fn read(folder: &Path) -> io::Result<Option<String>> {
+    let path = folder.join(NAME);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mode = path.metadata()?.permissions().mode() & 0o7777;
+    if mode & !MODE != 0
+        && let Err(error) = std::fs::set_permissions(&path, Permissions::from_mode(mode & MODE))
+    {
+        tracing::warn!(path = %path.display(), %error, "others may read the key, and its mode cannot be changed");
+    }
+    Ok(Some(text))
+}
+
+/// Writes it where there is none. Once this returns well, a power cut takes nothing of it away.
+pub(super) fn write(folder: &Path, text: &str) -> io::Result<()> {
+    let unfinished = folder.join(UNFINISHED);
+    // Of a process that was killed; a link in its place is not followed either.
+    match std::fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&unfinished)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&unfinished, folder.join(NAME))?;
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_whole_or_absent_and_its_owners_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(read(folder.path()).unwrap(), None);
+        // What a process left that was killed while it wrote.
+        std::fs::write(folder.path().join(UNFINISHED), "half").unwrap();
+        assert_eq!(read(folder.path()).unwrap(), None);
+        write(folder.path(), "whole").unwrap();
+        assert_eq!(read(folder.path()).unwrap().as_deref(), Some("whole"));
+        let mode = |name| folder.path().join(name).metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(NAME), 0o600);
+        assert!(!folder.path().join(UNFINISHED).exists());
+        std::fs::set_permissions(folder.path().join(NAME), Permissions::from_mode(0o644)).unwrap();
+        read(folder.path()).unwrap();
+        assert_eq!(mode(NAME), 0o600);
+    }
+
+    #[test]
+    fn a_link_in_place_of_the_unfinished_one_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let elsewhere = folder.path().join("elsewhere");
+        std::fs::write(&elsewhere, "untouched").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, folder.path().join(UNFINISHED)).unwrap();
+        write(folder.path(), "key").unwrap();
+        assert_eq!(std::fs::read_to_string(elsewhere).unwrap(), "untouched");
+    }
+}

@@ -1,0 +1,216 @@
+//! Signs, once there is a key.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+
+use super::file;
+use super::key::Key;
+use crate::memo::{FillError, Memo};
+use crate::model::settings;
+
+settings! {
+    /// Signatures for mirrors of PyPI's first days.
+    #[derive(Debug, Clone)]
+    pub struct SigningSettings in "signing" {
+        /// Whether pages are signed for old mirrors (/serverkey, /serversig/NAME/). The key is made once, in the background, when a
+        /// relay first starts on a data folder.
+        ///
+        /// pep381client and bandersnatch before 2.0 mirror nothing without. Making the key takes some seconds of one core.
+        enabled: bool = true,
+        /// Signatures in memory.
+        ///
+        /// A mirror asks for those of all projects: 8 MiB are some 40,000; each is made in some milliseconds.
+        cached_bytes: u64 as Bytes = 8 << 20,
+    }
+}
+
+/// The pause after a key could not be kept, such as on a full disk.
+const AGAIN: Duration = Duration::from_secs(30);
+
+/// What a signature takes in a cache besides its bytes: its key, and what the cache keeps of each.
+const OVERHEAD: usize = 128;
+
+/// Why there is no signature, or no key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unsigned {
+    /// Nothing is signed here.
+    #[error("this relay signs no pages (signing.enabled)")]
+    Disabled,
+    /// The key is being made.
+    #[error("the key is not made yet")]
+    NotYet,
+    /// The key cannot be read or kept; the log says why.
+    #[error("the key cannot be had")]
+    Broken,
+    /// A task died.
+    #[error("a task that was to sign has died")]
+    Lost,
+}
+
+impl From<FillError<Self>> for Unsigned {
+    fn from(error: FillError<Self>) -> Self {
+        match error {
+            FillError::Failed(error) => error,
+            FillError::Lost => Self::Lost,
+        }
+    }
+}
+
+/// Signs. Clones share the key and what was signed with it.
+#[derive(Debug, Clone)]
+pub struct Signer {
+    state: watch::Receiver<Result<Arc<Ready>, Unsigned>>,
+    /// By the SHA-256 of what is signed.
+    signed: Memo<[u8; 32], Bytes, Unsigned>,
+}
+
+#[derive(Debug)]
+struct Ready {
+    key: Key,
+    public: Bytes,
+}
+
+impl Signer {
+    /// Takes the key of a data folder, and makes it there if there is none, beside everything else. Nothing waits for it, also
+    /// not the end of the process: what is not whole then is made the next time.
+    pub fn start(folder: &Path, settings: &SigningSettings) -> Self {
+        let begin = if settings.enabled { Unsigned::NotYet } else { Unsigned::Disabled };
+        let (state, seen) = watch::channel(Err(begin));
+        if settings.enabled {
+            let folder = folder.to_owned();
+            let made =
+                thread::Builder::new().name("server-key".to_owned()).spawn(move || have(&folder, &state));
+            if let Err(error) = made {
+                tracing::error!(%error, "no thread to make the key that pages are signed with");
+            }
+        }
+        let weigh =
+            |_: &[u8; 32], signature: &Bytes| u32::try_from(signature.len() + OVERHEAD).unwrap_or(u32::MAX);
+        Self { state: seen, signed: Memo::new(settings.cached_bytes, weigh) }
+    }
+
+    /// The public part in PEM.
+    pub fn public_key(&self) -> Result<Bytes, Unsigned> {
+        self.ready().map(|ready| ready.public.clone())
+    }
+
+    /// The signature, in DER, of what has this SHA-256; `sha1` tells its SHA-1, off the reactor. What was signed is not
+    /// signed again as long as it is remembered.
+    pub async fn sign(
+        &self,
+        sha256: [u8; 32],
+        sha1: impl FnOnce() -> [u8; 20] + Send + 'static,
+    ) -> Result<Bytes, Unsigned> {
+        let ready = self.ready()?;
+        if let Some(signature) = self.signed.get(&sha256) {
+            return Ok(signature);
+        }
+        let fill = async move {
+            let signed = spawn_blocking(move || ready.key.sign(&sha1())).await.map_err(|_| Unsigned::Lost)?;
+            signed.map(Bytes::from).map_err(|error| {
+                tracing::error!(%error, "a page cannot be signed");
+                Unsigned::Lost
+            })
+        };
+        Ok(self.signed.fill(&sha256, fill).await?)
+    }
+
+    fn ready(&self) -> Result<Arc<Ready>, Unsigned> {
+        self.state.borrow().clone()
+    }
+}
+
+/// Has the key, and tells of it. Ends when that is so, when nobody is there to be told, or when the key that is there is
+/// none: it is never replaced, because mirrors know it.
+fn have(folder: &Path, state: &watch::Sender<Result<Arc<Ready>, Unsigned>>) {
+    while !state.is_closed() {
+        match take(folder) {
+            Ok(ready) => {
+                let _ = state.send_replace(Ok(Arc::new(ready)));
+                return;
+            }
+            Err(Failed { error, for_good }) => {
+                tracing::error!(folder = %folder.display(), %error, "pages cannot be signed");
+                let _ = state.send_replace(Err(Unsigned::Broken));
+                if for_good {
+                    return;
+                }
+                thread::sleep(AGAIN);
+            }
+        }
+    }
+}
+
+struct Failed {
+    error: String,
+    for_good: bool,
+}
+
+fn take(folder: &Path) -> Result<Ready, Failed> {
+    let failed = |what: &str, error: &dyn std::fmt::Display| Failed {
+        error: format!("{what}: {error}"),
+        for_good: false,
+    };
+    let text = file::read(folder).map_err(|error| failed("serverkey.pem cannot be read", &error))?;
+    let key = if let Some(text) = text {
+        Key::read(&text).map_err(|error| Failed {
+            error: format!(
+                "serverkey.pem: {error}; put back the file as it was, or remove it to have another key made, which mirrors \
+                 then have to fetch"
+            ),
+            for_good: true,
+        })?
+    } else {
+        let key = Key::generate().map_err(|error| failed("no key can be made", &error))?;
+        let text = key.private_pem().map_err(|error| failed("the key cannot be written", &error))?;
+        file::write(folder, &text).map_err(|error| failed("the key cannot be kept", &error))?;
+        tracing::info!("the key that pages are signed with was made");
+        key
+    };
+    let public = key.public_pem().map_err(|error| failed("the public key cannot be written", &error))?;
+    Ok(Ready { key, public: public.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// With a key of OpenSSL's.
+    async fn signer() -> (tempfile::TempDir, Signer) {
+        let folder = tempfile::tempdir().unwrap();
+        file::write(folder.path(), include_str!("../../tests/legacy/serverkey.pem")).unwrap();
+        let signer = Signer::start(folder.path(), &SigningSettings::default());
+        let mut state = signer.state.clone();
+        assert!(state.wait_for(Result::is_ok).await.is_ok());
+        (folder, signer)
+    }
+
+    #[tokio::test]
+    async fn what_has_not_changed_is_not_signed_twice() {
+        let (_folder, signer) = signer().await;
+        let made = Arc::new(AtomicUsize::new(0));
+        let sign = async |sha256: u8| {
+            let made = made.clone();
+            let sha1 = move || {
+                made.fetch_add(1, Ordering::Relaxed);
+                [7; 20]
+            };
+            signer.sign([sha256; 32], sha1).await.unwrap()
+        };
+        let first = sign(1).await;
+        for _ in 0..10 {
+            assert_eq!(sign(1).await, first);
+        }
+        assert_eq!(made.load(Ordering::Relaxed), 1);
+        sign(2).await;
+        assert_eq!(made.load(Ordering::Relaxed), 2);
+    }
+}
