@@ -19,12 +19,13 @@ use url::Url;
 use crate::blob::{OpenError, Store};
 use crate::config::Config;
 use crate::follow::{self, FollowStatus};
-use crate::http::{self, Admin, Edge, Listen, ListenerSettings, Look, Origins, Parts};
+use crate::http::{self, Admin, Edge, Listen, ListenerSettings, Look, Origins, Parts, Push};
 use crate::index::{Index, Signatures};
 use crate::journal::{Journal, JournalError};
 use crate::metric;
 use crate::model::Algorithm;
-use crate::relay::Relay;
+use crate::push::{Master, Mirror, Wants};
+use crate::relay::{Bringer, Relay};
 use crate::rpc::{Feed, OldAddresses, Rpc};
 use crate::signing::Signer;
 use crate::upstream::{Upstream, UpstreamError};
@@ -109,17 +110,23 @@ impl App {
             let kept = kept.clone();
             Box::pin(async move { kept.digest(sha256, Algorithm::Md5).await })
         }));
-        let relay = Relay::new(
+        let wants = Wants::new(config.push.clone(), journal.clone(), upstream.clone());
+        let relay = Relay::with_bringer(
             index.clone(),
             journal.clone(),
             upstream.clone(),
             store.clone(),
             config.relay.clone(),
             tasks.clone(),
+            wants.clone().map(|wants| wants as Arc<dyn Bringer>),
         );
         let rpc = Rpc::new(journal.clone(), index.clone(), upstream.clone(), config.rpc.clone());
 
         let background = CancellationToken::new();
+        let mirror = wants.map(|wants| Mirror::new(wants, relay.clone()));
+        let (to_mirrors, asked) = (relay.clone(), upstream.clone());
+        let master = Master::new(config.push.clone(), to_mirrors, asked, tasks.clone(), background.clone());
+        let push = Push { mirror, master };
         let (status, followed) = watch::channel(FollowStatus::default());
         let kept = Tasks::new(tasks.clone(), background.clone());
         let (following, asking, how) = (journal.clone(), upstream, config.follow.clone());
@@ -144,6 +151,9 @@ impl App {
                 stop.cancelled().await;
             }
         });
+        if let Some(mirror) = &push.mirror {
+            keep(&kept, "push", mirror, Mirror::ask_for_ever);
+        }
         let sweeper = relay.clone();
         kept.keep("sweep", move |stop| {
             let sweeper = sweeper.clone();
@@ -164,13 +174,13 @@ impl App {
         let feed = Feed::new(journal.clone(), config.feed.clone(), stopping.clone());
         let admin = Admin {
             metrics: Arc::new(move || metrics.render()),
-            state: look(State::new(journal.clone(), followed, kept, &config.follow)),
+            state: look(State::new(journal.clone(), followed, kept, push.mirror.clone(), &config.follow)),
             stopping: stopping.clone(),
         };
         let origins = Origins::new(config.http.public_url.as_ref().map(Url::as_str), first);
         let old = OldAddresses::new(journal.clone(), index.clone(), rpc.clone());
         let signatures = Signatures::new(index.clone(), Signer::start(&config.data, &config.signing));
-        let parts = Parts { rpc, feed, index, relay, old, signatures, admin };
+        let parts = Parts { rpc, feed, index, relay, old, signatures, push, admin };
         let edge = Edge::new(parts, config.http.calls, &config.http.clients, &origins, &config.http.cors);
         let mut settings = config.http.listener.clone();
         settings.max_connections = http::affordable_connections(settings.max_connections);

@@ -49,6 +49,7 @@ pub mod log;
 pub mod memo;
 pub mod metric;
 pub mod model;
+pub mod push;
 pub mod relay;
 pub mod requester;
 pub mod revalidate;

@@ -150,6 +150,22 @@ metrics! {
     Counter PREFETCH_BYTES_TOTAL = "cheesewire_prefetch_bytes_total" [];
     /// Files that a prefetch rule wants, by what was done about them.
     Counter PREFETCH_FILES_TOTAL = "cheesewire_prefetch_files_total" ["outcome"];
+    /// Files that were asked for at another relay as often as may be, and have not come.
+    Counter PUSH_GIVEN_UP_TOTAL = "cheesewire_push_given_up_total" [];
+    /// Questions for files at another relay, by how it answered (`accepted`, `refused`, `failed`).
+    Counter PUSH_QUESTIONS_TOTAL = "cheesewire_push_questions_total" ["outcome"];
+    /// Questions of other relays for files, by the answer (`accepted`, `malformed`, `forbidden`, `full`).
+    Counter PUSH_REQUESTS_TOTAL = "cheesewire_push_requests_total" ["outcome"];
+    /// Transfers to other relays, by how they ended (`sent`, `deleted`, `refused`, `unreachable`, `private`, `malformed`,
+    /// `other_host`, `no_file`, `too_slow`).
+    Counter PUSH_TRANSFERS_TOTAL = "cheesewire_push_transfers_total" ["outcome"];
+    /// Uploads from another relay, by what became of them (`taken`, `deleted`, `unknown`, `forbidden`, `malformed`, `too_large`,
+    /// `too_slow`, `unkept`).
+    Counter PUSH_UPLOADS_TOTAL = "cheesewire_push_uploads_total" ["outcome"];
+    /// Transfers to other relays that wait for others.
+    Gauge PUSH_WAITING = "cheesewire_push_waiting" [];
+    /// Files that were asked for at another relay, and have not come yet.
+    Gauge PUSH_WANTED = "cheesewire_push_wanted" [];
     /// Calls, by method and how they ended (`ok`, or the code of the fault).
     Counter RPC_CALLS_TOTAL = "cheesewire_rpc_calls_total" ["method", "outcome"];
     /// Time until a call's answer was there, or its first part.

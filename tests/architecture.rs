@@ -44,7 +44,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "relay",
         &["model", "requester", "metric", "bounded", "memo", "blob", "upstream", "index", "journal", "stats"],
     ),
-    ("push", &["model", "blob", "relay"]),
+    ("push", &["model", "requester", "metric", "upstream", "index", "journal", "relay"]),
     (
         "http",
         &[

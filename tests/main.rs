@@ -42,6 +42,7 @@ mod prefetch;
 mod process;
 mod promises;
 mod proxied;
+mod push;
 mod quarantine;
 mod reading;
 mod readme;

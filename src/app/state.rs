@@ -9,6 +9,7 @@ use super::tasks::Tasks;
 use crate::follow::{FollowSettings, FollowStatus};
 use crate::http::Readiness;
 use crate::journal::Journal;
+use crate::push::Mirror;
 
 /// The name of the task that follows upstream.
 pub(super) const FOLLOWING: &str = "follow";
@@ -19,6 +20,8 @@ pub(super) struct State {
     pub(super) journal: Journal,
     pub(super) followed: watch::Receiver<FollowStatus>,
     pub(super) tasks: Tasks,
+    /// Files that another relay is asked for.
+    pub(super) mirror: Option<Mirror>,
     /// Whether upstream is polled at all.
     pub(super) polled: bool,
     /// How long a journal may take no writes before the relay is not ready any more.
@@ -30,9 +33,10 @@ impl State {
         journal: Journal,
         followed: watch::Receiver<FollowStatus>,
         tasks: Tasks,
+        mirror: Option<Mirror>,
         settings: &FollowSettings,
     ) -> Self {
-        Self { journal, followed, tasks, polled: settings.enabled, unwritten: settings.head_lifetime }
+        Self { journal, followed, tasks, mirror, polled: settings.enabled, unwritten: settings.head_lifetime }
     }
 
     /// An upstream that is down does not make the relay unready: what is kept is served.
@@ -74,6 +78,9 @@ impl State {
             "seconds_unwritable": unwritten.map(|since| since.as_secs()),
             "last_write_error": health.unwritten.map(|unwritten| unwritten.reason),
         });
+        if let Some((wanted, last_error)) = self.mirror.as_ref().map(Mirror::waiting) {
+            state["push"] = json!({"wanted": wanted, "last_error": last_error});
+        }
         state["failed_tasks"] = tasks.into();
         Readiness { unready, state }
     }

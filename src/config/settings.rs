@@ -13,6 +13,7 @@ use crate::http::{Cors, HttpSettings};
 use crate::index::IndexSettings;
 use crate::journal::JournalSettings;
 use crate::model::{Clock, settings};
+use crate::push::{HostPort, LeastRate, PushSettings};
 use crate::relay::{PrefetchSettings, RelaySettings};
 use crate::rpc::{FeedSettings, RpcSettings};
 use crate::signing::SigningSettings;
@@ -51,6 +52,8 @@ pub struct Config {
     pub relay: RelaySettings,
     /// Files fetched in advance.
     pub prefetch: PrefetchSettings,
+    /// Files between relays.
+    pub push: PushSettings,
     /// Kept files.
     pub store: StoreSettings,
     /// The logs.
@@ -65,6 +68,7 @@ impl Config {
             &mut self.store.clock,
             &mut self.upstream.clock,
             &mut self.http.listener.clock,
+            &mut self.push.clock,
         ];
         for place in places {
             *place = clock.clone();
@@ -90,6 +94,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<(Config, bool), ConfigError> {
         signing: SigningSettings::default(),
         relay: RelaySettings::default(),
         prefetch: PrefetchSettings::default(),
+        push: PushSettings::default(),
         store: StoreSettings::new(data.folder.join("files")),
         log: LogSettings::default(),
         data: data.folder,
@@ -106,9 +111,30 @@ pub(super) fn read(reader: &mut Reader) -> Result<(Config, bool), ConfigError> {
     config.store.visit(reader);
     config.relay.visit(reader);
     config.prefetch.visit(reader);
+    push(reader, &mut config);
     config.log.visit(reader);
     config.set_clock(&Clock::system());
     Ok((config, given))
+}
+
+/// A mirror has a name by which it is reached.
+fn push(reader: &mut Reader, config: &mut Config) {
+    let push = &mut config.push;
+    push.visit(reader);
+    push.least = LeastRate { bytes: config.upstream.least_rate, window: config.upstream.rate_window };
+    if push.from.is_some() && push.host.is_none() {
+        push.host = config.http.public_url.as_ref().and_then(HostPort::of);
+        if push.host.is_none() {
+            let complaint = "push.from is set and push.host is not: set it to the HOST:PORT by which that relay reaches this one, \
+                             or set http.public_url";
+            reader.complain(complaint.to_owned());
+        }
+    }
+    if push.only && push.from.is_none() {
+        reader.complain(
+            "push.only = true: nobody is asked for files; set push.from to the relay that is".to_owned(),
+        );
+    }
 }
 
 fn has_credentials(url: &Url) -> bool {

@@ -24,6 +24,7 @@ use super::index::{self, Documents};
 use super::observe::{Exchange, Meter, Meters};
 use super::origin::Origins;
 use super::outgoing::Outgoing;
+use super::push::{self, Push};
 use super::rpc::{self, Calls};
 use super::timeouts::SharedPhase;
 use super::{feed, legacy, rescue, routes};
@@ -45,6 +46,8 @@ pub struct Parts {
     pub old: OldAddresses,
     /// Signatures of pages.
     pub signatures: Signatures,
+    /// Files between relays.
+    pub push: Push,
     /// Who runs it.
     pub admin: Admin,
 }
@@ -78,14 +81,15 @@ impl Edge {
         origins: &Origins,
         cors: &Cors,
     ) -> Self {
-        let Parts { rpc, feed, index, relay, old, signatures, admin } = parts;
+        let Parts { rpc, feed, index, relay, old, signatures, push, admin } = parts;
         let (calls, files) = (Calls::new(rpc, limits, origins.clone()), Files::new(relay, cors.clone()));
         let documents = Documents::new(index.clone(), origins.clone(), cors.clone());
         let read = index::routes_with(index, origins.clone(), documents.clone())
             .merge(files.clone().routes())
             .merge(legacy::routes(&old, signatures, origins));
         let others = feed::routes(feed)
-            .merge(legacy::actions(old, documents, origins.clone()))
+            .merge(legacy::actions(old, documents, push.clone(), origins.clone()))
+            .merge(push::routes(push))
             .merge(admin::routes(admin));
         let routes = routes::all(read, others, origins, cors);
         let meters = Meters::default();

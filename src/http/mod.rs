@@ -24,6 +24,7 @@ mod observe;
 mod origin;
 mod outgoing;
 mod pieces;
+mod push;
 mod query;
 mod repeated;
 mod reply;
@@ -45,6 +46,7 @@ pub use files::routes as file_routes;
 pub use index::routes as index_routes;
 pub use listener::{Listen, ListenerSettings, serve};
 pub use origin::Origins;
+pub use push::Push;
 pub use timeouts::Timeouts;
 
 use url::Url;

@@ -173,6 +173,35 @@ impl Index {
         })
     }
 
+    /// Whether no page or document of upstream's names the file, by copies that are as new as they have to be. Fails if
+    /// upstream cannot be asked. `project`: whose the path says it is, if it says so.
+    pub async fn is_unnamed(
+        &self,
+        path: &FilePath,
+        project: Option<&ProjectName>,
+    ) -> Result<bool, IndexError> {
+        let mut owners: Vec<_> = self.inner.shared.journal.project_at(path).await?.into_iter().collect();
+        owners.extend(project.cloned());
+        owners.extend(projects_of(path.filename()).into_iter().take(MAX_OWNERS));
+        for owner in owners {
+            let stale = match self.held_page(&owner).await {
+                Ok(page) => page.stale,
+                Err(IndexError::NoSuchProject) => continue,
+                Err(error) => return Err(error),
+            };
+            let documents_stale = match self.held_json(&owner, None).await {
+                Ok(document) => document.stale,
+                Err(IndexError::NoSuchProject | IndexError::NoSuchRelease) => false,
+                Err(error) => return Err(error),
+            };
+            if stale || documents_stale {
+                return Ok(false);
+            }
+        }
+        // It may have come meanwhile.
+        Ok(matches!(self.file(path).await, Err(IndexError::NoSuchFile)))
+    }
+
     /// A project's file, or its `.metadata`, by its name alone: what the old addresses tell (docs/wire.md section 7).
     pub async fn file_by_name(&self, filename: &str, project: &ProjectName) -> Result<Located, IndexError> {
         let stem = filename.strip_suffix(".metadata");

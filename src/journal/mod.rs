@@ -55,6 +55,7 @@ mod since_time;
 mod slice;
 mod tombstone;
 mod uncut;
+mod unsent;
 mod upkeep;
 mod upstream;
 mod varint;

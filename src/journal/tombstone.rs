@@ -30,7 +30,8 @@ pub enum TombstoneKind {
     Removed,
     /// The journal says that its release or project is quarantined. Until that is cleared.
     Quarantined,
-    /// Upstream's index names it, but upstream answered 404 or 410 to it. For a while.
+    /// Upstream's index names it, but upstream answered 404 or 410 to it: for a while. Or who was asked to bring it said that it
+    /// was deleted (docs/push.md): until a file of that name is added again.
     Absent,
 }
 
@@ -49,7 +50,7 @@ impl Journal {
     pub async fn tombstone(&self, path: &FilePath) -> Result<Option<Tombstone>, JournalError> {
         let (path, now) = (path.clone(), self.clock().unix());
         self.read(move |connection| {
-            let sql = "SELECT kind, reason FROM tombstones WHERE path = ?1 \
+            let sql = "SELECT kind, reason FROM tombstones WHERE path = ?1 AND kind <> 3 \
                        AND (until IS NULL OR noted <= ?2 AND until > ?2)";
             connection.prepare_cached(sql)?.query_row(params![path.as_str(), now], read).optional()
         })
@@ -64,7 +65,7 @@ impl Journal {
     ) -> Result<Option<Tombstone>, JournalError> {
         let (project, filename, now) = (project.clone(), filename.to_owned(), self.clock().unix());
         self.read(move |connection| {
-            let sql = "SELECT kind, reason FROM tombstones WHERE project = ?1 AND filename = ?2 \
+            let sql = "SELECT kind, reason FROM tombstones WHERE project = ?1 AND filename = ?2 AND kind <> 3 \
                        AND (until IS NULL OR noted <= ?3 AND until > ?3) ORDER BY id DESC LIMIT 1";
             let named = params![project.as_str(), filename, now];
             connection.prepare_cached(sql)?.query_row(named, read).optional()
@@ -77,8 +78,8 @@ impl Journal {
         let (project, now) = (project.clone(), self.clock().unix());
         let found: Vec<(String, i64)> = self
             .read(move |connection| {
-                let sql = "SELECT path, until FROM tombstones WHERE project = ?1 AND kind = 2 \
-                           AND filename LIKE '%.metadata' AND noted <= ?2 AND until > ?2";
+                let sql = "SELECT path, ifnull(until, 1 << 62) FROM tombstones WHERE project = ?1 AND kind = 2 \
+                           AND filename LIKE '%.metadata' AND (until IS NULL OR noted <= ?2 AND until > ?2)";
                 let mut statement = connection.prepare_cached(sql)?;
                 let rows = statement
                     .query_map(params![project.as_str(), now], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -109,7 +110,8 @@ impl Journal {
             move |connection| {
                 let sql = "INSERT INTO tombstones (path, project, filename, kind, reason, noted, until) \
                            VALUES (?1, ?2, ?3, 2, ?4, ?5, ?6) ON CONFLICT (path) DO UPDATE \
-                           SET reason = excluded.reason, noted = excluded.noted, until = excluded.until WHERE kind = 2";
+                           SET kind = 2, reason = excluded.reason, noted = excluded.noted, until = excluded.until \
+                           WHERE kind IN (2, 3) AND until IS NOT NULL";
                 let row = params![path.as_str(), project.as_str(), path.filename(), reason, now, until];
                 connection.prepare_cached(sql)?.execute(row)?;
                 bound(connection, most)
@@ -174,7 +176,9 @@ pub(super) fn carry(connection: &Connection, parsed: &ParsedEvent<'_>) -> rusqli
             bury(connection, project, event, TombstoneKind::Quarantined, its)
         }
         Action::ProjectQuarantineCleared => {
-            let sql = "DELETE FROM tombstones WHERE project = ?1 AND kind = 1";
+            // What was said to be deleted meanwhile may have been this.
+            let sql =
+                "DELETE FROM tombstones WHERE project = ?1 AND (kind = 1 OR kind = 2 AND until IS NULL)";
             Ok(connection.prepare_cached(sql)?.execute([project.as_str()])? > 0)
         }
         Action::ReleaseQuarantineCleared => {

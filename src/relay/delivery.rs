@@ -105,7 +105,8 @@ impl Delivery {
 
     /// The size of a file that is not here: the index's word, else upstream's, which is asked once for all who want it.
     async fn stated_size(&self, target: &Target) -> Result<Option<u64>, FetchError> {
-        if target.size.is_some() {
+        let brought = self.resources.bringer.as_ref().is_some_and(|bringer| bringer.brings_all());
+        if target.size.is_some() || brought {
             return Ok(target.size);
         }
         if let Some(stated) = self.sizes.get(&target.url)
@@ -150,6 +151,9 @@ impl Delivery {
         want: &Conditions,
     ) -> Result<(Source, Option<u64>, ByteSource), RelayError> {
         let Some(digest) = target.digest else {
+            if self.resources.bringer.as_ref().is_some_and(|bringer| bringer.brings_all()) {
+                return Err(FetchError::NoDigest.into());
+            }
             let direct = Direct::start(&self.resources, target).await?;
             return Ok((Source::Relayed, direct.size(), ByteSource::Direct(Box::new(direct))));
         };

@@ -1,6 +1,8 @@
 //! What can go wrong between a request for a file and its last byte.
 
 use std::io;
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::index::IndexError;
 use crate::journal::{JournalError, Tombstone};
@@ -33,6 +35,34 @@ pub enum FetchError {
     /// Larger than the settings allow.
     #[error("the file has more than {0} bytes")]
     TooLarge(u64),
+    /// Upstream does not give it; it has been asked for elsewhere (`push.from`), and has not come yet.
+    #[error("the file is not here yet: upstream does not give it, and it was asked for elsewhere")]
+    Awaited {
+        /// When to come back.
+        retry: Duration,
+    },
+    /// Who was asked for it says that there is no such file any more.
+    #[error("the file was deleted")]
+    Deleted,
+    /// Who was asked for it as often as the settings allow has sent nothing.
+    #[error(
+        "upstream does not give the file, and what was asked for it instead has sent nothing (push.from)"
+    )]
+    Unsent,
+    /// It cannot be asked for elsewhere: nothing would tell whether what comes is right.
+    #[error(
+        "files are not fetched from upstream (push.only), and the index states no digest of this one to ask for it by"
+    )]
+    NoDigest,
+    /// What was sent of it ended too soon.
+    #[error("the upload of the file broke off")]
+    Cut,
+    /// What was sent begins with other bytes than those that upstream sent before it broke off.
+    #[error("the upload of the file has other bytes than upstream sent before it failed")]
+    OtherBytes,
+    /// It was sent here, and there is no room for it.
+    #[error("the file came, and cannot be kept: {0}")]
+    Unkept(Arc<str>),
     /// It came so slowly that its turn went to others.
     #[error("the file came too slowly, and others were waiting")]
     Slow,
@@ -88,7 +118,37 @@ impl FetchError {
                 | UpstreamError::Refused(_)
                 | UpstreamError::Settings(_) => false,
             },
-            Self::Digest { .. } | Self::Size { .. } | Self::TooLarge(_) | Self::Slow | Self::Lost => false,
+            Self::Digest { .. }
+            | Self::Size { .. }
+            | Self::TooLarge(_)
+            | Self::Awaited { .. }
+            | Self::Deleted
+            | Self::Unsent
+            | Self::NoDigest
+            | Self::Cut
+            | Self::OtherBytes
+            | Self::Unkept(_)
+            | Self::Slow
+            | Self::Lost => false,
+        }
+    }
+
+    /// Upstream refuses the file, or cannot give it, but does not say that there is none: it may be had elsewhere.
+    pub(super) fn may_be_brought(&self) -> bool {
+        match self {
+            Self::Upstream(cause) => !matches!(cause, UpstreamError::Absent(_)),
+            Self::Digest { .. } | Self::Size { .. } => true,
+            // More than the settings allow is too large wherever it comes from.
+            Self::TooLarge(_)
+            | Self::Awaited { .. }
+            | Self::Deleted
+            | Self::Unsent
+            | Self::NoDigest
+            | Self::Cut
+            | Self::OtherBytes
+            | Self::Unkept(_)
+            | Self::Slow
+            | Self::Lost => false,
         }
     }
 }

@@ -3,7 +3,7 @@
 use futures_util::StreamExt as _;
 
 use super::target::Target;
-use super::{Conditions, FileAnswer, Relay, RelayError, Source};
+use super::{Conditions, FetchError, FileAnswer, Relay, RelayError, Source};
 use crate::blob::Key;
 use crate::journal::KnownFile;
 
@@ -18,11 +18,22 @@ pub struct Fetched {
 
 impl Relay {
     /// It is here; that this was asked is no use of it.
-    pub(super) async fn is_kept(&self, file: &KnownFile) -> bool {
+    pub async fn is_kept(&self, file: &KnownFile) -> bool {
         match self.resources.content_of(&Target::new(file)).await {
             Some(sha256) => self.resources.store.has(&Key { sha256, size: None }).await,
             None => false,
         }
+    }
+
+    /// Makes sure that a flight is on its way for a file that is being uploaded.
+    pub fn receive(&self, file: &KnownFile) -> Result<(), RelayError> {
+        let Some(digest) = file.digest else { return Err(FetchError::NoDigest.into()) };
+        self.delivery.join(&Target::new(file), digest).map(|_| ())
+    }
+
+    /// The most bytes that any file may have.
+    pub fn largest_file(&self) -> u64 {
+        self.resources.settings.max_file
     }
 
     /// Brings a file here, as a client's request would, and reads it to its end. A file that cannot be kept is

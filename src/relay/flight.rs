@@ -10,6 +10,7 @@ use bytes::Bytes;
 use metrics::counter;
 use tracing::{debug, warn};
 
+use super::bring::Receipt;
 use super::decode::decoded;
 use super::flights::FetchStart;
 use super::resources::Resources;
@@ -34,7 +35,7 @@ impl Fetcher {
     /// Flies to the end.
     pub(super) async fn fly(self) {
         match self.try_fly().await {
-            Ok(writer) => self.land(writer).await,
+            Ok((writer, receipt)) => self.land(writer, receipt).await,
             Err(End::Whole(blob)) => self.start.end(Stage::Whole(blob)),
             Err(End::Spilled(cause, spill)) => {
                 self.unkept(&cause);
@@ -44,22 +45,36 @@ impl Fetcher {
                 counter!(metric::FILES_GIVEN_UP_TOTAL).increment(1);
                 debug!(path = %self.target.path, "everybody left early: the fetch is given up");
             }
-            Err(End::Failed(error)) => {
+            Err(End::Failed(error) | End::NoTurn(error)) => {
                 self.target.report(&error);
                 self.start.end(Stage::Failed(error));
             }
         }
     }
 
-    async fn try_fly(&self) -> Result<Writer, End> {
+    async fn try_fly(&self) -> Result<(Writer, Option<Receipt>), End> {
         // Between a follower's look into the store and its look into the table another flight may have
         // landed.
         if let Some(blob) = self.resources.kept(&self.target).await {
             return Err(End::Whole(blob));
         }
+        let Some(bringer) = &self.resources.bringer else { return Ok((self.fetched().await?, None)) };
+        if !bringer.brings_all() && !bringer.has_upload(&self.target.known()) {
+            match self.fetched().await {
+                // Of the end of the flight nothing is told yet.
+                Err(End::Failed(cause)) if cause.may_be_brought() => self.target.report(&cause),
+                fetched => return Ok((fetched?, None)),
+            }
+        }
+        let (writer, receipt) = self.brought(bringer).await?;
+        Ok((writer, Some(receipt)))
+    }
+
+    /// The file from upstream.
+    async fn fetched(&self) -> Result<Writer, End> {
         let url = self.target.url(&self.resources.upstream)?;
         let turn = self.resources.transfers.take(&url, &self.start.requesters).await;
-        let turn = turn.map_err(FetchError::from)?;
+        let turn = turn.map_err(|error| End::NoTurn(error.into()))?;
         let size = self.target.size;
         let begun = self.resources.store.writer(size).await;
         let writer = begun.map_err(|cause| End::Spilled(cause, Spill::nothing(&self.target)))?;
@@ -148,16 +163,23 @@ impl Fetcher {
 
     /// Releases the last bytes, then keeps the file. The flight stays in the table until it is kept, so
     /// that nobody fetches it in between.
-    async fn land(self, writer: Writer) {
+    async fn land(self, writer: Writer, receipt: Option<Receipt>) {
         let (size, sha256) = (writer.written(), writer.sha256());
         self.resources.contents.learn(&self.digest, sha256);
         self.start.stage.send_replace(Stage::Whole(Blob::File(writer.reader(), size)));
-        match writer.finish(&Key { sha256, size: None }).await {
+        let kept = writer.finish(&Key { sha256, size: None }).await;
+        match &kept {
             Ok(()) => {
                 debug!(path = %self.target.path, bytes = size, "fetched and kept");
                 self.resources.contents.note(&self.digest, sha256).await;
+                if let Some(bringer) = &self.resources.bringer {
+                    bringer.arrived(&self.target.known());
+                }
             }
-            Err(cause) => self.unkept(&cause),
+            Err(cause) => self.unkept(cause),
+        }
+        if let Some(receipt) = receipt {
+            receipt.give(kept.map_err(|cause| unkept(&cause)));
         }
     }
 
@@ -168,11 +190,13 @@ impl Fetcher {
 }
 
 /// The ends of a flight that has nothing to land.
-enum End {
+pub(super) enum End {
     Whole(Blob),
     Spilled(KeepError, Spill),
     GivenUp,
     Failed(FetchError),
+    /// Upstream was not asked: too many others are.
+    NoTurn(FetchError),
 }
 
 impl std::convert::From<FetchError> for End {
@@ -181,6 +205,11 @@ impl std::convert::From<FetchError> for End {
     }
 }
 
-fn total(batch: &[Bytes]) -> u64 {
+/// There is no room for what was brought.
+pub(super) fn unkept(cause: &KeepError) -> FetchError {
+    FetchError::Unkept(cause.to_string().into())
+}
+
+pub(super) fn total(batch: &[Bytes]) -> u64 {
     batch.iter().map(|part| part.len() as u64).sum()
 }

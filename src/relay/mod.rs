@@ -5,6 +5,8 @@
 //! whichever of the three has the bytes.
 
 mod again;
+mod bring;
+mod brought;
 mod buffers;
 mod conditions;
 mod contents;
@@ -15,6 +17,7 @@ mod error;
 mod fetch;
 mod flight;
 mod flights;
+mod named;
 mod prefetch;
 mod pump;
 mod range;
@@ -36,6 +39,7 @@ mod relay;
 mod tests;
 
 pub use again::{Again, RepeatableFile};
+pub use bring::{Bringer, NotTaken, Upload, Uploader, upload};
 pub use conditions::Conditions;
 pub use error::{FetchError, RelayError};
 pub use fetch::Fetched;

@@ -156,7 +156,7 @@ impl Pump {
                         self.origin = ByteSource::Direct(Box::new(direct));
                     }
                     Stage::Failed(error) => return Err(error.into()),
-                    Stage::Asking => return Err(FetchError::Lost.into()),
+                    Stage::Asking | Stage::Awaiting(_) => return Err(FetchError::Lost.into()),
                 },
                 ByteSource::Direct(direct) => {
                     let Some((start, bytes)) = direct.next().await? else { return Ok(None) };

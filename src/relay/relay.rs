@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
 
+use super::bring::Bringer;
 use super::contents::Contents;
 use super::delivery::Delivery;
 use super::resources::Resources;
@@ -34,8 +35,21 @@ impl Relay {
         settings: RelaySettings,
         tasks: TaskTracker,
     ) -> Self {
+        Self::with_bringer(index, journal, upstream, store, settings, tasks, None)
+    }
+
+    /// The same with somebody who has files brought that upstream does not give.
+    pub fn with_bringer(
+        index: Index,
+        journal: Journal,
+        upstream: Upstream,
+        store: Store,
+        settings: RelaySettings,
+        tasks: TaskTracker,
+        bringer: Option<Arc<dyn Bringer>>,
+    ) -> Self {
         let contents = Contents::new(Some(journal.clone()));
-        let resources = Arc::new(Resources::new(upstream, store, settings, contents));
+        let resources = Arc::new(Resources::new(upstream, store, settings, contents, bringer));
         let delivery = Arc::new(Delivery::new(Arc::clone(&resources), tasks));
         Self { index, journal, resources, delivery }
     }
@@ -74,7 +88,7 @@ impl Relay {
 }
 
 /// The project of an old address: four segments, the second the first letter of the third.
-fn old_address(path: &FilePath) -> Option<ProjectName> {
+pub(super) fn old_address(path: &FilePath) -> Option<ProjectName> {
     let segments: Vec<_> = path.as_str().split('/').collect();
     let [_tag, initial, name, _file] = segments[..] else { return None };
     let of_name = name.get(..1).is_some_and(|first| first.eq_ignore_ascii_case(initial));

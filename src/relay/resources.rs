@@ -1,6 +1,9 @@
 //! What everything that brings bytes takes of: the store, upstream and its turns, buffers, counters.
 
+use std::sync::Arc;
+
 use super::RelaySettings;
+use super::bring::Bringer;
 use super::buffers::Buffers;
 use super::contents::Contents;
 use super::tally::Counters;
@@ -23,14 +26,22 @@ pub(super) struct Resources {
     pub(super) counters: Counters,
     pub(super) upstream: Upstream,
     pub(super) contents: Contents,
+    /// Who has files brought that upstream does not give.
+    pub(super) bringer: Option<Arc<dyn Bringer>>,
 }
 
 impl Resources {
-    pub(super) fn new(upstream: Upstream, store: Store, settings: RelaySettings, contents: Contents) -> Self {
+    pub(super) fn new(
+        upstream: Upstream,
+        store: Store,
+        settings: RelaySettings,
+        contents: Contents,
+        bringer: Option<Arc<dyn Bringer>>,
+    ) -> Self {
         let transfers = upstream.turns("files", settings.transfers, settings.flights);
         let directs = upstream.turns("passed_through", settings.directs, settings.flights);
         let (buffers, counters) = (Buffers::new(&settings), Counters::new());
-        Self { store, settings, transfers, directs, buffers, counters, upstream, contents }
+        Self { store, settings, transfers, directs, buffers, counters, upstream, contents, bringer }
     }
 
     /// The file, if it is here whole.

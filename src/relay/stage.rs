@@ -1,6 +1,7 @@
 //! What a flight tells its followers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -9,11 +10,16 @@ use super::target::Target;
 use crate::blob::{Blob, Reader};
 use crate::model::FileHasher;
 
+/// When to come back for what has not been brought in time.
+const LATER: Duration = Duration::from_secs(10);
+
 /// How far a flight is.
 #[derive(Debug, Clone)]
 pub(super) enum Stage {
     /// Upstream has not answered.
     Asking,
+    /// Upstream does not give it, and it is to be brought by others; each follower waits so long for that.
+    Awaiting(Duration),
     /// Bytes are coming; `released` of them may be read.
     Flowing { reader: Reader, size: Option<u64>, released: u64 },
     /// All is here and right.
@@ -46,29 +52,43 @@ impl Flight {
     /// Waits until there is a byte at `at`, or none will come.
     pub(super) async fn reach(&mut self, at: u64) -> Stage {
         let there = |stage: &Stage| match stage {
-            Stage::Asking => false,
+            Stage::Asking | Stage::Awaiting(_) => false,
             Stage::Flowing { released, .. } => *released > at,
             Stage::Whole(_) | Stage::Spilled(_) | Stage::Failed(_) => true,
         };
-        self.0.wait_for(there).await.map_or(Stage::Failed(FetchError::Lost), |stage| stage.clone())
+        self.wait(there).await.unwrap_or_else(Stage::Failed)
+    }
+
+    /// Waits until it is so; for what others are to bring no longer than its followers wait for that.
+    async fn wait(&mut self, there: impl Fn(&Stage) -> bool) -> Result<Stage, FetchError> {
+        loop {
+            let waits = |stage: &Stage| there(stage) || matches!(stage, Stage::Awaiting(_));
+            let stage = self.0.wait_for(waits).await.map_err(|_| FetchError::Lost)?.clone();
+            let Stage::Awaiting(longest) = stage else { return Ok(stage) };
+            let begun = self.0.wait_for(|stage| !matches!(stage, Stage::Awaiting(_)));
+            if tokio::time::timeout(longest, begun).await.is_err() {
+                return Err(FetchError::Awaited { retry: LATER });
+            }
+        }
     }
 
     /// Waits until it is clear how large the file is, if that is ever said before its end.
     pub(super) async fn size(&mut self) -> Result<Option<u64>, FetchError> {
-        let answered = |stage: &Stage| !matches!(stage, Stage::Asking);
-        match &*self.0.wait_for(answered).await.map_err(|_| FetchError::Lost)? {
-            Stage::Asking => Ok(None),
-            Stage::Flowing { size, .. } => Ok(*size),
+        let answered = |stage: &Stage| !matches!(stage, Stage::Asking | Stage::Awaiting(_));
+        match self.wait(answered).await? {
+            Stage::Asking | Stage::Awaiting(_) => Ok(None),
+            Stage::Flowing { size, .. } => Ok(size),
             Stage::Whole(blob) => Ok(Some(blob.size())),
             Stage::Spilled(spill) => Ok(spill.size),
-            Stage::Failed(error) => Err(error.clone()),
+            Stage::Failed(error) => Err(error),
         }
     }
 
     /// Waits until nothing more comes, and says how large the file is then.
     pub(super) async fn end(&mut self) -> Result<Option<u64>, FetchError> {
-        let over = |stage: &Stage| !matches!(stage, Stage::Asking | Stage::Flowing { .. });
-        drop(self.0.wait_for(over).await.map_err(|_| FetchError::Lost)?);
+        let under_way =
+            |stage: &Stage| matches!(stage, Stage::Asking | Stage::Awaiting(_) | Stage::Flowing { .. });
+        self.wait(|stage| !under_way(stage)).await?;
         self.size().await
     }
 

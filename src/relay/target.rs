@@ -9,7 +9,7 @@ use url::Url;
 use super::FetchError;
 use crate::journal::KnownFile;
 use crate::metric;
-use crate::model::{Digest, FileHasher, FilePath, Sha256};
+use crate::model::{Digest, FileHasher, FilePath, ProjectName, Sha256};
 use crate::upstream::{Upstream, UpstreamError};
 
 /// A file that upstream's index named.
@@ -22,12 +22,20 @@ pub(super) struct Target {
     /// What it is kept under, as far as it is known.
     pub(super) sha256: Option<Sha256>,
     pub(super) size: Option<u64>,
+    pub(super) project: ProjectName,
 }
 
 impl Target {
     pub(super) fn new(known: &KnownFile) -> Self {
-        let KnownFile { path, url, digest, sha256, size, project: _ } = known;
-        Self { path: path.clone(), url: url.clone(), digest: *digest, sha256: *sha256, size: *size }
+        let KnownFile { path, url, digest, sha256, size, project } = known;
+        let (path, url, project) = (path.clone(), url.clone(), project.clone());
+        Self { path, url, digest: *digest, sha256: *sha256, size: *size, project }
+    }
+
+    /// The file as the index knows it.
+    pub(super) fn known(&self) -> KnownFile {
+        let Self { path, url, digest, sha256, size, project } = self.clone();
+        KnownFile { path, url, digest, sha256, size, project }
     }
 
     /// Where upstream has it, if it may be fetched from there; read only by who does.
@@ -58,7 +66,18 @@ impl Target {
             FetchError::Upstream(cause) if cause.retry_after().is_none() => {
                 debug!(%path, %cause, "no file upstream");
             }
-            FetchError::Upstream(_) | FetchError::TooLarge(_) | FetchError::Slow | FetchError::Lost => {
+            // Whoever has it brought tells of these.
+            FetchError::Awaited { .. } | FetchError::Deleted | FetchError::Unsent => {
+                debug!(%path, cause = %failure, "a file is not brought");
+            }
+            FetchError::Upstream(_)
+            | FetchError::TooLarge(_)
+            | FetchError::NoDigest
+            | FetchError::Cut
+            | FetchError::OtherBytes
+            | FetchError::Unkept(_)
+            | FetchError::Slow
+            | FetchError::Lost => {
                 warn!(%path, cause = %failure, "a fetch failed");
             }
         }

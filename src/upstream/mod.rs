@@ -19,6 +19,7 @@ mod order;
 mod pace;
 mod page;
 mod pairs;
+mod peer;
 mod probe;
 mod redirects;
 mod rests;
@@ -43,6 +44,7 @@ pub use page::{
     CoreMetadata, Others, PageFile, ProjectPage, ProjectStatus, Stated, Yanked, metadata_path, serial_member,
     stated, strongest, whole_number,
 };
+pub use peer::{Peer, PeerError};
 pub use probe::{Probed, Target};
 pub use room::Share;
 pub use settings::UpstreamSettings;

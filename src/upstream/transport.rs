@@ -104,6 +104,10 @@ pub(super) struct Transport {
     calls: Client,
     /// Asks for no coding: what a file's digest is about are the bytes on the wire.
     files: Routes,
+    /// For other relays: nothing of the index's.
+    pub(super) peers: Client,
+    tls: rustls::ClientConfig,
+    agent: String,
 }
 
 impl Transport {
@@ -116,17 +120,8 @@ impl Transport {
             None => concat!("cheesewire/", env!("CARGO_PKG_VERSION")).to_owned(),
         };
         let tls = tls::config()?;
-        let common = || {
-            Client::builder()
-                .use_preconfigured_tls(tls.clone())
-                .user_agent(agent.as_str())
-                .connect_timeout(settings.connect_timeout)
-                .read_timeout(settings.read_timeout)
-                .referer(false)
-                .tcp_nodelay(true)
-                // Each is a link that has to be looked at.
-                .redirect(Policy::none())
-        };
+        // It also bounds the time that a request's body takes.
+        let common = || common(&settings, &tls, &agent).read_timeout(settings.read_timeout);
         let build = |builder: ClientBuilder| {
             builder
                 .build()
@@ -142,6 +137,7 @@ impl Transport {
             Ok::<_, UpstreamError>(Routes { open: build(builder())?, filtered: build(filtered)? })
         };
         let (pages, calls, files) = (routes(&coded)?, build(coded())?, routes(&common)?);
+        let peers = build(self::common(&settings, &tls, &agent))?;
         let turns = settings.turns("pages", settings.fetches_at_once, settings.waiting_fetches);
         let rests = Rests::new();
         let room = Room::new(settings.reading_bytes.max(settings.page_limit));
@@ -160,7 +156,15 @@ impl Transport {
             pages,
             calls,
             files,
+            peers,
+            tls,
+            agent,
         })
+    }
+
+    /// A client that is still to be built, with our manners.
+    pub(super) fn common(&self) -> ClientBuilder {
+        common(&self.settings, &self.tls, &self.agent)
     }
 
     pub(super) fn get(&self, kind: Kind, url: &Url) -> RequestBuilder {
@@ -295,6 +299,18 @@ impl Transport {
     }
 }
 
+/// What all clients have.
+fn common(settings: &UpstreamSettings, tls: &rustls::ClientConfig, agent: &str) -> ClientBuilder {
+    Client::builder()
+        .use_preconfigured_tls(tls.clone())
+        .user_agent(agent)
+        .connect_timeout(settings.connect_timeout)
+        .referer(false)
+        .tcp_nodelay(true)
+        // Each is a link that has to be looked at.
+        .redirect(Policy::none())
+}
+
 /// Counts an answer as waited for, as long as it lives.
 struct Busy<'a>(&'a watch::Sender<usize>);
 
@@ -342,7 +358,7 @@ fn sorted(response: Response, now: SystemTime) -> Result<Response, UpstreamError
 }
 
 /// `Retry-After`, in seconds or as a date, which is by upstream's own clock if that says `Date`.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = header(headers, RETRY_AFTER.as_str())?.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));

@@ -232,3 +232,40 @@ async fn another_process_may_add_to_what_has_to_go() {
     journal.discarded(vec![Sha256([1; 32])]).await.unwrap();
     assert_eq!(unlocked.left(&[Sha256([1; 32])]).unwrap(), 0);
 }
+
+#[tokio::test]
+async fn what_was_said_to_be_deleted_stays_so_until_it_is_added_again_and_what_was_asked_for_in_vain_is_no_tombstone()
+ {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = journal(&folder, JournalSettings::default()).await;
+    keep(&journal, 10, vec![file("a-1.zip", 1), file("a-2.zip", 2), file("a-3.zip", 3)]).await;
+    journal.note_deleted(&path("a-1.zip"), &name(), "deleted".to_owned()).await.unwrap();
+    journal.note_unsent(&path("a-2.zip"), &name(), Duration::from_hours(24)).await.unwrap();
+    journal.note_unsent(&path("a-3.zip"), &name(), Duration::ZERO).await.unwrap();
+    let unsent = async |filename| journal.is_unsent(&path(filename)).await.unwrap();
+    assert_eq!(kind(&journal, "a-1.zip").await, Some(TombstoneKind::Absent));
+    assert_eq!((kind(&journal, "a-2.zip").await, unsent("a-2.zip").await), (None, true));
+    assert!(!unsent("a-1.zip").await && !unsent("a-3.zip").await);
+    // Upstream's own word, which passes, shortens nothing.
+    journal.note_absent(&path("a-1.zip"), &name(), "404".to_owned(), Duration::ZERO).await.unwrap();
+    assert_eq!(kind(&journal, "a-1.zip").await, Some(TombstoneKind::Absent));
+    // A page that names it says nothing new.
+    keep(&journal, 11, vec![file("a-1.zip", 1), file("a-2.zip", 2)]).await;
+    happens(&journal, 11, Some("2"), "new release").await;
+    assert_eq!(
+        (kind(&journal, "a-1.zip").await, unsent("a-2.zip").await),
+        (Some(TombstoneKind::Absent), true)
+    );
+    happens(&journal, 12, Some("1"), "add source file a-1.zip").await;
+    assert_eq!((kind(&journal, "a-1.zip").await, unsent("a-2.zip").await), (None, true));
+    happens(&journal, 13, Some("2"), "add source file a-2.zip").await;
+    assert!(!unsent("a-2.zip").await);
+    // What is removed is not only deleted, and stays removed.
+    happens(&journal, 14, Some("1"), "remove file a-1.zip").await;
+    journal.note_deleted(&path("a-1.zip"), &name(), "deleted".to_owned()).await.unwrap();
+    assert_eq!(kind(&journal, "a-1.zip").await, Some(TombstoneKind::Removed));
+    // What was said to be deleted may have been in quarantine there.
+    journal.note_deleted(&path("a-2.zip"), &name(), "deleted".to_owned()).await.unwrap();
+    happens(&journal, 15, None, "project quarantine cleared").await;
+    assert_eq!(kind(&journal, "a-2.zip").await, None);
+}

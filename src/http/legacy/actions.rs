@@ -14,6 +14,7 @@ use axum::routing::get;
 use super::{classifiers, doap, feeds};
 use crate::http::index::Documents;
 use crate::http::origin::Origins;
+use crate::http::push::{self, Push};
 use crate::http::query::{Doubled, Query};
 use crate::http::rpc::ADDRESSES;
 use crate::model::ProjectName;
@@ -23,15 +24,16 @@ use crate::rpc::OldAddresses;
 struct Shared {
     old: OldAddresses,
     documents: Documents,
+    push: Push,
     origins: Arc<Origins>,
 }
 
 /// On all addresses of calls, to others than a POST.
-pub(super) fn routes(old: OldAddresses, documents: Documents, origins: Origins) -> Router {
+pub(super) fn routes(old: OldAddresses, documents: Documents, push: Push, origins: Origins) -> Router {
     // POST does not come here; with it in the route, a 405 says in `Allow` that it may.
     let other = || get(answer).post(answer);
     let routes = ADDRESSES.iter().fold(Router::new(), |router, address| router.route(address, other()));
-    routes.with_state(Shared { old, documents, origins: Arc::new(origins) })
+    routes.with_state(Shared { old, documents, push, origins: Arc::new(origins) })
 }
 
 async fn answer(State(shared): State<Shared>, request: Parts) -> Response<Body> {
@@ -52,7 +54,7 @@ async fn act(
     query: &Query,
     request: &Parts,
 ) -> Result<Response<Body>, Doubled> {
-    let Shared { old, documents, origins } = shared;
+    let Shared { old, documents, push, origins } = shared;
     Ok(match action {
         "list_classifiers" => classifiers::answer(old).await,
         "rss" => feeds::updates(old, origins, request).await,
@@ -68,6 +70,7 @@ async fn act(
                 (_, Err(_)) => doap::unknown(),
             }
         }
+        "gae_file" => push::question(push, &request.method, query.one("host")?, query.one("secret")?),
         _ => {
             let simple = origins.link(request, "/simple/");
             let none = format!(

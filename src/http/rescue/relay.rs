@@ -11,6 +11,7 @@ use tracing::{debug, error};
 use crate::http::fields::X_CACHE;
 use crate::index::{IndexError, TombstoneKind};
 use crate::relay::{FetchError, RelayError};
+use crate::xmlrpc::whole_seconds;
 
 impl IntoResponse for RelayError {
     fn into_response(self) -> Response {
@@ -32,7 +33,20 @@ impl IntoResponse for RelayError {
                 error!(%cause, "502 for a file");
                 refused(StatusCode::BAD_GATEWAY, &cause)
             }
-            Self::Busy | Self::Fetch(FetchError::Slow) => {
+            Self::Fetch(cause @ (FetchError::Unsent | FetchError::NoDigest | FetchError::OtherBytes)) => {
+                error!(%cause, "502 for a file");
+                refused(StatusCode::BAD_GATEWAY, &cause)
+            }
+            Self::Fetch(cause @ FetchError::Deleted) => {
+                debug!(%cause, "404 for a file");
+                refused(StatusCode::NOT_FOUND, &cause)
+            }
+            Self::Fetch(FetchError::Awaited { retry }) => {
+                debug!(?retry, "503 for a file that is to be brought");
+                let retry = [(RETRY_AFTER, whole_seconds(retry))];
+                closed((StatusCode::SERVICE_UNAVAILABLE, retry, text(&self)))
+            }
+            Self::Busy | Self::Fetch(FetchError::Slow | FetchError::Cut | FetchError::Unkept(_)) => {
                 error!(cause = %self, "503 for a file");
                 let retry = if matches!(self, Self::Busy) { "1" } else { "5" };
                 closed((StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, retry)], text(&self)))

@@ -80,7 +80,7 @@ impl Bench {
         let floorless = StoreSettings { free_floor: 0, ..StoreSettings::new(folder.path().to_owned()) };
         let store = Store::open(&(setup.store)(floorless)).unwrap();
         let upstream = Upstream::new(upstream).unwrap();
-        let resources = Arc::new(Resources::new(upstream, store, setup.relay, Contents::new(None)));
+        let resources = Arc::new(Resources::new(upstream, store, setup.relay, Contents::new(None), None));
         let delivery = Delivery::new(Arc::clone(&resources), tasks.clone());
         let target = Target {
             path: FilePath::parse("ab/cd/x-1.whl").unwrap(),
@@ -88,6 +88,7 @@ impl Bench {
             digest: setup.digest_known.then(|| digest(&file()).into()),
             sha256: setup.digest_known.then(|| digest(&file())),
             size: setup.size_known.then(|| file().len() as u64),
+            project: crate::model::ProjectName::parse("x").unwrap(),
         };
         Self { folder, tasks, resources, delivery, script, target }
     }
