@@ -15,6 +15,7 @@ mod doap;
 mod feeds;
 mod md5_links;
 mod moments;
+mod old_mirrors;
 mod people;
 mod signatures;
 

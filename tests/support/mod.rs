@@ -6,6 +6,7 @@ pub mod installers;
 pub mod plain;
 pub mod process;
 pub mod programs;
+pub mod python27;
 pub mod scripted;
 
 mod client;
