@@ -6,9 +6,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::http::header::{
-    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LOCATION, VARY, WARNING,
-};
+use axum::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, LOCATION, VARY, WARNING};
 use axum::http::request::Parts;
 use axum::http::response::Builder;
 use axum::response::{IntoResponse, Response};
@@ -20,7 +18,7 @@ use super::fields::{JSON_AGE, PAGE_AGE, STALE, X_LAST_SERIAL};
 use super::origin::Origins;
 use super::query::Query;
 use super::rescue::InJson;
-use super::{jsonp, negotiate, pieces};
+use super::{jsonp, negotiate, people, pieces};
 use crate::index::{Compressed, Form, Index, IndexError, Rendered, RootListing};
 use crate::model::{ProjectName, Serial};
 
@@ -125,15 +123,12 @@ async fn page_for_people(
     let Ok(name) = ProjectName::parse(name) else { return Err(IndexError::NoSuchProject) };
     let about = shared.index.about(&name, version, &shared.origins.of(request)).await?;
     let link = |path: String| shared.origins.link(request, &path);
-    let page = about.write(&[
+    let more = [
         (link(format!("/simple/{name}/")), "all files"),
         (link(format!("/pypi/{name}/json")), "what is known of it"),
         (link(format!("/rss/project/{name}/releases.xml")), "its releases as a feed"),
-    ]);
-    // What it shows is other people's text.
-    let nothing_active = (CONTENT_SECURITY_POLICY, "default-src 'none'");
-    let fields = [(CONTENT_TYPE, "text/html; charset=utf-8"), (CACHE_CONTROL, PAGE_AGE), nothing_active];
-    Ok((fields, page).into_response())
+    ];
+    Ok(([(CACHE_CONTROL, PAGE_AGE)], people::about(&about, &more)).into_response())
 }
 
 async fn json(State(shared): State<Shared>, Path(name): Path<String>, request: Parts) -> Response {

@@ -23,6 +23,7 @@ mod negotiate;
 mod observe;
 mod origin;
 mod outgoing;
+mod people;
 mod pieces;
 mod push;
 mod query;

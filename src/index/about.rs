@@ -1,8 +1,7 @@
-//! A page for people about a project or a release: its name, version and summary, and its files.
+//! What a page for people tells of a project or a release: its name, version and summary, and its files.
 
 use std::sync::Arc;
 
-use super::write_html::{attribute, escape};
 use super::{Index, IndexError, JsonDocument};
 use crate::model::ProjectName;
 
@@ -60,59 +59,5 @@ impl About {
             summary: text("summary"),
             files: files.into_iter().take(FILES).map(file).collect(),
         }
-    }
-
-    /// Writes the page. `links`: addresses and what they lead to.
-    pub fn write(&self, links: &[(String, &str)]) -> String {
-        let title = match &self.version {
-            Some(version) => format!("{} {version}", self.name),
-            None => self.name.clone(),
-        };
-        let mut out = "<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"/><title>".to_owned();
-        escape(&mut out, &title);
-        out.push_str("</title></head><body>\n<h1>");
-        escape(&mut out, &title);
-        out.push_str("</h1>\n<p>");
-        escape(&mut out, &self.summary);
-        out.push_str("</p>\n<p>");
-        for (at, (address, what)) in links.iter().enumerate() {
-            out.push_str(if at == 0 { "" } else { ", " });
-            link(&mut out, address, what);
-        }
-        out.push_str("</p>\n<ul>\n");
-        for (name, address) in &self.files {
-            out.push_str("<li>");
-            link(&mut out, address, name);
-            out.push_str("</li>\n");
-        }
-        out.push_str("</ul>\n</body></html>\n");
-        out
-    }
-}
-
-fn link(out: &mut String, address: &str, text: &str) {
-    out.push_str("<a");
-    attribute(out, "href", address);
-    out.push('>');
-    escape(out, text);
-    out.push_str("</a>");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_that_a_document_says_is_markup() {
-        let odd = "<script>\"'&</script>\u{0}";
-        let about = About {
-            name: odd.to_owned(),
-            version: Some(odd.to_owned()),
-            summary: odd.to_owned(),
-            files: vec![(odd.to_owned(), odd.to_owned())],
-        };
-        let page = about.write(&[(odd.to_owned(), "files")]);
-        assert!(!page.contains("<script") && !page.contains("\"'&<") && !page.contains('\u{0}'), "{page}");
-        assert_eq!(page.matches("&lt;script&gt;&quot;&#39;&amp;&lt;/script&gt;").count(), 8, "{page}");
     }
 }

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse as _;
 use axum::routing::get;
+use maud::html;
 
 use super::{classifiers, doap, feeds};
 use crate::http::index::Documents;
 use crate::http::origin::Origins;
+use crate::http::people;
 use crate::http::push::{self, Push};
 use crate::http::query::{Doubled, Query};
 use crate::http::rpc::ADDRESSES;
@@ -88,11 +89,12 @@ fn refused(reason: &str) -> Response<Body> {
 
 /// A bare GET is not a call; it gets a page for people.
 fn about(origins: &Origins, request: &Parts) -> Response<Body> {
-    let simple = origins.link(request, "/simple/").replace('&', "&amp;");
-    let page = format!(
-        "<!DOCTYPE html>\n<html><head><title>cheesewire</title></head><body>\n\
-         <h1>cheesewire</h1>\n<p>This is a relay of a Python package index. Programs send XML-RPC calls to this \
-         address by POST; pip takes <a href=\"{simple}\">{simple}</a> as its index.</p>\n</body></html>\n"
-    );
-    ([(CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
+    let simple = origins.link(request, "/simple/");
+    let content = html! {
+        p {
+            "This is a relay of a Python package index. Programs send XML-RPC calls to this address by POST; pip takes "
+            a href=(simple) { (simple) } " as its index."
+        }
+    };
+    people::page("cheesewire", &content)
 }

@@ -12,8 +12,10 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use maud::html;
 
 use crate::http::origin::Origins;
+use crate::http::people;
 use crate::model::Stamp;
 use crate::rpc::OldAddresses;
 
@@ -49,17 +51,15 @@ async fn serial(State(shared): State<Shared>) -> Response {
 
 /// A page for people: the relay knows of no mirrors of its own.
 async fn mirrors(State(shared): State<Shared>, request: Parts) -> Response {
-    let link = |path: &str| shared.origins.link(&request, path).replace('&', "&amp;");
-    let link = |path: &str| format!("<a href=\"{}\">{path}</a>", link(path));
-    let page = format!(
-        "<!DOCTYPE html>\n<html><head><title>Mirrors</title></head><body>\n<h1>Mirrors</h1>\n\
-         <p>This relay keeps no list of mirrors. It is itself a mirror of a Python package index: {} says when it was last \
-         up to date, {} has the key that its pages are signed with, and the index is at {}.</p>\n</body></html>\n",
-        link("/last-modified"),
-        link("/serverkey"),
-        link("/simple/"),
-    );
-    ([(CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
+    let link = |path| html! { a href=(shared.origins.link(&request, path)) { (path) } };
+    let content = html! {
+        p {
+            "This relay keeps no list of mirrors. It is itself a mirror of a Python package index: " (link("/last-modified"))
+            " says when it was last up to date, " (link("/serverkey")) " has the key that its pages are signed with, and the \
+             index is at " (link("/simple/")) "."
+        }
+    };
+    people::page("Mirrors", &content)
 }
 
 /// The one form that the old reader takes: `20260131T23:59:59` and a newline.
