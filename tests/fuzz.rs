@@ -48,6 +48,11 @@ fn values_of_the_corpus_survive_their_encoding() {
 }
 
 #[test]
+fn forms_of_the_corpus_are_the_same_whole_and_in_pieces() {
+    replay("form", bodies::form);
+}
+
+#[test]
 fn ranges_and_conditions_of_the_corpus_ask_for_what_the_file_has() {
     replay("want", bodies::want);
 }

@@ -120,3 +120,37 @@ fn a_setting_means_the_first_paragraph_of_its_comment() {
     );
     assert!(settings.iter().all(|setting| !setting.meaning.is_empty()));
 }
+
+#[test]
+fn a_mirror_has_a_name_by_which_it_is_reached_and_somebody_to_ask() {
+    let with = |set: &[&str]| read("[upstream]\nurl = 'http://index.test/'", &[], set);
+    let host = |set: &[&str]| with(set).unwrap().push.host.map(|host| host.to_string());
+    let from = "push.from=http://master.test/";
+    let nameless = with(&[from]).unwrap_err();
+    assert!(
+        nameless.contains("push.from is set and push.host is not: set it to the HOST:PORT"),
+        "{nameless}"
+    );
+    assert_eq!(host(&[from, "push.host=Mirror.test:81"]).as_deref(), Some("mirror.test:81"));
+    assert_eq!(
+        host(&[from, "http.public_url=http://relay.test:8080/x/"]).as_deref(),
+        Some("relay.test:8080")
+    );
+    assert_eq!(host(&[from, "http.public_url=https://relay.test:8443/"]).as_deref(), Some("relay.test"));
+    assert_eq!(host(&["http.public_url=http://relay.test/"]), None);
+    let nobody = with(&["push.only=true"]).unwrap_err();
+    assert!(nobody.contains("push.only = true: nobody is asked for files; set push.from"), "{nobody}");
+    for (odd, expected) in [
+        ("push.host=http://mirror.test/", "expected a host with or without a port, such as mirror.test:3141"),
+        ("push.hosts=mirror.test, a/b", "expected hosts with or without a port and commas between them"),
+        ("push.from=master.test", "expected an address such as http://index.test/"),
+        ("push.attempts=0", "expected a whole number from 1"),
+        ("push.at_once=0", "expected a whole number from 1"),
+        ("push.wait=0s", "expected a duration above 0"),
+    ] {
+        let complaint = with(&[odd]).unwrap_err();
+        assert!(complaint.contains(expected), "{complaint}");
+    }
+    let slow = with(&["upstream.least_rate=7", "upstream.rate_window=3s"]).unwrap().push.least;
+    assert_eq!((slow.bytes, slow.window.as_secs()), (7, 3));
+}

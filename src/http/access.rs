@@ -11,6 +11,7 @@ use http_body::{Body, Frame};
 
 use super::clients::Client;
 use super::fields::X_CACHE;
+use crate::push::UPLOADS;
 
 /// The target of its lines, which are at info.
 pub const ACCESS_LOG: &str = "cheesewire::access";
@@ -58,7 +59,7 @@ impl Line {
             client: client.address,
             agent: cut(agent),
             verb: request.method().clone(),
-            path: cut(request.uri().path().as_bytes()),
+            path: cut(shown(request.uri().path()).as_bytes()),
             route: None,
             method: None,
             cache: None,
@@ -135,6 +136,11 @@ impl Drop for Line {
             "request"
         );
     }
+}
+
+/// A path as it may be logged: what follows the prefix of uploads is secret until it was used.
+pub(super) fn shown(path: &str) -> &str {
+    if path.starts_with(UPLOADS) { UPLOADS } else { path }
 }
 
 /// The beginning of what a client said. It is written in quotes, with what is no plain text escaped.

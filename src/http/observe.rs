@@ -8,7 +8,7 @@ use axum::http::header::CONNECTION;
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use metrics::{Counter, Histogram};
 
-use super::access::Line;
+use super::access::{Line, shown};
 use super::clients::{Caller, Client};
 use super::outgoing::Outgoing;
 use super::reply::Reply;
@@ -118,7 +118,7 @@ impl Exchange {
         meter.first_byte.record(elapsed.as_secs_f64());
         if let Some(asked) = asked {
             let (method, uri) = *asked;
-            tracing::debug!(%method, path = uri.path(), status = status.as_u16(), ?elapsed, "answered");
+            tracing::debug!(%method, path = shown(uri.path()), status = status.as_u16(), ?elapsed, "answered");
         }
         if let Some(line) = &mut line {
             line.answered(&meter.route, &response);

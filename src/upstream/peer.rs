@@ -61,7 +61,8 @@ impl Upstream {
     /// The relay that is reached by plain HTTP under this name, at this address and no other. No proxy is asked, and no redirect
     /// is followed.
     pub fn peer(&self, host: &str, at: SocketAddr) -> Result<Peer, PeerError> {
-        let client = self.transport.common().no_proxy().resolve(host, at);
+        // A connection that the other side is about to close takes no upload.
+        let client = self.transport.common().no_proxy().resolve(host, at).pool_max_idle_per_host(0);
         client.build().map(Peer).map_err(|error| PeerError::Settings(innermost(&error)))
     }
 }
@@ -115,6 +116,78 @@ impl PeerError {
             UpstreamError::TimedOut => Self::TimedOut,
             UpstreamError::Unreachable(reason) | UpstreamError::Broken(reason) => Self::Unreachable(reason),
             other => Self::Unreachable(other.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::upstream::UpstreamSettings;
+
+    /// A server that answers each request with these pieces, a pause between them, and its address.
+    async fn server(pieces: Vec<&'static str>, pause: Duration) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let pieces = pieces.clone();
+                tokio::spawn(async move {
+                    let mut head = [0; 4096];
+                    let _ = stream.read(&mut head).await;
+                    for piece in pieces {
+                        if stream.write_all(piece.as_bytes()).await.is_err() {
+                            return;
+                        }
+                        tokio::time::sleep(pause).await;
+                    }
+                });
+            }
+        });
+        at
+    }
+
+    /// A peer by a name that leads nowhere: whatever it leads to is not asked.
+    fn peer(at: SocketAddr) -> (Peer, Url) {
+        let upstream = Upstream::new(UpstreamSettings::new("http://index.test/".parse().unwrap())).unwrap();
+        let url = format!("http://mirror.test:{}/mkupload/s", at.port()).parse().unwrap();
+        (upstream.peer("mirror.test", at).unwrap(), url)
+    }
+
+    const LONG: Duration = Duration::from_mins(5);
+
+    #[tokio::test]
+    async fn all_requests_go_to_the_address_that_was_resolved_whatever_the_name_leads_to() {
+        let at = server(vec!["HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"], Duration::ZERO).await;
+        let (peer, url) = peer(at);
+        for _ in 0..2 {
+            assert_eq!(peer.get(&url, 2, LONG).await.unwrap(), "ok");
+        }
+        let body = || futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"abc"))]);
+        assert_eq!(peer.post(&url, "text/plain", 3, body()).await, Ok(200));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_drips_ends_and_one_that_is_too_long_is_not_read() {
+        let drip = vec!["HTTP/1.1 200 OK\r\n\r\n"; 1].into_iter().chain(["x"; 1000]).collect();
+        let (peer, url) = self::peer(server(drip, Duration::from_millis(20)).await);
+        assert_eq!(peer.get(&url, 4096, Duration::from_millis(300)).await, Err(PeerError::TimedOut));
+        let long = vec!["HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabcde"];
+        let (peer, url) = self::peer(server(long, Duration::ZERO).await);
+        assert_eq!(peer.get(&url, 4, LONG).await, Err(PeerError::TooLarge(4)));
+    }
+
+    #[tokio::test]
+    async fn only_a_200_is_an_answer_and_no_redirect_is_followed() {
+        for (status, code) in
+            [("302 Found\r\nLocation: http://127.0.0.1:1/", 302), ("204 No", 204), ("404 No", 404)]
+        {
+            let answer: &'static str = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").leak();
+            let (peer, url) = peer(server(vec![answer], Duration::ZERO).await);
+            assert_eq!(peer.get(&url, 9, LONG).await, Err(PeerError::Status { status: code, retry: None }));
         }
     }
 }

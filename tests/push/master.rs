@@ -145,10 +145,9 @@ async fn asks(relay: &Relay, host: &str, secret: &str) -> u16 {
     ask(relay, &format!("&host={host}&secret={secret}")).await.status
 }
 
-/// What the metrics count of transfers that ended so.
-async fn ended(relay: &Relay, outcome: &str) -> bool {
-    let line = format!("cheesewire_push_transfers_total{{outcome=\"{outcome}\"}}");
-    get(&format!("{}metrics", relay.url)).await.text().contains(&line)
+/// Waits until no transfer runs any more.
+async fn over(relay: Relay) {
+    within("a transfer does not end", relay.stop()).await;
 }
 
 #[tokio::test]
@@ -275,7 +274,9 @@ async fn of_ten_thousand_questions_a_few_run_some_wait_and_the_rest_is_told_to_c
     });
     let answers: Vec<_> = questions.buffered(50).collect().await;
     let count = |status| answers.iter().filter(|answer| answer.status == status).count();
-    assert_eq!((count(204), count(503)), (5, 9995));
+    assert_eq!(count(204) + count(503), 10_000);
+    // Those that run end after 20 s; on a slow machine a few more run meanwhile.
+    assert!((5..100).contains(&count(204)), "{}", count(204));
     let full = answers.iter().find(|answer| answer.status == 503).unwrap();
     assert!(full.header("retry-after").parse::<u64>().unwrap() > 0);
     // Nobody else waits for it.
@@ -293,12 +294,12 @@ async fn a_name_that_leads_to_loopback_is_not_enough() {
     let name = format!("localhost:{port}");
     let relay = master(&index, &name).await;
     assert_eq!(asks(&relay, &name, "s").await, 204);
-    until("it does not end", async || ended(&relay, "private").await).await;
+    over(relay).await;
     assert_eq!(mirror.connections(), 0, "what stands beside the relay was asked");
     // Another port of the same address is another thing.
     let relay = master(&index, &format!("{name}, 127.0.0.1:1, 10.0.0.1:{port}")).await;
     assert_eq!(asks(&relay, &name, "s").await, 204);
-    until("it does not end", async || ended(&relay, "private").await).await;
+    over(relay).await;
     assert_eq!(mirror.connections(), 0);
     // With that very address and port listed it is.
     let relay = master(&index, &format!("{name}, 127.0.0.1:{port}")).await;
@@ -311,11 +312,12 @@ async fn an_upload_address_of_another_host_gets_nothing() {
     let index = Index::with(&content(), 200, true).await;
     let other = Played::wanting(PATH).await;
     let there = other.host.clone();
-    let mirror = Played::with(move |_| ok(&format!("{PATH}\nhttp://{there}/up/1\n"))).await;
+    let mut mirror = Played::with(move |_| ok(&format!("{PATH}\nhttp://{there}/up/1\n"))).await;
     // Even one that is listed.
     let relay = master(&index, &format!("{}, {}", mirror.host, other.host)).await;
     assert_eq!(asks(&relay, &mirror.host, "s").await, 204);
-    until("it does not end", async || ended(&relay, "other_host").await).await;
+    mirror.next().await;
+    over(relay).await;
     assert_eq!((mirror.connections(), other.connections()), (1, 0));
     assert_eq!(index.asked.load(SeqCst), 0, "the file was fetched for nobody");
 }
@@ -329,17 +331,18 @@ async fn a_redirect_is_followed_neither_to_the_lines_nor_from_the_upload() {
         format!("HTTP/1.1 302 Found\r\nLocation: http://{there}/mkupload/s\r\nContent-Length: 0\r\n\r\n")
             .into_bytes()
     };
-    let mirror = Played::with(moved).await;
+    let mut mirror = Played::with(moved).await;
     let relay = master(&index, &format!("{}, {}", mirror.host, other.host)).await;
     assert_eq!(asks(&relay, &mirror.host, "s").await, 204);
-    until("it does not end", async || ended(&relay, "unreachable").await).await;
+    mirror.next().await;
+    over(relay).await;
     assert_eq!((mirror.connections(), other.connections()), (1, 0));
     // What is played answers each upload with a redirect: one connection for the lines, and one for the upload.
     let mut mirror = Played::wanting(PATH).await;
     let relay = master(&index, &mirror.host).await;
     assert_eq!(asks(&relay, &mirror.host, "s").await, 204);
     mirror.upload().await;
-    until("it does not end", async || ended(&relay, "sent").await).await;
+    over(relay).await;
     assert_eq!(mirror.connections(), 2);
 }
 
@@ -354,18 +357,14 @@ async fn an_answer_that_is_too_long_or_has_another_form_gets_nothing() {
         let body = format!("{PATH}\nhttp://{host}/up/1\n");
         format!("HTTP/1.1 404 No\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
     };
-    let answers: [(&str, Answers); 5] = [
-        ("unreachable", Arc::new(long)),
-        ("malformed", Arc::new(odd)),
-        ("malformed", Arc::new(slash)),
-        ("malformed", Arc::new(climbing)),
-        ("unreachable", Arc::new(failing)),
-    ];
-    for (n, (outcome, answer)) in answers.into_iter().enumerate() {
-        let mirror = Played::with(move |host| answer(host)).await;
+    let answers: [Answers; 5] =
+        [Arc::new(long), Arc::new(odd), Arc::new(slash), Arc::new(climbing), Arc::new(failing)];
+    for (n, answer) in answers.into_iter().enumerate() {
+        let mut mirror = Played::with(move |host| answer(host)).await;
         let relay = master(&index, &mirror.host).await;
         assert_eq!(asks(&relay, &mirror.host, "s").await, 204);
-        until(&format!("{n} does not end"), async || ended(&relay, outcome).await).await;
+        mirror.next().await;
+        over(relay).await;
         assert_eq!(mirror.connections(), 1, "{n}");
     }
     assert_eq!(index.asked.load(SeqCst), 0, "the file was fetched for nobody");
@@ -377,7 +376,7 @@ async fn a_mirror_that_takes_the_file_too_slowly_is_left() {
     let index = Index::with(&file, 200, true).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let host = listener.local_addr().unwrap().to_string();
-    let settings = ["upstream.least_rate=1000000", "upstream.rate_window=200ms"];
+    let settings = ["upstream.least_rate=1000000", "upstream.rate_window=200ms", "http.drain=10m"];
     let relay = master_with(&index, &host, &settings).await;
     assert_eq!(asks(&relay, &host, "s").await, 204);
     let (mut lines, _) = within("it is not asked", listener.accept()).await.unwrap();
@@ -387,7 +386,8 @@ async fn a_mirror_that_takes_the_file_too_slowly_is_left() {
     drop(lines);
     // It accepts the upload, and reads nothing.
     let upload = within("nothing is sent", listener.accept()).await.unwrap();
-    until("a mirror that takes nothing is waited for", async || ended(&relay, "too_slow").await).await;
+    // It has to end by itself: stopping waits for it, and cuts nothing before five minutes.
+    over(relay).await;
     drop(upload);
 }
 
@@ -425,31 +425,28 @@ fn is_deleted(parts: &[(String, Vec<u8>)], path: &str) {
 async fn a_file_that_upstream_refuses_or_cannot_be_asked_for_is_not_said_to_be_deleted() {
     // Its host refuses it.
     let index = Index::refusing(&content()).await;
-    let mirror = Played::wanting(PATH).await;
+    let mut mirror = Played::wanting(PATH).await;
     let relay = master(&index, &mirror.host).await;
     assert_eq!(asks(&relay, &mirror.host, "s").await, 204);
-    until("it does not end", async || ended(&relay, "no_file").await).await;
+    mirror.next().await;
+    over(relay).await;
     assert_eq!(mirror.connections(), 1);
-    // The index is down: nothing is kept, then a page that is old and does not name it.
-    let index = Index::with(&content(), 200, true).await;
-    index.page_status.store(503, SeqCst);
-    let mirror = Played::wanting(PATH).await;
-    let relay = master_with(&index, &mirror.host, &["index.page_max_age=1ms", "follow.enabled=false"]).await;
-    assert_eq!(asks(&relay, &mirror.host, "s").await, 204);
-    until("it does not end", async || ended(&relay, "no_file").await).await;
-    index.page_status.store(200, SeqCst);
-    index.named.store(false, SeqCst);
-    until("there is no page", async || get(&format!("{}simple/a/", relay.url)).await.status == 200).await;
-    index.page_status.store(503, SeqCst);
-    index.status.store(200, SeqCst);
-    let questions = *mirror.count.lock().unwrap();
-    assert_eq!(asks(&relay, &mirror.host, "t").await, 204);
-    until("it is not asked", async || mirror.connections() > questions).await;
-    // Long enough for an upload: a whole further transfer.
-    let mut other = Played::wanting(PATH).await;
-    assert_eq!(within("the relay is stuck", asks(&relay, &other.host, "u")).await, 403);
-    other.requests.close();
-    assert_eq!(mirror.connections(), questions + 1, "a file was said to be deleted by an old page");
+    // The index is down: nothing is kept; then a page that is old, and does not name it.
+    for kept in [false, true] {
+        let index = Index::with(&content(), 200, true).await;
+        let mut mirror = Played::wanting(PATH).await;
+        let settings = ["index.page_max_age=1ms", "follow.enabled=false"];
+        let relay = master_with(&index, &mirror.host, &settings).await;
+        if kept {
+            index.named.store(false, SeqCst);
+            assert_eq!(get(&format!("{}simple/a/", relay.url)).await.status, 200);
+        }
+        index.page_status.store(503, SeqCst);
+        assert_eq!(asks(&relay, &mirror.host, "s").await, 204);
+        mirror.next().await;
+        over(relay).await;
+        assert_eq!(mirror.connections(), 1, "a file was said to be deleted by an old page");
+    }
 }
 
 #[tokio::test]

@@ -6,8 +6,9 @@ use cheesewire::model::Clock;
 use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::parts::{Form, Index, Mirror, NOON, PATH, begun, content, kept, of_size};
-use crate::support::{Relay, call, client, get, until, within};
+use super::parts::{Form, Index, Master, Mirror, NOON, PATH, begun, content, kept, of_size};
+use crate::support::process::Process;
+use crate::support::{Relay, call, client, exchange, get, until, within};
 
 #[tokio::test]
 async fn a_file_that_upstream_refuses_is_asked_for_once_and_comes_by_the_upload() {
@@ -313,4 +314,46 @@ async fn bytes_of_an_upload_that_is_cut_are_not_kept_and_the_next_one_is_asked_f
         mirror.master.secret(2).await
     };
     assert_eq!(mirror.upload(&secret, &mirror.form(&secret)).await.status(), 302);
+}
+
+#[tokio::test]
+async fn no_log_line_has_the_secret_of_an_upload() {
+    let content = content();
+    let (index, master, folder) =
+        (Index::refusing(&content).await, Master::start().await, tempfile::tempdir().unwrap());
+    let from = format!("push.from={}", master.url);
+    let settings = [
+        "push.host=mirror.test:81",
+        "push.hosts=mirror.test",
+        "log.access=true",
+        "log.filter=debug",
+        "upstream.retries=0",
+        &from,
+    ];
+    let relay = Process::start(folder.path(), index.url.as_str(), &settings).await;
+    let url = format!("{}packages/{PATH}", relay.url);
+    let client = tokio::spawn(async move { get(&url).await });
+    let secret = master.secret(1).await;
+    let lines = get(&format!("{}mkupload/{secret}", relay.url)).await.text().to_owned();
+    let address = lines.lines().nth(1).unwrap().strip_prefix("http://mirror.test:81").unwrap();
+    let posted = exchange(&relay.url, &Form::present(&secret, PATH, &content).request(address)).await;
+    assert!(posted.starts_with("HTTP/1.1 302"), "{posted}");
+    assert_eq!(client.await.unwrap().status, 200);
+    // As the master, too.
+    assert_eq!(
+        get(&format!("{}pypi?:action=gae_file&host=mirror.test&secret=asked-by-another", relay.url))
+            .await
+            .status,
+        204
+    );
+    relay.terminate();
+    let (_, log) = relay.end().await;
+    let session = address.rsplit_once('/').unwrap().1;
+    assert!(log.iter().any(|line| line.contains("/mkupload/")), "{log:#?}");
+    for line in &log {
+        assert!(
+            ![&*secret, session, "asked-by-another"].iter().any(|secret| line.contains(secret)),
+            "{line}"
+        );
+    }
 }

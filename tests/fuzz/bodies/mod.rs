@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, clippy::must_use_candidate, clippy::missing_panics_doc)]
 
 mod call;
+mod form;
 mod listing;
 mod page;
 mod response;
@@ -12,6 +13,7 @@ mod value;
 mod want;
 
 pub use call::call;
+pub use form::form;
 pub use listing::listing;
 pub use page::page;
 pub use response::response;
