@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use url::Url;
 
 use crate::blob::{OpenError, Store};
+use crate::collect::collect_for_ever;
 use crate::config::Config;
 use crate::follow::{self, FollowStatus};
 use crate::http::{self, Admin, Edge, Listen, ListenerSettings, Look, Origins, Parts, Push};
@@ -28,6 +29,7 @@ use crate::push::{Master, Mirror, Wants};
 use crate::relay::{Bringer, Relay};
 use crate::rpc::{Feed, OldAddresses, Rpc};
 use crate::signing::Signer;
+use crate::stats::{Spell, Stats, StatsError};
 use crate::upstream::{Upstream, UpstreamError};
 use state::State;
 use tasks::Tasks;
@@ -61,6 +63,9 @@ pub enum AppError {
     /// The cache can't be opened.
     #[error(transparent)]
     Cache(#[from] OpenError),
+    /// The statistics can't be opened.
+    #[error(transparent)]
+    Stats(#[from] StatsError),
     /// The upstream settings make no client.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
@@ -79,6 +84,7 @@ pub struct App {
     settings: ListenerSettings,
     edge: Edge,
     journal: Journal,
+    stats: Stats,
     tasks: TaskTracker,
     /// Ends what runs beside requests.
     background: CancellationToken,
@@ -101,6 +107,7 @@ impl App {
         let &first = addresses.first().ok_or(AppError::Nowhere)?;
 
         let journal = Journal::open(&config.data, config.journal.clone()).await?;
+        let counted = Stats::open(&config.data, config.stats.clone(), spell(&journal)).await?;
         let store = Store::open(&config.store)?;
         let upstream = Upstream::new(config.upstream.clone())?;
         let tasks = TaskTracker::new();
@@ -120,7 +127,8 @@ impl App {
             tasks.clone(),
             wants.clone().map(|wants| wants as Arc<dyn Bringer>),
         );
-        let rpc = Rpc::new(journal.clone(), index.clone(), upstream.clone(), config.rpc.clone());
+        let rpc =
+            Rpc::new(journal.clone(), index.clone(), upstream.clone(), counted.clone(), config.rpc.clone());
 
         let background = CancellationToken::new();
         let mirror = wants.map(|wants| Mirror::new(wants, relay.clone()));
@@ -129,7 +137,7 @@ impl App {
         let push = Push { mirror, master };
         let (status, followed) = watch::channel(FollowStatus::default());
         let kept = Tasks::new(tasks.clone(), background.clone());
-        let (following, asking, how) = (journal.clone(), upstream, config.follow.clone());
+        let (following, asking, how) = (journal.clone(), upstream.clone(), config.follow.clone());
         kept.keep(state::FOLLOWING, move |stop| {
             follow::run(following.clone(), asking.clone(), how.clone(), status.clone(), stop)
         });
@@ -159,6 +167,15 @@ impl App {
             let sweeper = sweeper.clone();
             async move { sweeper.sweep_for_ever(stop).await }
         });
+        let tended = counted.clone();
+        kept.keep("statistics", move |stop| {
+            let tended = tended.clone();
+            async move { tended.tend(stop).await }
+        });
+        let (collected, asked, how_collected) = (counted.clone(), upstream.clone(), config.stats.clone());
+        kept.keep("collect", move |stop| {
+            collect_for_ever(asked.clone(), collected.clone(), how_collected.clone(), stop)
+        });
         keep(&kept, "metrics", &metrics, upkeep);
         keep(&kept, "memory", &(), |()| memory::give_back_for_ever());
         keep(&kept, "releases", &journal, |journal| async move { journal.enter_releases_for_ever().await });
@@ -174,17 +191,34 @@ impl App {
         let feed = Feed::new(journal.clone(), config.feed.clone(), stopping.clone());
         let admin = Admin {
             metrics: Arc::new(move || metrics.render()),
-            state: look(State::new(journal.clone(), followed, kept, push.mirror.clone(), &config.follow)),
+            state: look(State::new(
+                journal.clone(),
+                counted.clone(),
+                followed,
+                kept,
+                push.mirror.clone(),
+                &config.follow,
+            )),
             stopping: stopping.clone(),
         };
         let origins = Origins::new(config.http.public_url.as_ref().map(Url::as_str), first);
         let old = OldAddresses::new(journal.clone(), index.clone(), rpc.clone());
         let signatures = Signatures::new(index.clone(), Signer::start(&config.data, &config.signing));
-        let parts = Parts { rpc, feed, index, relay, old, signatures, push, admin };
+        let parts = Parts { rpc, feed, index, relay, stats: counted.clone(), old, signatures, push, admin };
         let edge = Edge::new(parts, config.http.calls, &config.http.clients, &origins, &config.http.cors);
         let mut settings = config.http.listener.clone();
         settings.max_connections = http::affordable_connections(settings.max_connections);
-        Ok(Self { listeners, addresses, settings, edge, journal, tasks, background, stopping })
+        Ok(Self {
+            listeners,
+            addresses,
+            settings,
+            edge,
+            journal,
+            stats: counted,
+            tasks,
+            background,
+            stopping,
+        })
     }
 
     /// Where it listens, in the order of `http.listen`.
@@ -219,6 +253,8 @@ impl App {
         if tokio::time::timeout_at(end, self.tasks.wait()).await.is_err() {
             tracing::warn!("fetches still running were cut at the drain deadline; nothing of them is kept");
         }
+        // The drained downloads are counted by now. If it fails, that is told of, and they are lost.
+        let _ = self.stats.flush().await;
         self.journal.close().await;
         tracing::info!("stopped");
         ended
@@ -266,6 +302,18 @@ fn keep<P, T>(
             stop.run_until_cancelled(run(part)).await;
         }
     });
+}
+
+/// Tells registered spellings by the journal.
+fn spell(journal: &Journal) -> Spell {
+    let journal = journal.clone();
+    Arc::new(move |name| {
+        let journal = journal.clone();
+        // Without it the name's normal form has to do.
+        Box::pin(
+            async move { journal.registered(&name).await.ok().flatten().map(|project| project.spelling) },
+        )
+    })
 }
 
 fn look(state: State) -> Look {

@@ -7,7 +7,7 @@
 //!  ┌───────────────────────────── http ────────────────────────────────────┐  status and fault choice
 //!  │        rpc                 index                 relay          admin │  what each request means
 //!  └───┬──────────┬───────────────┬────────────────────┬───────────────────┘
-//!    xmlrpc     memo           journal  ◄── follow     blob     how it is kept and shared
+//!    xmlrpc  memo  stats       journal  ◄── follow     blob     how it is kept and shared
 //!      │          │               │           │          │
 //!      └──────────┴──── model ────┴───────────┴── upstream      pure facts · the one door to PyPI
 //! ```
@@ -25,6 +25,8 @@
 //! - [`rpc`]: what each XML-RPC method means; the method table.
 //! - [`index`]: simple pages and JSON documents: fetched, revalidated, rewritten, rendered.
 //! - [`blob`]: the only code that knows disk paths: package files, whole or absent.
+//! - [`stats`]: how often which file was downloaded; the only code that knows that SQL.
+//! - [`collect`]: other mirrors' statistics, added to the relay's own.
 //! - [`relay`]: package files on their way: flights, followers, ranges, the last bytes held back.
 //! - [`signing`]: the key that pages are signed with for old mirrors.
 //! - [`http`]: the edge.
@@ -39,6 +41,7 @@ pub mod blob;
 pub mod bounded;
 pub mod cli;
 pub mod client;
+pub mod collect;
 pub mod config;
 mod folder_lock;
 pub mod follow;
@@ -56,5 +59,6 @@ pub mod revalidate;
 pub mod rpc;
 pub mod sandbox;
 pub mod signing;
+pub mod stats;
 pub mod upstream;
 pub mod xmlrpc;

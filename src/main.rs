@@ -8,6 +8,7 @@ use cheesewire::app::AppError;
 use cheesewire::cli::cache::CacheError;
 use cheesewire::cli::demo::DemoError;
 use cheesewire::cli::doctor::DoctorError;
+use cheesewire::cli::stats::StatsCommandError;
 use cheesewire::cli::sync::SyncError;
 use cheesewire::cli::{self, Cli, Command};
 use cheesewire::config::{ConfigError, LogFilter, LogFormat, LogSettings};
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
             let text = if configuration.is_some() { text.into() } else { escaped(&text) };
             complain(&format!("cheesewire: {text}\n"));
             let own = error.downcast_ref::<CacheError>().map(CacheError::exit_code);
+            let own = own.or(error.downcast_ref::<StatsCommandError>().map(StatsCommandError::exit_code));
             ExitCode::from(configuration.or(own).unwrap_or(1))
         }
     }
@@ -107,6 +109,11 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             let _logs =
                 logs(&LogSettings { filter: LogFilter("warn".to_owned()), ..LogSettings::default() })?;
             runtime()?.block_on(async { Ok(cli::cache::run(args).await?) })
+        }
+        Command::Stats(args) => {
+            let _logs =
+                logs(&LogSettings { filter: LogFilter("warn".to_owned()), ..LogSettings::default() })?;
+            runtime()?.block_on(async { Ok(cli::stats::run(args).await?) })
         }
         Command::Adopt(args) => {
             let config = args.config()?;

@@ -180,6 +180,22 @@ metrics! {
     Counter SEARCH_LEFT_TOTAL = "cheesewire_search_left_total" [];
     /// Fetches of files whose length was not the stated one.
     Counter SIZE_MISMATCHES_TOTAL = "cheesewire_size_mismatches_total" [];
+    /// Days of other mirrors that were to be collected, by whether they were (`taken`, `left` to be tried again).
+    Counter STATS_COLLECTED_DAYS_TOTAL = "cheesewire_stats_collected_days_total" ["outcome"];
+    /// Downloads that are counted, once they are written.
+    Counter STATS_DOWNLOADS_TOTAL = "cheesewire_stats_downloads_total" [];
+    /// Attempts to write counts that failed; the counts stay in memory.
+    Counter STATS_FAILED_COMMITS_TOTAL = "cheesewire_stats_failed_commits_total" [];
+    /// Downloads that are not counted because too many waited to be written.
+    Counter STATS_LOST_DOWNLOADS_TOTAL = "cheesewire_stats_lost_downloads_total" [];
+    /// Downloads that count as those of `other` user agents because the day has too many different ones.
+    Counter STATS_OTHER_AGENTS_TOTAL = "cheesewire_stats_other_agents_total" [];
+    /// Downloads in several parts of which some have gone out.
+    Gauge STATS_PARTS = "cheesewire_stats_parts" [];
+    /// Days that were sealed.
+    Counter STATS_SEALED_DAYS_TOTAL = "cheesewire_stats_sealed_days_total" [];
+    /// Downloads that could not be written yet.
+    Gauge STATS_UNCOMMITTED = "cheesewire_stats_uncommitted" [];
     /// 1 while a background task waits to be started again.
     Gauge TASK_DOWN = "cheesewire_task_down" ["task"];
     /// Times that a background task ended by itself.

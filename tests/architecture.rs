@@ -19,10 +19,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("xmlrpc", &["model"]),
     ("journal", &["folder_lock", "model", "requester", "metric"]),
     ("blob", &["folder_lock", "model", "metric", "bounded"]),
-    ("stats", &["model"]),
     ("signing", &["model", "memo"]),
+    ("stats", &["folder_lock", "model", "metric", "bounded"]),
     ("upstream", &["model", "requester", "metric", "bounded", "xmlrpc"]),
     ("client", &["model"]),
+    ("collect", &["model", "metric", "upstream", "stats"]),
     ("follow", &["model", "requester", "metric", "journal", "upstream"]),
     (
         "rpc",

@@ -60,6 +60,7 @@ mod sandbox_serials;
 mod sandbox_today;
 mod search;
 mod search_waits;
+mod stats;
 mod support;
 mod turns;
 mod unadvertised;

@@ -233,7 +233,7 @@ fn file(upload: &Upload, relay: &str) -> Value {
         member("upload_time", Value::from(stamp)),
         member("upload_time_iso_8601", Value::from(stamp.rfc3339_micros())),
         member("comment_text", Value::from(file.comment.as_str())),
-        member("downloads", Value::Int(-1)),
+        member("downloads", Value::Int(0)),
         member("path", Value::from(file.path.as_str())),
         member("url", Value::from(format!("{relay}packages/{}", file.path))),
     ])
@@ -281,7 +281,7 @@ fn data<'a>(project: &Project, release: &Release) -> Vec<(&'a str, Value)> {
         (
             "downloads",
             Value::Struct(
-                ["last_day", "last_week", "last_month"].map(|n| (n.to_owned(), Value::Int(-1))).to_vec(),
+                ["last_day", "last_week", "last_month"].map(|n| (n.to_owned(), Value::Int(0))).to_vec(),
             ),
         ),
         ("cheesecake_code_kwalitee_id", Value::Nil),

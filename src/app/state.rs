@@ -10,6 +10,7 @@ use crate::follow::{FollowSettings, FollowStatus};
 use crate::http::Readiness;
 use crate::journal::Journal;
 use crate::push::Mirror;
+use crate::stats::Stats;
 
 /// The name of the task that follows upstream.
 pub(super) const FOLLOWING: &str = "follow";
@@ -18,6 +19,7 @@ pub(super) const FOLLOWING: &str = "follow";
 #[derive(Clone)]
 pub(super) struct State {
     pub(super) journal: Journal,
+    pub(super) stats: Stats,
     pub(super) followed: watch::Receiver<FollowStatus>,
     pub(super) tasks: Tasks,
     /// Files that another relay is asked for.
@@ -31,12 +33,21 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(
         journal: Journal,
+        stats: Stats,
         followed: watch::Receiver<FollowStatus>,
         tasks: Tasks,
         mirror: Option<Mirror>,
         settings: &FollowSettings,
     ) -> Self {
-        Self { journal, followed, tasks, mirror, polled: settings.enabled, unwritten: settings.head_lifetime }
+        Self {
+            journal,
+            stats,
+            followed,
+            tasks,
+            mirror,
+            polled: settings.enabled,
+            unwritten: settings.head_lifetime,
+        }
     }
 
     /// An upstream that is down does not make the relay unready: what is kept is served.
@@ -81,8 +92,22 @@ impl State {
         if let Some((wanted, last_error)) = self.mirror.as_ref().map(Mirror::waiting) {
             state["push"] = json!({"wanted": wanted, "last_error": last_error});
         }
+        state["statistics"] = self.statistics();
         state["failed_tasks"] = tasks.into();
         Readiness { unready, state }
+    }
+
+    /// Counts that cannot be written make nothing unready: files are served, and the counts wait.
+    fn statistics(&self) -> Value {
+        let state = self.stats.state();
+        json!({
+            "enabled": self.stats.is_enabled(),
+            "seconds_since_commit": state.last_commit.map(|at| at.elapsed().as_secs()),
+            "uncommitted": state.uncommitted,
+            "last_write_error": state.write_error,
+            "oldest_unsealed_day": state.oldest_unsealed.map(|day| day.to_string()),
+            "last_seal_error": state.seal_error,
+        })
     }
 
     fn upstream(&self) -> Value {

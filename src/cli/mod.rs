@@ -8,6 +8,7 @@ pub mod demo;
 pub mod doctor;
 pub mod sandbox;
 pub mod serve;
+pub mod stats;
 pub mod sync;
 
 use clap::{Parser, Subcommand};
@@ -20,6 +21,7 @@ use demo::DemoArgs;
 use doctor::DoctorArgs;
 use sandbox::SandboxArgs;
 use serve::ServeArgs;
+use stats::StatsArgs;
 use sync::SyncArgs;
 
 /// A relay that stands where PyPI stood for programs that still speak its XML-RPC interface.
@@ -48,6 +50,8 @@ pub enum Command {
     Call(CallArgs),
     /// Look at the kept files, delete and check them, or fetch some in advance.
     Cache(CacheArgs),
+    /// Show and export what was downloaded, and collect other mirrors' statistics.
+    Stats(StatsArgs),
     /// Give a data folder to its upstream's new address.
     Adopt(AdoptArgs),
     /// Print every setting with its meaning, default and value, as a TOML file.

@@ -17,6 +17,7 @@ use crate::push::{HostPort, LeastRate, PushSettings};
 use crate::relay::{PrefetchSettings, RelaySettings};
 use crate::rpc::{FeedSettings, RpcSettings};
 use crate::signing::SigningSettings;
+use crate::stats::StatsSettings;
 use crate::upstream::UpstreamSettings;
 
 settings! {
@@ -56,6 +57,8 @@ pub struct Config {
     pub push: PushSettings,
     /// Kept files.
     pub store: StoreSettings,
+    /// Downloads.
+    pub stats: StatsSettings,
     /// The logs.
     pub log: LogSettings,
 }
@@ -66,6 +69,7 @@ impl Config {
         let places = [
             &mut self.journal.clock,
             &mut self.store.clock,
+            &mut self.stats.clock,
             &mut self.upstream.clock,
             &mut self.http.listener.clock,
             &mut self.push.clock,
@@ -96,6 +100,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<(Config, bool), ConfigError> {
         prefetch: PrefetchSettings::default(),
         push: PushSettings::default(),
         store: StoreSettings::new(data.folder.join("files")),
+        stats: StatsSettings::default(),
         log: LogSettings::default(),
         data: data.folder,
     };
@@ -112,6 +117,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<(Config, bool), ConfigError> {
     config.relay.visit(reader);
     config.prefetch.visit(reader);
     push(reader, &mut config);
+    config.stats.visit(reader);
     config.log.visit(reader);
     config.set_clock(&Clock::system());
     Ok((config, given))

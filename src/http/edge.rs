@@ -26,11 +26,13 @@ use super::origin::Origins;
 use super::outgoing::Outgoing;
 use super::push::{self, Push};
 use super::rpc::{self, Calls};
+use super::sending::Download;
 use super::timeouts::SharedPhase;
-use super::{feed, legacy, rescue, routes};
+use super::{feed, legacy, rescue, routes, statistics};
 use crate::index::{Index, Signatures};
 use crate::relay::Relay;
 use crate::rpc::{Feed, OldAddresses, Rpc};
+use crate::stats::Stats;
 
 /// What answers.
 pub struct Parts {
@@ -48,6 +50,8 @@ pub struct Parts {
     pub signatures: Signatures,
     /// Files between relays.
     pub push: Push,
+    /// Downloads, which are counted.
+    pub stats: Stats,
     /// Who runs it.
     pub admin: Admin,
 }
@@ -57,6 +61,8 @@ pub struct Edge {
     admission: Admission,
     calls: Calls,
     files: Files,
+    /// Where downloads are counted, if they are.
+    counted_by: Option<Stats>,
     routes: Router,
     meters: Meters,
     /// Those of the addresses of calls, and of files.
@@ -81,8 +87,10 @@ impl Edge {
         origins: &Origins,
         cors: &Cors,
     ) -> Self {
-        let Parts { rpc, feed, index, relay, old, signatures, push, admin } = parts;
-        let (calls, files) = (Calls::new(rpc, limits, origins.clone()), Files::new(relay, cors.clone()));
+        let Parts { rpc, feed, index, relay, stats, old, signatures, push, admin } = parts;
+        let counted_by = Some(stats.clone()).filter(Stats::is_enabled);
+        let calls = Calls::new(rpc, limits, origins.clone());
+        let files = Files::new(relay, cors.clone(), counted_by.clone());
         let documents = Documents::new(index.clone(), origins.clone(), cors.clone());
         let read = index::routes_with(index, origins.clone(), documents.clone())
             .merge(files.clone().routes())
@@ -90,12 +98,19 @@ impl Edge {
         let others = feed::routes(feed)
             .merge(legacy::actions(old, documents, push.clone(), origins.clone()))
             .merge(push::routes(push))
+            .merge(statistics::routes(stats, origins.clone()))
             .merge(admin::routes(admin));
         let routes = routes::all(read, others, origins, cors);
         let meters = Meters::default();
         let of_calls = rpc::ADDRESSES.map(|address| meters.shown(address));
         let of_files = meters.shown(files::ROUTE);
-        Self { admission: Admission::new(clients), calls, files, routes, meters, of_calls, of_files }
+        let admission = Admission::new(clients);
+        Self { admission, calls, files, counted_by, routes, meters, of_calls, of_files }
+    }
+
+    /// Where downloads are counted, if they are.
+    pub(super) fn counted_by(&self) -> Option<&Stats> {
+        self.counted_by.as_ref()
     }
 
     pub(super) async fn answer(
@@ -113,7 +128,7 @@ impl Edge {
             Err(refusal) => {
                 let (meter, mut response) = Box::pin(self.refuse(refusal, place, request)).await;
                 response.headers_mut().insert(DATE, dates.now());
-                return exchange.answered(&meter, response, None, phase);
+                return exchange.answered(&meter, response, None, None, phase);
             }
         };
         if let Some(place) = place {
@@ -123,16 +138,17 @@ impl Edge {
             if let Some(date) = dates.unless_hyper_writes_it() {
                 response.headers_mut().insert(DATE, date);
             }
-            return exchange.answered(&self.of_calls[place], response, Some(caller), phase);
+            return exchange.answered(&self.of_calls[place], response, None, Some(caller), phase);
         }
-        if let Some(response) = self.files.at_once(&request) {
+        if let Some((response, download)) = self.files.at_once(&request, client, phase.sending()) {
             // It has its date already.
-            return exchange.answered(&self.of_files, response, Some(caller), phase);
+            return exchange.answered(&self.of_files, response, download, Some(caller), phase);
         }
         // In a place of its own: a call's state should not be as large as theirs.
         let (meter, mut response) = Box::pin(self.by_route(client, request)).await;
         response.headers_mut().insert(DATE, dates.now());
-        exchange.answered(&meter, response, Some(caller), phase)
+        let download = response.extensions_mut().remove::<Download>();
+        exchange.answered(&meter, response, download, Some(caller), phase)
     }
 
     async fn by_route(&self, client: Client, mut request: Request<Incoming>) -> (Arc<Meter>, Response<Body>) {

@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{
     ACCEPT_RANGES, AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
-    IF_RANGE, RANGE,
+    IF_RANGE, RANGE, USER_AGENT,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use axum::response::Response;
@@ -17,18 +17,24 @@ use axum::routing::get;
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 
+use super::clients::Client;
 use super::cors::Cors;
 use super::fields::{X_CACHE, X_LAST_SERIAL};
 use super::repeated::{Repeated, Seen};
 use super::reply::{FileBody, Reply};
 use super::rescue::{bad_path, unsatisfiable};
-use crate::model::{FilePath, Sha256};
+use super::sending::{Download, Sending};
+use crate::model::{FilePath, KnownVersions, Sha256, version_of};
 use crate::relay::{Conditions, FileAnswer, Relay, RelayError, Served, Source};
+use crate::stats::{self, Stats};
 
 /// Where files are.
 pub(super) const PREFIX: &str = "/packages/";
 /// A file at a path never changes: upstream's own words, a little over eleven years.
 const FOR_EVER: &str = "max-age=365000000, immutable, public";
+
+/// The ending of a file's metadata, which is no package file.
+const METADATA: &str = ".metadata";
 
 /// Fields of an answer: room for all of them, so that the map does not grow.
 const FIELDS: usize = 14;
@@ -42,19 +48,39 @@ pub(super) struct Files {
     relay: Relay,
     repeated: Arc<Repeated>,
     cors: Arc<Cors>,
+    /// Where downloads are counted, if they are.
+    stats: Option<Stats>,
 }
 
 impl Files {
-    pub(super) fn new(relay: Relay, cors: Cors) -> Self {
-        Self { relay, repeated: Arc::default(), cors: Arc::new(cors) }
+    pub(super) fn new(relay: Relay, cors: Cors, stats: Option<Stats>) -> Self {
+        Self { relay, repeated: Arc::default(), cors: Arc::new(cors), stats }
     }
 
-    /// The answer to a request for a file that was answered before, if nothing has to be asked or waited for.
-    pub(super) fn at_once<B>(&self, request: &Request<B>) -> Option<axum::http::Response<Reply>> {
+    /// The answer to a request for a file that was answered before, if nothing has to be asked or waited for; and the
+    /// download that it is.
+    pub(super) fn at_once<B>(
+        &self,
+        request: &Request<B>,
+        client: Client,
+        sending: &Sending,
+    ) -> Option<(axum::http::Response<Reply>, Option<Download>)> {
         if !self.cors.same_for(request.headers()) {
             return None;
         }
-        self.repeated.answer(&self.relay, request)
+        let again = self.repeated.answer(&self.relay, request)?;
+        let file = again.file.filter(|_| self.stats.is_some());
+        let agent = file.as_ref().and_then(|_| sending.agent(request.headers().get(USER_AGENT)));
+        let download = file.zip(agent).map(|(file, agent)| Download {
+            file,
+            agent,
+            client: client.counted_as(),
+            part: None,
+            length: Some(again.length),
+            size: Some(again.length),
+            head: Some(again.head),
+        });
+        Some((again.response, download))
     }
 
     /// Remembers the answer to such a request, with all fields that it has when it leaves.
@@ -73,7 +99,7 @@ impl Files {
 
 /// The routes of files.
 pub fn routes(relay: Relay) -> Router {
-    Files::new(relay, Cors::default()).routes()
+    Files::new(relay, Cors::default(), None).routes()
 }
 
 async fn file(State(files): State<Files>, request: Request<Body>) -> Result<Response, RelayError> {
@@ -87,14 +113,52 @@ async fn file(State(files): State<Files>, request: Request<Body>) -> Result<Resp
         && request.uri().path().strip_prefix(PREFIX) == Some(path.as_str())
         && files.cors.same_for(request.headers());
     let repeatable = whole.then(|| files.relay.repeatable(&path, &served)).flatten();
+    let download = files.download(&served, &request);
     let mut response = respond(served);
     if let Some(serial) = files.relay.last_serial() {
         response.headers_mut().insert(X_LAST_SERIAL, HeaderValue::from(serial.0));
     }
     if let Some(repeatable) = repeatable {
-        response.extensions_mut().insert(Arc::new(Seen::new(request.uri().path(), repeatable)));
+        let file = download.as_ref().map(|download| download.file.clone());
+        response.extensions_mut().insert(Arc::new(Seen::new(request.uri().path(), repeatable, file)));
+    }
+    if let Some(download) = download {
+        response.extensions_mut().insert(download);
     }
     Ok(response)
+}
+
+impl Files {
+    /// The download that an answer is. Metadata is none, and no answer without a body.
+    fn download(&self, served: &Served, request: &Request<Body>) -> Option<Download> {
+        let stats = self.stats.as_ref()?;
+        let (part, length) = match &served.answer {
+            FileAnswer::Whole(_) => (None, served.size),
+            FileAnswer::Part(range, _) => (Some(range.start), Some(range.end - range.start)),
+            FileAnswer::Unsatisfiable | FileAnswer::NotModified | FileAnswer::Head => return None,
+        };
+        let client = *request.extensions().get::<Client>()?;
+        let filename = served.path.filename();
+        if filename.ends_with(METADATA) {
+            return None;
+        }
+        let version = version_of(filename, &served.project, &KnownVersions::new([])).unwrap_or_default();
+        let file = stats::File {
+            project: served.project.clone(),
+            filename: filename.into(),
+            version: version.into(),
+        };
+        let agent = request.headers().get(USER_AGENT).map_or(&[][..], HeaderValue::as_bytes);
+        Some(Download {
+            file: Arc::new(file),
+            agent: stats.agent(agent),
+            client: client.counted_as(),
+            part,
+            length,
+            size: served.size,
+            head: None,
+        })
+    }
 }
 
 /// The path below `/packages/`, percent-decoded once.
@@ -123,7 +187,7 @@ fn want(method: &Method, headers: &HeaderMap) -> Conditions {
 }
 
 fn respond(served: Served) -> Response {
-    let Served { path, sha256, size, source, stale, age, answer } = served;
+    let Served { path, sha256, size, source, stale, age, answer, project: _ } = served;
     let (status, range, content) = match answer {
         FileAnswer::Unsatisfiable => return unsatisfiable(size),
         FileAnswer::NotModified => (StatusCode::NOT_MODIFIED, None, None),

@@ -157,6 +157,9 @@ fn connection(
     settings: &ListenerSettings,
 ) -> impl Future<Output = hyper::Result<()>> + Send + use<> {
     let (phase, dates) = (stream.phase(), Dates::new(&settings.clock));
+    if let Some(stats) = edge.counted_by() {
+        phase.sending().count(stats.clone());
+    }
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let (edge, phase, dates) = (edge.clone(), phase.clone(), dates.clone());
         async move {

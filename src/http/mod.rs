@@ -32,6 +32,8 @@ mod reply;
 mod rescue;
 mod routes;
 mod rpc;
+mod sending;
+mod statistics;
 mod timeouts;
 
 use std::net::Ipv4Addr;

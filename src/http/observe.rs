@@ -12,6 +12,7 @@ use super::access::{Line, shown};
 use super::clients::{Caller, Client};
 use super::outgoing::Outgoing;
 use super::reply::Reply;
+use super::sending::{Download, head_length};
 use super::timeouts::SharedPhase;
 use crate::metric;
 
@@ -103,12 +104,13 @@ impl Exchange {
         }
     }
 
-    /// Counts an answer, which leaves with what is held until it is gone.
+    /// Counts an answer, which leaves with what is held until it is gone, and with the download that it is.
     #[inline]
     pub(super) fn answered<B: Into<Reply>>(
         self,
         meter: &Meter,
         mut response: Response<B>,
+        mut download: Option<Download>,
         caller: Option<Caller>,
         phase: SharedPhase,
     ) -> Response<Outgoing> {
@@ -125,8 +127,16 @@ impl Exchange {
         }
         if phase.is_leaving() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            if let Some(download) = &mut download {
+                download.head = None;
+            }
+        }
+        if let Some(download) = &mut download {
+            let head = || head_length(response.headers(), download.part.is_some());
+            download.head = Some(download.head.unwrap_or_else(head));
         }
         let bounds = caller.and_then(Caller::into_bounds);
-        response.map(|body| Outgoing::new(body.into(), line, bounds, phase.idle_after()))
+        let download = phase.sending().begin(download);
+        response.map(|body| Outgoing::new(body.into(), line, download, bounds, phase.idle_after()))
     }
 }

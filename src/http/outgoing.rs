@@ -9,24 +9,36 @@ use http_body::{Body, Frame, SizeHint};
 use super::access::Line;
 use super::clients::Bounds;
 use super::reply::Reply;
+use super::sending::Tracked;
 use super::timeouts::Answering;
 
-/// A body, its line of the access log, its client's place among the calls or feeds, and its connection's phase.
+/// A body, its line of the access log, the download that it is, its client's place among the calls or feeds, and its
+/// connection's phase.
 pub(super) struct Outgoing {
     body: Reply,
     line: Option<Box<Line>>,
+    download: Option<Tracked>,
     _bounds: Option<Box<Bounds>>,
-    _phase: Answering,
+    phase: Answering,
 }
 
 impl Outgoing {
     pub(super) fn new(
         body: Reply,
         line: Option<Box<Line>>,
+        download: Option<Tracked>,
         bounds: Option<Box<Bounds>>,
         phase: Answering,
     ) -> Self {
-        Self { body, line, _bounds: bounds, _phase: phase }
+        Self { body, line, download, _bounds: bounds, phase }
+    }
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        if let Some(download) = self.download.take() {
+            self.phase.sending().is_over(download);
+        }
     }
 }
 
@@ -38,11 +50,19 @@ impl Body for Outgoing {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let Self { body, line, .. } = &mut *self;
-        match line {
+        let Self { body, line, download, .. } = &mut *self;
+        let polled = match line {
             None => Pin::new(body).poll_frame(cx),
             Some(line) => line.poll_frame(body, cx),
+        };
+        if let Some(download) = download {
+            match &polled {
+                Poll::Ready(Some(Ok(frame))) => download.took(frame.data_ref().map_or(0, Bytes::len)),
+                Poll::Ready(None) => download.ended(),
+                Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+            }
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -12,8 +12,10 @@ use hashbrown::HashMap;
 use super::date;
 use super::fields::X_LAST_SERIAL;
 use super::reply::{FileBody, Reply};
+use super::sending::head_length;
 use crate::model::Serial;
 use crate::relay::{Again, Relay, RepeatableFile};
+use crate::stats::File;
 
 /// Files that are remembered, each with some 2 KB: with 16 KB each they fill the 64 MiB that small files have in memory by
 /// default. When it is full all go; each comes back at its next request.
@@ -31,13 +33,24 @@ pub(super) struct Repeated {
 pub(super) struct Seen {
     path: Box<str>,
     repeatable: RepeatableFile,
+    file: Option<Arc<File>>,
 }
 
 impl Seen {
-    /// To a GET of that path: all of a file that is here.
-    pub(super) fn new(path: &str, repeatable: RepeatableFile) -> Self {
-        Self { path: path.into(), repeatable }
+    /// To a GET of that path: all of a file that is here. `file`: as what it is counted, if it is.
+    pub(super) fn new(path: &str, repeatable: RepeatableFile, file: Option<Arc<File>>) -> Self {
+        Self { path: path.into(), repeatable, file }
     }
+}
+
+/// An answer that is given again.
+pub(super) struct Repetition {
+    pub(super) response: Response<Reply>,
+    /// As what it is counted, if it is.
+    pub(super) file: Option<Arc<File>>,
+    /// Bytes of its head, and of its body.
+    pub(super) head: u64,
+    pub(super) length: u64,
 }
 
 struct Remembered {
@@ -51,6 +64,8 @@ struct Head {
     fields: HeaderMap,
     /// What changes in it.
     stamp: Option<Stamp>,
+    /// Its bytes.
+    length: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,26 +79,28 @@ struct Stamp {
 
 impl Head {
     fn write(&mut self, stamp: Stamp) {
-        let Self { fields, .. } = self;
+        let Self { fields, length, .. } = self;
         fields.insert(DATE, date::of(stamp.date));
         fields.insert(AGE, HeaderValue::from(stamp.age));
         if let Some(serial) = stamp.serial {
             fields.insert(X_LAST_SERIAL, HeaderValue::from(serial.0));
         }
+        *length = head_length(fields, false);
         self.stamp = Some(stamp);
     }
 }
 
 impl Remembered {
-    fn head(&self, stamp: Stamp) -> HeaderMap {
+    /// The fields, and the bytes of the whole head.
+    fn head(&self, stamp: Stamp) -> (HeaderMap, u64) {
         let head = self.head.read().unwrap_or_else(PoisonError::into_inner);
         if head.stamp == Some(stamp) {
-            return head.fields.clone();
+            return (head.fields.clone(), head.length);
         }
         drop(head);
         let mut head = self.head.write().unwrap_or_else(PoisonError::into_inner);
         head.write(stamp);
-        head.fields.clone()
+        (head.fields.clone(), head.length)
     }
 }
 
@@ -92,7 +109,7 @@ impl Repeated {
     pub(super) fn remember(&self, seen: Arc<Seen>, head: &HeaderMap) {
         let length = head.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let Some(length) = length.filter(|_| head.contains_key(AGE)) else { return };
-        let head = RwLock::new(Head { fields: head.clone(), stamp: None });
+        let head = RwLock::new(Head { fields: head.clone(), stamp: None, length: 0 });
         let mut answers = self.answers.write().unwrap_or_else(PoisonError::into_inner);
         if answers.len() >= MOST && !answers.contains_key(&seen.path) {
             answers.clear();
@@ -101,7 +118,7 @@ impl Repeated {
     }
 
     /// The answer to a request, if it is for all of such a file and the file may still be given out.
-    pub(super) fn answer<B>(&self, relay: &Relay, request: &Request<B>) -> Option<Response<Reply>> {
+    pub(super) fn answer<B>(&self, relay: &Relay, request: &Request<B>) -> Option<Repetition> {
         let asks = request.headers();
         if request.method() != Method::GET || asks.contains_key(RANGE) || asks.contains_key(IF_NONE_MATCH) {
             return None;
@@ -109,11 +126,12 @@ impl Repeated {
         let answers = self.answers.read().unwrap_or_else(PoisonError::into_inner);
         let found = answers.get(request.uri().path())?;
         let Again { content, age, now } = relay.again(&found.seen.repeatable)?;
-        let head = found.head(Stamp { date: now, age: age.as_secs(), serial: relay.last_serial() });
-        let mut response = Response::new(Reply::File(FileBody::new(content, Some(found.length))));
+        let (fields, head) = found.head(Stamp { date: now, age: age.as_secs(), serial: relay.last_serial() });
+        let (file, length) = (found.seen.file.clone(), found.length);
         drop(answers);
-        *response.headers_mut() = head;
-        Some(response)
+        let mut response = Response::new(Reply::File(FileBody::new(content, Some(length))));
+        *response.headers_mut() = fields;
+        Some(Repetition { response, file, head, length })
     }
 }
 
@@ -135,8 +153,10 @@ mod tests {
 
     use super::*;
     use crate::blob::{Store, StoreSettings};
+    use crate::http::clients::Client;
     use crate::http::cors::Cors;
     use crate::http::files::Files;
+    use crate::http::sending::Sending;
     use crate::index::{Index, IndexSettings};
     use crate::journal::{Journal, JournalSettings};
     use crate::model::{Clock, FilePath, ProjectName};
@@ -191,13 +211,18 @@ mod tests {
             let (store, tasks) = (Store::open(&settings).unwrap(), TaskTracker::new());
             let settings = RelaySettings::default();
             let relay = Relay::new(index.clone(), journal, upstream, store, settings, tasks.clone());
-            let files = Files::new(relay, Cors::Any);
+            let files = Files::new(relay, Cors::Any, None);
             let routes = Cors::Any.around(files.clone().routes());
             Self { _folder: folder, clock, files, routes, index, tasks }
         }
 
         fn at_once(&self, path: &str) -> Option<Response<Reply>> {
-            self.files.at_once(&get(path))
+            self.asked_at_once(&get(path))
+        }
+
+        fn asked_at_once(&self, request: &Request<Body>) -> Option<Response<Reply>> {
+            let client = Client { address: [192, 0, 2, 1].into(), hops: 0 };
+            self.files.at_once(request, client, &Sending::default()).map(|(response, _)| response)
         }
 
         /// As the edge answers what is not answered at once; no fetch goes on when it is over.
@@ -262,11 +287,11 @@ mod tests {
         for (name, value) in [("range", "bytes=0-1"), ("if-none-match", "\"x\"")] {
             let mut request = get("a/one-1.zip");
             request.headers_mut().insert(name, HeaderValue::from_static(value));
-            assert!(bench.files.at_once(&request).is_none(), "{name}");
+            assert!(bench.asked_at_once(&request).is_none(), "{name}");
         }
         let mut head = get("a/one-1.zip");
         *head.method_mut() = Method::HEAD;
-        assert!(bench.files.at_once(&head).is_none());
+        assert!(bench.asked_at_once(&head).is_none());
         assert!(bench.at_once("a/one-1.zip").is_some());
     }
 

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
+use super::sending::Sending;
 use crate::model::settings;
 
 settings! {
@@ -65,6 +66,7 @@ struct Shared {
     /// The connection is to end with the answer that it is at.
     leaving: AtomicBool,
     task: AtomicWaker,
+    sending: Sending,
 }
 
 impl SharedPhase {
@@ -109,6 +111,11 @@ impl SharedPhase {
 
     pub(super) fn is_leaving(&self) -> bool {
         self.shared.leaving.load(Ordering::Acquire)
+    }
+
+    /// What the connection sends.
+    pub(super) fn sending(&self) -> &Sending {
+        &self.shared.sending
     }
 
     /// Since when the connection waits for its peer, in milliseconds; `None` while the peer waits for us.
@@ -178,6 +185,18 @@ impl<S> TimedStream<S> {
 
     pub(super) fn phase(&self) -> SharedPhase {
         self.phase.clone()
+    }
+
+    fn note_sent(&self, polled: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(bytes)) = polled {
+            self.phase.sending().sent(*bytes);
+        }
+    }
+}
+
+impl<S> Drop for TimedStream<S> {
+    fn drop(&mut self) {
+        self.phase.sending().close();
     }
 }
 
@@ -282,6 +301,7 @@ impl<S: AsyncWrite + Closing + Unpin> AsyncWrite for TimedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.gone = None;
         let polled = Pin::new(&mut self.socket).poll_write(cx, buf);
+        self.note_sent(&polled);
         self.watch(cx, polled)
     }
 
@@ -292,6 +312,7 @@ impl<S: AsyncWrite + Closing + Unpin> AsyncWrite for TimedStream<S> {
     ) -> Poll<io::Result<usize>> {
         self.gone = None;
         let polled = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
+        self.note_sent(&polled);
         self.watch(cx, polled)
     }
 
@@ -303,6 +324,7 @@ impl<S: AsyncWrite + Closing + Unpin> AsyncWrite for TimedStream<S> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.socket).poll_flush(cx);
         ready!(self.watch(cx, polled))?;
+        self.phase.sending().flushed();
         if self.phase.get() == Phase::Busy {
             self.watch_peer(cx)?;
         }
@@ -317,6 +339,13 @@ impl<S: AsyncWrite + Closing + Unpin> AsyncWrite for TimedStream<S> {
 
 /// What an answer's body holds: when it goes, the connection is idle again.
 pub(super) struct Answering(SharedPhase);
+
+impl Answering {
+    /// What the connection sends.
+    pub(super) fn sending(&self) -> &Sending {
+        self.0.sending()
+    }
+}
 
 impl Drop for Answering {
     fn drop(&mut self) {

@@ -16,6 +16,8 @@ const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 /// What else may be in a data folder: the cache of package files, and the key that pages are signed with.
 const CACHE: &str = "files";
 const KEY: &str = "serverkey.pem";
+/// And what the names of the statistics' files begin with.
+const STATISTICS: &str = "statistics";
 
 /// Makes the folder if it is missing, for its owner alone, and closes one to others that an earlier version made. One in
 /// which other things lie as well is left as it is: others may have to get at those.
@@ -42,7 +44,8 @@ fn is_ours(folder: &Path) -> io::Result<bool> {
     for entry in std::fs::read_dir(folder)? {
         let name = entry?.file_name();
         let is_ours = name.to_str().is_some_and(|name| {
-            name == CACHE || name == LOCK || name.starts_with(DATABASE) || name.starts_with(KEY)
+            let begins = [DATABASE, KEY, STATISTICS].iter().any(|ours| name.starts_with(ours));
+            name == CACHE || name == LOCK || begins
         });
         if !is_ours {
             return Ok(false);

@@ -59,6 +59,7 @@ impl Delivery {
         target.sha256 = self.resources.content_of(&target).await;
         let aged = |source, size, age, answer| Served {
             path: target.path.clone(),
+            project: target.project.clone(),
             sha256: target.sha256,
             size,
             source,

@@ -14,13 +14,15 @@ use super::RelayError;
 use super::resources::Resources;
 use super::source::Source;
 use super::tally::Outcome;
-use crate::model::{FilePath, Sha256};
+use crate::model::{FilePath, ProjectName, Sha256};
 
 /// An answer in the terms of files; the HTTP layer words it.
 #[derive(Debug)]
 pub struct Served {
     /// The file's path, in upstream's spelling.
     pub path: FilePath,
+    /// The project whose page names it.
+    pub project: ProjectName,
     /// Its digest, if the index states one.
     pub sha256: Option<Sha256>,
     /// Its whole size, if anybody states it.

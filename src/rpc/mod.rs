@@ -43,6 +43,7 @@ pub use table::{Kind, Lifetime, METHODS, Method, Param, Source};
 
 use crate::index::Index;
 use crate::journal::Journal;
+use crate::stats::Stats;
 use crate::upstream::Upstream;
 use crate::xmlrpc::{Call, DecodeError, Fault, Limits, Value, decode_call};
 use arguments::Arguments;
@@ -91,6 +92,7 @@ struct Inner {
     journal: Journal,
     index: Index,
     upstream: Upstream,
+    stats: Stats,
     renderings: Renderings,
     relayed: Relayed,
     quick: Quick,
@@ -99,11 +101,17 @@ struct Inner {
 
 impl Rpc {
     /// Puts the methods together.
-    pub fn new(journal: Journal, index: Index, upstream: Upstream, settings: RpcSettings) -> Self {
+    pub fn new(
+        journal: Journal,
+        index: Index,
+        upstream: Upstream,
+        stats: Stats,
+        settings: RpcSettings,
+    ) -> Self {
         let renderings = Renderings::new(settings.memo_bytes, settings.memo_entry);
         let relayed = relayed::engine(upstream.clone(), journal.clone(), &settings);
         let quick = Quick::new();
-        Self(Arc::new(Inner { journal, index, upstream, renderings, relayed, quick, settings }))
+        Self(Arc::new(Inner { journal, index, upstream, stats, renderings, relayed, quick, settings }))
     }
 
     /// Reads a call. Takes milliseconds for the largest: not on the reactor for those.
@@ -205,8 +213,8 @@ impl Rpc {
             Verb::UserPackages => return self.user_packages(arguments, ask).await,
             Verb::Browse => return self.browse(arguments, ask).await,
             Verb::Multicall => return self.multicall(arguments, ask).await,
-            Verb::ReleaseDownloads => statistics::release_downloads(),
-            Verb::TopPackages => statistics::top_packages(arguments)?,
+            Verb::ReleaseDownloads => self.release_downloads(arguments).await?,
+            Verb::TopPackages => self.top_packages(arguments).await?,
             Verb::PackageHostingMode => Value::from("pypi-only"),
             // A write of a project that PyPI abandoned; upstream's own words.
             Verb::PostCheesecake => return Err(Fault::raised("RuntimeError", "This API has been removed.")),

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use serde_json::Value as Json;
 
 use crate::model::Stamp;
+use crate::stats::Recent;
 use crate::upstream::whole_number;
 use crate::xmlrpc::Value;
 
@@ -38,8 +39,9 @@ const ARRAYS: [&str; 8] = [
     "requires_external",
 ];
 
-/// The struct of `release_data`. `ordering` counts the project's older releases.
-pub(super) fn data(info: &Json, ordering: i64) -> Value {
+/// The struct of `release_data`. `ordering` counts the project's older releases; `downloads` are the project's, `None` where
+/// they are not counted.
+pub(super) fn data(info: &Json, ordering: i64, downloads: Option<Recent>) -> Value {
     let mut members = vec![member("name", text(info, "name")), member("version", text(info, "version"))];
     members.push(member("stable_version", Value::Nil));
     members.extend(STRINGS.iter().map(|name| member(name, text(info, name))));
@@ -49,7 +51,7 @@ pub(super) fn data(info: &Json, ordering: i64) -> Value {
     members.push(member("project_url", project_url(info)));
     members.push(member("_pypi_ordering", Value::Int(ordering)));
     members.push(member("_pypi_hidden", Value::Bool(false)));
-    members.push(member("downloads", downloads(&info["downloads"])));
+    members.push(member("downloads", recent(downloads)));
     for name in ["code_kwalitee_id", "documentation_id", "installability_id"] {
         members.push(member(&format!("cheesecake_{name}"), Value::Nil));
     }
@@ -57,8 +59,8 @@ pub(super) fn data(info: &Json, ordering: i64) -> Value {
 }
 
 /// The struct of one file in `release_urls`. `path` is the file's below `/packages/` on our side, `url` its
-/// whole address there.
-pub(super) fn file(file: &Json, path: &str, url: String) -> Value {
+/// whole address there. `downloads` is -1 where they are not counted.
+pub(super) fn file(file: &Json, path: &str, url: String, downloads: i64) -> Value {
     let digest = |kind: &str| text(&file["digests"], kind);
     let sdist = file["packagetype"] == "sdist";
     // What stdeb and pip look for; old uploads gave an interpreter's version here.
@@ -86,7 +88,7 @@ pub(super) fn file(file: &Json, path: &str, url: String) -> Value {
         member("upload_time", time),
         member("upload_time_iso_8601", iso),
         member("comment_text", text(file, "comment_text")),
-        member("downloads", Value::Int(-1)),
+        member("downloads", Value::Int(downloads)),
         member("path", Value::from(path)),
         member("url", Value::from(url)),
     ])
@@ -145,9 +147,18 @@ fn project_url(info: &Json) -> Value {
     links.filter(|(label, url)| !repeated(label, url)).map(|(label, url)| format!("{label}, {url}")).collect()
 }
 
-fn downloads(counts: &Json) -> Value {
-    let count = |name: &str| member(name, Value::Int(counts[name].as_i64().unwrap_or(-1)));
-    Value::Struct(["last_day", "last_week", "last_month"].map(count).to_vec())
+fn recent(downloads: Option<Recent>) -> Value {
+    let number = |of: fn(Recent) -> u64| Value::Int(downloads.map_or(-1, |recent| whole(of(recent))));
+    Value::Struct(vec![
+        member("last_day", number(|recent| recent.last_day)),
+        member("last_week", number(|recent| recent.last_week)),
+        member("last_month", number(|recent| recent.last_month)),
+    ])
+}
+
+/// A number of downloads as an `<int>`, which ends at 32 bits: whoever reads more than two thousand million sees no difference.
+pub(super) fn whole(downloads: u64) -> i64 {
+    i64::from(i32::try_from(downloads).unwrap_or(i32::MAX))
 }
 
 #[cfg(test)]
@@ -157,7 +168,8 @@ mod tests {
 
     #[test]
     fn nulls_are_empty_texts_and_only_four_fields_are_nil() {
-        let Value::Struct(members) = data(&json!({"name": "a", "version": "1", "summary": null}), 3) else {
+        let Value::Struct(members) = data(&json!({"name": "a", "version": "1", "summary": null}), 3, None)
+        else {
             panic!("not a struct")
         };
         let nil: Vec<_> =
@@ -175,13 +187,21 @@ mod tests {
         assert_eq!(get("summary"), Some(Value::from("")));
         assert_eq!(get("download_url"), Some(Value::from("UNKNOWN")));
         assert_eq!(get("_pypi_ordering"), Some(Value::Int(3)));
+        assert_eq!(get("downloads").unwrap().get("last_month"), Some(&Value::Int(-1)));
+        let counted = Recent { last_day: 0, last_week: 7, last_month: 3_000_000_000 };
+        let told = recent(Some(counted));
+        assert_eq!(
+            ["last_day", "last_week"].map(|name| told.get(name).cloned()),
+            [0, 7].map(|n| Some(Value::Int(n)))
+        );
+        assert_eq!(told.get("last_month"), Some(&Value::Int(2_147_483_647)));
     }
 
     #[test]
     fn an_sdist_says_source_and_its_time_is_a_date() {
         let object = json!({"filename": "a-1.zip", "packagetype": "sdist", "python_version": "2.7",
             "upload_time": "2026-01-31T23:59:59", "size": 5, "digests": {"md5": "m", "sha256": "s"}});
-        let value = file(&object, "ab/a-1.zip", "http://127.0.0.1/packages/ab/a-1.zip".to_owned());
+        let value = file(&object, "ab/a-1.zip", "http://127.0.0.1/packages/ab/a-1.zip".to_owned(), 7);
         assert_eq!(value.get("python_version"), Some(&Value::from("source")));
         assert_eq!(value.get("upload_time"), Some(&Value::DateTime("20260131T23:59:59".to_owned())));
         assert_eq!(value.get("sha256_digest"), Some(&Value::from("s")));
@@ -203,7 +223,7 @@ mod tests {
     #[test]
     fn the_time_in_iso_8601_is_upstreams_text() {
         let times = |object: &Json| {
-            let value = file(object, "a", String::new());
+            let value = file(object, "a", String::new(), -1);
             ["upload_time", "upload_time_iso_8601"].map(|name| value.get(name).unwrap().clone())
         };
         let date = || Value::DateTime("20260131T23:59:59".to_owned());

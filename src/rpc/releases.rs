@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::arguments::Arguments;
+use super::statistics::count_of;
 use super::{Rpc, release};
 use crate::index::{IndexError, JsonDocument};
 use crate::model::{AskedVersions, ProjectName, latest, newest_first, same_version};
@@ -25,22 +26,38 @@ impl Rpc {
 
     pub(super) async fn release_urls(&self, arguments: &Arguments, origin: &str) -> Result<Value, Fault> {
         let (name, version) = (arguments.text(0), arguments.text(1));
-        // The project's document serves all questions about it, and not every index has one a release.
-        let Some(project) = self.document(name, None).await? else { return Ok(Value::Array(vec![])) };
-        let version = spelled(&project, version);
-        let files = |document: &JsonDocument, version: &str| {
-            let files = document.files(version, origin)?;
-            Some(files.into_iter().map(|(file, path, url)| release::file(file, path.as_str(), url)).collect())
-        };
-        if let Some(files) = files(&project, version) {
-            return Ok(files);
-        }
-        let Some(release) = self.document(name, Some(version)).await? else {
+        let Some((document, version)) = self.release_document(name, version).await? else {
             return Ok(Value::Array(vec![]));
         };
+        // If they cannot be read, which is logged, they are told as not counted.
+        let counts = self.downloads_of_files(name).await.unwrap_or_default();
+        let downloads = |file: &serde_json::Value| {
+            counts.as_ref().map_or(-1, |counts| count_of(counts, file["filename"].as_str().unwrap_or("")))
+        };
+        let files = document.files(&version, origin).unwrap_or_default();
+        let file = |(file, path, url): (_, _, _)| {
+            let path: crate::model::FilePath = path;
+            release::file(file, path.as_str(), url, downloads(file))
+        };
+        Ok(files.into_iter().map(file).collect())
+    }
+
+    /// The document that has the files of a release, and the version as it spells it.
+    pub(super) async fn release_document(
+        &self,
+        name: &str,
+        version: &str,
+    ) -> Result<Option<(Arc<JsonDocument>, String)>, Fault> {
+        // The project's document serves all questions about it, and not every index has one a release.
+        let Some(project) = self.document(name, None).await? else { return Ok(None) };
+        let version = spelled(&project, version).to_owned();
+        if project.files(&version, "").is_some() {
+            return Ok(Some((project, version)));
+        }
+        let Some(release) = self.document(name, Some(&version)).await? else { return Ok(None) };
         // It is about what was asked for, in a spelling of its own.
-        let files = release.version().and_then(|version| files(&release, version));
-        Ok(files.unwrap_or(Value::Array(vec![])))
+        let version = release.version().filter(|version| release.files(version, "").is_some());
+        Ok(version.map(str::to_owned).map(|version| (release, version)))
     }
 
     pub(super) async fn release_data(&self, arguments: &Arguments) -> Result<Value, Fault> {
@@ -50,6 +67,7 @@ impl Rpc {
         let versions = self.newest(name, &project).await?;
         let place = versions.iter().position(|listed| *listed == version);
         let older = place.map_or(0, |newer| versions.len() - 1 - newer);
+        let downloads = self.recent_downloads(name).await;
         let data = |document: &JsonDocument| {
             let info = &document.value["info"];
             // What is made of a page without metadata says which release it is, and nothing about it. Empty texts
@@ -58,7 +76,7 @@ impl Rpc {
                 let message = "the index upstream tells no metadata of this release";
                 return Err(Fault::raised("RuntimeError", message));
             }
-            Ok(release::data(info, i64::try_from(older).unwrap_or(0)))
+            Ok(release::data(info, i64::try_from(older).unwrap_or(0), downloads))
         };
         if project.version() == Some(version) {
             return data(&project);

@@ -264,7 +264,7 @@ pub(super) fn whole(response: &reqwest::Response) -> Result<(), UpstreamError> {
     }
 }
 
-fn unasked_304() -> UpstreamError {
+pub(super) fn unasked_304() -> UpstreamError {
     UpstreamError::Unexpected("304 to a question without validator".to_owned())
 }
 

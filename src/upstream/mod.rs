@@ -15,6 +15,7 @@ mod html;
 mod links;
 mod listing;
 mod locate;
+mod mirror;
 mod order;
 mod pace;
 mod page;

@@ -47,6 +47,8 @@ pub(super) enum Kind {
     Provenance,
     Metadata,
     File,
+    /// Of another mirror.
+    Mirror,
 }
 
 impl Kind {
@@ -59,6 +61,7 @@ impl Kind {
             Self::Provenance => "provenance",
             Self::Metadata => "metadata",
             Self::File => "file",
+            Self::Mirror => "mirror",
         }
     }
 
@@ -67,7 +70,9 @@ impl Kind {
         match self {
             Self::Call => "calls",
             Self::Listing => "listings",
-            Self::Page | Self::Json | Self::Provenance | Self::Metadata | Self::File => "pages",
+            Self::Page | Self::Json | Self::Provenance | Self::Metadata | Self::File | Self::Mirror => {
+                "pages"
+            }
         }
     }
 
@@ -176,7 +181,7 @@ impl Transport {
     pub(super) fn clients(&self, kind: Kind) -> &Routes {
         match kind {
             // Their digests are about the bytes as they are sent.
-            Kind::File | Kind::Metadata => &self.files,
+            Kind::File | Kind::Metadata | Kind::Mirror => &self.files,
             Kind::Call | Kind::Listing | Kind::Page | Kind::Json | Kind::Provenance => &self.pages,
         }
     }
@@ -254,7 +259,7 @@ impl Transport {
         let turn = match kind {
             // There is one listing at a time, which pages must not keep from coming.
             Kind::Call | Kind::Listing => None,
-            Kind::Page | Kind::Json | Kind::Provenance | Kind::Metadata | Kind::File => {
+            Kind::Page | Kind::Json | Kind::Provenance | Kind::Metadata | Kind::File | Kind::Mirror => {
                 let turn = self.turns.take(url, &requesters).await?;
                 // It may have been refused meanwhile.
                 self.rests.check(url)?;
@@ -345,7 +350,8 @@ pub(super) async fn send(request: RequestBuilder, clock: &Clock) -> Result<Respo
     sorted(response, clock.system_time())
 }
 
-fn sorted(response: Response, now: SystemTime) -> Result<Response, UpstreamError> {
+/// Statuses that are no success are errors, 304 is not.
+pub(super) fn sorted(response: Response, now: SystemTime) -> Result<Response, UpstreamError> {
     match response.status() {
         StatusCode::NOT_FOUND | StatusCode::GONE => Err(UpstreamError::Absent(response.status().as_u16())),
         StatusCode::TOO_MANY_REQUESTS => {

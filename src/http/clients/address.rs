@@ -28,6 +28,11 @@ impl Client {
         self.address.into()
     }
 
+    /// The same as one whose parts of a download belong together.
+    pub(in crate::http) fn counted_as(self) -> IpAddr {
+        self.key().0
+    }
+
     /// The same as one for whom upstream is asked.
     pub(in crate::http) fn requester(self) -> Requester {
         Requester::Client(self.key().0)

@@ -5,6 +5,7 @@ mod feed;
 mod index;
 mod relay;
 mod signed;
+mod statistics;
 
 pub(super) use feed::too_many_feeds;
 pub(super) use index::InJson;
