@@ -26,10 +26,10 @@ use crate::journal::{Journal, JournalError};
 use crate::metric;
 use crate::model::Algorithm;
 use crate::push::{Master, Mirror, Wants};
-use crate::relay::{Bringer, Relay};
+use crate::relay::{Bringer, PrefetchSettings, Relay};
 use crate::rpc::{Feed, OldAddresses, Rpc};
 use crate::signing::Signer;
-use crate::stats::{Spell, Stats, StatsError};
+use crate::stats::{Spell, Stats, StatsError, StatsSettings};
 use crate::upstream::{Upstream, UpstreamError};
 use state::State;
 use tasks::Tasks;
@@ -142,40 +142,11 @@ impl App {
             follow::run(following.clone(), asking.clone(), how.clone(), status.clone(), stop)
         });
         keep(&kept, "search", &index, |index| async move { index.learn_for_ever().await });
-        kept.keep("cache", move |stop| {
-            let store = store.clone();
-            async move {
-                store.tend(stop.clone()).await;
-                // There is nothing to tend in a folder that is read-only.
-                stop.cancelled().await;
-            }
-        });
-        let (prefetcher, prefetch) = (relay.clone(), config.prefetch.clone());
-        kept.keep("prefetch", move |stop| {
-            let (prefetcher, prefetch) = (prefetcher.clone(), prefetch.clone());
-            async move {
-                prefetcher.prefetch_for_ever(prefetch, stop.clone()).await;
-                // There is nothing to fetch without rules.
-                stop.cancelled().await;
-            }
-        });
+        tend_files(&kept, store, &relay, &config.prefetch);
         if let Some(mirror) = &push.mirror {
             keep(&kept, "push", mirror, Mirror::ask_for_ever);
         }
-        let sweeper = relay.clone();
-        kept.keep("sweep", move |stop| {
-            let sweeper = sweeper.clone();
-            async move { sweeper.sweep_for_ever(stop).await }
-        });
-        let tended = counted.clone();
-        kept.keep("statistics", move |stop| {
-            let tended = tended.clone();
-            async move { tended.tend(stop).await }
-        });
-        let (collected, asked, how_collected) = (counted.clone(), upstream.clone(), config.stats.clone());
-        kept.keep("collect", move |stop| {
-            collect_for_ever(asked.clone(), collected.clone(), how_collected.clone(), stop)
-        });
+        tend_statistics(&kept, &counted, &upstream, &config.stats);
         keep(&kept, "metrics", &metrics, upkeep);
         keep(&kept, "memory", &(), |()| memory::give_back_for_ever());
         keep(&kept, "releases", &journal, |journal| async move { journal.enter_releases_for_ever().await });
@@ -301,6 +272,45 @@ fn keep<P, T>(
         async move {
             stop.run_until_cancelled(run(part)).await;
         }
+    });
+}
+
+/// Keeps the cache within its bounds, fetches files in advance, and takes out what has to go.
+fn tend_files(kept: &Tasks, store: Store, relay: &Relay, prefetch: &PrefetchSettings) {
+    kept.keep("cache", move |stop| {
+        let store = store.clone();
+        async move {
+            store.tend(stop.clone()).await;
+            // There is nothing to tend in a folder that is read-only.
+            stop.cancelled().await;
+        }
+    });
+    let (prefetcher, prefetch) = (relay.clone(), prefetch.clone());
+    kept.keep("prefetch", move |stop| {
+        let (prefetcher, prefetch) = (prefetcher.clone(), prefetch.clone());
+        async move {
+            prefetcher.prefetch_for_ever(prefetch, stop.clone()).await;
+            // There is nothing to fetch without rules.
+            stop.cancelled().await;
+        }
+    });
+    let sweeper = relay.clone();
+    kept.keep("sweep", move |stop| {
+        let sweeper = sweeper.clone();
+        async move { sweeper.sweep_for_ever(stop).await }
+    });
+}
+
+/// Writes what is counted, seals days, and collects those of other mirrors.
+fn tend_statistics(kept: &Tasks, counted: &Stats, upstream: &Upstream, settings: &StatsSettings) {
+    let tended = counted.clone();
+    kept.keep("statistics", move |stop| {
+        let tended = tended.clone();
+        async move { tended.tend(stop).await }
+    });
+    let (collected, asked, how_collected) = (counted.clone(), upstream.clone(), settings.clone());
+    kept.keep("collect", move |stop| {
+        collect_for_ever(asked.clone(), collected.clone(), how_collected.clone(), stop)
     });
 }
 
