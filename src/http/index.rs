@@ -163,7 +163,7 @@ impl Documents {
         let origin = self.origins.of(request);
         let rendered = self.index.rendered_json(&name, version, &origin).await?;
         if let Some(function) = callback {
-            return Ok(jsonp::respond(&function, rendered.pieces(), JSON_AGE));
+            return Ok(jsonp::respond(function, rendered.pieces(), JSON_AGE).await);
         }
         Ok(answer(&self.index, request, rendered, JSON_AGE, "Accept-Encoding").await?)
     }

@@ -8,6 +8,7 @@ use axum::http::{HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse as _;
 use bytes::{Bytes, BytesMut};
 use memchr::memmem;
+use tokio::task::spawn_blocking;
 
 use super::cors::Cors;
 use super::query::Query;
@@ -55,8 +56,20 @@ impl NoCallback {
     }
 }
 
-/// `F(…);`
-pub(super) fn respond(function: &str, document: Pieces, age: &'static str) -> Response<Body> {
+/// `F(…);`, written beside the reactor: the largest documents have megabytes.
+pub(super) async fn respond(function: String, document: Pieces, age: &'static str) -> Response<Body> {
+    let Ok(body) = spawn_blocking(move || write(&function, document)).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let fields = [
+        (CONTENT_TYPE, HeaderValue::from_static("text/javascript; charset=utf-8")),
+        (CACHE_CONTROL, HeaderValue::from_static(age)),
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    ];
+    (fields, body).into_response()
+}
+
+fn write(function: &str, document: Pieces) -> Bytes {
     let mut body = BytesMut::with_capacity(document.left() + function.len() + 3);
     body.extend_from_slice(function.as_bytes());
     body.extend_from_slice(b"(");
@@ -64,12 +77,7 @@ pub(super) fn respond(function: &str, document: Pieces, age: &'static str) -> Re
     document.for_each(|piece| text.extend_from_slice(&piece));
     script(&mut body, &text);
     body.extend_from_slice(b");");
-    let fields = [
-        (CONTENT_TYPE, HeaderValue::from_static("text/javascript; charset=utf-8")),
-        (CACHE_CONTROL, HeaderValue::from_static(age)),
-        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-    ];
-    (fields, Bytes::from(body)).into_response()
+    body.into()
 }
 
 /// JSON as a script of before 2019 takes it too: U+2028 and U+2029 ended its lines. In JSON they stand in strings only.

@@ -40,7 +40,8 @@ struct Walk {
     /// Events before this serial are to be looked at.
     before: i64,
     left: i64,
-    seen: HashSet<(i64, Option<String>)>,
+    /// By the normalised name: events may spell one in several ways.
+    seen: HashSet<(String, Option<String>)>,
     found: Vec<Recent>,
 }
 
@@ -89,7 +90,8 @@ impl Walk {
                 continue;
             }
             let (name, normal) = (row.get::<_, i64>(2)?, row.get::<_, Option<String>>(5)?);
-            let Some(normal) = normal.filter(|_| self.seen.insert((name, version.clone()))) else { continue };
+            let is_new = |normal: &String| self.seen.insert((normal.clone(), version.clone()));
+            let Some(normal) = normal.filter(is_new) else { continue };
             if !is_listed(connection, &normal)?
                 || releases::is_gone(connection, name, version.as_deref(), serial)?
             {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest as _, Sha256};
+use tokio::task::spawn_blocking;
 
 use super::OldAddresses;
 use super::rss::{Channel, Item, write};
-use crate::index::IndexError;
+use crate::index::{IndexError, JsonDocument};
 use crate::journal::{Recent, RecentKind};
 use crate::model::{ProjectName, Stamp};
 
@@ -78,32 +79,10 @@ impl OldAddresses {
             Err(IndexError::NoSuchRelease) => None,
             Err(error) => return Err(error),
         };
-        let info = document.as_ref().map(|document| &document.value["info"]);
-        let text = |field: &str| info.and_then(|info| info[field].as_str()).unwrap_or_default();
-        let spelling = Some(text("name")).filter(|name| !name.is_empty()).unwrap_or(name.as_str());
-        let releases = document.as_ref().and_then(|document| document.value["releases"].as_object());
-        let mut releases: Vec<(&String, Option<i64>)> = releases
-            .into_iter()
-            .flatten()
-            // Without files it was removed, or never was one.
-            .filter_map(|(version, files)| {
-                Some((version, files.as_array().filter(|files| !files.is_empty())?))
-            })
-            .map(|(version, files)| (version, files.iter().filter_map(uploaded).min()))
-            .collect();
-        releases.sort_by_key(|(_, time)| std::cmp::Reverse(*time));
-        let items = releases.into_iter().take(RELEASES).map(|(version, time)| Item {
-            title: version.clone(),
-            link: page(origin, spelling, Some(version)),
-            description: text("summary").to_owned(),
-            time,
-        });
-        Ok(FeedDocument::new(&Channel {
-            title: &format!("Releases of {spelling}"),
-            description: &format!("The newest releases of {spelling}"),
-            link: page(origin, spelling, None),
-            items: items.collect(),
-        }))
+        let (name, origin) = (name.clone(), origin.to_owned());
+        // A project may have ten thousand releases: not on the reactor.
+        let written = spawn_blocking(move || releases(&name, document.as_deref(), &origin));
+        written.await.map_err(|_| IndexError::Lost)
     }
 
     /// What the journal tells, looked for once for all who ask within a minute, unless something happens.
@@ -117,6 +96,34 @@ impl OldAddresses {
         let fill = async move { Ok(Arc::new(journal.recent(kind, most).await?)) };
         Ok(self.0.recent.fill(&key, fill).await?)
     }
+}
+
+/// The releases that a project's document lists; none without a document.
+fn releases(name: &ProjectName, document: Option<&JsonDocument>, origin: &str) -> FeedDocument {
+    let info = document.map(|document| &document.value["info"]);
+    let text = |field: &str| info.and_then(|info| info[field].as_str()).unwrap_or_default();
+    let spelling = Some(text("name")).filter(|name| !name.is_empty()).unwrap_or(name.as_str());
+    let releases = document.and_then(|document| document.value["releases"].as_object());
+    let mut releases: Vec<(&String, Option<i64>)> = releases
+        .into_iter()
+        .flatten()
+        // Without files it was removed, or never was one.
+        .filter_map(|(version, files)| Some((version, files.as_array().filter(|files| !files.is_empty())?)))
+        .map(|(version, files)| (version, files.iter().filter_map(uploaded).min()))
+        .collect();
+    releases.sort_by_key(|(_, time)| std::cmp::Reverse(*time));
+    let items = releases.into_iter().take(RELEASES).map(|(version, time)| Item {
+        title: version.clone(),
+        link: page(origin, spelling, Some(version)),
+        description: text("summary").to_owned(),
+        time,
+    });
+    FeedDocument::new(&Channel {
+        title: &format!("Releases of {spelling}"),
+        description: &format!("The newest releases of {spelling}"),
+        link: page(origin, spelling, None),
+        items: items.collect(),
+    })
 }
 
 fn item(title: String, link: String, recent: &Recent) -> Item {
