@@ -7,7 +7,7 @@
 Builds the release binary; needs Python 3, a C compiler, nginx, wrk and valgrind, and for the peers a way to pip's index. An nginx
 that serves static files is the index upstream of everyone. Who answers has one core and who asks, with the index, the other.
 Peers are measured in turns, round by round; a ratio is the median of the rounds' ratios. Hits have the physical limit beside
-them: a loop (loop.c) that writes the same mapped bytes to whoever asks. `--against BINARY` measures another build in the same rounds.
+them: a loop (loop.c) that writes the same mapped bytes to whoever asks. `--against BINARY` measures another build in the same rounds, `--uncounted` this one without counting downloads.
 Where rounds scatter, `instructions` tells: those of a hit outside the kernel, counted by valgrind; a busy machine changes nothing.
 """
 
@@ -155,16 +155,21 @@ def bare_loop(scratch, file):
     return Server("loop", [*ANSWERS, program, file, port], port, scratch / "loop.log")
 
 
-def cheesewire(arguments, scratch, upstream, name="cheesewire", binary=None, under=()):
+def cheesewire(arguments, scratch, upstream, name="cheesewire", binary=None, under=(), settings=()):
     port = free_port()
     command = [*ANSWERS, *under, binary or arguments.binary, "serve", "--listen", f"127.0.0.1:{port}", "--data", scratch / name,
                "--upstream", f"http://127.0.0.1:{upstream.port}/"]
-    for setting in arguments.set:
+    for setting in [*arguments.set, *settings]:
         command += ["--set", setting]
     server = Server(name, command, port, scratch / f"{name}.log")
     # It learns of the files from their page.
     urllib.request.urlopen(f"http://127.0.0.1:{port}/simple/bench/", timeout=PATIENCE).read()
     return server
+
+
+def uncounted(arguments, scratch, upstream, name, under=()):
+    """The same without counting downloads."""
+    return cheesewire(arguments, scratch, upstream, name, under=under, settings=["stats.enabled=false"])
 
 
 def wrk(scratch, server, path, seconds, connections=CONNECTIONS):
@@ -211,6 +216,8 @@ def hits(arguments, scratch, upstream, index, figure):
         if arguments.against:
             other = cheesewire(arguments, scratch, upstream, "other", arguments.against)
             servers.append(stack.enter_context(other))
+        if arguments.uncounted:
+            servers.append(stack.enter_context(uncounted(arguments, scratch, upstream, "uncounted")))
         for name, size in HITS.items():
             if arguments.sizes and name not in arguments.sizes:
                 continue
@@ -235,6 +242,9 @@ def hits(arguments, scratch, upstream, index, figure):
             if arguments.against:
                 figure(f"hit, {name}, another build", worded(ours, size), worded(samples[3], size),
                        f"{ratio(ours, samples[3], column):.2f} ({spread(ours, samples[3], column)})", "")
+            if arguments.uncounted:
+                figure(f"hit, {name}, downloads not counted", worded(ours, size), worded(samples[-1], size),
+                       f"{ratio(ours, samples[-1], column):.2f} ({spread(ours, samples[-1], column)})", 0.95)
 
 
 def instructions_of_hits(arguments, scratch, upstream, index, figure):
@@ -250,6 +260,12 @@ def instructions_of_hits(arguments, scratch, upstream, index, figure):
         if binary:
             with cheesewire(arguments, scratch, upstream, name, binary, counted_into(scratch / name)) as relay:
                 figures.append(counted(relay, relay.port, name))
+    if arguments.uncounted:
+        name = "counted-uncounted"
+        with uncounted(arguments, scratch, upstream, name, counted_into(scratch / name)) as relay:
+            without = counted(relay, relay.port, name)
+        figure("hit, 20 KB, instructions, downloads not counted", f"{figures[0]:,.0f}", f"{without:,.0f}",
+               f"{without / figures[0]:.3f}", 0.95)
     command = [*counted_into(scratch / "bare"), arguments.bare or built("--bench", "bare"), str(index.folder / path[1:])]
     with Process([*ANSWERS, *command], "stdout") as bare:
         figures.append(counted(bare, int(bare.address(r":(\d+)/")), "bare"))
@@ -404,6 +420,7 @@ def main():
     parser.add_argument("--binary", type=Path, help="default: built here")
     parser.add_argument("--bare", help="bare hyper, for instructions; default: built here")
     parser.add_argument("--against", type=Path, help="another build, measured beside it in the same rounds of hits")
+    parser.add_argument("--uncounted", action="store_true", help="the same build without counting downloads, in the same rounds")
     parser.add_argument("--venv", type=Path, help="with devpi-server, proxpi and gunicorn; default: made here")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the relay")
     parser.add_argument("--folder", type=Path, help="where files are kept; default: a temporary folder")
