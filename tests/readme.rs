@@ -176,7 +176,7 @@ fn sources() -> BTreeMap<String, String> {
 }
 
 #[test]
-fn the_tests_that_the_promises_name_exist() {
+fn the_tests_that_the_promises_and_the_story_name_exist() {
     let sources = sources();
     let is_test = |name: &str| {
         if sources.contains_key(name) {
@@ -189,7 +189,7 @@ fn the_tests_that_the_promises_name_exist() {
         let inside = module.rsplit_once("::").map_or(module, |(file, _)| file);
         [module, inside].iter().any(|file| sources.get(*file).is_some_and(is_in))
     };
-    let page = read(&root().join("docs/promises.md"));
+    let page = ["promises.md", "story.md"].map(|page| read(&root().join("docs").join(page))).concat();
     let cells = page
         .lines()
         .filter(|line| line.starts_with("| "))
