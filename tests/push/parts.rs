@@ -9,6 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 use bytes::Bytes;
 use cheesewire::model::Clock;
+use futures_util::StreamExt as _;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use url::Url;
@@ -40,6 +41,8 @@ pub struct Index {
     pub asked: Arc<AtomicUsize>,
     /// Bytes of the file that upstream sends before it breaks off, if it gives the file.
     pub cut: Arc<Mutex<Option<usize>>>,
+    /// The beginning that it sends then has a wrong byte.
+    pub wrong: Arc<std::sync::atomic::AtomicBool>,
     /// What it answers for pages instead.
     pub page_status: Arc<AtomicU16>,
     /// Whether the page names the file.
@@ -58,6 +61,8 @@ impl Index {
         let page_status = Arc::new(AtomicU16::new(200));
         let (asked, cut, named) =
             (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(None)), Arc::new(true.into()));
+        let wrong = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let wrongly = wrong.clone();
         let digest = hex::encode(Sha256::digest(content));
         let mut file = json!({"filename": "a-1.0.zip", "url": format!("/packages/{PATH}"), "hashes": {"sha256": digest}});
         if sized {
@@ -86,7 +91,9 @@ impl Index {
                         let status = StatusCode::from_u16(status.load(Ordering::SeqCst)).unwrap();
                         match (status, *cut.lock().unwrap()) {
                             (StatusCode::OK, None) => content.clone().into_response(),
-                            (StatusCode::OK, Some(cut)) => broken(&content, cut),
+                            (StatusCode::OK, Some(cut)) => {
+                                broken(&content, cut, wrongly.load(Ordering::SeqCst))
+                            }
                             _ => status.into_response(),
                         }
                     }
@@ -96,14 +103,23 @@ impl Index {
             }
         };
         let url = serve(Router::new().fallback(any(answer))).await;
-        Self { url, status, asked, cut, page_status, named }
+        Self { url, status, asked, cut, wrong, page_status, named }
     }
 }
 
 /// The beginning of a file, and then an error.
-fn broken(content: &Bytes, cut: usize) -> Response {
-    let pieces = [Ok(content.slice(..cut)), Err(std::io::Error::other("cut"))];
-    let body = axum::body::Body::from_stream(futures_util::stream::iter(pieces));
+fn broken(content: &Bytes, cut: usize, wrong: bool) -> Response {
+    let mut beginning = content[..cut].to_vec();
+    beginning[7] ^= u8::from(wrong);
+    let pieces = [Ok(Bytes::from(beginning)), Err(std::io::Error::other("cut"))];
+    // A server drops what it has not written when a body fails; it writes when that has nothing to give.
+    let pieces = futures_util::stream::iter(pieces).then(|piece| async {
+        if piece.is_err() {
+            tokio::task::yield_now().await;
+        }
+        piece
+    });
+    let body = axum::body::Body::from_stream(pieces);
     ([("content-length", content.len().to_string())], body).into_response()
 }
 
