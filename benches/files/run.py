@@ -31,7 +31,7 @@ import urllib.request
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from common import ANSWERS, ASKS, ROOT, Process, Server, built, counted_into, free_port, instructions
+from common import ANSWERS, ASKS, ROOT, Process, Server, built, counted_into, free_port, instructions, unsigned
 
 KIB, MIB = 1 << 10, 1 << 20
 HITS = {"20 KB": 20 * KIB, "256 KB": 256 * KIB, "2 MB": 2 * MIB, "64 MB": 64 * MIB}
@@ -159,7 +159,7 @@ def cheesewire(arguments, scratch, upstream, name="cheesewire", binary=None, und
     port = free_port()
     command = [*ANSWERS, *under, binary or arguments.binary, "serve", "--listen", f"127.0.0.1:{port}", "--data", scratch / name,
                "--upstream", f"http://127.0.0.1:{upstream.port}/"]
-    for setting in [*arguments.set, *settings]:
+    for setting in [*unsigned(binary or arguments.binary), *arguments.set, *settings]:
         command += ["--set", setting]
     server = Server(name, command, port, scratch / f"{name}.log")
     # It learns of the files from their page.

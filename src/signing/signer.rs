@@ -33,6 +33,10 @@ settings! {
 /// The pause after a key could not be kept, such as on a full disk.
 const AGAIN: Duration = Duration::from_secs(30);
 
+/// Of a thread, as `nice` counts.
+#[cfg(target_os = "linux")]
+const LOWEST_PRIORITY: i32 = 19;
+
 /// What a signature takes in a cache besides its bytes: its key, and what the cache keeps of each.
 const OVERHEAD: usize = 128;
 
@@ -129,6 +133,11 @@ impl Signer {
 /// Has the key, and tells of it. Ends when that is so, when nobody is there to be told, or when the key that is there is
 /// none: it is never replaced, because mirrors know it.
 fn have(folder: &Path, state: &watch::Sender<Result<Arc<Ready>, Unsigned>>) {
+    // Everything else goes first on a busy core. Elsewhere than on Linux it would be the priority of the process.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, LOWEST_PRIORITY) {
+        tracing::debug!(%error, "the key is made at the usual priority");
+    }
     while !state.is_closed() {
         match take(folder) {
             Ok(ready) => {
