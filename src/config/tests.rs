@@ -81,8 +81,8 @@ fn declared() -> Vec<String> {
                 let (_, rest) = block.split_once(" in \"").unwrap();
                 let (section, fields) = rest.split_once("\" {\n").unwrap();
                 let fields = fields.lines().filter_map(|line| line.trim_start().split_once(": "));
-                let fields =
-                    fields.filter(|(name, _)| name.chars().all(|c| c.is_ascii_lowercase() || c == '_'));
+                let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+                let fields = fields.filter(|(name, _)| name.chars().all(plain));
                 let own = fields
                     .filter(|(_, rest)| !rest.contains(" as Internal = ") && !rest.contains(" as Group = "));
                 keys.extend(own.map(|(name, _)| format!("{section}.{name}")));
