@@ -14,7 +14,7 @@ settings! {
         /// As a mirror: the address of the relay that is asked for files which upstream refuses or cannot give, such as
         /// `http://master.test/`. Empty: none is asked.
         from: Option<Url> = None,
-        /// As a mirror: HOST[:PORT] by which that relay reaches this one over plain HTTP. Unset: that of http.public_url. Required
+        /// As a mirror: HOST or HOST:PORT by which that relay reaches this one over plain HTTP. Unset: that of http.public_url. Required
         /// with push.from.
         host: Option<HostPort> = None,
         /// As a mirror: fetch no file from upstream, ask for all of them.
@@ -35,7 +35,7 @@ settings! {
         attempts: u32 as Count = 6,
         /// As a mirror: how long after a question without effect the next one comes; it doubles each time.
         retry_delay: Duration = Duration::from_mins(1),
-        /// As a master: the mirrors that may ask this relay to push files to them, each HOST[:PORT] exactly as it names itself;
+        /// As a master: the mirrors that may ask this relay to push files to them, each HOST or HOST:PORT exactly as it names itself;
         /// with commas between them. A mirror at a private or loopback address has to be listed by that address.
         hosts: Hosts = Hosts::default(),
         /// As a master, for each mirror: files that are pushed to it at once.
