@@ -59,6 +59,7 @@ pub mod revalidate;
 pub mod rpc;
 pub mod sandbox;
 pub mod signing;
+mod sqlite_file;
 pub mod stats;
 pub mod upstream;
 pub mod xmlrpc;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rusqlite::ErrorCode;
 
 use crate::model::UpstreamIdentity;
+use crate::sqlite_file::Defect;
 
 /// Why the journal cannot be opened, read or written.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -164,28 +165,16 @@ impl JournalError {
         }
     }
 
-    /// Sorts what SQLite said about the database at `path`.
-    pub(super) fn sqlite(path: &Path, source: rusqlite::Error) -> Self {
+    /// Says what is wrong with the database at `path`: what SQLite said, or what was found on opening it.
+    pub(super) fn sqlite(path: &Path, defect: impl Into<Defect>) -> Self {
         let path = path.to_owned();
-        // What was written as one type and is read as another was changed on the disk.
-        if matches!(
-            source,
-            rusqlite::Error::FromSqlConversionFailure(..)
-                | rusqlite::Error::IntegralValueOutOfRange(..)
-                | rusqlite::Error::InvalidColumnType(..)
-                | rusqlite::Error::Utf8Error(..)
-        ) {
-            return Self::Broken { path, source: Arc::new(source) };
-        }
-        match source.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-                Self::Broken { path, source: Arc::new(source) }
-            }
-            Some(ErrorCode::DiskFull) => Self::Full { path },
-            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-                Self::Folder { path, source: Arc::new(io::Error::other(source)) }
-            }
-            _ => Self::Sqlite { path, source: Arc::new(source) },
+        match defect.into() {
+            Defect::Unusable(source) => Self::Folder { path, source: Arc::new(source) },
+            Defect::Damaged(source) => Self::Broken { path, source: Arc::new(source) },
+            Defect::Foreign => Self::Foreign { path },
+            Defect::Newer { found, known } => Self::Newer { path, found, known },
+            Defect::Full => Self::Full { path },
+            Defect::Other(source) => Self::Sqlite { path, source: Arc::new(source) },
         }
     }
 

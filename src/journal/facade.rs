@@ -15,15 +15,17 @@ use super::interned::EventTexts;
 use super::known::Known;
 use super::pace::Pace;
 use super::readers::Readers;
+use super::schema::SCHEMA;
 use super::search::HeldNames;
 use super::silent::Silence;
 use super::want::Wants;
 use super::writer::Writer;
 use super::{
-    Identity, JournalError, JournalSettings, Polls, facts, known_since, position, private, schema, upstream,
+    Identity, JournalError, JournalSettings, Polls, facts, known_since, position, private, upstream,
 };
 use crate::folder_lock;
 use crate::model::{Clock, Serial};
+use crate::sqlite_file;
 
 /// The journal of one data folder.
 ///
@@ -185,8 +187,8 @@ impl Inner {
         private::folder(folder).map_err(|error| JournalError::folder(folder, error))?;
         let lock = lock(folder)?;
         let path = Journal::database(folder);
-        private::file(&path).map_err(|error| JournalError::folder(&path, error))?;
-        let connection = schema::open(&path)?;
+        sqlite_file::make(&path).map_err(|error| JournalError::folder(&path, error))?;
+        let connection = SCHEMA.open(&path).map_err(|defect| JournalError::sqlite(&path, defect))?;
         if let Some(identity) = &settings.upstream {
             upstream::claim(&connection, folder, identity)?;
         }
@@ -220,7 +222,7 @@ impl Inner {
 
 fn lock(folder: &Path) -> Result<File, JournalError> {
     let path = folder.join(private::LOCK);
-    let file = private::file(&path).map_err(|error| JournalError::folder(&path, error))?;
+    let file = sqlite_file::make(&path).map_err(|error| JournalError::folder(&path, error))?;
     match folder_lock::take(&file) {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(JournalError::InUse { path: folder.to_owned() }),

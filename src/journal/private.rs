@@ -1,18 +1,18 @@
 //! The data folder and the journal's files are their owner's alone: they tell which projects somebody works with, and
 //! pages of a private index lie in them.
 
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
+
+use crate::sqlite_file::close_to_others;
 
 /// The database's name in the data folder.
 pub(super) const DATABASE: &str = "journal.sqlite3";
 /// Locked as long as the database is open; a second process would find stale caches and its own writer.
 pub(super) const LOCK: &str = "journal.lock";
 
-/// What SQLite puts beside its file. New ones get the mode of the file.
-const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 /// What else may be in a data folder: the cache of package files, and the key that pages are signed with.
 const CACHE: &str = "files";
 const KEY: &str = "serverkey.pem";
@@ -29,7 +29,7 @@ pub(super) fn folder(folder: &Path) -> io::Result<()> {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {
             if is_ours(folder)? {
-                close(folder, 0o700);
+                close_to_others(folder, 0o700);
             } else {
                 tracing::info!(folder = %folder.display(), "other things lie in the data folder too: its mode stays");
             }
@@ -52,29 +52,4 @@ fn is_ours(folder: &Path) -> io::Result<bool> {
         }
     }
     Ok(true)
-}
-
-/// Opens a file of the journal's for writing, makes it if it is missing, and closes it and what lies beside it to others.
-pub(super) fn file(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
-    close(path, 0o600);
-    for beside in BESIDE {
-        let mut name = path.as_os_str().to_owned();
-        name.push(beside);
-        close(Path::new(&name), 0o600);
-    }
-    Ok(file)
-}
-
-/// Takes away what a mode has beyond `mode`. What is not there needs nothing; a file of another owner, or one on a disk
-/// without modes, is told of and used.
-fn close(path: &Path, mode: u32) {
-    let Ok(found) = path.metadata() else { return };
-    let found = found.permissions().mode() & 0o7777;
-    if found & !mode == 0 {
-        return;
-    }
-    if let Err(error) = std::fs::set_permissions(path, Permissions::from_mode(found & mode)) {
-        tracing::warn!(path = %path.display(), %error, "others may read this, and its mode cannot be changed");
-    }
 }

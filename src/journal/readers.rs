@@ -9,7 +9,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
@@ -18,8 +18,9 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
+use super::JournalError;
 use super::health::Health;
-use super::{JournalError, schema};
+use super::schema::SCHEMA;
 
 /// The threads that read: started when first needed, up to a number.
 pub(super) struct Readers {
@@ -157,7 +158,9 @@ fn run(orders: &Receiver<Order>) {
         while let Some((job, reader)) = turn {
             let opened = match &connection {
                 Some(connection) => Ok(connection),
-                None => open(&readers.path).map(|opened| &*connection.insert(opened)),
+                None => SCHEMA
+                    .connect(&readers.path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+                    .map(|opened| &*connection.insert(opened)),
             };
             let told = catch_unwind(AssertUnwindSafe(|| job(opened)));
             if told.is_err() {
@@ -171,13 +174,6 @@ fn run(orders: &Receiver<Order>) {
             }
         }
     }
-}
-
-fn open(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    schema::tune(&connection)?;
-    Ok(connection)
 }
 
 #[cfg(test)]

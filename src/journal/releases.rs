@@ -252,7 +252,7 @@ mod tests {
     use crate::journal::append::{Appended, keep};
     use crate::journal::committed::Committed;
     use crate::journal::interned::Interned;
-    use crate::journal::schema;
+    use crate::journal::schema::SCHEMA;
     use crate::model::Event;
 
     fn event(serial: i64, version: Option<&str>, action: &str) -> Event {
@@ -301,7 +301,7 @@ mod tests {
         };
         for slice in [events(), large(events())] {
             let folder = tempfile::tempdir().unwrap();
-            let connection = schema::open(&folder.path().join("journal.sqlite3")).unwrap();
+            let connection = SCHEMA.open(&folder.path().join("journal.sqlite3")).unwrap();
             let is_large = slice.len() > AT_ONCE;
             assert_eq!(kept(&connection, &slice).releases, is_large);
             let name: i64 = connection

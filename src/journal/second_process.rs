@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use super::{Journal, JournalError, KnownFile, PendingDelete, known_file, pending_delete, schema, upstream};
+use super::schema::SCHEMA;
+use super::{Journal, JournalError, KnownFile, PendingDelete, known_file, pending_delete, upstream};
 use crate::model::{Sha256, UpstreamIdentity};
 
 /// A journal, without its lock. Every call blocks.
@@ -22,10 +23,8 @@ impl UnlockedJournal {
             return Ok(None);
         }
         let wrong = |error| JournalError::sqlite(&path, error);
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&path, flags).map_err(wrong)?;
-        schema::tune(&connection).map_err(wrong)?;
-        let version = schema::check(&connection, &path)?;
+        let connection = SCHEMA.connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(wrong)?;
+        let version = SCHEMA.check(&connection).map_err(|defect| JournalError::sqlite(&path, defect))?;
         if let Some(identity) = identity {
             upstream::check(&connection, version, folder, identity)?;
         }

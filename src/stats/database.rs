@@ -1,7 +1,5 @@
 //! The database of statistics: one connection writes, some read. All of it runs on threads that may block.
 
-use std::fs::{OpenOptions, Permissions};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,7 +7,9 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-use super::{StatsError, schema};
+use super::StatsError;
+use super::schema::SCHEMA;
+use crate::sqlite_file;
 
 /// The database's name in the data folder.
 const DATABASE: &str = "statistics.sqlite3";
@@ -33,8 +33,9 @@ impl Database {
     /// Opens the database in a folder for writing, and makes it if it is missing. Blocking.
     pub(super) fn open(folder: &Path) -> Result<Self, StatsError> {
         let path = Self::path_in(folder);
-        make(&path).map_err(|error| StatsError::file(&path, error))?;
-        let writer = schema::open(&path)?;
+        // For its owner alone: it tells what somebody works with.
+        sqlite_file::make(&path).map_err(|error| StatsError::file(&path, error))?;
+        let writer = SCHEMA.open(&path).map_err(|defect| StatsError::sqlite(&path, defect))?;
         Ok(Self::of(path, Some(writer)))
     }
 
@@ -45,7 +46,8 @@ impl Database {
             return Err(StatsError::None { folder: folder.to_owned() });
         }
         let database = Self::of(path, None);
-        let version = schema::check(&database.take_reader()?, &database.0.path)?;
+        let version = SCHEMA.check(&database.take_reader()?);
+        let version = version.map_err(|defect| StatsError::sqlite(&database.0.path, defect))?;
         // Somebody has just begun to make it.
         if version == 0 {
             return Err(StatsError::None { folder: folder.to_owned() });
@@ -114,20 +116,7 @@ impl Database {
         if let Some(idle) = self.0.readers.lock().unwrap_or_else(PoisonError::into_inner).pop() {
             return Ok(idle);
         }
-        let wrong = |error| StatsError::sqlite(&self.0.path, error);
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.0.path, flags).map_err(wrong)?;
-        schema::tune(&connection).map_err(wrong)?;
-        Ok(connection)
+        let connection = SCHEMA.connect(&self.0.path, OpenFlags::SQLITE_OPEN_READ_ONLY);
+        connection.map_err(|error| StatsError::sqlite(&self.0.path, error))
     }
-}
-
-/// Makes the file, for its owner alone: it tells what somebody works with.
-fn make(path: &Path) -> std::io::Result<()> {
-    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
-    let mode = file.metadata()?.permissions().mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        file.set_permissions(Permissions::from_mode(mode & 0o700))?;
-    }
-    Ok(())
 }

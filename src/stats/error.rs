@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::ErrorCode;
+use crate::sqlite_file::Defect;
 
 /// Why the statistics cannot be opened, read or written.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -110,18 +110,16 @@ impl StatsError {
         }
     }
 
-    /// Sorts what SQLite said about the database at `path`.
-    pub(super) fn sqlite(path: &Path, source: rusqlite::Error) -> Self {
+    /// Says what is wrong with the database at `path`: what SQLite said, or what was found on opening it.
+    pub(super) fn sqlite(path: &Path, defect: impl Into<Defect>) -> Self {
         let path = path.to_owned();
-        match source.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-                Self::Broken { path, source: Arc::new(source) }
-            }
-            Some(ErrorCode::DiskFull) => Self::Full { path },
-            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-                Self::File { path, source: Arc::new(io::Error::other(source)) }
-            }
-            _ => Self::Sqlite { path, source: Arc::new(source) },
+        match defect.into() {
+            Defect::Unusable(source) => Self::File { path, source: Arc::new(source) },
+            Defect::Damaged(source) => Self::Broken { path, source: Arc::new(source) },
+            Defect::Foreign => Self::Foreign { path },
+            Defect::Newer { found, known } => Self::Newer { path, found, known },
+            Defect::Full => Self::Full { path },
+            Defect::Other(source) => Self::Sqlite { path, source: Arc::new(source) },
         }
     }
 
