@@ -17,6 +17,7 @@ mod md5_links;
 mod moments;
 mod old_mirrors;
 mod people;
+mod python3;
 mod signatures;
 
 /// A key as a relay makes it, so that tests need not wait for one.

@@ -1,5 +1,6 @@
 //! The mirrors that the old addresses are for, as they were released: a full mirror, then what changed, from the sandbox through
-//! the relay. Nothing of them is changed, also not the address that they ask: their connections are led to the relay.
+//! the relay. Nothing of them is changed, also not the address that they ask: their connections are led to the relay. Where there
+//! is no Python 2.7 they do not run; `python3` has them converted, and runs everywhere.
 //!
 //! bandersnatch names its test tools as requirements, of which some are not to be had any more: they are there by name alone.
 //! z3c.pypimirror's release has its program under another name than the one whose version it looks up: that is added as a name.
@@ -140,8 +141,11 @@ async fn openssl_verifies_the_signatures_of_twenty_pages() {
 #[ignore = "needs openssl, python3 with venv, and python2.7 to run pep381client 1.5"]
 async fn pep381client_mirrors_all_and_then_what_changed() {
     let Some(python) = find().await else { return };
+    pep381client(OldMirror::new(&python, &["pep381client==1.5"], &[]).await).await;
+}
+
+pub(super) async fn pep381client(mirror: OldMirror) {
     let (sandbox, relay) = signing(&[]).await;
-    let mirror = OldMirror::new(&python, &["pep381client==1.5"], &[]).await;
     let folder = tempfile::tempdir().unwrap();
     let (root, web) = (folder.path().join("mirror"), folder.path().join("mirror/web"));
     let run_once = async || {
@@ -197,8 +201,12 @@ async fn bandersnatch(
 #[ignore = "needs openssl, python3 with venv, and python2.7 to run bandersnatch 1.0.5"]
 async fn bandersnatch_1_0_5_mirrors_all_and_then_what_changed() {
     let Some(python) = find().await else { return };
+    let packages = ["bandersnatch==1.0.5", "requests==1.2.0"];
+    bandersnatch_1_0_5(OldMirror::new(&python, &packages, &TEST_TOOLS).await).await;
+}
+
+pub(super) async fn bandersnatch_1_0_5(mirror: OldMirror) {
     let (sandbox, relay) = signing(&[]).await;
-    let mirror = OldMirror::new(&python, &["bandersnatch==1.0.5", "requests==1.2.0"], &TEST_TOOLS).await;
     let folder = tempfile::tempdir().unwrap();
     let (root, web) = (folder.path().join("mirror"), folder.path().join("mirror/web"));
     let master = relay.url.trim_end_matches('/');
@@ -213,10 +221,13 @@ async fn bandersnatch_1_0_5_mirrors_all_and_then_what_changed() {
 #[ignore = "needs openssl, python3 with venv, and python2.7 to run bandersnatch 1.5"]
 async fn bandersnatch_1_5_mirrors_all_and_then_what_changed() {
     let Some(python) = find().await else { return };
-    let (sandbox, relay) = signing(&["http.public_url=https://index.test"]).await;
     let packages =
         ["bandersnatch==1.5", "requests==1.2.0", "xmlrpc2==0.3.1", "six==1.17.0", "python-dateutil==2.2"];
-    let mirror = OldMirror::new(&python, &packages, &TEST_TOOLS).await;
+    bandersnatch_1_5(OldMirror::new(&python, &packages, &TEST_TOOLS).await).await;
+}
+
+pub(super) async fn bandersnatch_1_5(mirror: OldMirror) {
+    let (sandbox, relay) = signing(&["http.public_url=https://index.test"]).await;
     let folder = tempfile::tempdir().unwrap();
     let (root, web) = (folder.path().join("mirror"), folder.path().join("mirror/web"));
     let (_tls, at, authority) = tls(folder.path(), port(&relay)).await;
@@ -273,9 +284,12 @@ async fn bandersnatch_is_right(
 #[ignore = "needs python3 with venv, and python2.7 to run pypimirror 1.0.16.4"]
 async fn z3c_pypimirror_mirrors_all_and_then_what_changed() {
     let Some(python) = find().await else { return };
-    let (sandbox, relay) = signing(&[]).await;
     let packages = ["pypimirror==1.0.16.4", "zc.lockfile==1.4", "BeautifulSoup==3.2.2"];
-    let mirror = OldMirror::new(&python, &packages, &[("z3c.pypimirror", "1.0.16.4")]).await;
+    z3c_pypimirror(OldMirror::new(&python, &packages, &[("z3c.pypimirror", "1.0.16.4")]).await).await;
+}
+
+pub(super) async fn z3c_pypimirror(mirror: OldMirror) {
+    let (sandbox, relay) = signing(&[]).await;
     let folder = tempfile::tempdir().unwrap();
     let (root, config) = (folder.path().join("mirror"), folder.path().join("mirror.cfg"));
     let text = format!(
@@ -311,35 +325,6 @@ async fn z3c_pypimirror_mirrors_all_and_then_what_changed() {
     }
     told(&sandbox, &relay).await;
     run_once("-U").await;
-}
-
-/// What the old mirrors do with a page and its files, under today's Python: where there is no Python 2.7 this is what is left of
-/// them. The change: the XML reader and `hashlib` are those of Python 3.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs python3"]
-async fn pages_are_xml_with_links_and_md5s_that_old_mirrors_read() {
-    let (sandbox, relay) = signing(&[]).await;
-    let script = r##"
-import hashlib, sys, urllib.request
-from xml.etree import ElementTree
-base, names = sys.argv[1], sys.argv[2:]
-agent = {"User-Agent": "pep381client/1.5"}
-def get(path):
-    return urllib.request.urlopen(urllib.request.Request(base + path, headers=agent)).read()
-count = 0
-for name in names:
-    for link in ElementTree.fromstring(get("simple/%s/" % name)).findall(".//a"):
-        href = link.attrib["href"]
-        assert href.startswith("../../packages/"), href
-        path, digest = href.split("#")
-        assert digest == "md5=" + hashlib.md5(get(path[len("../../"):])).hexdigest(), href
-        count += 1
-print(count)
-"##;
-    let names = sandbox.listed().into_iter().filter(|project| project.name != "big-wheel");
-    let names: Vec<_> = names.map(|project| project.name.clone()).collect();
-    let said = run(client_program("python3").args(["-c", script, &relay.url]).args(&names)).await;
-    assert!(said.trim().parse::<usize>().unwrap() > 60, "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

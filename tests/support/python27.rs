@@ -1,4 +1,4 @@
-//! Mirrors of PyPI's first days, under the Python that they are written in.
+//! Mirrors of PyPI's first days, under the Python that they are written in, or converted for Python 3.
 
 use std::path::{Path, PathBuf};
 
@@ -49,8 +49,38 @@ pub async fn find() -> Option<PathBuf> {
     None
 }
 
+/// The same for programs that open connections in other ways: names are looked up as that address.
+const ROUTED_3: &str = "\
+import os, runpy, socket, sys
+address = ('127.0.0.1', int(sys.argv[1]))
+socket.getaddrinfo = lambda *_, **__: [(socket.AF_INET, socket.SOCK_STREAM, 6, '', address)]
+sys.argv = sys.argv[2:]
+if os.sep in sys.argv[0]:
+    runpy.run_path(sys.argv[0], run_name='__main__')
+else:
+    module, function = sys.argv[0].split(':')
+    __import__(module)
+    getattr(sys.modules[module], function)()
+";
+
+/// Programs and modules for what is converted. `setuptools` has `pkg_resources`, which later ones do not.
+const FOR_PYTHON_3: [&str; 7] = [
+    "fissix==24.4.24",
+    "setuptools==75.8.0",
+    "requests==2.32.3",
+    "xmlrpc2==0.3.1",
+    "python-dateutil==2.9.0.post0",
+    "beautifulsoup4==4.12.3",
+    "zc.lockfile==3.0.post1",
+];
+
+/// A mirror's release: its name, version, and the SHA-256 of its source.
+pub struct Release(pub &'static str, pub &'static str, pub &'static str);
+
 /// A mirror in a virtual environment of its own.
 pub struct OldMirror {
+    python: PathBuf,
+    /// Where its programs are, and what leads its connections.
     bin: PathBuf,
 }
 
@@ -80,12 +110,26 @@ impl OldMirror {
             std::fs::write(path.join("complete"), "").unwrap();
         }
         drop(lock);
-        Self { bin }
+        Self { python: bin.join("python"), bin }
+    }
+
+    /// The same code as `tests/legacy/python3.py` changes it for Python 3, which says how. It is known as `named`.
+    pub async fn converted(folder: &Path, release: Release, named: &str) -> Self {
+        let Release(name, version, sha256) = release;
+        let python = environment(&FOR_PYTHON_3).await.join("python");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/legacy/python3.py");
+        run(client_program(&python).arg(script).args([name, version, sha256]).arg(folder)).await;
+        let text = format!("Metadata-Version: 1.0\nName: {named}\nVersion: {version}\n");
+        std::fs::write(folder.join(format!("{named}-{version}.egg-info")), text).unwrap();
+        std::fs::write(folder.join("routed.py"), ROUTED_3).unwrap();
+        Self { python, bin: folder.to_owned() }
     }
 
     /// Its program: a script of its own, or `MODULE:FUNCTION`. All its connections lead to `port`.
     pub fn program(&self, port: u16, program: &str) -> Command {
-        let mut command = client_program(self.bin.join("python"));
+        let mut command = client_program(&self.python);
+        // Read by Python 3 alone, whose files of text are otherwise in the encoding of the machine.
+        command.env("PYTHONUTF8", "1");
         command.arg(self.bin.join("routed.py")).arg(port.to_string());
         if program.contains(':') {
             command.arg(program)
