@@ -353,3 +353,33 @@ async fn where_nothing_is_counted_downloads_are_minus_one() {
         );
     }
 }
+
+#[tokio::test]
+async fn counts_that_cannot_be_read_are_minus_one_beside_other_facts_and_a_fault_alone() {
+    let relay = Counted::start(&[]).await;
+    let projects = relay.sandbox.projects();
+    let (name, version) = projects
+        .iter()
+        .find_map(|project| {
+            let (release, _) = project.files().next()?;
+            Some((project.name.clone(), release.version.clone()))
+        })
+        .unwrap();
+    let release = [Value::from(name), Value::from(version)];
+    let url = relay.relay.url.clone();
+    let database = relay.relay.folder().join("statistics.sqlite3");
+    let raw = rusqlite::Connection::open(database).unwrap();
+    raw.execute_batch("ALTER TABLE projects RENAME TO lost").unwrap();
+    let files = call(&url, "release_urls", &release).await.unwrap();
+    let first = &files.as_array().unwrap()[0];
+    assert_eq!(first.get("downloads"), Some(&Value::Int(-1)));
+    assert!(first.get("filename").is_some());
+    let data = call(&url, "release_data", &release).await.unwrap();
+    assert_eq!(data.get("downloads").unwrap().get("last_week"), Some(&Value::Int(-1)));
+    for (method, arguments) in [("release_downloads", &release[..]), ("top_packages", &[])] {
+        assert!(call(&url, method, arguments).await.is_err(), "{method}");
+    }
+    raw.execute_batch("ALTER TABLE lost RENAME TO projects").unwrap();
+    let files = call(&url, "release_urls", &release).await.unwrap();
+    assert_eq!(files.as_array().unwrap()[0].get("downloads"), Some(&Value::Int(0)));
+}

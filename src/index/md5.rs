@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, stream};
 use tokio::task::spawn_blocking;
 
 use super::kept_md5::KeptMd5;
@@ -12,7 +12,7 @@ use super::rendered::{RenderKey, Stamp};
 use super::source::Kept;
 use super::text::Text;
 use super::{Form, Index, IndexError, JsonDocument, ProjectPage, Rendered, known, write_html};
-use crate::journal::DocumentKey;
+use crate::journal::{Content, DocumentKey};
 use crate::model::{Algorithm, Digest, FilePath, ProjectName, Sha256};
 use crate::upstream::PageFile;
 
@@ -79,37 +79,25 @@ impl Index {
         if missing.is_empty() {
             return Ok(0);
         }
-        let known = Arc::new(self.inner.shared.journal.known_md5s().await?);
-        let look = |at: usize| {
-            let (index, known) = (self.clone(), known.clone());
-            let digest = known::deciding(&page.files[at].hashes, page.files[at].unmatchable);
-            async move { Ok::<_, IndexError>((at, index.md5_of(digest, &known).await?)) }
-        };
-        let mut found = stream::iter(missing.into_iter().map(look)).buffer_unordered(AT_ONCE);
+        let digest = |&at: &usize| known::deciding(&page.files[at].hashes, page.files[at].unmatchable);
+        let contents = self.inner.shared.journal.contents_of(missing.iter().map(digest).collect()).await?;
+        let look = |(at, content): (usize, Option<Content>)| async move { (at, self.md5_of(content).await) };
+        let mut found = stream::iter(missing.into_iter().zip(contents).map(look)).buffer_unordered(AT_ONCE);
         let mut count = 1;
-        while let Some((at, md5)) = found.try_next().await? {
+        while let Some((at, md5)) = found.next().await {
             count += u64::from(md5.is_some());
             md5s[at] = md5;
         }
         Ok(count)
     }
 
-    /// Of the file with a digest by another algorithm, if it was computed before or is kept.
-    async fn md5_of(
-        &self,
-        digest: Option<Digest>,
-        known: &HashMap<Sha256, Digest>,
-    ) -> Result<Option<Digest>, IndexError> {
-        let Some(digest) = digest else { return Ok(None) };
-        let sha256 = match digest.sha256() {
-            Some(sha256) => Some(sha256),
-            None => self.inner.shared.journal.content_of(&digest).await?,
-        };
-        let Some(sha256) = sha256 else { return Ok(None) };
-        Ok(match known.get(&sha256) {
-            Some(md5) => Some(*md5),
-            None => self.md5_of_kept(sha256).await,
-        })
+    /// What is known of the file, or can be computed because it is kept.
+    async fn md5_of(&self, content: Option<Content>) -> Option<Digest> {
+        let content = content?;
+        match content.md5 {
+            Some(md5) => Some(md5),
+            None => self.md5_of_kept(content.sha256).await,
+        }
     }
 
     /// Computes it, and remembers it.

@@ -1,6 +1,7 @@
 //! The classifiers of kept documents, for an index that has no list of them.
 
 use std::collections::BTreeSet;
+use std::io;
 
 use rusqlite::Connection;
 use serde::Deserialize;
@@ -60,11 +61,68 @@ fn add(connection: &Connection, document: i64, found: &mut BTreeSet<String>) -> 
     let mut statement = connection.prepare_cached("SELECT size, body FROM bodies WHERE document = ?1")?;
     let mut rows = statement.query([document])?;
     let Some(row) = rows.next()? else { return Ok(()) };
-    let size = u64::try_from(row.get::<_, i64>(0)?).unwrap_or_default();
-    // A damaged one is told of where it is used.
-    let Ok(body) = compress::unpack(row.get_ref(1)?.as_blob()?, size) else { return Ok(()) };
+    let size = u64::try_from(row.get::<_, i64>(0)?).map_err(io::Error::other);
+    let packed = row.get_ref(1)?.as_blob()?;
+    let body = match size.and_then(|size| compress::unpack(packed, size)) {
+        Ok(body) => body,
+        Err(error) => {
+            tracing::error!(document, %error, "a kept document is damaged; its classifiers are not told");
+            return Ok(());
+        }
+    };
     let Ok(document) = serde_json::from_slice::<Document>(&body) else { return Ok(()) };
     let is_one = |text: &String| text.contains(" :: ") && !text.contains(char::is_control);
     found.extend(document.info.classifiers.unwrap_or_default().into_iter().filter(is_one));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::journal::schema::SCHEMA;
+
+    /// Lines logged on this thread.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(line)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_damaged_document_is_logged_and_those_of_the_others_are_told() {
+        let log = Log::default();
+        let writer = log.clone();
+        let logger = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+        let _logging = tracing::subscriber::set_default(logger);
+        // As in the relay's tests: with one subscriber, another test's thread may decide that nobody wants the line.
+        let _second = tracing::Dispatch::new(tracing_subscriber::registry());
+        let folder = tempfile::tempdir().unwrap();
+        let connection = SCHEMA.open(&folder.path().join("journal.sqlite3")).unwrap();
+        connection.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+        let body = |line: &str| format!("{{\"info\": {{\"classifiers\": [\"{line}\", \"none\"]}}}}");
+        let (one, two) = (body("A :: B"), body("C :: D"));
+        let size = |text: &str| i64::try_from(text.len()).unwrap();
+        let rows = [(1, -1, ""), (2, size(&one), &*one), (3, size(&two) + 1, &*two)];
+        for (document, size, body) in rows {
+            let packed = compress::pack(body.as_bytes()).unwrap();
+            let sql = "INSERT INTO bodies (document, size, body) VALUES (?1, ?2, ?3)";
+            connection.execute(sql, (document, size, packed)).unwrap();
+        }
+        let mut found = BTreeSet::new();
+        for document in 1..=4 {
+            add(&connection, document, &mut found).unwrap();
+        }
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), ["A :: B"]);
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.matches("damaged").count(), 2, "{text}");
+    }
 }

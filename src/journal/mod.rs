@@ -68,6 +68,7 @@ pub use answer::{AnswerKey, KeptAnswer};
 pub use append::Appended;
 pub use bounds::{Bounds, ReadPosition};
 pub use compress::Packed;
+pub use content::Content;
 pub use derive::Derived;
 pub use difference::{Difference, Differences, SerialRule};
 pub use document::KeptDocument;

@@ -24,6 +24,7 @@ pub(super) const SCHEMA: Schema = Schema {
         include_str!("schema/14.sql"),
         include_str!("schema/15.sql"),
         include_str!("schema/16.sql"),
+        include_str!("schema/17.sql"),
     ],
     pragmas: "PRAGMA cache_size = -4096; PRAGMA foreign_keys = ON;",
 };

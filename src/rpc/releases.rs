@@ -29,8 +29,7 @@ impl Rpc {
         let Some((document, version)) = self.release_document(name, version).await? else {
             return Ok(Value::Array(vec![]));
         };
-        // If they cannot be read, which is logged, they are told as not counted.
-        let counts = self.downloads_of_files(name).await.unwrap_or_default();
+        let counts = self.downloads_if_known(name).await;
         let downloads = |file: &serde_json::Value| {
             counts.as_ref().map_or(-1, |counts| count_of(counts, file["filename"].as_str().unwrap_or("")))
         };
