@@ -17,7 +17,10 @@ pub(super) fn read(folder: &Path) -> io::Result<Option<String>> {
     let path = folder.join(NAME);
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        // A link that leads nowhere, such as into a folder that is not mounted yet, is no missing key.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && path.symlink_metadata().is_err() => {
+            return Ok(None);
+        }
         Err(error) => return Err(error),
     };
     let mode = path.metadata()?.permissions().mode() & 0o7777;
@@ -29,8 +32,8 @@ pub(super) fn read(folder: &Path) -> io::Result<Option<String>> {
     Ok(Some(text))
 }
 
-/// Writes it where there is none. Once this returns well, a power cut takes nothing of it away.
-pub(super) fn write(folder: &Path, text: &str) -> io::Result<()> {
+/// Writes it; `false` if there is one, which stays. Once this returns well, a power cut takes nothing of it away.
+pub(super) fn write(folder: &Path, text: &str) -> io::Result<bool> {
     let unfinished = folder.join(UNFINISHED);
     // Of a process that was killed; a link in its place is not followed either.
     match std::fs::remove_file(&unfinished) {
@@ -40,8 +43,15 @@ pub(super) fn write(folder: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&unfinished)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    std::fs::rename(&unfinished, folder.join(NAME))?;
-    File::open(folder)?.sync_all()
+    // Making it takes seconds, in which somebody may have put back an old one.
+    let path = folder.join(NAME);
+    if path.symlink_metadata().is_ok() {
+        std::fs::remove_file(&unfinished)?;
+        return Ok(false);
+    }
+    std::fs::rename(&unfinished, path)?;
+    File::open(folder)?.sync_all()?;
+    Ok(true)
 }
 
 #[cfg(test)]
@@ -57,12 +67,29 @@ mod tests {
         assert_eq!(read(folder.path()).unwrap(), None);
         write(folder.path(), "whole").unwrap();
         assert_eq!(read(folder.path()).unwrap().as_deref(), Some("whole"));
-        let mode = |name| folder.path().join(name).metadata().unwrap().permissions().mode() & 0o777;
+        let mode = |name| folder.path().join(name).metadata().unwrap().permissions().mode() & 0o7777;
         assert_eq!(mode(NAME), 0o600);
         assert!(!folder.path().join(UNFINISHED).exists());
-        std::fs::set_permissions(folder.path().join(NAME), Permissions::from_mode(0o644)).unwrap();
-        read(folder.path()).unwrap();
-        assert_eq!(mode(NAME), 0o600);
+        for (before, after) in
+            [(0o644, 0o600), (0o777, 0o600), (0o4640, 0o600), (0o444, 0o400), (0o400, 0o400)]
+        {
+            std::fs::set_permissions(folder.path().join(NAME), Permissions::from_mode(before)).unwrap();
+            read(folder.path()).unwrap();
+            assert_eq!(mode(NAME), after, "{before:o}");
+        }
+    }
+
+    #[test]
+    fn one_that_is_there_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(write(folder.path(), "first").unwrap());
+        assert!(!write(folder.path(), "second").unwrap());
+        assert_eq!(read(folder.path()).unwrap().as_deref(), Some("first"));
+        assert!(!folder.path().join(UNFINISHED).exists());
+        std::fs::remove_file(folder.path().join(NAME)).unwrap();
+        std::os::unix::fs::symlink("/nowhere/key", folder.path().join(NAME)).unwrap();
+        assert!(!write(folder.path(), "third").unwrap());
+        assert!(read(folder.path()).is_err());
     }
 
     #[test]

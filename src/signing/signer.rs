@@ -30,7 +30,7 @@ settings! {
     }
 }
 
-/// The pause after a key could not be kept, such as on a full disk.
+/// The pause after a key could not be read or kept, such as on a full disk.
 const AGAIN: Duration = Duration::from_secs(30);
 
 /// Of a thread, as `nice` counts.
@@ -88,8 +88,14 @@ impl Signer {
         let (state, seen) = watch::channel(Err(begin));
         if settings.enabled {
             let folder = folder.to_owned();
-            let made =
-                thread::Builder::new().name("server-key".to_owned()).spawn(move || have(&folder, &state));
+            let made = thread::Builder::new().name("server-key".to_owned()).spawn(move || {
+                // Everything else goes first on a busy core. Elsewhere than on Linux it would be the priority of the process.
+                #[cfg(target_os = "linux")]
+                if let Err(error) = rustix::process::setpriority_process(None, LOWEST_PRIORITY) {
+                    tracing::debug!(%error, "the key is made at the usual priority");
+                }
+                have(&folder, &state, || thread::sleep(AGAIN));
+            });
             if let Err(error) = made {
                 tracing::error!(%error, "no thread to make the key that pages are signed with");
             }
@@ -130,60 +136,55 @@ impl Signer {
     }
 }
 
-/// Has the key, and tells of it. Ends when that is so, when nobody is there to be told, or when the key that is there is
-/// none: it is never replaced, because mirrors know it.
-fn have(folder: &Path, state: &watch::Sender<Result<Arc<Ready>, Unsigned>>) {
-    // Everything else goes first on a busy core. Elsewhere than on Linux it would be the priority of the process.
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, LOWEST_PRIORITY) {
-        tracing::debug!(%error, "the key is made at the usual priority");
-    }
+/// Has the key, and tells of it. Ends when that is so, or when nobody is there to be told. A key that is there and is none is
+/// never replaced, because mirrors know it: it is looked at again after each `pause`, until it is put back or removed.
+fn have(folder: &Path, state: &watch::Sender<Result<Arc<Ready>, Unsigned>>, pause: impl Fn()) {
+    let mut told = String::new();
     while !state.is_closed() {
         match take(folder) {
             Ok(ready) => {
                 let _ = state.send_replace(Ok(Arc::new(ready)));
                 return;
             }
-            Err(Failed { error, for_good }) => {
-                tracing::error!(folder = %folder.display(), %error, "pages cannot be signed");
-                let _ = state.send_replace(Err(Unsigned::Broken));
-                if for_good {
-                    return;
+            Err(error) => {
+                if error != told {
+                    tracing::error!(folder = %folder.display(), %error, "pages cannot be signed");
+                    told = error;
                 }
-                thread::sleep(AGAIN);
+                let _ = state.send_replace(Err(Unsigned::Broken));
+                pause();
             }
         }
     }
 }
 
-struct Failed {
-    error: String,
-    for_good: bool,
+/// The key that is there, or a new one where there is none.
+fn take(folder: &Path) -> Result<Ready, String> {
+    let failed = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
+    if let Some(ready) = kept(folder)? {
+        return Ok(ready);
+    }
+    let key = Key::generate().map_err(|error| failed("no key can be made", &error))?;
+    let text = key.private_pem().map_err(|error| failed("the key cannot be written", &error))?;
+    if file::write(folder, &text).map_err(|error| failed("the key cannot be kept", &error))? {
+        tracing::info!("the key that pages are signed with was made");
+    }
+    // Or the one that was put there meanwhile.
+    kept(folder)?.ok_or_else(|| "serverkey.pem was removed as soon as it was there".to_owned())
 }
 
-fn take(folder: &Path) -> Result<Ready, Failed> {
-    let failed = |what: &str, error: &dyn std::fmt::Display| Failed {
-        error: format!("{what}: {error}"),
-        for_good: false,
-    };
-    let text = file::read(folder).map_err(|error| failed("serverkey.pem cannot be read", &error))?;
-    let key = if let Some(text) = text {
-        Key::read(&text).map_err(|error| Failed {
-            error: format!(
-                "serverkey.pem: {error}; put back the file as it was, or remove it to have another key made, which mirrors \
-                 then have to fetch"
-            ),
-            for_good: true,
-        })?
-    } else {
-        let key = Key::generate().map_err(|error| failed("no key can be made", &error))?;
-        let text = key.private_pem().map_err(|error| failed("the key cannot be written", &error))?;
-        file::write(folder, &text).map_err(|error| failed("the key cannot be kept", &error))?;
-        tracing::info!("the key that pages are signed with was made");
-        key
-    };
-    let public = key.public_pem().map_err(|error| failed("the public key cannot be written", &error))?;
-    Ok(Ready { key, public: public.into() })
+/// The key that is there.
+fn kept(folder: &Path) -> Result<Option<Ready>, String> {
+    let text = file::read(folder).map_err(|error| format!("serverkey.pem cannot be read: {error}"))?;
+    let Some(text) = text else { return Ok(None) };
+    let key = Key::read(&text).map_err(|error| {
+        format!(
+            "serverkey.pem: {error}; put back the file as it was, or remove it to have another key made, which mirrors then \
+             have to fetch"
+        )
+    })?;
+    let public = key.public_pem().map_err(|error| format!("the public key cannot be written: {error}"))?;
+    Ok(Some(Ready { key, public: public.into() }))
 }
 
 #[cfg(test)]
@@ -221,5 +222,56 @@ mod tests {
         assert_eq!(made.load(Ordering::Relaxed), 1);
         sign(2).await;
         assert_eq!(made.load(Ordering::Relaxed), 2);
+    }
+
+    const KEY: &str = include_str!("../../tests/legacy/serverkey.pem");
+    /// A key of another kind, as OpenSSL writes it.
+    const ED25519: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINN0okvqA5UiMHKNgTW3LUrxu84a0fdlqwSWp+/e0MQo\n\
+                           -----END PRIVATE KEY-----\n";
+
+    #[test]
+    fn a_key_that_is_none_stays_as_it_is_and_counts_once_it_is_put_back() {
+        let public = Key::read(KEY).unwrap().public_pem().unwrap();
+        let old_form = KEY.replace("PRIVATE", "DSA PRIVATE");
+        let cut = &KEY[..KEY.len() / 2];
+        let two = format!("{}{}", &KEY[..KEY.len() / 2], KEY);
+        for damaged in [
+            b"".as_slice(),
+            b"\n",
+            b"\xff\xfe\0",
+            cut.as_bytes(),
+            ED25519.as_bytes(),
+            public.as_bytes(),
+            old_form.as_bytes(),
+            two.as_bytes(),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("serverkey.pem");
+            std::fs::write(&path, damaged).unwrap();
+            let (state, seen) = watch::channel(Err(Unsigned::NotYet));
+            let pauses = AtomicUsize::new(0);
+            have(folder.path(), &state, || {
+                assert!(matches!(*seen.borrow(), Err(Unsigned::Broken)));
+                assert_eq!(std::fs::read(&path).unwrap(), damaged);
+                if pauses.fetch_add(1, Ordering::Relaxed) == 1 {
+                    std::fs::write(&path, KEY).unwrap();
+                }
+            });
+            assert_eq!(pauses.load(Ordering::Relaxed), 2, "{}", String::from_utf8_lossy(damaged));
+            assert_eq!(seen.borrow().as_ref().unwrap().public, public);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_or_kept_is_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("serverkey.pem");
+        std::fs::create_dir(&path).unwrap();
+        let (state, seen) = watch::channel(Err(Unsigned::NotYet));
+        have(folder.path(), &state, || {
+            std::fs::remove_dir(&path).unwrap();
+            std::fs::write(&path, KEY).unwrap();
+        });
+        assert!(seen.borrow().is_ok());
     }
 }

@@ -90,9 +90,50 @@ async fn callback_is_a_call_of_a_function_and_of_nothing_else() {
         let inner = script.text().strip_prefix("$a.b_1(").unwrap().strip_suffix(");").unwrap();
         assert!(!inner.contains('\u{2028}'), "{inner}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(inner).unwrap(), plain.json(), "{path}");
-        for bad in
-            ["", "1", "a(", "alert(1)//", "a%0a", "%3Cscript%3E", "a-b", "a[0]", "%ff", &"a".repeat(129)]
-        {
+        let longest = "a".repeat(128);
+        for good in ["f", "_", "$", "A.b.c", "%66", &longest] {
+            let script = get(&format!("{}{path}callback={good}", relay.url)).await;
+            let called = good.replace("%66", "f");
+            assert_eq!(
+                (script.status, script.header("x-content-type-options")),
+                (200, "nosniff"),
+                "{path} {good}"
+            );
+            assert!(script.text().starts_with(&format!("{called}({{")), "{path} {good}");
+        }
+        let long = "a".repeat(129);
+        for bad in [
+            "",
+            "1",
+            ".a",
+            "a(",
+            "alert(1)//",
+            "a%0a",
+            "%0aa",
+            "a%20",
+            "+a",
+            "a%00",
+            "%3Cscript%3E",
+            "a-b",
+            "a[0]",
+            "a;b",
+            "a=b",
+            "a/**/",
+            "a%2c",
+            "a%22",
+            "a%27",
+            "a%60",
+            "a%5c",
+            "%ff",
+            "%c3%a9",
+            "a%c3%a9",
+            "a%d9%a0",
+            "%ef%bd%81",
+            "a%e2%80%a8",
+            "%ef%bb%bfa",
+            "a%cc%81",
+            &long,
+        ] {
             let refused = get(&format!("{}{path}callback={bad}", relay.url)).await;
             assert_eq!(refused.status, 400, "{path} {bad}");
         }

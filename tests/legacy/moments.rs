@@ -135,11 +135,29 @@ async fn one_read_of_1200_bytes_gets_all_of_it() {
 }
 
 #[tokio::test]
-async fn mirrors_is_a_page() {
-    let (_sandbox, relay) = pair(&[]).await;
+async fn mirrors_is_a_page_whose_links_lead_somewhere() {
+    let (_sandbox, relay) = super::signing_pair(&[POLLS]).await;
+    until("no poll", async || get(&format!("{}last-modified", relay.url)).await.status == 200).await;
+    until("no key", async || get(&format!("{}serverkey", relay.url)).await.status == 200).await;
     let page = get(&format!("{}mirrors", relay.url)).await;
     assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
-    assert!(page.text().contains("href=\"/last-modified\""), "{}", page.text());
+    let links: Vec<&str> =
+        page.text().split("href=\"/").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert_eq!(links, ["last-modified", "serverkey", "simple/"], "{}", page.text());
+    for link in links {
+        assert_eq!(get(&format!("{}{link}", relay.url)).await.status, 200, "{link}");
+    }
+    assert_eq!(page.header("content-security-policy"), "default-src 'none'");
+}
+
+/// Behind a proxy that adds a path the page leads there.
+#[tokio::test]
+async fn mirrors_leads_to_the_address_that_clients_know() {
+    let (_sandbox, relay) = pair(&["http.public_url=https://index.test/mirror"]).await;
+    let page = get(&format!("{}mirrors", relay.url)).await;
+    for path in ["/mirror/last-modified", "/mirror/serverkey", "/mirror/simple/"] {
+        assert!(page.text().contains(&format!("{path}\">")), "{path} {}", page.text());
+    }
 }
 
 /// All old addresses, those that there are not, and some others.
@@ -192,12 +210,28 @@ async fn others_than_get_and_head_are_405() {
     }) {
         for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
             let answer = get_with(method.clone(), &format!("{}{path}", relay.url), &[]).await.unwrap();
-            assert_eq!(answer.status, 405, "{method} {path}");
+            assert_eq!((answer.status, answer.header("allow")), (405, "GET,HEAD"), "{method} {path}");
+        }
+        // As browsers ask whether they may read it.
+        let options = get_with(Method::OPTIONS, &format!("{}{path}", relay.url), &[]).await.unwrap();
+        assert_eq!((options.status, options.bytes()), (200, &b""[..]), "{path}");
+    }
+    for method in ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "purge", "get", "GETS"] {
+        for path in ["pypi?:action=rss", "pypi/?:action=json&name=wire-top", "?:action=doap&name=wire-top"] {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            let answer = get_with(method.clone(), &format!("{}{path}", relay.url), &[]).await.unwrap();
+            assert_eq!((answer.status, answer.header("allow")), (405, "GET,HEAD,POST"), "{method} {path}");
         }
     }
-    for method in [Method::PUT, Method::DELETE] {
-        let answer = get_with(method, &format!("{}pypi?:action=rss", relay.url), &[]).await.unwrap();
-        assert_eq!(answer.status, 405);
+}
+
+#[tokio::test]
+async fn where_no_web_page_may_read_options_is_405_too() {
+    let (_sandbox, relay) = pair(&["http.cors=none"]).await;
+    for path in ["last-modified", "serversig/wire-top/", "rss/updates.xml", "pypi/wire-top/doap", "serverkey"]
+    {
+        let answer = get_with(Method::OPTIONS, &format!("{}{path}", relay.url), &[]).await.unwrap();
+        assert_eq!((answer.status, answer.header("allow")), (405, "GET,HEAD"), "{path}");
     }
 }
 

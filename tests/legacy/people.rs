@@ -78,10 +78,36 @@ async fn an_old_address_of_a_file_is_answered_as_the_files_own() {
 #[tokio::test]
 async fn documents_are_answered_with_a_slash_at_the_end_as_without() {
     let (_sandbox, relay) = pair(&[]).await;
-    for path in ["pypi/wire-top/json", "pypi/Wire.Top/2.0/json"] {
-        let (without, with) =
-            (get(&format!("{}{path}", relay.url)).await, get(&format!("{}{path}/", relay.url)).await);
-        assert_eq!((with.status, with.bytes()), (200, without.bytes()), "{path}");
-        assert_eq!(with.header("etag"), without.header("etag"));
+    let fields =
+        ["content-type", "etag", "x-pypi-last-serial", "cache-control", "content-disposition", "vary"];
+    for path in [
+        "pypi/wire-top/json",
+        "pypi/Wire.Top/2.0/json",
+        "pypi/WIRE_top/2/json",
+        "pypi/wire-top/doap",
+        "pypi/wire-top/2.0/doap",
+        "pypi/wire-top",
+        "pypi/wire-top/2.0",
+    ] {
+        for query in ["", "?x=1&x=2"] {
+            let address = |slash| format!("{}{path}{slash}{query}", relay.url);
+            let (without, with) = (get(&address("")).await, get(&address("/")).await);
+            assert_eq!((with.status, with.bytes()), (200, without.bytes()), "{path}");
+            for field in fields {
+                assert_eq!(with.header(field), without.header(field), "{path} {field}");
+            }
+            let known = [("if-none-match", with.header("etag"))];
+            for slash in ["", "/"].into_iter().filter(|_| !with.header("etag").is_empty()) {
+                assert_eq!(
+                    get_with(Method::GET, &address(slash), &known).await.unwrap().status,
+                    304,
+                    "{path}"
+                );
+            }
+        }
+        assert_eq!(get(&format!("{}{path}//", relay.url)).await.status, 404, "{path}: two are none");
+    }
+    for path in ["pypi/none/json/", "pypi/wire-top/9/json/", "pypi/none/doap/", "pypi/wire-top/9/doap/"] {
+        assert_eq!(get(&format!("{}{path}", relay.url)).await.status, 404, "{path}");
     }
 }

@@ -82,6 +82,37 @@ async fn what_a_program_accepts_does_not_change_a_pages_signature() {
     }
 }
 
+/// Each program's signature is that of the HTML that it gets, whatever it accepts; the page that it accepts may be another one.
+#[tokio::test]
+async fn a_signature_is_of_the_form_that_the_program_gets_as_html_whatever_it_accepts() {
+    let (_sandbox, relay) = signing_pair(&[]).await;
+    let key = key(&relay.url).await;
+    for agent in ["x/1", "pep381client/1.5", "Z3C.PyPIMirror/1"] {
+        let ask = async |path: &str, accept: &str| {
+            let fields = [("user-agent", agent), ("accept", accept), ("accept-encoding", "gzip")];
+            get_with(Method::GET, &format!("{}{path}", relay.url), &fields).await.unwrap()
+        };
+        let html = get_as(&relay, "simple/wire-top/", agent).await;
+        for (accept, is_html) in [
+            ("*/*", true),
+            ("text/html", true),
+            ("application/vnd.pypi.simple.v1+html", true),
+            ("application/vnd.pypi.simple.v1+json", false),
+            ("application/vnd.pypi.simple.latest+json, text/html;q=0.1", false),
+            ("image/png", true),
+        ] {
+            let page = ask("simple/wire-top/", accept).await;
+            let signature = ask("serversig/wire-top/", accept).await;
+            assert!(fits(&key, html.bytes(), signature.bytes()), "{agent} {accept}");
+            let serial = |answer: &Answer| answer.header("x-pypi-last-serial").to_owned();
+            assert_eq!(serial(&signature), serial(&page), "{agent} {accept}");
+            if page.header("content-encoding").is_empty() {
+                assert_eq!(fits(&key, page.bytes(), signature.bytes()), is_html, "{agent} {accept}");
+            }
+        }
+    }
+}
+
 /// A page that changes between page and signature: the serial tells.
 #[tokio::test]
 async fn a_signature_with_the_pages_serial_is_that_pages_and_a_later_one_says_so() {

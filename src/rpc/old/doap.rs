@@ -110,4 +110,43 @@ mod tests {
         assert!(!of(&json!({"name": "a"})).contains("maintainer"));
         assert!(of(&json!({"author_email": "not an address"})).contains("mbox_sha1sum"));
     }
+
+    /// Of each field alone: what its record says, and that nothing is said of what says nothing.
+    #[test]
+    fn each_field_that_says_nothing_is_left_out_and_the_others_stay() {
+        let tags = |info: &Json| {
+            let xml = write(info);
+            let tags = xml.split('<').skip(2).filter(|rest| !rest.starts_with('/'));
+            tags.skip(2).map(|rest| rest.split([' ', '>']).next().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        for (field, expected) in [
+            ("name", vec!["name"]),
+            ("summary", vec!["shortdesc"]),
+            ("description", vec!["description"]),
+            ("download_url", vec!["download-page"]),
+            ("home_page", vec!["homepage"]),
+            ("maintainer", vec!["maintainer", "foaf:Person", "foaf:name"]),
+            ("maintainer_email", vec!["maintainer", "foaf:Person", "foaf:mbox_sha1sum"]),
+            ("author", vec!["maintainer", "foaf:Person", "foaf:name"]),
+            ("author_email", vec!["maintainer", "foaf:Person", "foaf:mbox_sha1sum"]),
+            ("version", vec!["release", "Version", "revision"]),
+        ] {
+            assert_eq!(tags(&json!({ field: "said" })), expected, "{field}");
+            for nothing in [
+                json!(""),
+                json!(" \n\t"),
+                json!("UNKNOWN"),
+                json!(" UNKNOWN\n"),
+                json!(null),
+                json!(1),
+                json!(["x"]),
+            ] {
+                assert_eq!(tags(&json!({ field: nothing })), Vec::<String>::new(), "{field} {nothing}");
+            }
+            assert_eq!(tags(&json!({ field: "unknown" })), expected, "{field}: in capitals only");
+        }
+        for nothing in [json!({}), json!(null), json!([])] {
+            assert_eq!(tags(&nothing), Vec::<String>::new(), "{nothing}");
+        }
+    }
 }
