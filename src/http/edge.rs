@@ -147,7 +147,7 @@ impl Edge {
         // In a place of its own: a call's state should not be as large as theirs.
         let (meter, mut response) = Box::pin(self.by_route(client, request)).await;
         response.headers_mut().insert(DATE, dates.now());
-        let download = response.extensions_mut().remove::<Download>();
+        let download = response.extensions_mut().remove::<Download>().map(Download::tracked);
         exchange.answered(&meter, response, download, Some(caller), phase)
     }
 

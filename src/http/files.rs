@@ -23,7 +23,7 @@ use super::fields::{X_CACHE, X_LAST_SERIAL};
 use super::repeated::{Repeated, Seen};
 use super::reply::{FileBody, Reply};
 use super::rescue::{bad_path, unsatisfiable};
-use super::sending::{Download, Sending};
+use super::sending::{Download, Sending, Tracked};
 use crate::model::{FilePath, KnownVersions, Sha256, version_of};
 use crate::relay::{Conditions, FileAnswer, Relay, RelayError, Served, Source};
 use crate::stats::{self, Stats};
@@ -64,21 +64,17 @@ impl Files {
         request: &Request<B>,
         client: Client,
         sending: &Sending,
-    ) -> Option<(axum::http::Response<Reply>, Option<Download>)> {
+    ) -> Option<(axum::http::Response<Reply>, Option<Box<Tracked>>)> {
         if !self.cors.same_for(request.headers()) {
             return None;
         }
         let again = self.repeated.answer(&self.relay, request)?;
         let file = again.file.filter(|_| self.stats.is_some());
         let agent = file.as_ref().and_then(|_| sending.agent(request.headers().get(USER_AGENT)));
-        let download = file.zip(agent).map(|(file, agent)| Download {
-            file,
-            agent,
-            client: client.counted_as(),
-            part: None,
-            length: Some(again.length),
-            size: Some(again.length),
-            head: Some(again.head),
+        let length = Some(again.length);
+        let download = file.zip(agent).map(|(file, agent)| {
+            let (client, head) = (client.counted_as(), Some(again.head));
+            Download { file, agent, client, part: None, length, size: length, head }.tracked()
         });
         Some((again.response, download))
     }

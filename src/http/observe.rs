@@ -12,7 +12,7 @@ use super::access::{Line, shown};
 use super::clients::{Caller, Client};
 use super::outgoing::Outgoing;
 use super::reply::Reply;
-use super::sending::{Download, head_length};
+use super::sending::Tracked;
 use super::timeouts::SharedPhase;
 use crate::metric;
 
@@ -110,7 +110,7 @@ impl Exchange {
         self,
         meter: &Meter,
         mut response: Response<B>,
-        mut download: Option<Download>,
+        mut download: Option<Box<Tracked>>,
         caller: Option<Caller>,
         phase: SharedPhase,
     ) -> Response<Outgoing> {
@@ -125,18 +125,15 @@ impl Exchange {
         if let Some(line) = &mut line {
             line.answered(&meter.route, &response);
         }
-        if phase.is_leaving() {
+        let is_last = phase.is_leaving();
+        if is_last {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            if let Some(download) = &mut download {
-                download.head = None;
-            }
         }
         if let Some(download) = &mut download {
-            let head = || head_length(response.headers(), download.part.is_some());
-            download.head = Some(download.head.unwrap_or_else(head));
+            download.count_head(response.headers(), is_last);
         }
         let bounds = caller.and_then(Caller::into_bounds);
-        let download = phase.sending().begin(download);
+        phase.sending().begin(download.as_mut());
         response.map(|body| Outgoing::new(body.into(), line, download, bounds, phase.idle_after()))
     }
 }

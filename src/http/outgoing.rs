@@ -17,7 +17,7 @@ use super::timeouts::Answering;
 pub(super) struct Outgoing {
     body: Reply,
     line: Option<Box<Line>>,
-    download: Option<Tracked>,
+    download: Option<Box<Tracked>>,
     _bounds: Option<Box<Bounds>>,
     phase: Answering,
 }
@@ -26,7 +26,7 @@ impl Outgoing {
     pub(super) fn new(
         body: Reply,
         line: Option<Box<Line>>,
-        download: Option<Tracked>,
+        download: Option<Box<Tracked>>,
         bounds: Option<Box<Bounds>>,
         phase: Answering,
     ) -> Self {

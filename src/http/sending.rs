@@ -34,6 +34,13 @@ pub(super) struct Download {
     pub(super) head: Option<u64>,
 }
 
+impl Download {
+    /// In a box: it is moved with the answer, again and again.
+    pub(super) fn tracked(self) -> Box<Tracked> {
+        Box::new(Tracked { download: self, before: None, taken: 0, ended: false })
+    }
+}
+
 /// The bytes that a head takes on the wire.
 pub(super) fn head_length(fields: &HeaderMap, is_part: bool) -> u64 {
     let fields: usize = fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
@@ -53,6 +60,13 @@ pub(super) struct Tracked {
 }
 
 impl Tracked {
+    /// Its head has the bytes of these fields, unless somebody has counted them and nothing has `changed` since.
+    pub(super) fn count_head(&mut self, fields: &HeaderMap, changed: bool) {
+        let Download { head, part, .. } = &mut self.download;
+        let known = head.filter(|_| !changed);
+        *head = Some(known.unwrap_or_else(|| head_length(fields, part.is_some())));
+    }
+
     pub(super) fn took(&mut self, bytes: usize) {
         self.taken += bytes as u64;
     }
@@ -74,9 +88,10 @@ pub(super) struct Sending {
     /// `over` has some.
     any_over: AtomicBool,
     /// Downloads whose body is gone, and whose bytes may not be sent yet.
-    over: Mutex<Vec<Tracked>>,
-    /// The last user agent: nearly always that of the next request.
-    agent: Mutex<Option<(HeaderValue, Arc<Agent>)>>,
+    #[expect(clippy::vec_box, reason = "they are in their boxes already")]
+    over: Mutex<Vec<Box<Tracked>>>,
+    /// The last user agent, or that there was none: nearly always that of the next request.
+    agent: Mutex<Option<(Option<HeaderValue>, Arc<Agent>)>>,
 }
 
 impl Sending {
@@ -92,27 +107,28 @@ impl Sending {
     pub(super) fn agent(&self, sent: Option<&HeaderValue>) -> Option<Arc<Agent>> {
         let (stats, _) = self.stats.get()?;
         let mut last = self.agent.lock().unwrap_or_else(PoisonError::into_inner);
-        match (&*last, sent) {
-            (Some((known, agent)), Some(sent)) if known == sent => return Some(agent.clone()),
+        match &*last {
+            Some((known, agent)) if known.as_ref() == sent => return Some(agent.clone()),
             _ => {}
         }
         let agent = stats.agent(sent.map_or(&[], HeaderValue::as_bytes));
-        *last = sent.map(|sent| (sent.clone(), agent.clone()));
+        *last = Some((sent.cloned(), agent.clone()));
         Some(agent)
     }
 
-    /// An answer begins, with a head of so many bytes if it is a download.
-    pub(super) fn begin(&self, download: Option<Download>) -> Option<Tracked> {
+    /// An answer begins.
+    pub(super) fn begin(&self, download: Option<&mut Box<Tracked>>) {
         let waiting = self.waiting.load(Ordering::Relaxed);
         self.waiting.store(true, Ordering::Relaxed);
-        let download = download?;
-        let before = self.sent.load(Ordering::Relaxed) + download.head.unwrap_or_default();
-        let before = (!waiting && download.head.is_some()).then_some(before);
-        Some(Tracked { download, before, taken: 0, ended: false })
+        if let Some(tracked) = download {
+            let Tracked { download, before, .. } = &mut **tracked;
+            let head = download.head.filter(|_| !waiting);
+            *before = head.map(|head| self.sent.load(Ordering::Relaxed) + head);
+        }
     }
 
     /// A download's body is gone.
-    pub(super) fn is_over(&self, tracked: Tracked) {
+    pub(super) fn is_over(&self, tracked: Box<Tracked>) {
         if self.closed.load(Ordering::Relaxed) {
             return self.cut(&tracked);
         }
@@ -134,7 +150,7 @@ impl Sending {
         self.any_over.store(false, Ordering::Relaxed);
         let mut over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
         for tracked in over.drain(..) {
-            let Tracked { download, taken, ended, .. } = &tracked;
+            let Tracked { download, taken, ended, .. } = &*tracked;
             let complete = download.length.map_or(*ended, |length| *taken >= length);
             self.settle(download, complete, *taken);
         }

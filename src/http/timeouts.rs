@@ -56,11 +56,11 @@ impl Phase {
 #[derive(Debug, Clone)]
 pub(super) struct SharedPhase {
     shared: Arc<Shared>,
-    begun: Instant,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
+    begun: Instant,
     /// The phase in the lowest two bits, above them milliseconds since `begun`.
     state: AtomicU64,
     /// The connection is to end with the answer that it is at.
@@ -72,7 +72,9 @@ struct Shared {
 impl SharedPhase {
     /// `begun`: the same moment for all connections that are compared.
     fn new(begun: Instant) -> Self {
-        let phase = Self { shared: Arc::default(), begun };
+        let (state, leaving) = (AtomicU64::default(), AtomicBool::default());
+        let shared = Shared { begun, state, leaving, task: AtomicWaker::new(), sending: Sending::default() };
+        let phase = Self { shared: Arc::new(shared) };
         phase.set(Phase::Idle);
         phase
     }
@@ -84,7 +86,7 @@ impl SharedPhase {
             Phase::Head => self.state() >> 2,
             Phase::Busy => 0,
             Phase::Idle | Phase::Stalled => {
-                u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+                u64::try_from(self.shared.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
             }
         };
         self.shared.state.store(since << 2 | phase as u64, Ordering::Relaxed);
@@ -100,7 +102,7 @@ impl SharedPhase {
 
     /// When it began to wait for a request.
     fn idle_since(&self) -> Instant {
-        self.begun + Duration::from_millis(self.state() >> 2)
+        self.shared.begun + Duration::from_millis(self.state() >> 2)
     }
 
     /// Ends the connection as soon as it waits for a request, which may be now.
