@@ -16,7 +16,7 @@ use cheesewire::http::ACCESS_LOG;
 use cheesewire::journal::JournalError;
 use cheesewire::log::{self, LogWriter, escaped};
 use cheesewire::model::redacted_lines;
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -122,6 +122,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             runtime()?.block_on(async { Ok(cli::adopt::run(config).await?) })
         }
         Command::Config(args) => Ok(cli::config::run(&args.template()?)?),
+        Command::Completions(args) => Ok(cli::completions::run(&args, Cli::command())?),
+        Command::Man(args) => Ok(cli::man::run(args, Cli::command())?),
     }
 }
 

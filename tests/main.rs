@@ -22,6 +22,7 @@ mod feed;
 mod files;
 mod follow;
 mod fuzz;
+mod help;
 mod hostile;
 mod index;
 mod journal;

@@ -10,6 +10,10 @@ use crate::config::{Config, ConfigError};
 use crate::journal::{Journal, JournalError, JournalSettings};
 use crate::model::UpstreamIdentity;
 
+const EXAMPLES: &str = "\
+Examples:
+  cheesewire adopt --upstream https://new.index.test/ --data /var/lib/cheesewire";
+
 /// Give a data folder to its upstream's new address.
 ///
 /// A folder belongs to one upstream, known by host, port and path, and `serve` refuses another. If the same index has moved,
@@ -17,6 +21,7 @@ use crate::model::UpstreamIdentity;
 /// be mixed with those that are kept. Takes the flags and settings of `serve`, needs no network, and refuses while a relay runs on
 /// the folder.
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
 pub struct AdoptArgs {
     #[command(flatten)]
     serve: ServeArgs,

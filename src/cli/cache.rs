@@ -24,10 +24,17 @@ use prefetch::PrefetchArgs;
 use purge::PurgeArgs;
 use verify::VerifyArgs;
 
+const EXAMPLES: &str = "\
+Examples:
+  cheesewire cache ls
+  # what to name files by
+  cheesewire cache purge --help";
+
 /// Look at the kept files, delete and check them, or fetch some in advance.
 ///
 /// All of it works beside a running relay. The folders are found by the flags and settings of `serve`.
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
 pub struct CacheArgs {
     #[command(subcommand)]
     command: CacheCommand,
@@ -35,15 +42,10 @@ pub struct CacheArgs {
 
 #[derive(Debug, Subcommand)]
 enum CacheCommand {
-    /// List the kept files: sizes, last uses, names.
     Ls(LsArgs),
-    /// Delete kept files by project, name, pattern or age.
     Purge(PurgeArgs),
-    /// Delete kept files that no kept page names and nobody uses.
     Gc(GcArgs),
-    /// Read all kept files again, and fetch anew what is wrong.
     Verify(VerifyArgs),
-    /// Have a running relay fetch files in advance.
     Prefetch(PrefetchArgs),
 }
 

@@ -11,12 +11,19 @@ use url::Url;
 use crate::client::{Client, ClientError, Reason, Value};
 use crate::rpc::{Kind, METHODS};
 
+const EXAMPLES: &str = "\
+Examples:
+  cheesewire call changelog_last_serial
+  cheesewire call package_releases six true
+  cheesewire call --server http://relay.test:3141/ changelog_since_serial 1000";
+
 /// Call an XML-RPC method and print its answer as JSON.
 ///
 /// Each ARG is a text where the method takes one, so that versions need no quotes. Elsewhere it is read as JSON
 /// if it is JSON (5, true, null, a list, an object), else as a text; quote twice for a text that looks like
 /// JSON, as '"5"'. A fault goes to standard error, with exit code 1.
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
 pub struct CallArgs {
     /// The server; calls go to `pypi` below it, which may be written out.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3141/")]

@@ -7,10 +7,18 @@ use clap::Args;
 use super::ServeArgs;
 use crate::config::{Config, ConfigError};
 
+const EXAMPLES: &str = "\
+Examples:
+  # a file to start from
+  cheesewire config > cheesewire.toml
+  # what flags and environment come to
+  cheesewire config --upstream pip --set follow.enabled=false";
+
 /// Print every setting with its meaning, default and value, as a TOML file.
 ///
 /// Takes the flags of `serve`, so it also tells what they and the environment come to.
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
 pub struct ConfigArgs {
     #[command(flatten)]
     serve: ServeArgs,

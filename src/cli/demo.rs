@@ -11,8 +11,13 @@ use crate::config::{Config, ConfigError, Sources};
 use crate::model::Clock;
 use crate::sandbox::{Sandbox, SandboxError, SandboxSettings};
 
+const EXAMPLES: &str = "\
+Examples:
+  cheesewire demo --listen 8080";
+
 /// Serve a miniature PyPI and the relay before it, with lines to try them.
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
 pub struct DemoArgs {
     /// Where the relay listens.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3141")]

@@ -11,10 +11,18 @@ use crate::config::ConfigError;
 use crate::upstream::{Upstream, UpstreamError};
 use checks::Finding;
 
+const EXAMPLES: &str = "\
+Examples:
+  # what the relay will make of it
+  cheesewire doctor --upstream pip --project six
+  # for programs
+  cheesewire doctor --upstream https://index.test/ --json";
+
 /// Tell what an upstream can do, and what the relay makes of it.
 ///
 /// Some ten requests, calls no faster than upstream.calls_per_second. Takes the flags and settings of `serve`.
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
 pub struct DoctorArgs {
     #[command(flatten)]
     serve: ServeArgs,

@@ -8,14 +8,23 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
+use crate::http::socket_address;
 use crate::model::Clock;
 use crate::sandbox::{RateLimit, Sandbox, SandboxError, SandboxSettings, ScaleSettings, generate_list};
 
-/// Options of `cheesewire sandbox`.
+const EXAMPLES: &str = "\
+Examples:
+  # calls are refused as PyPI refuses them
+  cheesewire sandbox --rate-limit 1/10
+  # made-up projects
+  cheesewire sandbox --generate 1000 > names.tsv; cheesewire sandbox --projects names.tsv --events 50000";
+
+/// Serve only the miniature PyPI, with faults on demand, for testing mirror clients.
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
 pub struct SandboxArgs {
-    /// Where to listen
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3142")]
+    /// Where to listen; a port alone is one of 127.0.0.1
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3142", value_parser = listen_address)]
     listen: SocketAddr,
     /// Serve these projects instead of the fixtures: tab-separated name, version, month, rank, summary
     /// below a header line, gzip or not
@@ -113,6 +122,10 @@ pub async fn run(args: SandboxArgs, stop: CancellationToken) -> Result<(), Sandb
     stop.cancelled().await;
     sandbox.stop().await;
     Ok(())
+}
+
+fn listen_address(text: &str) -> Result<SocketAddr, &'static str> {
+    socket_address(text).ok_or("expected an address and port such as 127.0.0.1:3142, or a port alone")
 }
 
 fn rate_limit(text: &str) -> Result<RateLimit, String> {

@@ -8,12 +8,22 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{App, AppError};
 use crate::config::{Config, ConfigError, Sources};
 
+const EXAMPLES: &str = "\
+Examples:
+  # the index that the local pip is set to
+  cheesewire serve --upstream pip
+  # for a network
+  cheesewire serve --upstream https://index.test/ --listen 0.0.0.0:3141 --data /var/lib/cheesewire
+  # all settings in a file, one of them another
+  cheesewire serve --config cheesewire.toml --set log.format=json";
+
 /// Serve the relay.
 ///
 /// Every setting of `cheesewire config` can be given in the file, in the environment
 /// (`CHEESEWIRE_HTTP__IDLE_TIMEOUT=30s` for http.idle_timeout) or with --set; flags win over the environment,
 /// and that over the file.
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
 pub struct ServeArgs {
     /// The package index to serve: its address, or `pip` for the one that the local pip is set to.
     #[arg(long, value_name = "URL")]

@@ -18,10 +18,18 @@ use export::ExportArgs;
 use report::{DayArgs, MonthArgs};
 use top::TopArgs;
 
+const EXAMPLES: &str = "\
+Examples:
+  cheesewire stats top
+  cheesewire stats month 2026-01
+  # all rows, for a table
+  cheesewire stats export --csv";
+
 /// Show and export what was downloaded, and collect other mirrors' statistics.
 ///
 /// All of it works beside a running relay. The folder is found by the flags and settings of `serve`.
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
 pub struct StatsArgs {
     #[command(subcommand)]
     command: StatsCommand,
@@ -29,15 +37,10 @@ pub struct StatsArgs {
 
 #[derive(Debug, Subcommand)]
 enum StatsCommand {
-    /// What was downloaded on a day.
     Day(DayArgs),
-    /// What was downloaded in a month.
     Month(MonthArgs),
-    /// The projects with most downloads.
     Top(TopArgs),
-    /// Every row, with what user agents say of installer, Python and system.
     Export(ExportArgs),
-    /// Add other mirrors' sealed days.
     Collect(CollectArgs),
 }
 

@@ -20,11 +20,17 @@ const TICK: Duration = Duration::from_millis(500);
 /// Looks between two lines where there is no terminal to draw on: five seconds.
 const TICKS_A_LINE: u32 = 10;
 
+const EXAMPLES: &str = "\
+Examples:
+  # everything, then end
+  cheesewire sync --upstream https://index.test/ --history all --until-current";
+
 /// Fill the journal from upstream without serving it.
 ///
 /// Takes the flags and settings of `serve` and works on the same data folder, so no relay may run on it meanwhile.
 /// Stopped at any moment, it goes on from there.
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
 pub struct SyncArgs {
     #[command(flatten)]
     serve: ServeArgs,

@@ -1,5 +1,7 @@
 //! `upstream.url`: which index it is, also if only the local pip knows.
 
+use std::net::IpAddr;
+
 use url::Url;
 
 use super::reader::Reader;
@@ -15,7 +17,7 @@ settings! {
     struct AddressSettings in "upstream" {
         /// The package index that this relay serves: its address, or that of its /simple/ or of whatever its projects lie
         /// directly below, or pip for the index that the local pip is set to. User and password in it become Basic
-        /// authentication.
+        /// authentication. Without a scheme it is https, on this machine itself http.
         url: Option<Address> = None,
     }
 }
@@ -30,9 +32,13 @@ enum Address {
 }
 
 impl Setting for Address {
-    const EXPECTED: &'static str = "an address such as http://index.test/ (or https), or pip";
+    const EXPECTED: &'static str = "an address such as https://index.test/ (or http), or pip";
     fn read(text: &str) -> Option<Self> {
-        if text == "pip" { Some(Self::Pip) } else { Url::read(text).map(Self::Url) }
+        if text == "pip" {
+            return Some(Self::Pip);
+        }
+        let spelled = with_scheme(text);
+        Url::read(spelled.as_deref().unwrap_or(text)).map(Self::Url)
     }
     fn write(&self) -> String {
         match self {
@@ -40,6 +46,17 @@ impl Setting for Address {
             Self::Url(url) => url.write(),
         }
     }
+}
+
+/// An address as people write it, `index.test/simple/` or `127.0.0.1:8080`. A single word is none: it may be a mistyped `pip`.
+fn with_scheme(text: &str) -> Option<String> {
+    let host = text.split('/').next().filter(|_| !text.contains("://"))?;
+    let name =
+        host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(name, _)| name);
+    let literal = name.trim_matches(['[', ']']).parse::<IpAddr>().ok();
+    let is_here = name == "localhost" || literal.is_some_and(|address| address.is_loopback());
+    let is_host = is_here || literal.is_some() || name.contains('.');
+    is_host.then(|| format!("{}://{text}", if is_here { "http" } else { "https" }))
 }
 
 /// The defaults for the index that is named; also tells whether one was.
@@ -58,4 +75,35 @@ pub(super) fn read(reader: &mut Reader) -> Result<(UpstreamSettings, bool), Conf
         ConfigError::one(format!("upstream.url = {}: expected {}", redacted(&text), Url::EXPECTED))
     })?;
     Ok((UpstreamSettings::new(base), given))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_is_understood_without_its_scheme_and_a_word_is_not_taken_for_one() {
+        for (text, url) in [
+            ("index.test", "https://index.test/"),
+            ("index.test:8080/simple/", "https://index.test:8080/simple/"),
+            ("user:secret@index.test/a", "https://index.test/a"),
+            ("localhost:8080", "http://localhost:8080/"),
+            ("127.0.0.1:8080/root/pypi", "http://127.0.0.1:8080/root/pypi"),
+            ("[::1]:8080", "http://[::1]:8080/"),
+            ("192.0.2.7", "https://192.0.2.7/"),
+            ("http://index.test/", "http://index.test/"),
+        ] {
+            let Some(Address::Url(read)) = Address::read(text) else { panic!("{text}") };
+            let (mut bare, expected) = (read, Url::parse(url).unwrap());
+            bare.set_username("").unwrap();
+            bare.set_password(None).unwrap();
+            assert_eq!(bare, expected, "{text}");
+        }
+        assert!(matches!(Address::read("pip"), Some(Address::Pip)));
+        for text in
+            ["", "pipp", "index", "/simple/", "ftp://index.test/", "file:///srv", "index.test?x", "a b.test"]
+        {
+            assert!(Address::read(text).is_none(), "{text}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,20 +43,30 @@ pub struct Listen {
 impl FromStr for Listen {
     type Err = ();
 
-    /// `127.0.0.1:3141`, or with a deadline in seconds `127.0.0.1:3141?deadline=9`, as on a request's path.
+    /// `127.0.0.1:3141`, or with a deadline in seconds `127.0.0.1:3141?deadline=9`, as on a request's path. See
+    /// [`socket_address`].
     fn from_str(text: &str) -> Result<Self, ()> {
         let (address, query) = text.split_once('?').map_or((text, None), |(at, query)| (at, Some(query)));
         let deadline = deadline(query)?;
         if query.is_some() && deadline.is_none() {
             return Err(());
         }
-        Ok(Self { address: address.parse().map_err(|_| ())?, deadline })
+        Ok(Self { address: socket_address(address).ok_or(())?, deadline })
     }
+}
+
+/// An address and port to listen on; `3141` and `localhost:3141` are `127.0.0.1:3141`.
+pub fn socket_address(text: &str) -> Option<SocketAddr> {
+    let port = text.strip_prefix("localhost:").unwrap_or(text);
+    if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some((Ipv4Addr::LOCALHOST, port.parse().ok()?).into());
+    }
+    text.parse().ok()
 }
 
 /// One address at least, with commas between several.
 impl Setting for Vec<Listen> {
-    const EXPECTED: &'static str = "an address and port such as 127.0.0.1:3141, several with commas between them, each \
+    const EXPECTED: &'static str = "an address and port such as 127.0.0.1:3141, or a port alone, several with commas between them, each \
                                     with ?deadline=SECONDS if it has its own";
     fn read(text: &str) -> Option<Self> {
         text.split(',').map(|one| one.trim().parse().ok()).collect()
@@ -183,7 +193,22 @@ mod tests {
         for text in ["127.0.0.1:3141", "127.0.0.1:0, [::1]:3142?deadline=9", "0.0.0.0:1?deadline=2.5"] {
             assert_eq!(Vec::<Listen>::read(text).map(|read| read.write()).as_deref(), Some(text));
         }
-        for text in ["", "127.0.0.1", "127.0.0.1:1,", "127.0.0.1:1?deadline=0", "127.0.0.1:1?dedline=3"] {
+        for (text, read) in [
+            ("3141", "127.0.0.1:3141"),
+            ("localhost:0?deadline=2, 80", "127.0.0.1:0?deadline=2, 127.0.0.1:80"),
+        ] {
+            assert_eq!(Vec::<Listen>::read(text).map(|read| read.write()).as_deref(), Some(read));
+        }
+        for text in [
+            "",
+            "+1",
+            "65536",
+            "localhost",
+            "127.0.0.1",
+            "127.0.0.1:1,",
+            "127.0.0.1:1?deadline=0",
+            "127.0.0.1:1?dedline=3",
+        ] {
             assert!(Vec::<Listen>::read(text).is_none(), "{text}");
         }
     }

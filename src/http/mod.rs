@@ -47,7 +47,7 @@ pub use descriptors::affordable_connections;
 pub use edge::{Edge, Parts};
 pub use files::routes as file_routes;
 pub use index::routes as index_routes;
-pub use listener::{Listen, ListenerSettings, serve};
+pub use listener::{Listen, ListenerSettings, serve, socket_address};
 pub use origin::Origins;
 pub use push::Push;
 pub use timeouts::Timeouts;

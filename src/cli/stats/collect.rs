@@ -12,9 +12,9 @@ use crate::collect::collect;
 use crate::stats::{Collector, Mirror, Taken};
 use crate::upstream::Upstream;
 
-/// Add other mirrors' sealed days: each day of each mirror once, all of it or nothing.
+/// Add other mirrors' sealed days.
 ///
-/// Days are found on URL/local-stats/days/. What cannot be taken is left, and tried again next time; then the exit code is 2.
+/// Each day of each mirror once, all of it or nothing. Days are found on URL/local-stats/days/. What cannot be taken is left, and tried again next time; then the exit code is 2.
 #[derive(Debug, Args)]
 pub(super) struct CollectArgs {
     #[command(flatten)]

@@ -12,7 +12,9 @@ use super::report::ended;
 use super::show::{Form, Rows, unless_left};
 use crate::stats::{Day, ExportRow, Stats};
 
-/// Every row: day, project, version, file, user agent, downloads, and what the agent says of installer, Python and system,
+/// Every row, with what user agents say of installer, Python and system.
+///
+/// Day, project, version, file, user agent, downloads, and what the agent says of installer, Python and system,
 /// which is empty for collected days. Comma-separated values unless another form is asked for.
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {

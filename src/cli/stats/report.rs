@@ -11,7 +11,9 @@ use super::show::{Form, Rows, print, unless_left};
 use crate::log::escaped;
 use crate::stats::{Day, Month, Period, ReportRow, Stats, StatsError};
 
-/// What was downloaded on a day, here and from collected mirrors, whether or not the day is sealed.
+/// What was downloaded on a day.
+///
+/// Here and from collected mirrors, whether or not the day is sealed.
 #[derive(Debug, Args)]
 pub(super) struct DayArgs {
     #[command(flatten)]
@@ -22,7 +24,9 @@ pub(super) struct DayArgs {
     form: Form,
 }
 
-/// What was downloaded in a month, here and from collected mirrors: a bar for each day, or all rows for machines.
+/// What was downloaded in a month.
+///
+/// Here and from collected mirrors: a bar for each day, or all rows for machines.
 #[derive(Debug, Args)]
 pub(super) struct MonthArgs {
     #[command(flatten)]

@@ -8,7 +8,9 @@ use super::error::StatsCommandError;
 use super::place::StatsFolder;
 use super::show::{Form, Rows, print, unless_left};
 
-/// The projects with most downloads, most first, then by name: as `top_packages`.
+/// The projects with most downloads.
+///
+/// Most first, then by name: as `top_packages`.
 #[derive(Debug, Args)]
 pub(super) struct TopArgs {
     #[command(flatten)]
