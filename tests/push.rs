@@ -6,3 +6,4 @@ mod parts;
 mod python2;
 mod questions;
 mod relays;
+mod settings;

@@ -372,11 +372,11 @@ async fn an_answer_that_is_too_long_or_has_another_form_gets_nothing() {
 
 #[tokio::test]
 async fn a_mirror_that_takes_the_file_too_slowly_is_left() {
-    let file = of_size(20_000_000);
+    let file = of_size(40_000_000);
     let index = Index::with(&file, 200, true).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let host = listener.local_addr().unwrap().to_string();
-    let settings = ["upstream.least_rate=1000", "upstream.rate_window=200ms", "http.drain=10m"];
+    let settings = ["upstream.least_rate=100000000", "upstream.rate_window=200ms", "http.drain=10m"];
     let relay = master_with(&index, &host, &settings).await;
     // What is kept is not waited for.
     assert_eq!(get(&format!("{}packages/{PATH}", relay.url)).await.status, 200);
@@ -387,14 +387,22 @@ async fn a_mirror_that_takes_the_file_too_slowly_is_left() {
     assert!(lines.read(&mut head).await.unwrap() > 0);
     lines.write_all(&ok(&format!("{PATH}\nhttp://{host}/up/1\n"))).await.unwrap();
     drop(lines);
-    // It accepts the upload, and takes a byte now and then: what takes nothing at all the system cuts by itself.
+    // It accepts the upload, and takes enough of it for the system to be content: what takes next to nothing the system cuts by itself,
+    // after half a minute.
     let (mut upload, _) = within("nothing is sent", listener.accept()).await.unwrap();
     let dripping = tokio::spawn(async move {
-        while upload.read_u8().await.is_ok() {
+        let mut piece = vec![0; 64 << 10];
+        while upload.read_exact(&mut piece).await.is_ok() {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
     });
-    // It has to end by itself: stopping waits for it, and cuts nothing before five minutes.
+    // Of any other end another word is told.
+    let ended = "cheesewire_push_transfers_total{outcome=\"too_slow\"}";
+    until("the mirror is not left", async || {
+        get(&format!("{}metrics", relay.url)).await.text().contains(ended)
+    })
+    .await;
+    // Stopping waits for it, and cuts nothing before ten minutes.
     over(relay).await;
     dripping.abort();
 }

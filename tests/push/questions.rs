@@ -197,6 +197,29 @@ async fn an_upload_that_is_too_large_is_refused_by_its_length_or_at_the_byte_too
     mirror.nothing_is_kept().await;
 }
 
+/// By its head alone: no byte of the body is asked for.
+#[tokio::test]
+async fn an_upload_whose_length_is_too_large_is_refused_before_its_body_is_asked_for() {
+    let (mirror, secret) = open().await;
+    let address = mirror.address(&secret).await;
+    let content_type = mirror.form(&secret).content_type;
+    let most = content().len() + (64 << 10);
+    for (length, answered) in [(most + 1, "HTTP/1.1 413"), (1 << 60, "HTTP/1.1 413"), (most, "HTTP/1.1 100")]
+    {
+        let head = format!(
+            "POST {address} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Type: {content_type}\r\n\
+             Content-Length: {length}\r\n\r\n"
+        );
+        let mut upload = super::parts::begun(&mirror.relay.url, head.as_bytes()).await;
+        let mut answer = vec![0; answered.len()];
+        let read = tokio::io::AsyncReadExt::read_exact(&mut upload, &mut answer);
+        within("an upload that cannot be taken is waited for", read).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&answer), answered, "{length}");
+    }
+    // Nothing of it was read: the secret is not spent.
+    assert_eq!(mirror.upload(&secret, &mirror.form(&secret)).await.status(), 302);
+}
+
 #[tokio::test]
 async fn an_upload_of_a_file_whose_size_nobody_states_is_bounded_by_the_largest_file() {
     let index = Index::with(&content(), 403, false).await;
