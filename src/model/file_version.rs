@@ -8,7 +8,8 @@ use super::{KnownVersions, ProjectName};
 /// The version in a file's name, in the spelling of `versions` if one of them is meant; `None` if the name does
 /// not begin with the project's.
 pub fn version_of(filename: &str, name: &ProjectName, versions: &KnownVersions) -> Option<String> {
-    let (stem, built) = stem(filename)?;
+    let (stem, kind) = split_ending(filename)?;
+    let built = kind != FileKind::Sdist;
     // A wheel's name has no `-` before the version; an old sdist's may have some, and so may versions.
     let rests = stem.match_indices('-').filter_map(|(at, _)| {
         let ours = ProjectName::parse(&stem[..at]).is_ok_and(|found| found == *name);
@@ -20,7 +21,27 @@ pub fn version_of(filename: &str, name: &ProjectName, versions: &KnownVersions) 
     let first = found.peek()?.clone();
     // `x-1.0.win32` is of 1.0: the longest version that it begins with.
     let listed = found.find_map(|spelled| versions.find(&spelled)).or_else(|| versions.beginning(&first));
-    Some(listed.map_or_else(|| first.clone(), str::to_owned))
+    Some(listed.unwrap_or_else(|| without_platform(&first, kind)).to_owned())
+}
+
+/// What the platforms' names of Python's `distutils` begin with. They stand behind the version and a dot, in the names of
+/// installers and of archives that are no sdists (`bdist_dumb`).
+const PLATFORMS: [&str; 14] = [
+    "win32", "win-", "linux-", "macosx-", "darwin-", "cygwin-", "mingw", "solaris-", "sunos-", "aix-",
+    "freebsd-", "netbsd-", "openbsd-", "hp-ux-",
+];
+
+/// A version that nobody has listed, without the platform that may follow it.
+fn without_platform(spelled: &str, kind: FileKind) -> &str {
+    let is_platform = |text: &str| {
+        let text = text.to_ascii_lowercase();
+        // Of `win-amd64` the first part is left of an installer's name.
+        PLATFORMS.iter().any(|platform| text.starts_with(platform))
+            || kind != FileKind::Sdist
+                && PLATFORMS.iter().any(|platform| platform.strip_suffix('-') == Some(&text))
+    };
+    let end = spelled.match_indices('.').find(|(at, _)| *at > 0 && is_platform(&spelled[at + 1..]));
+    end.map_or(spelled, |(at, _)| &spelled[..at])
 }
 
 /// The projects that a file may belong to, by its name: a wheel's is certain, an older kind's may end at any `-`. The
@@ -98,6 +119,32 @@ mod tests {
         }
         for none in ["README", "main.zip", "-1.zip", "1.0.tar.gz"] {
             assert_eq!(project_of(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_platform_is_no_part_of_a_version_that_nobody_has_listed() {
+        let (name, none) = (ProjectName::parse("x").unwrap(), KnownVersions::new([]));
+        for (filename, expected) in [
+            ("x-1.0.win32.exe", "1.0"),
+            ("x-1.0.win32-py2.7.exe", "1.0"),
+            ("x-1.0.win-amd64.exe", "1.0"),
+            ("x-1.0.win-amd64-py2.7.exe", "1.0"),
+            ("x-1.0.win-amd64-py2.7.msi", "1.0"),
+            ("x-1.0.linux-x86_64.tar.gz", "1.0"),
+            ("x-1.0.linux-i686.exe", "1.0"),
+            ("x-1.0b2.macosx-10.9-x86_64.tar.gz", "1.0b2"),
+            ("x-1.0.win-amd64.zip", "1.0"),
+            ("x-1.0-1.noarch.rpm", "1.0"),
+            ("x-1.0-1.src.rpm", "1.0"),
+            ("x-1.0-1_all.deb", "1.0"),
+            ("x-1.0-py2.7.egg", "1.0"),
+            ("x-1.0-py2.7-win-amd64.egg", "1.0"),
+            ("x-1.0.linux.tar.gz", "1.0.linux"),
+            ("x-1.0.post1.tar.gz", "1.0.post1"),
+            ("x-linux-1.0.tar.gz", "linux-1.0"),
+        ] {
+            assert_eq!(version_of(filename, &name, &none).as_deref(), Some(expected), "{filename}");
         }
     }
 

@@ -10,6 +10,7 @@ use rusqlite::{Connection, params};
 
 use super::agent::{OTHER, cleaned};
 use super::database::Database;
+use super::records::Records;
 use super::{Agent, Day, Stats, StatsError, StatsSettings, foreign, intern};
 use crate::folder_lock;
 use crate::model::ProjectName;
@@ -20,8 +21,6 @@ const LOCK: &str = "statistics-collect.lock";
 const LINES: u32 = 2000;
 /// Bytes that are unpacked at once.
 const UNPACKED: usize = 64 << 10;
-/// The most bytes of a line; of longer ones nothing is taken.
-const LINE: usize = 64 << 10;
 /// More than was ever counted, and less than what rounds: a sum that a wrong file drives beyond stays there.
 pub(super) const MOST: i64 = 9_007_199_254_740_991;
 
@@ -113,8 +112,7 @@ impl Collector {
             stream: Some(Decompress::new(false)),
             begun: false,
             buffer: vec![0; UNPACKED],
-            line: Vec::new(),
-            overlong: false,
+            records: Records::default(),
             lines: Vec::new(),
             agents: HashSet::new(),
             taken: Taken::default(),
@@ -149,8 +147,7 @@ pub struct Taking<'a> {
     /// A stream has begun at all.
     begun: bool,
     buffer: Vec<u8>,
-    line: Vec<u8>,
-    overlong: bool,
+    records: Records,
     lines: Vec<foreign::Line>,
     agents: HashSet<i64>,
     taken: Taken,
@@ -206,7 +203,8 @@ impl Taking<'_> {
         if self.stream.is_some() || !self.begun {
             return Err(TakeError::Bzip2("it is cut"));
         }
-        self.end_line()?;
+        let mut records = std::mem::take(&mut self.records);
+        records.finish(|record| self.record(record))?;
         self.write()?;
         let (id, day) = (self.id, self.day);
         self.collector.database.write_here(|transaction| count(transaction, id, day))?;
@@ -219,42 +217,21 @@ impl Taking<'_> {
     }
 
     fn unpacked_bytes(&mut self, written: usize) -> Result<(), StatsError> {
-        let buffer = std::mem::take(&mut self.buffer);
-        let mut rest = &buffer[..written];
-        let done = loop {
-            let Some(end) = memchr::memchr(b'\n', rest) else {
-                self.add_to_line(rest);
-                break Ok(());
-            };
-            self.add_to_line(&rest[..end]);
-            rest = &rest[end + 1..];
-            if let Err(error) = self.end_line() {
-                break Err(error);
-            }
-        };
-        self.buffer = buffer;
+        let (buffer, mut records) = (std::mem::take(&mut self.buffer), std::mem::take(&mut self.records));
+        let done = records.feed(&buffer[..written], |record| self.record(record));
+        (self.buffer, self.records) = (buffer, records);
         done
     }
 
-    fn add_to_line(&mut self, bytes: &[u8]) {
-        self.overlong |= self.line.len() + bytes.len() > LINE;
-        if !self.overlong {
-            self.line.extend_from_slice(bytes);
+    fn record(&mut self, record: Option<&[u8]>) -> Result<(), StatsError> {
+        let text = record.map(|record| record.strip_suffix(b"\r").unwrap_or(record));
+        if text.is_some_and(<[u8]>::is_empty) {
+            return Ok(());
         }
-    }
-
-    fn end_line(&mut self) -> Result<(), StatsError> {
-        let line = std::mem::take(&mut self.line);
-        let overlong = std::mem::take(&mut self.overlong);
-        let text = line.strip_suffix(b"\r").unwrap_or(&line);
-        if !text.is_empty() || overlong {
-            match foreign::Line::read(text).filter(|_| !overlong) {
-                Some(line) => self.lines.push(line),
-                None => self.taken.left_out += 1,
-            }
+        match text.and_then(foreign::Line::read) {
+            Some(line) => self.lines.push(line),
+            None => self.taken.left_out += 1,
         }
-        self.line = line;
-        self.line.clear();
         if self.lines.len() >= LINES as usize { self.write() } else { Ok(()) }
     }
 

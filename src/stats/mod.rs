@@ -17,6 +17,7 @@ mod numbers;
 mod parts;
 mod past;
 mod published;
+mod records;
 mod report;
 mod rows;
 mod schema;

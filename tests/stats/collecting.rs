@@ -190,3 +190,20 @@ async fn the_commands_print_for_people_and_for_machines() {
     assert!(text(&output.stderr).contains("there are no statistics in"), "{output:?}");
     assert!(text(&stats(&empty.path().join("x"), &["top"]).await.stderr).contains("--data"));
 }
+
+/// 10 GB of zeros in a small file, by a process that may have a fraction of that in memory.
+#[tokio::test]
+async fn a_bomb_ends_at_the_limit_by_default_and_takes_no_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let bomb = packed(&vec![0; 8 << 20]).repeat(1280);
+    assert!(bomb.len() < 1 << 20);
+    let (mirror, _) = mirror(vec![("2011-07-22", bomb), ("2011-07-23", packed(DAY.as_bytes()))]).await;
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -v 1500000; exec \"$@\"", "sh", BINARY, "stats", "collect", &mirror]);
+    let output = command.arg("--data").arg(folder.path()).kill_on_drop(true).output();
+    let output = within("it does not end", output).await.unwrap();
+    let (said, left) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(2), "{left}");
+    assert!(left.contains("2011-07-22 is left: ") && left.contains("stats.collect_bytes"), "{left}");
+    assert!(said.contains("2011-07-23: 15 downloads"), "{said}");
+}

@@ -140,3 +140,22 @@ async fn counts_without_measure_do_not_overflow() {
     assert_eq!(top, 9_007_199_254_740_991 + 1);
     assert!(bench.published(Period::Day(bench.today())).await.is_some());
 }
+
+#[tokio::test]
+async fn an_agent_with_a_line_end_is_one_record_and_its_version_has_no_platform() {
+    let bench = Bench::new().await;
+    let day = bench.today();
+    let text = "one,one-1.0.win-amd64-py2.7.exe,\"a\r\nb, \"\"c\"\"\",3\r\none,one-2.zip,\"open,4\r\n";
+    assert_eq!(
+        take(&bench, SOURCE, day, &packed(text), 7).unwrap(),
+        Taken { lines: 2, left_out: 0, downloads: 7 }
+    );
+    let mut rows = Vec::new();
+    let each = |row: ExportRow| {
+        rows.push((row.version, row.agent, row.count));
+        Ok(())
+    };
+    bench.stats.export_rows(day, day, each).unwrap();
+    let row = |version: &str, agent: &str, count| (version.to_owned(), agent.to_owned(), count);
+    assert_eq!(rows, [row("1.0", "a  b, \"c\"", 3), row("2", "\"open", 4)]);
+}
