@@ -12,6 +12,7 @@ use crate::support::{Answer, Relay, get_with, sandbox};
 
 mod actions;
 mod doap;
+mod feedparser;
 mod feeds;
 mod md5_links;
 mod moments;

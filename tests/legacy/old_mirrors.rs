@@ -16,7 +16,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
 use super::{POLLS, get_as, keyed};
-use crate::support::programs::{client_program, environment, run, run_whole};
+use crate::support::programs::{run, run_whole};
 use crate::support::python27::{OldMirror, find};
 use crate::support::{Relay, get, sandbox, until, within};
 
@@ -35,7 +35,7 @@ const TEST_TOOLS: [(&str, &str); 8] = [
     ("pdbpp", "0"),
 ];
 
-async fn signing(settings: &[&str]) -> (Sandbox, Relay) {
+pub(super) async fn signing(settings: &[&str]) -> (Sandbox, Relay) {
     let sandbox = sandbox().await;
     let settings = [&["signing.enabled=true", POLLS], settings].concat();
     let relay = Relay::start_in(keyed(), &sandbox.url(), &settings).await;
@@ -45,7 +45,7 @@ async fn signing(settings: &[&str]) -> (Sandbox, Relay) {
 }
 
 /// Waits until the relay knows what the sandbox does.
-async fn told(sandbox: &Sandbox, relay: &Relay) {
+pub(super) async fn told(sandbox: &Sandbox, relay: &Relay) {
     let last = sandbox.last_serial().to_string();
     until("it is not told", async || get(&format!("{}serial", relay.url)).await.text() == last).await;
 }
@@ -325,31 +325,4 @@ pub(super) async fn z3c_pypimirror(mirror: OldMirror) {
     }
     told(&sandbox, &relay).await;
     run_once("-U").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs python3 with venv, and fetches feedparser"]
-async fn feedparser_reads_the_feeds_without_a_complaint() {
-    let (sandbox, relay) = signing(&[]).await;
-    let text = |text: &str| Some(text.to_owned());
-    let info = cheesewire::sandbox::Info {
-        summary: text("odd ]]> \u{1}\u{b} <b> & é \u{1f600}"),
-        ..Default::default()
-    };
-    sandbox.publish(Publication { info, ..Publication::new("Odd.Feed", "1.0") }).await.unwrap();
-    told(&sandbox, &relay).await;
-    until("no document", async || get(&format!("{}pypi/odd-feed/json", relay.url)).await.status == 200).await;
-    let script = r#"
-import sys, feedparser
-for path in ["rss/updates.xml", "rss/packages.xml", "rss/project/odd-feed/releases.xml", "pypi?:action=rss"]:
-    feed = feedparser.parse(sys.argv[1] + path)
-    assert not feed.bozo, (path, feed.bozo_exception)
-    assert feed.version == "rss20" and feed.entries, (path, feed)
-    assert all(entry.title and entry.link and entry.id == entry.link for entry in feed.entries), path
-    assert all(entry.published_parsed for entry in feed.entries), path
-    print(path, len(feed.entries), feed.entries[0].title)
-"#;
-    let python = environment(&["feedparser==6.0.12"]).await.join("python");
-    let said = run(client_program(python).args(["-c", script, &relay.url])).await;
-    assert!(said.contains("Odd.Feed 1.0") && said.contains("Odd.Feed added to PyPI"), "{said}");
 }
