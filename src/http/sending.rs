@@ -188,3 +188,193 @@ impl Sending {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Range;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::model::ProjectName;
+    use crate::stats::StatsSettings;
+
+    const NAME: &str = "one-1.zip";
+    const SIZE: u64 = 100;
+    const HEAD: u64 = 50;
+
+    struct Bench {
+        _folder: TempDir,
+        stats: Stats,
+        file: Arc<File>,
+    }
+
+    impl Bench {
+        async fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let spell = Arc::new(|_| Box::pin(async { None }) as _);
+            let stats = Stats::open(folder.path(), StatsSettings::default(), spell).await.unwrap();
+            let project = ProjectName::parse("one").unwrap();
+            let file = Arc::new(File { project, filename: NAME.into(), version: "1".into() });
+            Self { _folder: folder, stats, file }
+        }
+
+        fn connection(&self) -> Sending {
+            let sending = Sending::default();
+            sending.count(self.stats.clone());
+            sending
+        }
+
+        /// A whole download, whose answer begins on a connection.
+        fn begin(&self, on: &Sending, length: Option<u64>) -> Box<Tracked> {
+            let (file, agent) = (self.file.clone(), on.agent(None).unwrap());
+            let client = [192, 0, 2, 1].into();
+            let download =
+                Download { file, agent, client, part: None, length, size: Some(SIZE), head: Some(HEAD) };
+            let mut tracked = download.tracked();
+            on.begin(Some(&mut tracked));
+            tracked
+        }
+
+        /// The same client has a part of the file by another connection.
+        fn has_part(&self, part: Range<u64>) {
+            self.stats.part([192, 0, 2, 1].into(), &self.file, &self.stats.agent(b""), part, SIZE);
+        }
+
+        async fn counted(&self) -> u64 {
+            self.stats.flush().await.unwrap();
+            let counts = self.stats.of_files(&self.file.project).await.unwrap().unwrap_or_default();
+            counts.get(NAME).copied().unwrap_or_default()
+        }
+    }
+
+    #[tokio::test]
+    async fn each_request_of_a_connection_counts_for_the_agent_that_it_names() {
+        let bench = Bench::new().await;
+        let sending = bench.connection();
+        let agent = |sent: &'static str| sending.agent(Some(&HeaderValue::from_static(sent))).unwrap();
+        let (pip, again, uv) = (agent("pip/1"), agent("pip/1"), agent("uv/1"));
+        assert!(Arc::ptr_eq(&pip, &again) && !Arc::ptr_eq(&pip, &uv));
+        let none = sending.agent(None).unwrap();
+        assert!(!Arc::ptr_eq(&none, &uv) && Arc::ptr_eq(&none, &sending.agent(None).unwrap()));
+        assert!(Arc::ptr_eq(&pip, &agent("pip/1")));
+    }
+
+    #[tokio::test]
+    async fn a_download_counts_once_it_was_flushed_and_not_before() {
+        let bench = Bench::new().await;
+        let sending = bench.connection();
+        let mut tracked = bench.begin(&sending, Some(SIZE));
+        tracked.took(100);
+        sending.is_over(tracked);
+        assert_eq!(bench.counted().await, 0);
+        sending.sent(150);
+        sending.flushed();
+        sending.flushed();
+        sending.close();
+        assert_eq!(bench.counted().await, 1);
+    }
+
+    /// What went out of a download that is cut is what the socket took behind the head, exactly.
+    #[tokio::test]
+    async fn of_a_download_that_is_cut_the_bytes_behind_its_head_went_out_and_no_more() {
+        // Bytes that the socket took; how many of them are the file's.
+        for (sent, of_file) in [(90, 40), (150, 100), (10, 0)] {
+            for one_less in [false, true] {
+                let bench = Bench::new().await;
+                let sending = bench.connection();
+                let mut tracked = bench.begin(&sending, Some(SIZE));
+                tracked.took(100);
+                sending.sent(sent);
+                sending.is_over(tracked);
+                sending.close();
+                let rest = of_file + u64::from(one_less);
+                bench.has_part(rest.min(SIZE)..SIZE);
+                let complete = !one_less || of_file == SIZE;
+                assert_eq!(bench.counted().await, u64::from(complete), "{sent} sent, {one_less}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn no_more_of_a_file_went_out_than_was_taken_of_it() {
+        let bench = Bench::new().await;
+        let sending = bench.connection();
+        let mut tracked = bench.begin(&sending, Some(SIZE));
+        tracked.took(30);
+        // The next answer's bytes.
+        sending.sent(500);
+        sending.is_over(tracked);
+        sending.close();
+        bench.has_part(31..SIZE);
+        assert_eq!(bench.counted().await, 0);
+        bench.has_part(30..31);
+        assert_eq!(bench.counted().await, 1);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_is_no_whole_file_though_all_of_it_was_flushed() {
+        let bench = Bench::new().await;
+        let sending = bench.connection();
+        let mut tracked = bench.begin(&sending, Some(SIZE));
+        tracked.took(60);
+        sending.sent(110);
+        sending.is_over(tracked);
+        sending.flushed();
+        assert_eq!(bench.counted().await, 0);
+        bench.has_part(60..SIZE);
+        assert_eq!(bench.counted().await, 1);
+    }
+
+    #[tokio::test]
+    async fn behind_an_answer_that_still_waits_nobody_knows_which_bytes_went_out() {
+        let bench = Bench::new().await;
+        let sending = bench.connection();
+        // Not flushed.
+        sending.begin(None);
+        let mut tracked = bench.begin(&sending, Some(SIZE));
+        tracked.took(100);
+        sending.sent(90);
+        sending.is_over(tracked);
+        sending.close();
+        bench.has_part(0..SIZE - 1);
+        assert_eq!(bench.counted().await, 0);
+    }
+
+    #[tokio::test]
+    async fn behind_an_answer_that_was_flushed_it_is_known() {
+        let bench = Bench::new().await;
+        let sending = bench.connection();
+        sending.begin(None);
+        sending.sent(1000);
+        sending.flushed();
+        let mut tracked = bench.begin(&sending, Some(SIZE));
+        tracked.took(100);
+        sending.sent(90);
+        sending.is_over(tracked);
+        sending.close();
+        bench.has_part(40..SIZE);
+        assert_eq!(bench.counted().await, 1);
+    }
+
+    #[tokio::test]
+    async fn of_a_body_in_chunks_nobody_knows_how_much_went_out_and_its_end_makes_it_whole() {
+        for ended in [false, true] {
+            let bench = Bench::new().await;
+            let sending = bench.connection();
+            let mut tracked = bench.begin(&sending, None);
+            tracked.took(100);
+            sending.sent(170);
+            if ended {
+                tracked.ended();
+                sending.is_over(tracked);
+                sending.flushed();
+            } else {
+                sending.is_over(tracked);
+            }
+            sending.close();
+            bench.has_part(50..SIZE);
+            assert_eq!(bench.counted().await, u64::from(ended));
+        }
+    }
+}
