@@ -39,7 +39,7 @@ fn every_complaint_comes_at_once_and_names_its_place() {
     let file = "[http]\nlisten = 'here'\nidle_timeout = 60\n[jurnal]\nreaders = 2\n[log]\nformat = 'xml'\nfilter = 'a=b=c'\n[relay]\nflights = 0\nwindow = 0";
     let error = read(file, &[("CHEESEWIRE_RPC__DEPHT", "9")], &[]).unwrap_err();
     for complaint in [
-        "http.listen = \"here\" (in the file): expected an address and port such as 127.0.0.1:3141, several",
+        "http.listen = \"here\" (in the file): expected an address and port such as 127.0.0.1:3141, or a port alone",
         "http.idle_timeout = 60 (in the file): expected a duration above 0 such as 500ms, 30s or 5m",
         "jurnal.readers (in the file): no such setting; did you mean journal.readers?",
         "log.format = \"xml\" (in the file): expected text or json",
