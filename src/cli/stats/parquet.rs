@@ -93,3 +93,73 @@ fn group(writer: &mut SerializedFileWriter<File>, rows: &[ExportRow]) -> Result<
     group.close()?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use parquet::file::reader::{FileReader as _, SerializedFileReader};
+    use parquet::record::{Field, RowAccessor as _};
+
+    use super::*;
+    use crate::model::ProjectName;
+    use crate::stats::{File as Downloaded, StatsSettings};
+
+    /// As pip says it of itself.
+    const PIP: &str = r#"pip/25.0 {"installer":{"name":"pip","version":"25.0"},"python":"3.13.1","system":{"name":"Linux"}}"#;
+
+    #[tokio::test]
+    async fn what_is_written_is_read_back_column_by_column() {
+        let folder = tempfile::tempdir().unwrap();
+        let spell = Arc::new(|_| Box::pin(async { None }) as _);
+        let stats = Stats::open(folder.path(), StatsSettings::default(), spell).await.unwrap();
+        for (project, filename, version, agent, times) in [
+            ("one", "one-1.0.zip", "1.0", PIP, 3),
+            ("two", "two-2-py3-none-any.whl", "2", "a \u{e9} \" , agent", 1),
+        ] {
+            let project = ProjectName::parse(project).unwrap();
+            let file = Arc::new(Downloaded { project, filename: filename.into(), version: version.into() });
+            let agent = stats.agent(agent.as_bytes());
+            (0..times).for_each(|_| stats.whole(0, &file, &agent));
+        }
+        stats.flush().await.unwrap();
+        let (all, mut expected) = ((Day::of(0), Day::of(i64::MAX)), Vec::new());
+        let told = stats.export_rows(all.0, all.1, |row| {
+            expected.push(row);
+            Ok(())
+        });
+        told.unwrap();
+        assert_eq!(expected.iter().map(|row| row.count).sum::<u64>(), 4);
+        assert!(
+            expected.iter().any(|row| row.installer == "pip" && row.python == "3.13.1"),
+            "{}",
+            expected.len()
+        );
+
+        let path = folder.path().join("downloads.parquet");
+        write(&stats, all, &path).unwrap();
+        let reader = SerializedFileReader::new(File::open(&path).unwrap()).unwrap();
+        let rows: Vec<_> = reader.get_row_iter(None).unwrap().map(Result::unwrap).collect();
+        assert_eq!(rows.len(), expected.len());
+        for (row, expected) in rows.iter().zip(&expected) {
+            let texts: Vec<_> =
+                [1, 2, 3, 4, 6, 7, 8, 9].map(|column| row.get_string(column).unwrap().as_str()).into();
+            let ExportRow {
+                project,
+                version,
+                filename,
+                agent,
+                installer,
+                installer_version,
+                python,
+                system,
+                ..
+            } = expected;
+            assert_eq!(
+                texts,
+                [project, version, filename, agent, installer, installer_version, python, system]
+            );
+            let Some((_, Field::Date(day))) = row.get_column_iter().next() else { panic!("{row}") };
+            assert_eq!(i64::from(*day), expected.day.number());
+            assert_eq!(u64::try_from(row.get_long(5).unwrap()).unwrap(), expected.count);
+        }
+    }
+}
