@@ -49,6 +49,8 @@ pub mod http;
 pub mod index;
 pub mod journal;
 pub mod log;
+#[cfg(test)]
+mod logged;
 pub mod memo;
 pub mod metric;
 pub mod model;

@@ -17,6 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("memo", &["requester", "bounded"]),
     ("revalidate", &["model", "bounded", "memo"]),
     ("log", &["metric"]),
+    ("logged", &[]),
     ("xmlrpc", &["model"]),
     ("journal", &["folder_lock", "sqlite_file", "model", "requester", "metric"]),
     ("blob", &["folder_lock", "model", "metric", "bounded"]),
@@ -44,7 +45,19 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("index", &["model", "metric", "bounded", "upstream", "memo", "revalidate", "journal", "signing"]),
     (
         "relay",
-        &["model", "requester", "metric", "bounded", "memo", "blob", "upstream", "index", "journal", "stats"],
+        &[
+            "model",
+            "requester",
+            "metric",
+            "bounded",
+            "memo",
+            "logged",
+            "blob",
+            "upstream",
+            "index",
+            "journal",
+            "stats",
+        ],
     ),
     ("push", &["model", "requester", "metric", "upstream", "index", "journal", "relay"]),
     (

@@ -78,33 +78,13 @@ fn add(connection: &Connection, document: i64, found: &mut BTreeSet<String>) -> 
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
     use super::*;
     use crate::journal::schema::SCHEMA;
-
-    /// Lines logged on this thread.
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Log {
-        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(line)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::logged::Logged;
 
     #[test]
     fn a_damaged_document_is_logged_and_those_of_the_others_are_told() {
-        let log = Log::default();
-        let writer = log.clone();
-        let logger = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
-        let _logging = tracing::subscriber::set_default(logger);
-        // As in the relay's tests: with one subscriber, another test's thread may decide that nobody wants the line.
-        let _second = tracing::Dispatch::new(tracing_subscriber::registry());
+        let log = Logged::here();
         let folder = tempfile::tempdir().unwrap();
         let connection = SCHEMA.open(&folder.path().join("journal.sqlite3")).unwrap();
         connection.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
@@ -122,7 +102,7 @@ mod tests {
             add(&connection, document, &mut found).unwrap();
         }
         assert_eq!(found.into_iter().collect::<Vec<_>>(), ["A :: B"]);
-        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let text = log.text();
         assert_eq!(text.matches("damaged").count(), 2, "{text}");
     }
 }

@@ -10,8 +10,6 @@ use super::programs::{client_program, environment, run};
 /// Leads every connection to one port of this machine, whatever host a program names: so nothing of the programs is changed,
 /// also not the address that they ask.
 const ROUTED: &str = "\
-import os, runpy, socket, sys
-address = ('127.0.0.1', int(sys.argv[1]))
 def connect(_, timeout=socket._GLOBAL_DEFAULT_TIMEOUT, source_address=None):
     made = socket.socket()
     if timeout is not socket._GLOBAL_DEFAULT_TIMEOUT:
@@ -19,14 +17,24 @@ def connect(_, timeout=socket._GLOBAL_DEFAULT_TIMEOUT, source_address=None):
     made.connect(address)
     return made
 socket.create_connection = connect
-sys.argv = sys.argv[2:]
+";
+
+/// What runs a program whose connections are led so.
+fn runner(led: &str) -> String {
+    format!(
+        "\
+import os, runpy, socket, sys
+address = ('127.0.0.1', int(sys.argv[1]))
+{led}sys.argv = sys.argv[2:]
 if os.sep in sys.argv[0]:
     runpy.run_path(sys.argv[0], run_name='__main__')
 else:
     module, function = sys.argv[0].split(':')
     __import__(module)
     getattr(sys.modules[module], function)()
-";
+"
+    )
+}
 
 /// Where Python 2.7 is: by the variable PYTHON27, as `python2.7`, or among those of pyenv. `None`: nowhere.
 pub async fn find() -> Option<PathBuf> {
@@ -51,16 +59,7 @@ pub async fn find() -> Option<PathBuf> {
 
 /// The same for programs that open connections in other ways: names are looked up as that address.
 const ROUTED_3: &str = "\
-import os, runpy, socket, sys
-address = ('127.0.0.1', int(sys.argv[1]))
 socket.getaddrinfo = lambda *_, **__: [(socket.AF_INET, socket.SOCK_STREAM, 6, '', address)]
-sys.argv = sys.argv[2:]
-if os.sep in sys.argv[0]:
-    runpy.run_path(sys.argv[0], run_name='__main__')
-else:
-    module, function = sys.argv[0].split(':')
-    __import__(module)
-    getattr(sys.modules[module], function)()
 ";
 
 /// Programs and modules for what is converted. `setuptools` has `pkg_resources`, which later ones do not.
@@ -88,7 +87,8 @@ impl OldMirror {
     /// `packages`: in exact versions, without what they ask for besides. `named`: what a program only wants to find the name and
     /// version of, such as its test tools, which are not to be had any more.
     pub async fn new(python: &Path, packages: &[&str], named: &[(&str, &str)]) -> Self {
-        let key = format!("{packages:?} {named:?} {ROUTED}");
+        let routed = runner(ROUTED);
+        let key = format!("{packages:?} {named:?} {routed}");
         let root = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let path = root.join(format!("python27-{}", hex::encode(&Sha256::digest(key)[..8])));
         // The last one that makes environments for it.
@@ -106,7 +106,7 @@ impl OldMirror {
                 let text = format!("Metadata-Version: 1.0\nName: {name}\nVersion: {version}\n");
                 std::fs::write(path.join("lib/python2.7/site-packages").join(file), text).unwrap();
             }
-            std::fs::write(bin.join("routed.py"), ROUTED).unwrap();
+            std::fs::write(bin.join("routed.py"), routed).unwrap();
             std::fs::write(path.join("complete"), "").unwrap();
         }
         drop(lock);
@@ -121,7 +121,7 @@ impl OldMirror {
         run(client_program(&python).arg(script).args([name, version, sha256]).arg(folder)).await;
         let text = format!("Metadata-Version: 1.0\nName: {named}\nVersion: {version}\n");
         std::fs::write(folder.join(format!("{named}-{version}.egg-info")), text).unwrap();
-        std::fs::write(folder.join("routed.py"), ROUTED_3).unwrap();
+        std::fs::write(folder.join("routed.py"), runner(ROUTED_3)).unwrap();
         Self { python, bin: folder.to_owned() }
     }
 

@@ -7,10 +7,8 @@ mod script;
 mod sizes;
 mod uses;
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,6 +26,7 @@ use super::resources::Resources;
 use super::target::Target;
 use super::{Conditions, Content, FetchError, FileAnswer, RelayError, RelaySettings, Served, Source};
 use crate::blob::{Store, StoreSettings};
+use crate::logged::Logged;
 use crate::model::{FilePath, Sha256};
 use crate::upstream::{Upstream, UpstreamError, UpstreamSettings};
 
@@ -269,34 +268,14 @@ async fn the_last_bytes_wait_for_the_digest() {
     assert_eq!(got, size);
 }
 
-/// Lines logged on this thread.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(line)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn the_log_has_both_digests_of_a_wrong_file() {
-    let log = Log::default();
-    let writer = log.clone();
-    let logger = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    let _logging = tracing::subscriber::set_default(logger);
-    // With a second one, tracing asks both whether a line is wanted, whichever thread comes by it first;
-    // with one it asks that thread's, and other tests' threads have none.
-    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
+    let log = Logged::here();
     let wrong = Reply::wrong_byte(&file(), 1);
     let (expected, actual) = (digest(&file()), digest(&wrong.body));
     let bench = Bench::new(vec![wrong]).await;
     drain(content(bench.get().await.unwrap())).await;
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let text = log.text();
     let line = text.lines().find(|line| line.contains("ERROR")).unwrap();
     for part in [expected.to_string(), actual.to_string(), "ab/cd/x-1.whl".to_owned()] {
         assert!(line.contains(&part), "{line}");
