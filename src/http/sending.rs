@@ -193,6 +193,7 @@ impl Sending {
 mod tests {
     use std::ops::Range;
 
+    use axum::http::header::CONNECTION;
     use tempfile::TempDir;
 
     use super::*;
@@ -267,6 +268,17 @@ mod tests {
         let none = sending.agent(None).unwrap();
         assert!(!Arc::ptr_eq(&none, &uv) && Arc::ptr_eq(&none, &sending.agent(None).unwrap()));
         assert!(Arc::ptr_eq(&pip, &agent("pip/1")));
+    }
+
+    #[tokio::test]
+    async fn a_head_that_was_counted_is_counted_anew_if_a_field_came_to_it() {
+        let bench = Bench::new().await;
+        let mut tracked = bench.begin(&bench.connection(), Some(SIZE));
+        let fields = HeaderMap::from_iter([(CONNECTION, HeaderValue::from_static("close"))]);
+        tracked.count_head(&fields, false);
+        assert_eq!(tracked.download.head, Some(HEAD));
+        tracked.count_head(&fields, true);
+        assert_eq!(tracked.download.head, Some("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n".len() as u64));
     }
 
     #[tokio::test]

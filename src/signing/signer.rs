@@ -166,10 +166,14 @@ fn take(folder: &Path) -> Result<Ready, String> {
     }
     let key = Key::generate().map_err(|error| failed("no key can be made", &error))?;
     let text = key.private_pem().map_err(|error| failed("the key cannot be written", &error))?;
-    if file::write(folder, &text).map_err(|error| failed("the key cannot be kept", &error))? {
+    keep(folder, &text)
+}
+
+/// Keeps a new key, unless one was put there meanwhile, which then is the key.
+fn keep(folder: &Path, text: &str) -> Result<Ready, String> {
+    if file::write(folder, text).map_err(|error| format!("the key cannot be kept: {error}"))? {
         tracing::info!("the key that pages are signed with was made");
     }
-    // Or the one that was put there meanwhile.
     kept(folder)?.ok_or_else(|| "serverkey.pem was removed as soon as it was there".to_owned())
 }
 
@@ -260,6 +264,14 @@ mod tests {
             assert_eq!(pauses.load(Ordering::Relaxed), 2, "{}", String::from_utf8_lossy(damaged));
             assert_eq!(seen.borrow().as_ref().unwrap().public, public);
         }
+    }
+
+    #[test]
+    fn a_key_that_was_put_there_while_one_was_made_is_the_key() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("serverkey.pem"), KEY).unwrap();
+        let ready = keep(folder.path(), ED25519).unwrap();
+        assert_eq!(ready.public, Key::read(KEY).unwrap().public_pem().unwrap());
     }
 
     #[test]
