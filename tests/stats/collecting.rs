@@ -52,7 +52,8 @@ fn answer(uri: &Uri, seen: &Mutex<Vec<String>>, reports: &[(&'static str, Vec<u8
     }
 }
 
-async fn stats(folder: &Path, args: &[&str]) -> Output {
+/// A command of `cheesewire stats`.
+pub(super) async fn stats(folder: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(BINARY);
     command.arg("stats").args(args).arg("--data").arg(folder).kill_on_drop(true);
     within("it does not end", command.output()).await.unwrap()
