@@ -1,6 +1,7 @@
 //! Downloads, counted at the edge by what has left the relay.
 
 mod collecting;
+mod commands;
 mod killed;
 mod python;
 

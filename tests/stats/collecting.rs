@@ -18,14 +18,14 @@ use crate::support::{call, get, until, within};
 use cheesewire::xmlrpc::Value;
 use reqwest::Method;
 
-fn packed(text: &[u8]) -> Vec<u8> {
+pub(super) fn packed(text: &[u8]) -> Vec<u8> {
     let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::best());
     encoder.write_all(text).unwrap();
     encoder.finish().unwrap()
 }
 
 /// A mirror with these reports, by their names. Also the paths that were asked for.
-async fn mirror(reports: Vec<(&'static str, Vec<u8>)>) -> (String, Arc<Mutex<Vec<String>>>) {
+pub(super) async fn mirror(reports: Vec<(&'static str, Vec<u8>)>) -> (String, Arc<Mutex<Vec<String>>>) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let seen = asked.clone();
     let answer = move |uri: Uri| {
@@ -59,11 +59,11 @@ pub(super) async fn stats(folder: &Path, args: &[&str]) -> Output {
     within("it does not end", command.output()).await.unwrap()
 }
 
-fn text(bytes: &[u8]) -> &str {
+pub(super) fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
-const DAY: &str =
+pub(super) const DAY: &str =
     "project,filename,agent,count\r\none,one-1.zip,pip/1,10\r\nTwo,two-1.zip,Mozilla (a, b),5\r\n";
 
 #[tokio::test]
