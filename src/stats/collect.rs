@@ -110,7 +110,6 @@ impl Collector {
             most,
             unpacked: 0,
             stream: Some(Decompress::new(false)),
-            begun: false,
             buffer: vec![0; UNPACKED],
             records: Records::default(),
             lines: Vec::new(),
@@ -142,10 +141,8 @@ pub struct Taking<'a> {
     day: Day,
     most: u64,
     unpacked: u64,
-    /// `None` behind the end of a stream.
+    /// `None` behind the end of a stream; there is one before the first byte too.
     stream: Option<Decompress>,
-    /// A stream has begun at all.
-    begun: bool,
     buffer: Vec<u8>,
     records: Records,
     lines: Vec<foreign::Line>,
@@ -157,7 +154,6 @@ impl Taking<'_> {
     /// Takes the next packed bytes.
     pub fn feed(&mut self, mut packed: &[u8]) -> Result<(), TakeError> {
         while !packed.is_empty() {
-            self.begun = true;
             // Some programs write several streams one behind the other.
             let stream = self.stream.get_or_insert_with(|| Decompress::new(false));
             let (before, out_before) = (stream.total_in(), stream.total_out());
@@ -200,7 +196,7 @@ impl Taking<'_> {
 
     /// All has come: the day counts from here on.
     pub fn finish(mut self) -> Result<Taken, TakeError> {
-        if self.stream.is_some() || !self.begun {
+        if self.stream.is_some() {
             return Err(TakeError::Bzip2("it is cut"));
         }
         let mut records = std::mem::take(&mut self.records);

@@ -91,3 +91,43 @@ impl Committer {
         Ok((id, false))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::File;
+    use crate::stats::schema::SCHEMA;
+
+    fn database() -> (tempfile::TempDir, Connection) {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = SCHEMA.open(&folder.path().join("db")).unwrap();
+        (folder, connection)
+    }
+
+    fn count(day: i64, agent: &str, count: u64) -> Count {
+        let project = ProjectName::parse("one").unwrap();
+        let file = File { project, filename: "one-1.zip".into(), version: "1".into() };
+        Count { day: Day::of(day), file: Arc::new(file), agent: Arc::new(Agent::named(agent)), count }
+    }
+
+    #[test]
+    fn downloads_that_are_counted_as_those_of_others_are_told() {
+        let ((_folder, connection), mut committer) = (database(), Committer::new(1));
+        let mut commit = |counts: Vec<Count>| {
+            committer.commit(&connection, counts.into_iter(), &Spellings::new()).unwrap()
+        };
+        assert_eq!(commit(vec![count(1, "a", 2)]), 0);
+        assert_eq!(commit(vec![count(1, "a", 2), count(1, "b", 3), count(1, "c", 4)]), 7);
+    }
+
+    #[test]
+    fn the_agents_of_a_day_that_is_over_are_forgotten() {
+        let ((_folder, connection), mut committer) = (database(), Committer::new(10));
+        for day in 0..50 {
+            // The last ones of a day are written with the first of the next.
+            let counts = [count(day, "a", 1), count(day + 1, "a", 1)];
+            committer.commit(&connection, counts.into_iter(), &Spellings::new()).unwrap();
+            assert_eq!(committer.agents.len(), 2);
+        }
+    }
+}

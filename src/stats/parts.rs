@@ -201,6 +201,15 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_file_is_one_download_and_leaves_the_parts_of_another() {
+        let bench = Bench::new();
+        assert!(!bench.add(0..50));
+        assert!(bench.add(0..100) && bench.add(0..200));
+        assert_eq!(bench.parts.len(), 1);
+        assert!(bench.add(50..100));
+    }
+
+    #[test]
     fn an_empty_part_is_none() {
         let bench = Bench::new();
         #[expect(clippy::reversed_empty_ranges, reason = "what must not be counted")]

@@ -199,3 +199,28 @@ fn version(connection: &Connection, first: Day, last: Day) -> rusqlite::Result<O
     }
     Ok(any.then(|| hex::encode(sha256.finalize())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_of_each_period_is_kept_up_to_a_bound() {
+        let made = Made::default();
+        let keep = |day: i64, version: &str| {
+            let file = Arc::new(tempfile::tempfile().unwrap());
+            made.keep(Period::Day(Day::of(day)), &MadeReport { length: 0, version: version.into(), file });
+        };
+        let has = |day: i64, version: &str| made.find(Period::Day(Day::of(day)), version).is_some();
+        keep(1, "a");
+        for version in 0..2 * KEPT {
+            keep(2, &version.to_string());
+        }
+        // What is made anew takes no more room than before.
+        assert!(has(1, "a") && has(2, "15") && !has(2, "14"));
+        for day in 3..=9 {
+            keep(day, "a");
+        }
+        assert!(!has(1, "a") && has(2, "15") && (3..=9).all(|day| has(day, "a")));
+    }
+}

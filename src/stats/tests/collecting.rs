@@ -159,3 +159,35 @@ async fn an_agent_with_a_line_end_is_one_record_and_its_version_has_no_platform(
     let row = |version: &str, agent: &str, count| (version.to_owned(), agent.to_owned(), count);
     assert_eq!(rows, [row("1.0", "a  b, \"c\"", 3), row("2", "\"open", 4)]);
 }
+
+#[tokio::test]
+async fn a_bomb_is_found_before_its_stream_ends() {
+    let bench = Bench::new().await;
+    let bomb = packed(vec![b'a'; 10 << 20]);
+    let collector = Collector::of(&bench.stats).unwrap();
+    let mut taking = collector.take(SOURCE, bench.today(), MOST).unwrap();
+    // Up to the last byte of its one block: ten bytes end the stream.
+    let found = taking.feed(&bomb[..bomb.len() - 10]);
+    assert!(matches!(found, Err(TakeError::TooLarge(MOST))), "{found:?}");
+}
+
+#[tokio::test]
+async fn an_agent_that_was_counted_before_is_bounded_like_one_that_is_new() {
+    let one = StatsSettings { agents_a_day: 1, ..StatsSettings::default() };
+    let bench = Bench::over(tempfile::tempdir().unwrap(), one).await;
+    bench.count("one-1.zip", "known", 1).await;
+    let day = bench.today().next();
+    let text = "one,one-1.zip,first,1\none,one-1.zip,known,2\none,one-1.zip,first,4\n";
+    take(&bench, SOURCE, day, &packed(text), 100).unwrap();
+    let report = bench.published(Period::Day(day)).await;
+    assert_eq!(report.as_deref(), Some("ONE,one-1.zip,first,5\r\nONE,one-1.zip,other,2\r\n"));
+}
+
+#[tokio::test]
+async fn the_registered_spelling_takes_the_place_of_a_mirrors() {
+    let bench = Bench::new().await;
+    take(&bench, SOURCE, bench.today(), &packed("oNe,one-1.zip,a,1"), 100).unwrap();
+    assert_eq!(bench.stats.top(None).await.unwrap(), [("oNe".to_owned(), 1)]);
+    bench.count("one-1.zip", "a", 1).await;
+    assert_eq!(bench.stats.top(None).await.unwrap(), [("ONE".to_owned(), 2)]);
+}

@@ -68,13 +68,7 @@ async fn of_a_days_agents_those_beyond_the_limit_count_as_other_also_after_a_res
 async fn counts_that_the_disk_does_not_take_are_written_once_it_does() {
     let bench = Bench::new().await;
     bench.count("one-1.zip", "pip/1", 1).await;
-    let pages = |most: i64| {
-        bench.stats.database().write_here(move |t| {
-            t.pragma_update_and_check(None, "max_page_count", most, |row| row.get::<_, i64>(0))
-        })
-    };
-    // As few as there are.
-    pages(1).unwrap();
+    bench.pages(1);
     for round in 0..3_u64 {
         for n in 0..200 {
             bench.count_in_memory(&format!("one-{n}.zip"), "pip/1", 1);
@@ -87,7 +81,7 @@ async fn counts_that_the_disk_does_not_take_are_written_once_it_does() {
         );
     }
     assert_eq!(bench.total().await, 1);
-    pages(1 << 30).unwrap();
+    bench.pages(1 << 30);
     bench.stats.flush().await.unwrap();
     bench.stats.flush().await.unwrap();
     let state = bench.stats.state();
@@ -138,4 +132,53 @@ async fn a_damaged_file_and_another_programs_are_refused_with_the_remedy() {
     rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
     let error = open(&std::fs::read(&path).unwrap()).await;
     assert!(matches!(error, StatsError::Foreign { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn agents_of_counts_that_were_not_written_take_no_place() {
+    let one = StatsSettings { agents_a_day: 1, ..StatsSettings::default() };
+    let bench = Bench::over(tempfile::tempdir().unwrap(), one).await;
+    bench.pages(1);
+    for n in 0..200 {
+        bench.count_in_memory(&format!("one-{n}.zip"), "pip/1", 1);
+    }
+    assert!(matches!(bench.stats.flush().await, Err(StatsError::Full { .. })));
+    bench.pages(1 << 30);
+    bench.stats.flush().await.unwrap();
+    bench.seal(bench.today());
+    let report = bench.report(bench.today()).await.unwrap();
+    assert_eq!(report.lines().filter(|line| line.ends_with(",pip/1,1")).count(), 200);
+}
+
+#[tokio::test]
+async fn a_spelling_of_another_project_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = StatsSettings { clock: Clock::standing_at(NOON), ..StatsSettings::default() };
+    let spell: Spell = Arc::new(|name| {
+        let spelling = if name.as_str() == "one" { "Two" } else { "no name" };
+        Box::pin(async move { Some(spelling.to_owned()) })
+    });
+    let stats = Stats::open(folder.path(), settings, spell).await.unwrap();
+    let bench = Bench { folder, clock: Clock::standing_at(NOON), stats };
+    bench.count("one-1.zip", "pip/1", 2).await;
+    bench.count("three-1.zip", "pip/1", 1).await;
+    assert_eq!(bench.stats.top(None).await.unwrap(), [("one".to_owned(), 2), ("three".to_owned(), 1)]);
+}
+
+#[tokio::test]
+async fn an_agent_is_remembered_unless_it_is_too_long_to_be() {
+    let bench = Bench::new().await;
+    for (length, remembered) in [(1024, true), (1025, false)] {
+        let sent = vec![b'a'; length];
+        let (first, second) = (bench.stats.agent(&sent), bench.stats.agent(&sent));
+        assert_eq!((Arc::ptr_eq(&first, &second), first == second), (remembered, true), "{length}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_somebody_has_just_begun_to_make_holds_no_statistics() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("statistics.sqlite3"), "").unwrap();
+    let opened = Stats::open_to_read(folder.path(), StatsSettings::default()).await;
+    assert!(matches!(opened, Err(StatsError::None { .. })), "{opened:?}");
 }

@@ -63,6 +63,14 @@ impl Bench {
         (0..times).for_each(|n| self.stats.whole(n, &file, &agent));
     }
 
+    /// From here on the file takes so many pages, and no fewer than it has: with 1 the disk is full.
+    fn pages(&self, most: i64) {
+        let most = self.stats.database().write_here(move |t| {
+            t.pragma_update_and_check(None, "max_page_count", most, |row| row.get::<_, i64>(0))
+        });
+        most.unwrap();
+    }
+
     fn seal(&self, day: Day) -> Option<Sealed> {
         seal(self.stats.database(), day, |_| Ok(())).unwrap()
     }

@@ -137,17 +137,12 @@ async fn a_disk_that_fills_while_a_day_is_sealed_loses_nothing_and_the_next_atte
         bench.count_in_memory(&format!("one-{odd}.zip"), "pip/1", 1);
     }
     bench.stats.flush().await.unwrap();
-    let pages = |most: i64| {
-        bench.stats.database().write_here(move |t| {
-            t.pragma_update_and_check(None, "max_page_count", most, |row| row.get::<_, i64>(0))
-        })
-    };
-    pages(1).unwrap();
+    bench.pages(1);
     let full = seal(bench.stats.database(), day, |_| Ok(()));
     assert!(matches!(full, Err(StatsError::Full { .. })), "{full:?}");
     assert_eq!(bench.report(day).await, None);
     bench.count_in_memory("one-1.zip", "pip/1", 1);
-    pages(1 << 30).unwrap();
+    bench.pages(1 << 30);
     bench.stats.flush().await.unwrap();
     assert!(bench.seal(day).is_some() && bench.seal(day.next()).is_some());
     assert_eq!(bench.report(day).await.unwrap().lines().count(), 5_000);

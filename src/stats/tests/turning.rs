@@ -1,5 +1,7 @@
 //! Days that turn by the clock, while the relay runs.
 
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -79,4 +81,65 @@ async fn a_day_that_was_frozen_when_the_relay_ended_is_sealed_after_the_next_sta
     assert_eq!(bench.stats.sealed_days().await.unwrap(), [day]);
     stop.cancel();
     running.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_day_whose_sealing_failed_is_tried_again_after_a_minute() {
+    let (bench, day, _stop) = at_midnight().await;
+    bench.count("one-1.zip", "pip/1", 1).await;
+    let run = |sql| bench.stats.database().write_here(|transaction| transaction.execute_batch(sql)).unwrap();
+    run("CREATE TRIGGER no BEFORE INSERT ON report_parts BEGIN SELECT RAISE(ABORT, 'no'); END");
+    bench.clock.set(NOON + DAY / 2);
+    pass(10 * MINUTE + Duration::from_secs(5)).await;
+    assert!(bench.stats.state().seal_error.is_some());
+    run("DROP TRIGGER no");
+    pass(MINUTE / 2).await;
+    // It waits, and tells of it meanwhile.
+    assert_eq!(bench.stats.sealed_days().await.unwrap(), []);
+    assert!(bench.stats.state().seal_error.is_some());
+    pass(MINUTE).await;
+    assert_eq!(bench.stats.sealed_days().await.unwrap(), [day]);
+    assert_eq!(bench.stats.state().seal_error, None);
+}
+
+#[tokio::test]
+async fn a_relay_that_stops_ends_the_sealing_of_a_day_at_its_next_step() {
+    let at_once = StatsSettings { seal_after: Duration::ZERO, ..StatsSettings::default() };
+    let bench = Bench::over(tempfile::tempdir().unwrap(), at_once).await;
+    let day = bench.today();
+    bench.count("one-1.zip", "pip/1", 1).await;
+    bench.clock.set(NOON + DAY);
+    bench.count("one-1.zip", "pip/1", 1).await;
+    // As long as somebody else writes, the sealing waits in its first step.
+    let (release, released) = mpsc::channel::<()>();
+    let (begin, begun) = mpsc::channel();
+    let database = bench.stats.database().clone();
+    let writer = thread::spawn(move || {
+        database.write_here(|_| {
+            begin.send(()).unwrap();
+            released.recv().unwrap();
+            Ok(())
+        })
+    });
+    begun.recv().unwrap();
+    let (stop, stats) = (CancellationToken::new(), bench.stats.clone());
+    let running = tokio::spawn({
+        let stop = stop.clone();
+        async move { stats.tend(stop).await }
+    });
+    // That is known when the sealing begins.
+    while bench.stats.state().oldest_unsealed != Some(day.next()) {
+        tokio::task::yield_now().await;
+    }
+    stop.cancel();
+    // It takes note of it.
+    tokio::task::yield_now().await;
+    release.send(()).unwrap();
+    writer.join().unwrap().unwrap();
+    running.await.unwrap();
+    let state = move |connection: &rusqlite::Connection| {
+        connection.query_row("SELECT state FROM days WHERE day = ?1", [day.number()], |row| row.get(0))
+    };
+    let frozen: i64 = bench.stats.database().read(state).await.unwrap();
+    assert_eq!(frozen, 1, "begun, and not ended");
 }
