@@ -112,16 +112,16 @@ async fn a_relay_that_stops_ends_the_sealing_of_a_day_at_its_next_step() {
     bench.count("one-1.zip", "pip/1", 1).await;
     // As long as somebody else writes, the sealing waits in its first step.
     let (release, released) = mpsc::channel::<()>();
-    let (begin, begun) = mpsc::channel();
+    let (tell, told) = mpsc::channel();
     let database = bench.stats.database().clone();
     let writer = thread::spawn(move || {
         database.write_here(|_| {
-            begin.send(()).unwrap();
+            tell.send(()).unwrap();
             released.recv().unwrap();
             Ok(())
         })
     });
-    begun.recv().unwrap();
+    told.recv().unwrap();
     let (stop, stats) = (CancellationToken::new(), bench.stats.clone());
     let running = tokio::spawn({
         let stop = stop.clone();
@@ -137,9 +137,9 @@ async fn a_relay_that_stops_ends_the_sealing_of_a_day_at_its_next_step() {
     release.send(()).unwrap();
     writer.join().unwrap().unwrap();
     running.await.unwrap();
-    let state = move |connection: &rusqlite::Connection| {
+    let of_day = move |connection: &rusqlite::Connection| {
         connection.query_row("SELECT state FROM days WHERE day = ?1", [day.number()], |row| row.get(0))
     };
-    let frozen: i64 = bench.stats.database().read(state).await.unwrap();
+    let frozen: i64 = bench.stats.database().read(of_day).await.unwrap();
     assert_eq!(frozen, 1, "begun, and not ended");
 }
