@@ -15,6 +15,7 @@ mod cli;
 mod client;
 mod clients;
 mod clock;
+mod deploy;
 mod edges;
 mod examples;
 mod fault_table;

@@ -9,8 +9,8 @@ use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
-/// Settings of this machine that would lead a client to another index.
-const SETTINGS: [&str; 8] = [
+/// Settings of this machine that would lead a client to another index, or have it trust others.
+const SETTINGS: [&str; 11] = [
     "PIP_INDEX_URL",
     "PIP_EXTRA_INDEX_URL",
     "PIP_FIND_LINKS",
@@ -19,6 +19,9 @@ const SETTINGS: [&str; 8] = [
     "UV_DEFAULT_INDEX",
     "UV_INDEX",
     "UV_FIND_LINKS",
+    "PIP_CERT",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
 ];
 
 /// A client of the relay, without this machine's settings.
