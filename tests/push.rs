@@ -1,5 +1,6 @@
 //! Files that one relay pushes to another: every rule and refusal of both sides, and two relays that feed each other.
 
+mod forms;
 mod master;
 mod mirror;
 mod parts;

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use super::files::PREFIX;
 use crate::push::{Master, Mirror, Question, Refusal, UploadHead};
 
-/// How long the rest of a refused upload may go by: whoever sends first and reads then would lose the answer.
+/// How long the rest of an upload may go by at least: whoever sends first and reads then would lose the answer.
 const SWALLOW: Duration = Duration::from_secs(10);
 /// When to come back if as many questions wait as may.
 const LATER: &str = "60";
@@ -57,8 +57,9 @@ async fn session(State(push): State<Push>, Path(secret): Path<String>) -> Respon
 async fn upload(State(push): State<Push>, Path(session): Path<String>, request: Request<Body>) -> Response {
     let (head, body) = request.into_parts();
     let mut body = body.into_data_stream();
+    let longest = SWALLOW.max(push.master.window());
     let Some(mirror) = push.mirror else {
-        swallow(&mut body, &head.headers).await;
+        swallow_behind(body, &head.headers, longest);
         return unknown();
     };
     let field = |name| head.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
@@ -68,25 +69,30 @@ async fn upload(State(push): State<Push>, Path(session): Path<String>, request: 
     };
     match mirror.take(&session, upload, &mut body).await {
         Ok(taken) => {
-            swallow(&mut body, &head.headers).await;
+            swallow(&mut body, longest).await;
             let path = utf8_percent_encode(taken.path.as_str(), ESCAPED);
             (StatusCode::FOUND, [(LOCATION, format!("{PREFIX}{path}"))]).into_response()
         }
         Err(refusal) => {
-            swallow(&mut body, &head.headers).await;
+            swallow_behind(body, &head.headers, longest);
             refused(&refusal)
         }
     }
 }
 
 /// Lets what is left of a body go by.
-async fn swallow(body: &mut BodyDataStream, headers: &HeaderMap) {
-    if headers.contains_key(EXPECT) {
-        return;
-    }
+async fn swallow(body: &mut BodyDataStream, longest: Duration) {
     let rest = async { while let Some(Ok(_)) = body.next().await {} };
     // What is still coming then is cut off with the connection.
-    let _ = timeout(SWALLOW, rest).await;
+    let _ = timeout(longest, rest).await;
+}
+
+/// The same behind an answer, which goes out at once: whoever waits for it sends nothing more, and whoever sends on finds it then.
+/// The connection is closed when the body is dropped. Whoever expects a word before sending has not begun.
+fn swallow_behind(mut body: BodyDataStream, headers: &HeaderMap, longest: Duration) {
+    if !headers.contains_key(EXPECT) {
+        tokio::spawn(async move { swallow(&mut body, longest).await });
+    }
 }
 
 fn unknown() -> Response {

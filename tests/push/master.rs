@@ -307,6 +307,41 @@ async fn a_name_that_leads_to_loopback_is_not_enough() {
     assert_eq!(mirror.upload().await[3].1, content());
 }
 
+/// The address that is listed, written otherwise, is not what is listed; and what is listed otherwise leads to loopback.
+#[tokio::test]
+async fn loopback_in_other_words_is_reached_neither_when_asked_for_nor_when_listed() {
+    let index = Index::with(&content(), 200, true).await;
+    let mirror = Played::wanting(PATH).await;
+    let port = mirror.host.rsplit_once(':').unwrap().1.to_owned();
+    let relay = master(&index, &mirror.host).await;
+    let words = ["127.1", "0x7f000001", "0X7F.1", "2130706433", "017700000001", "localhost"];
+    for word in words.iter().chain(&["0.0.0.0", "[::ffff:127.0.0.1]", "[::1]", "127.0.0.1%2e1"]) {
+        assert_eq!(asks(&relay, &format!("{word}:{port}"), "s").await, 403, "{word}");
+    }
+    for odd in [
+        format!("127.0.0.1.:{port}"),
+        format!("u@127.0.0.1:{port}"),
+        format!("u:p@127.0.0.1:{port}"),
+        format!("127.0.0.1%3a0{port}0"),
+        format!("%3127.0.0.1:{port}%00"),
+        format!("127.0.0.1%5c:{port}"),
+        format!("127.0.0.1:{port}%23x"),
+        format!("127%252e1:{port}"),
+        "[::ffff:127.0.0.1%251]:80".to_owned(),
+        "127.0.0.1:00".to_owned(),
+    ] {
+        assert_eq!(asks(&relay, &odd, "s").await, 400, "{odd}");
+    }
+    over(relay).await;
+    for word in words {
+        let host = format!("{word}:{port}");
+        let relay = master(&index, &host).await;
+        assert_eq!(asks(&relay, &host, "s").await, 204, "{word}");
+        over(relay).await;
+    }
+    assert_eq!(mirror.connections(), 0, "what stands beside the relay was asked");
+}
+
 #[tokio::test]
 async fn an_upload_address_of_another_host_gets_nothing() {
     let index = Index::with(&content(), 200, true).await;

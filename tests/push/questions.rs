@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use futures_util::future::join_all;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::parts::{Form, Index, Mirror, NOON, PATH, content, kept};
 use crate::support::{exchange, post_request, within};
@@ -110,7 +111,18 @@ async fn the_secret_itself_is_no_address_for_an_upload() {
 
 #[tokio::test]
 async fn an_upload_for_another_path_is_refused() {
-    for path in ["ab/cd/b-1.0.zip", "/ab/cd/a-1.0.zip", "../ab/cd/a-1.0.zip", "", "ab/cd/a-1.0.zip "] {
+    for path in [
+        "ab/cd/b-1.0.zip",
+        "/ab/cd/a-1.0.zip",
+        "../ab/cd/a-1.0.zip",
+        "",
+        "ab/cd/a-1.0.zip ",
+        "ab/%63d/a-1.0.zip",
+        "%2e%2e/ab/cd/a-1.0.zip",
+        "ab\\cd\\a-1.0.zip",
+        "ab/cd/a-1.0.zip\0",
+        "ab/cd/../cd/a-1.0.zip",
+    ] {
         refused(|form| replaced(form, 1, "path", path.as_bytes()), 403, true).await;
     }
 }
@@ -217,6 +229,41 @@ async fn an_upload_whose_length_is_too_large_is_refused_before_its_body_is_asked
         assert_eq!(String::from_utf8_lossy(&answer), answered, "{length}");
     }
     // Nothing of it was read: the secret is not spent.
+    assert_eq!(mirror.upload(&secret, &mirror.form(&secret)).await.status(), 302);
+}
+
+/// Some wait for no word, and send nothing more until they have the answer; others send on.
+#[tokio::test]
+async fn an_upload_that_is_refused_is_answered_before_the_rest_of_it_goes_by() {
+    // The rest may take longer than the test.
+    let settings = ["upstream.rate_window=1h", "http.header_timeout=1h", "http.idle_timeout=1h"];
+    let mirror = Mirror::start(&settings).await;
+    let (client, secret) = mirror.asked().await;
+    drop(client);
+    let address = mirror.address(&secret).await;
+    let content_type = mirror.form(&secret).content_type;
+    let rest = vec![b'x'; 4 << 20];
+    for (address, status) in [(&*address, "413"), ("/mkupload/unknown", "404")] {
+        let head = format!(
+            "POST {address} HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
+            rest.len()
+        );
+        let mut upload = super::parts::begun(&mirror.relay.url, head.as_bytes()).await;
+        let mut answer = Vec::new();
+        // All of it: it ends with a line.
+        while !answer.ends_with(b"\n")
+            || !answer.windows(4).any(|end| end == b"\r\n\r\n")
+            || answer.ends_with(b"\r\n")
+        {
+            answer.push(within("the answer waits for the rest", upload.read_u8()).await.unwrap());
+        }
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert!(answer.contains("connection: close\r\n"), "{answer}");
+        within("the rest does not go by", upload.write_all(&rest)).await.unwrap();
+        let end = within("the connection is not closed", upload.read(&mut [0])).await;
+        assert_eq!(end.unwrap(), 0, "who sends on has lost the answer");
+    }
     assert_eq!(mirror.upload(&secret, &mirror.form(&secret)).await.status(), 302);
 }
 

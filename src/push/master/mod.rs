@@ -5,6 +5,7 @@ mod transfer;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use metrics::{counter, gauge};
 use tokio_util::sync::CancellationToken;
@@ -79,6 +80,11 @@ impl Master {
     /// What a question would be answered, without any effect.
     pub fn look(&self, host: &str, secret: &str) -> Question {
         self.checked(host, secret).map_or_else(|refused| refused, |_| Question::Accepted)
+    }
+
+    /// The time over which a sender's least rate is taken.
+    pub fn window(&self) -> Duration {
+        self.0.settings.least.window
     }
 
     fn checked(&self, host: &str, secret: &str) -> Result<HostPort, Question> {
