@@ -7,7 +7,7 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row, TransactionBehavior};
 
 /// How long a connection waits for another one's short lock or transaction, before it is an error.
 const BUSY: Duration = Duration::from_secs(5);
@@ -125,6 +125,12 @@ impl From<rusqlite::Error> for Defect {
     }
 }
 
+/// A number of a row that is 0 or more where the file is sound; one below 0 is an error, and damage.
+pub(crate) fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let found: i64 = row.get(column)?;
+    u64::try_from(found).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, found))
+}
+
 /// Opens a file for writing, makes it if it is missing, for its owner alone, and closes it and what lies beside it to others.
 pub(crate) fn make(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
@@ -214,6 +220,14 @@ mod tests {
         let connection = Connection::open_in_memory().unwrap();
         let read = connection.query_row("SELECT 'x'", [], |row| row.get::<_, i64>(0));
         assert!(matches!(Defect::from(read.unwrap_err()), Defect::Damaged(_)));
+    }
+
+    #[test]
+    fn a_count_below_none_is_damage() {
+        let connection = Connection::open_in_memory().unwrap();
+        let read = |number: i64| connection.query_row("SELECT ?1", [number], |row| count(row, 0));
+        assert!(matches!((read(0), read(i64::MAX)), (Ok(0), Ok(0x7fff_ffff_ffff_ffff))));
+        assert!(matches!(Defect::from(read(-1).unwrap_err()), Defect::Damaged(_)));
     }
 
     #[test]

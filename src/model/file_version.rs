@@ -133,6 +133,8 @@ mod tests {
             ("x-1.0.win-amd64-py2.7.msi", "1.0"),
             ("x-1.0.linux-x86_64.tar.gz", "1.0"),
             ("x-1.0.linux-i686.exe", "1.0"),
+            ("x-1.0.Win32.exe", "1.0"),
+            ("x-.win32.exe", ".win32"),
             ("x-1.0b2.macosx-10.9-x86_64.tar.gz", "1.0b2"),
             ("x-1.0.win-amd64.zip", "1.0"),
             ("x-1.0-1.noarch.rpm", "1.0"),

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::Day;
+use crate::sqlite_file::count;
 
 /// Being counted.
 const OPEN: i64 = 0;
@@ -57,5 +58,5 @@ pub(super) fn seal(connection: &Connection, day: Day, bytes: i64, sha256: &[u8])
 pub(super) fn report(connection: &Connection, day: Day) -> rusqlite::Result<Option<(u64, Vec<u8>)>> {
     let mut report =
         connection.prepare_cached("SELECT bytes, sha256 FROM days WHERE day = ?1 AND state = 2")?;
-    report.query_row([day.number()], |row| Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?))).optional()
+    report.query_row([day.number()], |row| Ok((count(row, 0)?, row.get(1)?))).optional()
 }

@@ -6,6 +6,7 @@ use rusqlite::{Connection, params};
 
 use super::{Day, Stats, StatsError};
 use crate::model::ProjectName;
+use crate::sqlite_file::count;
 
 /// Days before today that belong to the last day, week and month: as the old index counted, which kept one number a day.
 const WINDOWS: [i64; 3] = [1, 7, 30];
@@ -53,7 +54,7 @@ impl Stats {
 fn of_files(connection: &Connection, project: &ProjectName) -> rusqlite::Result<HashMap<String, u64>> {
     let sql = "SELECT f.filename, f.count FROM projects p JOIN files f ON f.project = p.id WHERE p.name = ?1";
     let mut files = connection.prepare_cached(sql)?;
-    files.query_map([project.as_str()], |row| Ok((row.get(0)?, number(row.get(1)?))))?.collect()
+    files.query_map([project.as_str()], |row| Ok((row.get(0)?, count(row, 1)?)))?.collect()
 }
 
 fn recent(connection: &Connection, project: &ProjectName, today: Day) -> rusqlite::Result<Recent> {
@@ -62,7 +63,7 @@ fn recent(connection: &Connection, project: &ProjectName, today: Day) -> rusqlit
     let mut sum = connection.prepare_cached(sql)?;
     let mut since = |days: i64| {
         let days = params![project.as_str(), today.before(days).number(), today.number()];
-        sum.query_row(days, |row| row.get(0)).map(number)
+        sum.query_row(days, |row| count(row, 0))
     };
     let [last_day, last_week, last_month] = WINDOWS;
     Ok(Recent { last_day: since(last_day)?, last_week: since(last_week)?, last_month: since(last_month)? })
@@ -73,10 +74,5 @@ pub(super) fn top(connection: &Connection, num: Option<u64>) -> rusqlite::Result
     let most = num.map_or(-1, |num| i64::try_from(num).unwrap_or(i64::MAX));
     let sql = "SELECT spelling, count FROM projects WHERE count > 0 ORDER BY count DESC, spelling LIMIT ?1";
     let mut top = connection.prepare_cached(sql)?;
-    top.query_map([most], |row| Ok((row.get(0)?, number(row.get(1)?))))?.collect()
-}
-
-/// A count; a damaged file's may be below 0.
-fn number(count: i64) -> u64 {
-    u64::try_from(count).unwrap_or(0)
+    top.query_map([most], |row| Ok((row.get(0)?, count(row, 1)?)))?.collect()
 }

@@ -158,6 +158,8 @@ mod tests {
         is("a,b,\"x\ny\",1\r\nc,d,e,2\n", &["a,b,\"x\ny\",1\r", "c,d,e,2"]);
         is("a,b,\"x\r\n\r\n\"\"y,\n\",1\nc", &["a,b,\"x\r\n\r\n\"\"y,\n\",1", "c"]);
         is("a,\"\"\"\n\"\"\",1\n\"c\nd\"\ne", &["a,\"\"\"\n\"\"\",1", "\"c\nd\"", "e"]);
+        // One within a member opens none.
+        is("a,x\"y,1\nb,c\",2\n", &["a,x\"y,1", "b,c\",2"]);
         is("a,x\"y,1\nb,\"\",2\n", &["a,x\"y,1", "b,\"\",2"]);
     }
 
@@ -172,6 +174,18 @@ mod tests {
             let found = records(&text, piece);
             assert_eq!(found.len(), 100_002);
             assert_eq!(found.last().unwrap().as_deref(), Some("c,d,\"x\ny\",3"));
+        }
+    }
+
+    #[test]
+    fn the_line_in_which_an_open_quote_is_given_up_is_a_record_of_its_own() {
+        let (lines, long) = ("c,d,e,2\n".repeat(8000), "x".repeat(4000));
+        let text = format!("a,b,\"open,1\n{lines}c,d,\"{long}\ny\",3\n");
+        for piece in [1000, 1 << 20] {
+            let found = records(&text, piece);
+            assert_eq!(found.len(), 8003);
+            assert_eq!(found[8001], Some(format!("c,d,\"{long}")));
+            assert_eq!(found[8002].as_deref(), Some("y\",3"));
         }
     }
 

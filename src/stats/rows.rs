@@ -7,6 +7,7 @@ use rusqlite::{Connection, params};
 
 use super::report::{COLUMNS, ORDER};
 use super::{Day, Period, Stats, StatsError};
+use crate::sqlite_file::count;
 
 /// All that is counted between two days.
 const ALL: &str = "WITH counted AS ( \
@@ -85,7 +86,7 @@ impl Stats {
             let mut rows = statement.query(params![first.number(), last.number()])?;
             while let Some(row) = rows.next()? {
                 let (project, filename, agent) = (row.get(0)?, row.get(1)?, row.get(2)?);
-                let count = number(row.get(3)?);
+                let count = count(row, 3)?;
                 if let Err(error) = each(ReportRow { project, filename, agent, count }) {
                     return Ok(Err(StatsError::Output(Arc::new(error))));
                 }
@@ -117,7 +118,7 @@ impl Stats {
                         filename: row.get(1)?,
                         agent: row.get(2)?,
                         version: row.get(3)?,
-                        count: number(row.get(4)?),
+                        count: count(row, 4)?,
                         installer: row.get(5)?,
                         installer_version: row.get(6)?,
                         python: row.get(7)?,
@@ -138,7 +139,7 @@ impl Stats {
             let sql = format!("{ALL} SELECT day, sum(count) FROM counted GROUP BY day ORDER BY day");
             let mut days = connection.prepare_cached(&sql)?;
             let days = days.query_map(params![first.number(), last.number()], |row| {
-                Ok((Day::of(row.get(0)?), number(row.get(1)?)))
+                Ok((Day::of(row.get(0)?), count(row, 1)?))
             })?;
             days.collect::<rusqlite::Result<_>>().map(Ok)
         })
@@ -155,8 +156,4 @@ fn days(connection: &Connection, first: Day, last: Day) -> rusqlite::Result<Vec<
                UNION SELECT day FROM collections WHERE done = 1 AND day BETWEEN ?1 AND ?2 ORDER BY day";
     let mut days = connection.prepare_cached(sql)?;
     days.query_map(params![first.number(), last.number()], |row| row.get(0).map(Day::of))?.collect()
-}
-
-fn number(count: i64) -> u64 {
-    u64::try_from(count).unwrap_or(0)
 }

@@ -182,3 +182,23 @@ async fn a_file_that_somebody_has_just_begun_to_make_holds_no_statistics() {
     let opened = Stats::open_to_read(folder.path(), StatsSettings::default()).await;
     assert!(matches!(opened, Err(StatsError::None { .. })), "{opened:?}");
 }
+
+#[tokio::test]
+async fn a_count_below_none_is_damage_and_not_0() {
+    let bench = Bench::new().await;
+    let (name, day) = (ProjectName::parse("one").unwrap(), bench.today());
+    bench.count("one-1.zip", "pip/1", 1).await;
+    let damage =
+        "UPDATE files SET count = -1; UPDATE project_days SET count = -1; UPDATE counters SET count = -1";
+    bench.stats.database().write_here(|transaction| transaction.execute_batch(damage)).unwrap();
+    let errors = [
+        bench.stats.of_files(&name).await.map(|_| ()).unwrap_err(),
+        bench.stats.recent(&name).await.map(|_| ()).unwrap_err(),
+        bench.stats.by_day(day, day).map(|_| ()).unwrap_err(),
+        bench.stats.report_rows(Period::Day(day), |_| Ok(())).unwrap_err(),
+        bench.stats.export_rows(day, day, |_| Ok(())).unwrap_err(),
+    ];
+    for error in errors {
+        assert!(matches!(error, StatsError::Broken { .. }), "{error}");
+    }
+}
