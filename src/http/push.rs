@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::{Body, BodyDataStream};
 use axum::extract::{Path, State};
 use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, LOCATION, RETRY_AFTER};
-use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use axum::http::{HeaderValue, Method, Request, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use futures_util::StreamExt as _;
@@ -59,7 +59,9 @@ async fn upload(State(push): State<Push>, Path(session): Path<String>, request: 
     let mut body = body.into_data_stream();
     let longest = SWALLOW.max(push.master.window());
     let Some(mirror) = push.mirror else {
-        swallow_behind(body, &head.headers, longest);
+        if !head.headers.contains_key(EXPECT) {
+            swallow_behind(body, longest);
+        }
         return unknown();
     };
     let field = |name| head.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
@@ -67,14 +69,19 @@ async fn upload(State(push): State<Push>, Path(session): Path<String>, request: 
         content_type: field(CONTENT_TYPE).unwrap_or_default(),
         length: field(CONTENT_LENGTH).and_then(|length| length.parse().ok()),
     };
-    match mirror.take(&session, upload, &mut body).await {
+    let mut is_begun = !head.headers.contains_key(EXPECT);
+    let taken = mirror.take(&session, upload, (&mut body).inspect(|_| is_begun = true)).await;
+    match taken {
         Ok(taken) => {
             swallow(&mut body, longest).await;
             let path = utf8_percent_encode(taken.path.as_str(), ESCAPED);
             (StatusCode::FOUND, [(LOCATION, format!("{PREFIX}{path}"))]).into_response()
         }
         Err(refusal) => {
-            swallow_behind(body, &head.headers, longest);
+            // Whoever expects a word before sending does not begin after another one.
+            if is_begun {
+                swallow_behind(body, longest);
+            }
             refused(&refusal)
         }
     }
@@ -88,11 +95,9 @@ async fn swallow(body: &mut BodyDataStream, longest: Duration) {
 }
 
 /// The same behind an answer, which goes out at once: whoever waits for it sends nothing more, and whoever sends on finds it then.
-/// The connection is closed when the body is dropped. Whoever expects a word before sending has not begun.
-fn swallow_behind(mut body: BodyDataStream, headers: &HeaderMap, longest: Duration) {
-    if !headers.contains_key(EXPECT) {
-        tokio::spawn(async move { swallow(&mut body, longest).await });
-    }
+/// The connection is closed when the body is dropped.
+fn swallow_behind(mut body: BodyDataStream, longest: Duration) {
+    tokio::spawn(async move { swallow(&mut body, longest).await });
 }
 
 fn unknown() -> Response {

@@ -267,6 +267,35 @@ async fn an_upload_that_is_refused_is_answered_before_the_rest_of_it_goes_by() {
     assert_eq!(mirror.upload(&secret, &mirror.form(&secret)).await.status(), 302);
 }
 
+/// Also where it was told to go on before.
+#[tokio::test]
+async fn an_upload_that_was_told_to_go_on_and_is_refused_then_goes_by() {
+    let settings = ["upstream.rate_window=1h", "http.header_timeout=1h", "http.idle_timeout=1h"];
+    let mirror = Mirror::start(&settings).await;
+    let (client, secret) = mirror.asked().await;
+    drop(client);
+    let address = mirror.address(&secret).await;
+    let form = replaced(mirror.form(&secret), 0, "secret", &[b'A'; 32]);
+    let body = form.body();
+    let head = format!(
+        "POST {address} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
+        form.content_type,
+        body.len()
+    );
+    let mut upload = super::parts::begun(&mirror.relay.url, head.as_bytes()).await;
+    for expected in ["HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 403 "] {
+        let mut answer = vec![0; expected.len()];
+        within("no word comes", upload.read_exact(&mut answer)).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&answer), expected);
+        // The secret is in the first half.
+        let half = if expected.contains("100") { &body[..60_000] } else { &body[60_000..] };
+        within("the rest does not go by", upload.write_all(half)).await.unwrap();
+    }
+    let mut answer = String::new();
+    let end = within("the connection is not closed", upload.read_to_string(&mut answer)).await;
+    assert!(end.is_ok(), "who sends on has lost the answer: {end:?}");
+}
+
 #[tokio::test]
 async fn an_upload_of_a_file_whose_size_nobody_states_is_bounded_by_the_largest_file() {
     let index = Index::with(&content(), 403, false).await;
