@@ -201,4 +201,11 @@ async fn a_count_below_none_is_damage_and_not_0() {
     for error in errors {
         assert!(matches!(error, StatsError::Broken { .. }), "{error}");
     }
+    // So is a report's length.
+    bench
+        .stats
+        .database()
+        .write_here(|t| t.execute_batch("UPDATE days SET state = 2, bytes = -1, sha256 = x'00'"))
+        .unwrap();
+    assert!(matches!(bench.stats.sealed_report(day).await, Err(StatsError::Broken { .. })));
 }
