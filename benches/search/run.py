@@ -149,7 +149,7 @@ def measure(arguments, folder):
                     changelog.Client(url).value("changelog_last_serial")
                     starts.append(time.perf_counter() - relay.begun)
             when = f"{had:,} documents read" if had else "names alone known"
-            figure(f"start-up to first answer, {when}", f"{changelog.median(starts):.0f} ms", "", "", "200 ms")
+            figure(f"start-up to first answer, {when}", f"{statistics.median(starts) * 1000:.0f} ms", "", "", "200 ms")
             relay, url = serve()
             with relay:
                 client = changelog.Client(url)
