@@ -118,7 +118,8 @@ impl OldMirror {
         let Release(name, version, sha256) = release;
         let python = environment(&FOR_PYTHON_3).await.join("python");
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/legacy/python3.py");
-        run(client_program(&python).arg(script).args([name, version, sha256]).arg(folder)).await;
+        // From the index of this machine's pip: with its settings.
+        run(Command::new(&python).arg(script).args([name, version, sha256]).arg(folder)).await;
         let text = format!("Metadata-Version: 1.0\nName: {named}\nVersion: {version}\n");
         std::fs::write(folder.join(format!("{named}-{version}.egg-info")), text).unwrap();
         std::fs::write(folder.join("routed.py"), runner(ROUTED_3)).unwrap();
