@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use super::parts::{Form, Index, Mirror, NOON, PATH, content, kept};
-use crate::support::{exchange, post_request, within};
+use crate::support::{Relay, exchange, post_request, sandbox, within};
 
 /// A mirror with an open question, its secret, and a client that waits.
 async fn open() -> (Mirror, String) {
@@ -232,46 +233,86 @@ async fn an_upload_whose_length_is_too_large_is_refused_before_its_body_is_asked
     assert_eq!(mirror.upload(&secret, &mirror.form(&secret)).await.status(), 302);
 }
 
+/// The answer to what was begun on this line, up to where its connection ends or waits for the rest.
+async fn answered(upload: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    // All of it: it ends with a line.
+    while !answer.ends_with(b"\n")
+        || !answer.windows(4).any(|end| end == b"\r\n\r\n")
+        || answer.ends_with(b"\r\n")
+    {
+        answer.push(within("the answer waits for the rest", upload.read_u8()).await.unwrap());
+    }
+    String::from_utf8(answer).unwrap()
+}
+
+/// An upload of 4 MiB is refused at this address: the answer comes first, and then the rest goes by.
+async fn rest_goes_by(url: &str, address: &str, status: u16) {
+    let rest = vec![b'x'; 4 << 20];
+    let content_type = "multipart/form-data; boundary=x";
+    let head = format!(
+        "POST {address} HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
+        rest.len()
+    );
+    let mut upload = super::parts::begun(url, head.as_bytes()).await;
+    let answer = answered(&mut upload).await;
+    assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    assert!(answer.contains("connection: close\r\n"), "{answer}");
+    within("the rest does not go by", upload.write_all(&rest)).await.unwrap();
+    let end = within("the connection is not closed", upload.read(&mut [0])).await;
+    assert_eq!(end.unwrap(), 0, "who sends on has lost the answer");
+}
+
+/// Settings with which the rest may take longer than the test.
+const LONG: [&str; 3] = ["upstream.rate_window=1h", "http.header_timeout=1h", "http.idle_timeout=1h"];
+
 /// Some wait for no word, and send nothing more until they have the answer; others send on.
 #[tokio::test]
 async fn an_upload_that_is_refused_is_answered_before_the_rest_of_it_goes_by() {
-    // The rest may take longer than the test.
-    let settings = ["upstream.rate_window=1h", "http.header_timeout=1h", "http.idle_timeout=1h"];
-    let mirror = Mirror::start(&settings).await;
+    let mirror = Mirror::start(&LONG).await;
     let (client, secret) = mirror.asked().await;
     drop(client);
-    let address = mirror.address(&secret).await;
-    let content_type = mirror.form(&secret).content_type;
-    let rest = vec![b'x'; 4 << 20];
-    for (address, status) in [(&*address, "413"), ("/mkupload/unknown", "404")] {
-        let head = format!(
-            "POST {address} HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
-            rest.len()
-        );
-        let mut upload = super::parts::begun(&mirror.relay.url, head.as_bytes()).await;
-        let mut answer = Vec::new();
-        // All of it: it ends with a line.
-        while !answer.ends_with(b"\n")
-            || !answer.windows(4).any(|end| end == b"\r\n\r\n")
-            || answer.ends_with(b"\r\n")
-        {
-            answer.push(within("the answer waits for the rest", upload.read_u8()).await.unwrap());
-        }
-        let answer = String::from_utf8(answer).unwrap();
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
-        assert!(answer.contains("connection: close\r\n"), "{answer}");
-        within("the rest does not go by", upload.write_all(&rest)).await.unwrap();
-        let end = within("the connection is not closed", upload.read(&mut [0])).await;
-        assert_eq!(end.unwrap(), 0, "who sends on has lost the answer");
+    for (address, status) in [(&*mirror.address(&secret).await, 413), ("/mkupload/unknown", 404)] {
+        rest_goes_by(&mirror.relay.url, address, status).await;
     }
     assert_eq!(mirror.upload(&secret, &mirror.form(&secret)).await.status(), 302);
+    // So does a relay that asks nobody for files; and a short window leaves time all the same.
+    let sandbox = sandbox().await;
+    for settings in [&LONG[..], &["upstream.rate_window=1ms"]] {
+        let relay = Relay::start(&sandbox.url(), settings).await;
+        rest_goes_by(&relay.url, "/mkupload/unknown", 404).await;
+    }
+}
+
+/// Who waits for a word and gets a refusal does not begin, and is not waited for.
+#[tokio::test]
+async fn the_line_of_an_upload_that_is_refused_before_it_began_ends_with_the_answer() {
+    let mirror = Mirror::start(&LONG).await;
+    let (client, secret) = mirror.asked().await;
+    drop(client);
+    let (sandbox, address) = (sandbox().await, mirror.address(&secret).await);
+    let plain = Relay::start(&sandbox.url(), &LONG).await;
+    for (url, address, status) in [
+        (&mirror.relay.url, &*address, 413),
+        (&mirror.relay.url, "/mkupload/unknown", 404),
+        (&plain.url, "/mkupload/unknown", 404),
+    ] {
+        let head = format!(
+            "POST {address} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\
+             Content-Type: multipart/form-data; boundary=x\r\nContent-Length: {}\r\n\r\n",
+            4 << 20
+        );
+        let mut upload = super::parts::begun(url, head.as_bytes()).await;
+        let mut answer = String::new();
+        within("the rest is waited for", upload.read_to_string(&mut answer)).await.unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
 }
 
 /// Also where it was told to go on before.
 #[tokio::test]
 async fn an_upload_that_was_told_to_go_on_and_is_refused_then_goes_by() {
-    let settings = ["upstream.rate_window=1h", "http.header_timeout=1h", "http.idle_timeout=1h"];
-    let mirror = Mirror::start(&settings).await;
+    let mirror = Mirror::start(&LONG).await;
     let (client, secret) = mirror.asked().await;
     drop(client);
     let address = mirror.address(&secret).await;

@@ -1,7 +1,6 @@
 //! Lines on which transfers break off.
 
 use std::sync::Mutex;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
