@@ -7,6 +7,7 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, TransactionBehavior};
 
 /// How long a connection waits for another one's short lock or transaction, before it is an error.
@@ -69,6 +70,9 @@ impl Schema {
         connection.busy_timeout(BUSY)?;
         // More than any user has.
         connection.set_prepared_statement_cache_capacity(64);
+        // Or many a statement is planned anew for each value that it gets, every one with `LIMIT ?1` among them. The plans are
+        // the same: there are no statistics for them to go by.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.execute_batch(self.pragmas)
     }
 
@@ -160,6 +164,8 @@ pub(crate) fn close_to_others(path: &Path, mode: u32) {
 mod tests {
     use std::thread;
 
+    use rusqlite::StatementStatus;
+
     use super::*;
 
     const ONE: Schema =
@@ -200,6 +206,21 @@ mod tests {
         assert!(matches!(half.open(&path), Err(Defect::Other(_))));
         let connection = ONE.open(&path).unwrap();
         assert_eq!((ONE.check(&connection).unwrap(), values(&connection)), (1, vec![]));
+    }
+
+    #[test]
+    fn a_kept_statement_is_not_planned_again_for_another_value() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        let writer = ONE.open(&path).unwrap();
+        let reader = ONE.connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+        for connection in [writer, reader] {
+            let kept = || connection.prepare_cached("SELECT x FROM a WHERE x > ?1 ORDER BY x LIMIT ?2").unwrap();
+            for value in 1..4 {
+                kept().query_map([value, value], |_| Ok(())).unwrap().for_each(drop);
+            }
+            assert_eq!(kept().get_status(StatementStatus::RePrepare), 0);
+        }
     }
 
     #[test]
