@@ -215,7 +215,8 @@ mod tests {
         let writer = ONE.open(&path).unwrap();
         let reader = ONE.connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
         for connection in [writer, reader] {
-            let kept = || connection.prepare_cached("SELECT x FROM a WHERE x > ?1 ORDER BY x LIMIT ?2").unwrap();
+            let kept =
+                || connection.prepare_cached("SELECT x FROM a WHERE x > ?1 ORDER BY x LIMIT ?2").unwrap();
             for value in 1..4 {
                 kept().query_map([value, value], |_| Ok(())).unwrap().for_each(drop);
             }

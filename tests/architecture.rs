@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 mod circles;
+mod methods;
 mod metrics;
 
 /// What each module may use besides itself. `*`: everything.
