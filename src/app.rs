@@ -4,7 +4,7 @@ mod memory;
 mod state;
 mod tasks;
 
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -54,6 +54,9 @@ pub enum AppError {
         /// What the system says.
         error: std::io::Error,
     },
+    /// A socket that listens already can't be taken over.
+    #[error("can't take over a socket that listens already: {0}")]
+    Handed(std::io::Error),
     /// There is no address to listen on.
     #[error("no address to listen on; give one with --listen")]
     Nowhere,
@@ -95,15 +98,20 @@ pub struct App {
 impl App {
     /// Opens journal and cache, starts what runs in the background, and listens.
     pub async fn build(config: &Config) -> Result<Self, AppError> {
+        Self::build_on(config, Vec::new()).await
+    }
+
+    /// The same on sockets that listen already, if there are any: then the addresses of `http.listen` do not matter, and the
+    /// deadline of the first one is that of the first socket, and so on.
+    pub async fn build_on(config: &Config, handed: Vec<net::TcpListener>) -> Result<Self, AppError> {
         let metrics = recorder()?;
         // First: a second relay by mistake should complain of the address, not of locks.
-        let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
-        for &listen in &config.http.listen {
-            let wrong = |error| AppError::Listen { address: listen.address, error };
-            let listener = TcpListener::bind(listen.address).await.map_err(wrong)?;
-            addresses.push(listener.local_addr().map_err(wrong)?);
-            listeners.push((listener, listen));
-        }
+        let listeners = if handed.is_empty() {
+            listen(&config.http.listen).await?
+        } else {
+            take_over(handed, &config.http.listen)?
+        };
+        let addresses: Vec<_> = listeners.iter().map(|(_, listen)| listen.address).collect();
         let &first = addresses.first().ok_or(AppError::Nowhere)?;
 
         let journal = Journal::open(&config.data, config.journal.clone()).await?;
@@ -197,6 +205,11 @@ impl App {
         &self.addresses
     }
 
+    /// Set once it ends: because it was told to, or by itself.
+    pub fn stopping(&self) -> CancellationToken {
+        self.stopping.clone()
+    }
+
     /// Serves until `stop`; then lets requests and fetches end within the drain time, and closes the journal. Fails if it
     /// had to end by itself.
     pub async fn run(self, stop: CancellationToken) -> Result<(), AppError> {
@@ -230,6 +243,32 @@ impl App {
         tracing::info!("stopped");
         ended
     }
+}
+
+/// Listens on these addresses; what comes back has those that were found for port 0.
+async fn listen(wanted: &[Listen]) -> Result<Vec<(TcpListener, Listen)>, AppError> {
+    let mut listeners = Vec::new();
+    for &Listen { address, deadline } in wanted {
+        let wrong = |error| AppError::Listen { address, error };
+        let listener = TcpListener::bind(address).await.map_err(wrong)?;
+        let address = listener.local_addr().map_err(wrong)?;
+        listeners.push((listener, Listen { address, deadline }));
+    }
+    Ok(listeners)
+}
+
+/// The same of sockets that listen already.
+fn take_over(
+    handed: Vec<net::TcpListener>,
+    wanted: &[Listen],
+) -> Result<Vec<(TcpListener, Listen)>, AppError> {
+    let deadlines = wanted.iter().map(|listen| listen.deadline).chain(std::iter::repeat(None));
+    let take = |(socket, deadline): (net::TcpListener, _)| {
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
+        Ok((TcpListener::from_std(socket)?, Listen { address, deadline }))
+    };
+    handed.into_iter().zip(deadlines).map(take).collect::<Result<_, _>>().map_err(AppError::Handed)
 }
 
 /// The process's recorder of metrics: one, however many relays tests build.

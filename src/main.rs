@@ -8,6 +8,7 @@ use cheesewire::app::AppError;
 use cheesewire::cli::cache::CacheError;
 use cheesewire::cli::demo::DemoError;
 use cheesewire::cli::doctor::DoctorError;
+use cheesewire::cli::service::{Service, ServiceError};
 use cheesewire::cli::stats::StatsCommandError;
 use cheesewire::cli::sync::SyncError;
 use cheesewire::cli::{self, Cli, Command};
@@ -67,6 +68,7 @@ fn complain(text: &str) {
 
 fn is_of_configuration(error: &anyhow::Error) -> bool {
     error.is::<ConfigError>()
+        || error.is::<ServiceError>()
         || matches!(error.downcast_ref(), Some(DoctorError::Config(_)))
         || matches!(error.downcast_ref(), Some(DemoError::Config(_)))
         // Started again with the same settings it would be refused again.
@@ -77,13 +79,15 @@ fn is_of_configuration(error: &anyhow::Error) -> bool {
 fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(args) => {
+            // Before pip is asked for its index, and before the log has a thread.
+            let service = Service::of_this_process()?;
             let config = args.config()?;
             let _logs = logs(&config.log)?;
             // Reading at once as allowed leaves as many threads for everything else.
             let runtime = with_threads(BLOCKING_THREADS.max(2 * config.store.readers))?;
             runtime.block_on(async {
                 outlive()?;
-                Ok(cli::serve::run(config, stop_signal()?).await?)
+                Ok(cli::serve::run(config, service, stop_signal()?).await?)
             })
         }
         Command::Demo(args) => {

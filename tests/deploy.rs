@@ -142,7 +142,9 @@ async fn the_unit_and_its_configuration_are_understood() {
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(64), "{complaint}");
     assert!(complaint.contains("upstream.url"), "{complaint}");
-    assert!(unit.contains("\nRestartPreventExitStatus=64\n"));
+    for line in ["RestartPreventExitStatus=64", "Type=notify", "WatchdogSec=60", "TimeoutStartSec=infinity"] {
+        assert!(unit.lines().any(|stands| stands == line), "{line}");
+    }
 }
 
 #[tokio::test]
@@ -153,7 +155,9 @@ async fn systemd_takes_the_unit_and_finds_little_exposed() {
     // Neither program nor manual page is installed here.
     let unit = text("systemd/cheesewire.service").replace("/usr/bin/cheesewire", BINARY);
     std::fs::write(&path, unit.replace("Documentation=man:cheesewire(1)\n", "")).unwrap();
-    let verify = Command::new("systemd-analyze").arg("verify").arg(&path).output().await.unwrap();
+    let socket = folder.path().join("cheesewire.socket");
+    std::fs::write(&socket, text("systemd/cheesewire.socket")).unwrap();
+    let verify = Command::new("systemd-analyze").arg("verify").args([&path, &socket]).output().await.unwrap();
     let said = String::from_utf8_lossy(&verify.stderr);
     assert!(verify.status.success() && said.is_empty(), "{said}");
     // In tenths; an ordinary service has 96.

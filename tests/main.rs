@@ -62,6 +62,7 @@ mod sandbox_serials;
 mod sandbox_today;
 mod search;
 mod search_waits;
+mod service;
 mod stats;
 mod support;
 mod turns;

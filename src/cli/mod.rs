@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod man;
 pub mod sandbox;
 pub mod serve;
+pub mod service;
 pub mod stats;
 pub mod sync;
 

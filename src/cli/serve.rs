@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
+use super::service::Service;
 use crate::app::{App, AppError};
 use crate::config::{Config, ConfigError, Sources};
 
@@ -67,7 +68,9 @@ impl ServeArgs {
     }
 }
 
-/// Serves until `stop`.
-pub async fn run(config: Config, stop: CancellationToken) -> Result<(), AppError> {
-    App::build(&config).await?.run(stop).await
+/// Serves until `stop`, on the sockets of a service manager if it gave any.
+pub async fn run(config: Config, service: Service, stop: CancellationToken) -> Result<(), AppError> {
+    let app = App::build_on(&config, service.sockets).await?;
+    let stopping = app.stopping();
+    service.manager.attend(app.run(stop), &stopping, config.http.listener.drain).await
 }

@@ -7,6 +7,10 @@ use super::ConfigError;
 /// How pip may be called here, first that works.
 const COMMANDS: [&[&str]; 3] = [&["python3", "-m", "pip"], &["pip3"], &["pip"]];
 
+/// What a service manager tells this process, and no child of it.
+const OF_THE_SERVICE: [&str; 6] =
+    ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"];
+
 /// Asks the local pip for its index: its environment first, then its configuration, then what its own
 /// help names as the default.
 pub(super) fn index() -> Result<String, ConfigError> {
@@ -26,7 +30,12 @@ pub(super) fn index() -> Result<String, ConfigError> {
 fn run(command: &[&str], arguments: &[&str]) -> Option<String> {
     let (program, first) = command.split_first()?;
     // Wide, so that pip's help does not break an address over two lines.
-    let output = Command::new(program).args(first).args(arguments).env("COLUMNS", "1000").output().ok()?;
+    let mut command = Command::new(program);
+    command.args(first).args(arguments).env("COLUMNS", "1000");
+    for name in OF_THE_SERVICE {
+        command.env_remove(name);
+    }
+    let output = command.output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
