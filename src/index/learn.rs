@@ -141,10 +141,6 @@ impl Inner {
             Ok(Fetched::NotModified) => return Ok(()),
             Err(error) => return self.unread(project, error, outcome).await,
         };
-        let numbering = self.shared.journal.numbering(&project).await.map_err(|error| {
-            tracing::error!(%project, %error, "search cannot learn what upstream states of a project");
-            None
-        })?;
         let (name, settings) = (project.clone(), self.shared.settings.learn.clone());
         let most = self.shared.upstream.document_memory();
         let read = spawn_blocking(move || {
@@ -153,11 +149,10 @@ impl Inner {
             let serial = document.last_serial;
             let document = JsonDocument::parse(&name, &document.body, document.url, most)?;
             let serial = document.last_serial.max(serial);
-            let serial = serial.and_then(|stated| numbering.of_copy(stated));
-            Ok::<_, String>(learned(&name, &document, serial, &settings))
+            Ok::<_, String>(learned(&name, &document, serial, &settings).folded())
         });
         match read.await {
-            Ok(Ok(learned)) => match self.shared.journal.learn(vec![learned]).await {
+            Ok(Ok(folded)) => match self.shared.journal.learn_stated(folded).await {
                 Ok(()) => {
                     outcome("learned");
                     Ok(())

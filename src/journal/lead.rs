@@ -52,23 +52,29 @@ impl Numbering {
 impl Journal {
     /// What makes numbers of ours of what upstream states of a project now.
     pub async fn numbering(&self, name: &ProjectName) -> Result<Numbering, JournalError> {
-        let (position, most) = (self.position(), self.most_plausible());
+        let unled = self.unled();
         // What is not used is not led either.
         let lead = if self.serials_say_nothing() { None } else { self.lead(name).await? };
-        Ok(Numbering { lead, position, most })
+        Ok(Numbering { lead, ..unled })
+    }
+
+    /// What of that is the same for all projects.
+    pub(super) fn unled(&self) -> Numbering {
+        Numbering { lead: None, position: self.position(), most: self.most_plausible() }
     }
 
     /// A project's, if it has one.
     pub async fn lead(&self, name: &ProjectName) -> Result<Option<Lead>, JournalError> {
         let name = name.clone();
-        self.read(move |connection| {
-            let sql = "SELECT stated, told FROM leads WHERE project = ?1";
-            let lead =
-                |row: &rusqlite::Row<'_>| Ok(Lead { stated: Serial(row.get(0)?), told: Serial(row.get(1)?) });
-            connection.prepare_cached(sql)?.query_row([name.as_str()], lead).optional()
-        })
-        .await
+        self.read(move |connection| get(connection, name.as_str())).await
     }
+}
+
+/// A project's, if it has one.
+pub(super) fn get(connection: &Connection, project: &str) -> rusqlite::Result<Option<Lead>> {
+    let sql = "SELECT stated, told FROM leads WHERE project = ?1";
+    let lead = |row: &rusqlite::Row<'_>| Ok(Lead { stated: Serial(row.get(0)?), told: Serial(row.get(1)?) });
+    connection.prepare_cached(sql)?.query_row([project], lead).optional()
 }
 
 /// Notes what upstream states of a project and what its last event has.

@@ -88,7 +88,7 @@ pub use prefetch::{Announced, PrefetchQueue, Queued};
 pub use project::{Chunks, Project};
 pub use recent::{Recent, RecentKind};
 pub use restore::{Behind, Common, Lost, Restored, Told};
-pub use search::{Hit, Learned, Search, TextField};
+pub use search::{Folded, Hit, Learned, Search, TextField};
 pub use second_process::UnlockedJournal;
 pub use settings::JournalSettings;
 pub use since::{Found, Since};

@@ -1,6 +1,6 @@
 //! An index that counts several changes as one: our events' numbers go above the serials that it states.
 
-use cheesewire::journal::{Derived, Journal, JournalSettings, Lead, SerialRule};
+use cheesewire::journal::{Derived, Journal, JournalSettings, Lead, Learned, SerialRule};
 use cheesewire::model::{Event, ProjectName, Serial};
 use cheesewire::sandbox::{Effect, Fault, Route, Sandbox, XmlRpc};
 use cheesewire::xmlrpc::Value;
@@ -127,6 +127,19 @@ async fn a_lead_outlives_a_new_listing_and_ends_with_upstreams_own_event() {
     assert_eq!((journal.lead(&name).await.unwrap(), serial().await), (Some(lead), 12));
     assert_eq!((changed(5).await, changed(6).await), (0, 1));
     assert_eq!([4, 5, 12, 13].map(|stated| lead.of_copy(Serial(stated)).0), [4, 12, 12, 13]);
+    // A document of which upstream states as much is as new as the last event; the one before is not.
+    for (stated, current) in [(4, false), (5, true)] {
+        let learned = Learned {
+            project: name.clone(),
+            serial: Some(Serial(stated)),
+            version: "1".to_owned(),
+            versions: vec!["1".to_owned()],
+            summary: String::new(),
+            texts: Vec::new(),
+        };
+        journal.learn_stated(learned.folded()).await.unwrap();
+        assert_eq!(journal.has_no_current_document(&name).await.unwrap(), !current, "{stated}");
+    }
     journal.seed(listing(5), Serial(12)).await.unwrap();
     assert_eq!((journal.lead(&name).await.unwrap(), serial().await), (Some(lead), 12));
     // Upstream's own numbers have passed ours, and its changelog is followed again.

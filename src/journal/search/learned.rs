@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::phrase::TextField;
 use crate::journal::parsed_event::ParsedEvent;
-use crate::journal::{Journal, JournalError, facts};
+use crate::journal::{Journal, JournalError, facts, lead};
 use crate::model::{Action, ProjectName, Serial, latest, words};
 
 /// The versions that are kept of a project. 10,000, some 100 KB: three times what the largest known has.
@@ -33,21 +33,43 @@ pub struct Learned {
     pub texts: Vec<(TextField, String)>,
 }
 
+/// What a document tells, its texts taken apart into words.
+#[derive(Debug)]
+pub struct Folded {
+    learned: Learned,
+    columns: Vec<String>,
+}
+
+impl Learned {
+    /// Takes its texts apart. Milliseconds for long ones: not on the reactor.
+    pub fn folded(self) -> Folded {
+        let columns = columns(&self);
+        Folded { learned: self, columns }
+    }
+}
+
 impl Journal {
     /// Learns what documents told, in place of what was known of these projects. Of projects that are not in the table
     /// nothing is learned: they were removed since, or nobody may find them. What an older document tells
     /// than the one before changes nothing.
     pub async fn learn(&self, learned: Vec<Learned>) -> Result<(), JournalError> {
-        let folded = tokio::task::spawn_blocking(move || {
-            let columns: Vec<_> = learned.iter().map(columns).collect();
-            (learned, columns)
-        });
-        let (learned, columns) = folded.await.map_err(|_| JournalError::Closed)?;
+        let fold = move || learned.into_iter().map(Learned::folded).collect::<Vec<_>>();
+        let folded = tokio::task::spawn_blocking(fold).await.map_err(|_| JournalError::Closed)?;
+        self.write(move |connection| folded.iter().try_for_each(|folded| learn(connection, folded))).await
+    }
+
+    /// The same of one document whose serial is as upstream states it. What makes a number of ours of that is looked up
+    /// in the same turn.
+    pub async fn learn_stated(&self, mut folded: Folded) -> Result<(), JournalError> {
+        let (mut numbering, silent) = (self.unled(), self.serials_say_nothing());
         self.write(move |connection| {
-            learned
-                .iter()
-                .zip(&columns)
-                .try_for_each(|(learned, columns)| learn(connection, learned, columns))
+            let Learned { project, serial, .. } = &mut folded.learned;
+            if let Some(stated) = *serial {
+                // What is not used is not led either.
+                numbering.lead = if silent { None } else { lead::get(connection, project.as_str())? };
+                *serial = numbering.of_copy(stated);
+            }
+            learn(connection, &folded)
         })
         .await
     }
@@ -65,7 +87,7 @@ fn columns(learned: &Learned) -> Vec<String> {
     TextField::ALL.into_iter().map(|field| words(text(field)).collect::<Vec<_>>().join(" ")).collect()
 }
 
-fn learn(connection: &Connection, learned: &Learned, columns: &[String]) -> rusqlite::Result<()> {
+fn learn(connection: &Connection, Folded { learned, columns }: &Folded) -> rusqlite::Result<()> {
     let project = learned.project.as_str();
     let sql = "SELECT serial FROM projects WHERE name = ?1";
     let row = connection.prepare_cached(sql)?.query_row([project], |row| row.get::<_, Option<i64>>(0));

@@ -20,7 +20,7 @@ mod phrase;
 
 pub use find::{Hit, Search};
 pub(super) use held::{HeldNames, changes};
-pub use learned::Learned;
+pub use learned::{Folded, Learned};
 pub(super) use learned::{forget_missing, heed, unlearn};
 pub(super) use names::Change;
 pub use phrase::TextField;
