@@ -132,8 +132,8 @@ impl Edge {
             }
         };
         if let Some(place) = place {
-            let (head, mut body) = request.into_parts();
-            let answering = self.calls.answer(&caller, &mut exchange, inbound.deadline, &head, &mut body);
+            let (mut head, mut body) = request.into_parts();
+            let answering = self.calls.answer(&caller, &mut exchange, inbound.deadline, &mut head, &mut body);
             let mut response = answering.await;
             if let Some(date) = dates.unless_hyper_writes_it() {
                 response.headers_mut().insert(DATE, date);

@@ -1,5 +1,6 @@
 //! XML-RPC over HTTP: where calls arrive and how answers are written (docs/wire.md sections 1 and 2).
 
+use std::mem;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -30,6 +31,9 @@ const XML: HeaderValue = HeaderValue::from_static("text/xml; charset=utf-8");
 /// Calls above this are decoded off the reactor: 64 KiB take about half a millisecond.
 const INLINE: usize = 64 * 1024;
 
+/// A place for at most so many headers is used again: some 100 bytes each while a connection waits.
+const KEPT_HEADERS: usize = 24;
+
 /// Answers calls. Not routes of the router: finding one of those takes as long as a small answer.
 pub(super) struct Calls {
     rpc: Rpc,
@@ -55,7 +59,7 @@ impl Calls {
         caller: &Caller,
         exchange: &mut Exchange,
         own: Option<Duration>,
-        head: &Parts,
+        head: &mut Parts,
         body: &mut B,
     ) -> Response<Body>
     where
@@ -75,7 +79,7 @@ impl Calls {
         let quick = || self.rpc.quick(&document.bytes, exchange.started);
         if let Some(answer) = plain.then(quick).flatten() {
             exchange.is_call(QUICK, Some("hit"));
-            return respond(Body::from(answer), false);
+            return respond_in(emptied(&mut head.headers), Body::from(answer));
         }
         // In a place of its own: the path above is short, and its state is moved about.
         let answering = self.call_by_value(caller, exchange, own, head, document);
@@ -186,11 +190,60 @@ async fn write(answer: Answer, gzip: bool) -> Response<Body> {
     response
 }
 
-fn respond(body: Body, coded: bool) -> Response<Body> {
+/// The place of a request's headers, which nobody needs any more, for those of its answer. hyper in turn reads the next
+/// request's into it, so that none is allocated for any of the requests of a connection. Who sent very many headers does
+/// not have the memory of them kept.
+fn emptied(headers: &mut HeaderMap) -> HeaderMap {
+    let mut place = mem::take(headers);
+    if place.capacity() > KEPT_HEADERS {
+        return HeaderMap::new();
+    }
+    place.clear();
+    place
+}
+
+fn respond_in(headers: HeaderMap, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
+    *response.headers_mut() = headers;
     response.headers_mut().insert(CONTENT_TYPE, XML);
+    response
+}
+
+fn respond(body: Body, coded: bool) -> Response<Body> {
+    let mut response = respond_in(HeaderMap::new(), body);
     if coded {
         response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderName;
+
+    use super::*;
+
+    fn headers(count: usize) -> HeaderMap {
+        let name = |n| HeaderName::try_from(format!("x-{n}")).unwrap();
+        (0..count).map(|n| (name(n), HeaderValue::from_static("of the request"))).collect()
+    }
+
+    /// Otherwise two allocations and frees more for each small call.
+    #[test]
+    fn an_answer_has_its_headers_in_the_place_of_the_request_s() {
+        let mut request = headers(4);
+        let place = request.capacity();
+        let answer = respond_in(emptied(&mut request), Body::empty());
+        assert_eq!(answer.headers().capacity(), place);
+        assert_eq!(answer.headers().iter().collect::<Vec<_>>(), [(&CONTENT_TYPE, &XML)]);
+    }
+
+    /// hyper keeps the place for as long as the connection lasts.
+    #[test]
+    fn the_place_of_very_many_headers_is_not_kept() {
+        let mut request = headers(100);
+        let answer = respond_in(emptied(&mut request), Body::empty());
+        assert!(answer.headers().capacity() <= KEPT_HEADERS, "{}", answer.headers().capacity());
+        assert_eq!(answer.headers().len(), 1);
+    }
 }
