@@ -2,13 +2,15 @@
 //!
 //! Ids are given in order, and neither changed nor used again, so what was read stays true. Texts are read ahead in
 //! the order of their ids, in proportion to the rows that were asked for, so that small questions pay little; and beside
-//! all questions after a start. All 886 thousand names take some 18 MB.
+//! all questions after a start. A short text stands in the place that its id leads to: one look into memory that nobody
+//! has looked at for long takes as long as all else that is done for a row's name. All 886 thousand names take some 24 MB.
 //!
 //! Whoever keeps a slice needs the ids of its names, and of a large slice nearly each row has another name: they are found
 //! by the same texts, with some 10 MB more, which are taken when the first slice is kept.
 
 use std::borrow::Cow;
 use std::hash::BuildHasher;
+use std::ops::Range;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
@@ -41,13 +43,31 @@ pub(super) struct Interned {
 /// The texts of the ids from 1 on, as far as they were read.
 #[derive(Default)]
 pub(super) struct Texts {
-    text: String,
-    /// Where each ends.
-    ends: Vec<u32>,
+    /// A slot for each, in blocks: none is ever moved, and none has room for more than it holds.
+    blocks: Vec<Vec<Slot>>,
+    count: usize,
+    /// What has no room in its slot.
+    long: String,
     /// The places of the texts that can be found, by their hashes.
     places: HashTable<u32>,
     hasher: DefaultHashBuilder,
 }
+
+/// Slots of a block.
+const BLOCK: usize = 4096;
+
+/// A text, or where it is.
+#[derive(Clone, Copy)]
+struct Slot {
+    /// Bytes of the text, or [`LONG`].
+    length: u8,
+    /// The text; or where it starts and ends among the long ones, four bytes each.
+    text: [u8; SHORT],
+}
+
+/// The longest text in a slot: nine in ten of PyPI's names.
+const SHORT: usize = 23;
+const LONG: u8 = u8::MAX;
 
 impl EventTexts {
     /// `names`: the bytes that names may take in memory.
@@ -96,7 +116,7 @@ impl Interned {
     pub(super) fn read_ahead(&self, connection: &Connection, rows: usize) -> rusqlite::Result<bool> {
         let (last, bytes) = {
             let texts = self.texts();
-            (texts.ends.len(), texts.bytes())
+            (texts.count, texts.bytes())
         };
         if bytes >= self.most {
             return Ok(false);
@@ -107,24 +127,24 @@ impl Interned {
         let mut read = Texts::default();
         while let Some(row) = found.next()? {
             let (id, text) = (row.get::<_, i64>(0)?, row.get_ref(1)?.as_str()?);
-            let in_turn = usize::try_from(id).is_ok_and(|id| id == last + read.ends.len() + 1);
+            let in_turn = usize::try_from(id).is_ok_and(|id| id == last + read.count + 1);
             // Past a gap, or past what may be held, the table answers.
-            if !in_turn || bytes + read.bytes() + text.len() >= self.most || !read.push(text) {
+            if !in_turn || bytes + read.bytes() + room(text) > self.most || !read.push(text) {
                 break;
             }
         }
         let mut texts = self.write();
         // Unless somebody else has read the same meanwhile.
-        if texts.ends.len() == last {
+        if texts.count == last {
             read.all().all(|text| texts.push(text));
         }
-        Ok(texts.ends.len() > last)
+        Ok(texts.count > last)
     }
 
     /// The ids of texts, in their order; `None` of one that is not held, or cannot be found yet.
     pub(super) fn ids<'a>(&self, wanted: impl Iterator<Item = &'a str>) -> Vec<Option<i64>> {
         let mut texts = self.texts();
-        if texts.places.len() < texts.ends.len() {
+        if texts.places.len() < texts.count {
             drop(texts);
             self.write().make_findable(FINDABLE_AT_ONCE);
             texts = self.texts();
@@ -139,9 +159,9 @@ impl Interned {
         }
         let mut texts = self.write();
         for (id, text) in added {
-            let in_turn = usize::try_from(*id).is_ok_and(|id| id == texts.ends.len() + 1);
+            let in_turn = usize::try_from(*id).is_ok_and(|id| id == texts.count + 1);
             // Past a gap, or past what may be held, the table answers.
-            if !in_turn || texts.bytes() + text.len() >= self.most || !texts.push(text) {
+            if !in_turn || texts.bytes() + room(text) > self.most || !texts.push(text) {
                 break;
             }
         }
@@ -165,7 +185,7 @@ impl Texts {
         let mut places = std::mem::take(&mut self.places);
         // A place without a text is found by no text.
         let hash = |place: usize| self.at(place).map_or(0, |text| hasher.hash_one(text));
-        for place in from..self.ends.len().min(from + most) {
+        for place in from..self.count.min(from + most) {
             // More texts than that have no room in what an end can say.
             let Ok(known) = u32::try_from(place) else { break };
             places.insert_unique(hash(place), known, |&place| hash(place as usize));
@@ -178,26 +198,63 @@ impl Texts {
     }
 
     fn at(&self, place: usize) -> Option<&str> {
-        let end = *self.ends.get(place)?;
-        let start = place.checked_sub(1).map_or(0, |before| self.ends[before]);
-        self.text.get(start as usize..end as usize)
+        let slot = self.blocks.get(place / BLOCK)?.get(place % BLOCK)?;
+        match slot.text.get(..usize::from(slot.length)) {
+            Some(text) => std::str::from_utf8(text).ok(),
+            None => self.long.get(slot.place()?),
+        }
     }
 
     fn all(&self) -> impl Iterator<Item = &str> {
-        (0..self.ends.len()).map_while(|place| self.at(place))
+        (0..self.count).map_while(|place| self.at(place))
     }
 
     fn bytes(&self) -> usize {
-        self.text.len() + self.ends.len() * size_of::<u32>() + self.places.allocation_size()
+        self.count * size_of::<Slot>() + self.long.len() + self.places.allocation_size()
     }
 
-    /// Whether there was room in what an end can say.
+    /// Whether there was room in what a slot can say.
     fn push(&mut self, text: &str) -> bool {
-        let Ok(end) = u32::try_from(self.text.len() + text.len()) else { return false };
-        self.text.push_str(text);
-        self.ends.push(end);
+        let Some(slot) = Slot::of(text, self.long.len()) else { return false };
+        if slot.length == LONG {
+            self.long.push_str(text);
+        }
+        if self.count.is_multiple_of(BLOCK) {
+            self.blocks.push(Vec::with_capacity(BLOCK));
+        }
+        if let Some(block) = self.blocks.last_mut() {
+            block.push(slot);
+            self.count += 1;
+        }
         true
     }
+}
+
+impl Slot {
+    /// `long`: the bytes of the long texts before.
+    fn of(text: &str, long: usize) -> Option<Self> {
+        let mut slot = Self { length: LONG, text: [0; SHORT] };
+        if let Some(place) = slot.text.get_mut(..text.len()) {
+            place.copy_from_slice(text.as_bytes());
+            // No longer than a slot.
+            slot.length = u8::try_from(text.len()).ok()?;
+        } else {
+            slot.text[..4].copy_from_slice(&u32::try_from(long).ok()?.to_ne_bytes());
+            slot.text[4..8].copy_from_slice(&u32::try_from(long + text.len()).ok()?.to_ne_bytes());
+        }
+        Some(slot)
+    }
+
+    /// Where a long text is.
+    fn place(&self) -> Option<Range<usize>> {
+        let number = |at: usize| Some(u32::from_ne_bytes(*self.text[at..].first_chunk()?) as usize);
+        Some(number(0)?..number(4)?)
+    }
+}
+
+/// Bytes that a text takes.
+fn room(text: &str) -> usize {
+    size_of::<Slot>() + if text.len() > SHORT { text.len() } else { 0 }
 }
 
 #[cfg(test)]
@@ -266,7 +323,7 @@ mod tests {
 
     #[test]
     fn no_more_is_held_than_may_be() {
-        let verbs = Interned::verbs(16);
+        let verbs = Interned::verbs(2 * size_of::<Slot>());
         verbs.hold(&[(1, "one".to_owned()), (2, "two".to_owned()), (3, "three".to_owned())]);
         assert_eq!(held(&verbs), ["one", "two"]);
     }
@@ -278,11 +335,34 @@ mod tests {
         assert_eq!(held(&verbs), ["one"]);
         assert_eq!(verbs.text(&verbs.texts(), &connection, 3).unwrap(), "three");
 
-        let (connection, verbs) = (table(&[(1, "one"), (2, "two"), (3, "three")]), Interned::verbs(16));
+        let (connection, verbs) =
+            (table(&[(1, "one"), (2, "two"), (3, "three")]), Interned::verbs(2 * size_of::<Slot>()));
         verbs.read_ahead(&connection, 9).unwrap();
         verbs.read_ahead(&connection, 9).unwrap();
         assert_eq!(held(&verbs), ["one", "two"]);
         assert_eq!(verbs.text(&verbs.texts(), &connection, 3).unwrap(), "three");
+    }
+
+    /// Long ones beside short ones, of one byte and of more to a letter, on both sides of the longest that is short.
+    #[test]
+    fn texts_of_any_length_are_held_as_they_are() {
+        let both = (0..3 * SHORT).flat_map(|length| ["x".repeat(length), "é".repeat(length)]);
+        let texts: Vec<(i64, String)> = (1..).zip(both).collect();
+        let verbs = Interned::verbs(1 << 20);
+        verbs.hold(&texts);
+        assert_eq!(held(&verbs), texts.iter().map(|(_, text)| text.clone()).collect::<Vec<_>>());
+    }
+
+    /// A slot's bytes and those of a long text count.
+    #[test]
+    fn long_texts_count_with_all_their_bytes() {
+        let long = "x".repeat(100);
+        let two = 2 * (size_of::<Slot>() + 100);
+        for (most, count) in [(two, 2), (two - 1, 1)] {
+            let verbs = Interned::verbs(most);
+            verbs.hold(&[(1, long.clone()), (2, long.clone()), (3, String::new())]);
+            assert_eq!(held(&verbs).len(), count);
+        }
     }
 
     #[tokio::test]

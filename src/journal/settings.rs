@@ -21,8 +21,8 @@ settings! {
         answers_bytes: u64 as Bytes = 64 << 20,
         /// Most bytes of names in memory, as events spell them, with what finds them. Those beyond are looked up for each row.
         ///
-        /// PyPI's take some 18 MB, and 6 to 10 to be found by.
-        names_bytes: usize as Bytes = 32 << 20,
+        /// PyPI's take some 24 MB, and 5 to 10 to be found by.
+        names_bytes: usize as Bytes = 48 << 20,
         /// Threads that read at once.
         ///
         /// Each has a connection of its own. SQLite reads scale with cores, and each connection holds a cache of 4 MiB.

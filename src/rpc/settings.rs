@@ -62,8 +62,8 @@ settings! {
         relayed_bytes: u64 as Bytes = 8 << 20,
         /// Bulk answers kept in memory.
         ///
-        /// The list of all names (12 MB, coded) and some thirty pages, coded. Half of it again may be on its way.
-        memo_bytes: usize as Bytes = 48 << 20,
+        /// The list of all names (12 MB, coded) and some twenty pages, coded, or three plain ones. As much again may be on its way.
+        memo_bytes: usize as Bytes = 40 << 20,
         /// The largest of them.
         ///
         /// A plain page of 50,000 events has 13.5 MB. Larger answers are written anew for each caller.
