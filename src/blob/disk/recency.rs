@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tracing::debug;
 
 use super::layout::{Found, Layout};

@@ -11,7 +11,9 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// Parts of the bound that arrivals are counted in.
 const PARTS: usize = 8;

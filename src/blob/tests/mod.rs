@@ -328,12 +328,25 @@ async fn a_write_that_outgrows_the_bound_leaves_its_bytes_and_digest_to_go_on_fr
     keep(&store, &key, &bytes).await.unwrap();
 }
 
-#[tokio::test]
+/// All by clocks that stand still: how long a use counts follows from how fast files come.
+#[tokio::test(start_paused = true)]
 async fn what_is_used_often_outlasts_what_was_used_last() {
-    let folder = folder();
-    let store = bounded(folder.path());
-    let files: Vec<_> = (0..10).map(|seed| content(seed, 1000)).collect();
-    for (key, bytes) in &files {
+    const NOW: i64 = 1_700_000_000;
+    let (folder, clock) = (folder(), Clock::standing_at(NOW));
+    let bounded = || {
+        let clock = clock.clone();
+        let settings = StoreSettings { max_bytes: 10_000, hot_bytes: 0, clock, ..settings(folder.path()) };
+        Store::open(&settings).unwrap()
+    };
+    // A file every ten seconds: a use counts half after about a minute.
+    let ten_seconds_later = || {
+        clock.set(clock.unix() + 10);
+        tokio::time::advance(Duration::from_secs(10))
+    };
+    let store = bounded();
+    let files: Vec<_> = (0..15).map(|seed| content(seed, 1000)).collect();
+    for (key, bytes) in &files[..10] {
+        ten_seconds_later().await;
         keep(&store, key, bytes).await.unwrap();
         if *key == files[0].0 {
             for _ in 0..20 {
@@ -346,16 +359,17 @@ async fn what_is_used_often_outlasts_what_was_used_last() {
     ended.cancel();
     store.tend(ended).await;
     drop(store);
-    let store = bounded(folder.path());
+    let store = bounded();
     store.disk.count_all().await;
-    // Fewer than fill the cache: with more, a machine that stands still meanwhile makes the uses ever so old.
-    for seed in 10..15 {
-        let (key, bytes) = content(seed, 1000);
-        keep(&store, &key, &bytes).await.unwrap();
+    for (key, bytes) in &files[10..] {
+        ten_seconds_later().await;
+        keep(&store, key, bytes).await.unwrap();
     }
     assert_eq!(kept_bytes(folder.path()), 10_000);
     assert!(store.get(&files[0].0).await.is_some(), "one that was used later took its place");
-    assert!(store.get(&files[1].0).await.is_none());
+    for (key, _) in &files[1..6] {
+        assert!(store.get(key).await.is_none(), "one that was used earlier was kept");
+    }
 }
 
 #[tokio::test]
