@@ -368,3 +368,21 @@ fn spell(journal: &Journal) -> Spell {
 fn look(state: State) -> Look {
     Arc::new(move || Box::pin(state.clone().readiness()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn sockets_beyond_the_addresses_have_no_deadline_of_their_own() {
+        let socket = || net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let handed = vec![socket(), socket()];
+        let addresses = handed.iter().map(|socket| socket.local_addr().unwrap()).collect::<Vec<_>>();
+        let wanted =
+            Listen { address: "192.0.2.1:1".parse().unwrap(), deadline: Some(Duration::from_secs(9)) };
+        let taken = take_over(handed, &[wanted]).unwrap();
+        let deadlines: Vec<_> = taken.iter().map(|(_, listen)| listen.deadline).collect();
+        assert_eq!(deadlines, [wanted.deadline, None]);
+        assert_eq!(taken.iter().map(|(_, listen)| listen.address).collect::<Vec<_>>(), addresses);
+    }
+}

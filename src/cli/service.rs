@@ -212,6 +212,18 @@ mod tests {
         tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build().unwrap()
     }
 
+    /// Not just before the time is over: a sign that is late would end the process.
+    #[tokio::test(start_paused = true)]
+    async fn signs_of_life_come_more_than_twice_as_often_as_they_have_to() {
+        let (manager, heard) = manager("often");
+        let manager = Manager { watchdog: Some(Duration::from_mins(1)), ..manager };
+        let (work, stop) = (tokio::time::sleep(Duration::from_secs(59)), CancellationToken::new());
+        manager.attend(work, &stop, Duration::ZERO).await;
+        heard.set_nonblocking(true).unwrap();
+        let told: Vec<String> = std::iter::from_fn(|| hear(&heard).ok()).collect();
+        assert_eq!(told, ["READY=1", "WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1"]);
+    }
+
     #[test]
     fn no_sign_of_life_comes_while_all_workers_hang() {
         let (manager, heard) = manager("workers");

@@ -127,8 +127,10 @@ async fn a_lead_outlives_a_new_listing_and_ends_with_upstreams_own_event() {
     assert_eq!((journal.lead(&name).await.unwrap(), serial().await), (Some(lead), 12));
     assert_eq!((changed(5).await, changed(6).await), (0, 1));
     assert_eq!([4, 5, 12, 13].map(|stated| lead.of_copy(Serial(stated)).0), [4, 12, 12, 13]);
-    // A document of which upstream states as much is as new as the last event; the one before is not.
-    for (stated, current) in [(4, false), (5, true)] {
+    // A document of which upstream states as much is as new as the last event; the one before is not, and none is where
+    // serials say nothing, so that the lead is not used.
+    for (say_nothing, stated, current) in [(true, 5, false), (false, 4, false), (false, 5, true)] {
+        journal.note_serials(say_nothing).await.unwrap();
         let learned = Learned {
             project: name.clone(),
             serial: Some(Serial(stated)),
