@@ -2,13 +2,15 @@
 """Package files: hits and misses beside nginx's proxy_cache, devpi-server and proxpi. Prints a Markdown table.
 
     benches/files/run.py                        # everything, some 10 minutes
-    benches/files/run.py --only hits,misses     # parts: hits, instructions, peers, misses, crowd
+    benches/files/run.py --only hits,misses     # parts: hits, paired, instructions, peers, misses, crowd
+    benches/files/run.py --only paired --against BINARY
 
 Builds the release binary; needs Python 3, a C compiler, nginx, wrk and valgrind, and for the peers a way to pip's index. An nginx
 that serves static files is the index upstream of everyone. Who answers has one core and who asks, with the index, the other.
 Peers are measured in turns, round by round; a ratio is the median of the rounds' ratios. Hits have the physical limit beside
 them: a loop (loop.c) that writes the same mapped bytes to whoever asks. `--against BINARY` measures another build in the same rounds, `--uncounted` this one without counting downloads.
-Where rounds scatter, `instructions` tells: those of a hit outside the kernel, counted by valgrind; a busy machine changes nothing.
+Where a few hundredths matter, `paired` tells: the two builds alone, second by second in turn, over several starts, since a start decides
+where in memory a file lies. Where rounds scatter, `instructions` tells: those of a hit outside the kernel, counted by valgrind; a busy machine changes nothing.
 """
 
 import argparse
@@ -247,6 +249,36 @@ def hits(arguments, scratch, upstream, index, figure):
                        f"{ratio(ours, samples[-1], column):.2f} ({spread(ours, samples[-1], column)})", 0.95)
 
 
+def paired_hits(arguments, scratch, upstream, index, figure):
+    """Two builds alone, in turn, over several starts of both."""
+    if not arguments.against:
+        sys.exit("paired: --against BINARY")
+    pairs = {name: [] for name in HITS if not arguments.sizes or name in arguments.sizes}
+    for start in range(arguments.starts):
+        with contextlib.ExitStack() as stack:
+            builds = [(f"ours{start}", arguments.binary), (f"other{start}", arguments.against)]
+            first, second = builds if start % 2 == 0 else builds[::-1]
+            servers = dict([(name, stack.enter_context(cheesewire(arguments, scratch, upstream, name, binary)))
+                            for name, binary in (first, second)])
+            asked = [servers[name] for name, _ in builds]
+            for name, samples in pairs.items():
+                info = index.files[named("hit", HITS[name])]
+                for server in asked:
+                    for _ in range(2):
+                        Connection(server.port).get(info["url"], info["hashes"]["sha256"])
+                time.sleep(0.5)
+                samples += zip(*rounds(arguments, scratch, asked, [info["url"]] * 2, arguments.seconds))
+    for name, samples in pairs.items():
+        column = 0 if HITS[name] < MIB else 1
+        for what, of in ("", column), (", processor time for a byte", 2):
+            ratios = sorted(ours[of] / other[of] for ours, other in samples)
+            # The order statistics that the median lies between in 95 of 100 cases.
+            off = int(len(ratios) ** 0.5)
+            low, high = ratios[max(len(ratios) // 2 - off, 0)], ratios[min(len(ratios) // 2 + off, len(ratios) - 1)]
+            figure(f"hit, {name}, another build{what}", f"{len(ratios)} pairs", "",
+                   f"{statistics.median(ratios):.3f} ({low:.3f} to {high:.3f})", "")
+
+
 def instructions_of_hits(arguments, scratch, upstream, index, figure):
     """Beside hyper with nothing around it, which gives the same bytes to everybody."""
     info = index.files[named("hit", 20 * KIB)]
@@ -417,6 +449,7 @@ def main():
     parser.add_argument("--repeat", type=int, default=7)
     parser.add_argument("--seconds", type=int, default=2, help="of one measurement of hits")
     parser.add_argument("--clients", type=int, default=1000)
+    parser.add_argument("--starts", type=int, default=4, help="of paired builds")
     parser.add_argument("--binary", type=Path, help="default: built here")
     parser.add_argument("--bare", help="bare hyper, for instructions; default: built here")
     parser.add_argument("--against", type=Path, help="another build, measured beside it in the same rounds of hits")
@@ -425,7 +458,7 @@ def main():
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the relay")
     parser.add_argument("--folder", type=Path, help="where files are kept; default: a temporary folder")
     arguments = parser.parse_args()
-    parts = {"hits": hits, "instructions": instructions_of_hits, "peers": peers, "misses": misses, "crowd": crowd}
+    parts = {"hits": hits, "paired": paired_hits, "instructions": instructions_of_hits, "peers": peers, "misses": misses, "crowd": crowd}
     wanted = arguments.only.split(",")
     if not set(wanted) <= set(parts):
         parser.error(f"--only takes {', '.join(parts)}")

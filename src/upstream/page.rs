@@ -11,6 +11,7 @@ mod json_file;
 mod member;
 mod model;
 mod paths;
+mod pieces;
 mod weight;
 
 use url::Url;

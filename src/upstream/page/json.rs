@@ -16,14 +16,12 @@ use super::super::text::repaired;
 use super::json_file::{file, member};
 use super::member::{Raw, read as read_member, serial_member, text};
 use super::model::{Others, PageFile, ProjectPage, ProjectStatus};
+use super::pieces::Pieces;
 use super::weight::{NODE, Weight};
 use crate::model::ProjectName;
 
 /// The newest minor of `api-version` 1.x that we know the rules of.
 const KNOWN_MINOR: u32 = 4;
-
-/// How many files the list of them has room for at first: most pages have fewer.
-const FEW: usize = 64;
 
 /// Reads a page that came from `url` and takes at most `most` bytes in memory. The error says where, never what.
 pub(super) fn read(name: &ProjectName, body: &[u8], url: &Url, most: usize) -> Result<ProjectPage, String> {
@@ -159,21 +157,16 @@ impl<'de> Visitor<'de> for FilesSeed<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut files = Vec::new();
+        let mut files = Pieces::new();
         while let Some(raw) = list.next_element::<Raw>()? {
             if let Some(file) = file(raw.get(), self.name, self.url, self.skipped) {
                 self.weight.add(file.weight())?;
-                if files.len() == files.capacity() {
-                    // While the list grows it is there twice.
-                    let more = (files.capacity() / 4).max(FEW);
-                    self.weight.needs((files.capacity() + more) * size_of::<PageFile>())?;
-                    files.reserve_exact(more);
-                }
                 files.push(file);
+                // At the end the list is there twice.
+                self.weight.needs(files.bytes_to_join())?;
             }
         }
-        files.shrink_to_fit();
-        Ok(Some(files))
+        Ok(Some(files.joined()))
     }
 
     // What serde says of these would have upstream's text in it.
