@@ -62,6 +62,9 @@ PAGES = {
     "lists": lambda: repeated(b"[]", b'{"meta":{},"files":[],"versions":[', b"]}"),
     "objects": lambda: repeated(b"{}", b'{"meta":{},"files":[', b"]}"),
     "text": lambda: b'{"meta":{},"files":[],"x":"' + b"x" * ODD + b'"}',
+    "versions": lambda: repeated(b'"1"', b'{"meta":{},"files":[],"versions":[', b"]}"),
+    "members": lambda: b'{"meta":{},"files":[{' + b",".join(b'"%d":0' % at for at in range(4_800_000)) + b"}]}",
+    "attributes": lambda: b"<title>Links</title><a href=a-1.zip " + b" ".join(b"x%d=1" % at for at in range(5_000_000)) + b">a</a>",
     "releases": lambda: page("releases", 5_000),
     "small": lambda: page("small", 3),
 }
@@ -83,6 +86,8 @@ class Index(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         parts = self.path.strip("/").split("/")
         kind, makers = (SIMPLE, PAGES) if parts[0] == "simple" else ("application/json", DOCUMENTS)
+        if parts[-1] == "attributes":
+            kind = "text/html"
         if parts == ["simple"]:
             listing = {"meta": {"api-version": "1.1"}, "projects": [{"name": name} for name in PAGES]}
             return self.answer(200, SIMPLE, json.dumps(listing).encode())
@@ -191,14 +196,10 @@ def odd(name):
     return case
 
 
-def million(relay):
-    """A page of 1,000,000 files."""
-    return relay.whole("/simple/million/")
-
-
-def wide(relay):
-    """A page of 100,000 files."""
-    return relay.whole("/simple/wide/")
+def whole(name):
+    def case(relay):
+        return relay.whole(f"/simple/{name}/")
+    return case
 
 
 def releases(relay):
@@ -245,8 +246,10 @@ def followed(relay):
     return f"{len(pages & Index.given)} pages", 0, time.perf_counter() - begun
 
 
-CASES = {"hosts": hosts, "lists": odd("lists"), "objects": odd("objects"), "text": odd("text"), "million": million,
-         "wide": wide, "releases": releases, "names": names, "idle": idle, "followed": followed}
+# Pages of 1,000,000 and of 100,000 files, and 60 MB of versions, of one file's members and of one link's attributes.
+WHOLE = {name: whole(name) for name in ("million", "wide", "versions", "members", "attributes")}
+CASES = {"hosts": hosts, "lists": odd("lists"), "objects": odd("objects"), "text": odd("text"), **WHOLE,
+         "releases": releases, "names": names, "idle": idle, "followed": followed}
 
 
 def main():

@@ -25,7 +25,7 @@ pub use paths::{metadata_path, strongest};
 
 pub(super) use html::{base_of, is_index_title};
 pub(super) use json::api_minor;
-pub(super) use member::{Raw, read as read_member, value as member_value};
+pub(super) use member::{Raw, read_members, value as member_value};
 
 impl ProjectPage {
     /// Reads a page of `media_type` (lower case, no parameters) that came from `url`. The error says what is wrong and

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::super::page::{Raw, api_minor, member_value, read_member, serial_member};
+use super::super::page::{Raw, api_minor, member_value, read_members, serial_member};
 use super::super::text::Repaired;
 use super::model::{ListedProject, Listing, too_many};
 use crate::model::{ProjectName, Serial};
@@ -67,7 +67,7 @@ impl<'de> Visitor<'de> for PageVisitor {
             match key.as_str() {
                 "meta" => {
                     let meta: Raw = map.next_value()?;
-                    reading.meta = read_member(meta.get()).unwrap_or_else(|| {
+                    reading.meta = read_members(meta.get()).unwrap_or_else(|| {
                         reading.skipped.member("", "meta");
                         BTreeMap::new()
                     });

@@ -17,17 +17,6 @@ use crate::model::{FileKind, FilePath, FilePaths, ProjectName};
 /// How the titles of index pages begin: PyPI's and most servers', devpi's, and what file servers list.
 const TITLES: [&str; 3] = ["Links for ", "Simple index", "Index of "];
 
-/// The attributes that say something of a file.
-const ATTRIBUTES: [&str; 7] = [
-    "href",
-    "data-core-metadata",
-    "data-dist-info-metadata",
-    "data-yanked",
-    "data-requires-python",
-    "data-gpg-sig",
-    "data-provenance",
-];
-
 /// What an anchor takes in memory, about as much as the file that is made of it.
 fn anchor_weight(anchor: &Anchor) -> usize {
     let texts: usize = anchor.attributes.iter().map(|(name, value)| name.len() + value.len()).sum();
@@ -57,8 +46,7 @@ pub(super) fn read(name: &ProjectName, body: &[u8], url: &Url, most: usize) -> R
             "pypi:repository-version" => stated = Some(content),
             _ => {}
         },
-        HtmlElement::Anchor(mut anchor) => {
-            anchor.attributes.retain(|name, _| ATTRIBUTES.contains(&name.as_str()));
+        HtmlElement::Anchor(anchor) => {
             // What is not a file's is not kept; the rest of a document that takes too much is passed over.
             let is_file = anchor.attributes.contains_key("href") && !weight.is_over();
             if is_file && weight.add::<serde::de::value::Error>(anchor_weight(&anchor)).is_ok() {

@@ -17,7 +17,7 @@ use super::json_file::{file, member};
 use super::member::{Raw, read as read_member, serial_member, text};
 use super::model::{Others, PageFile, ProjectPage, ProjectStatus};
 use super::pieces::Pieces;
-use super::weight::{NODE, Weight};
+use super::weight::{NODE, Weight, listed, members};
 use crate::model::ProjectName;
 
 /// The newest minor of `api-version` 1.x that we know the rules of.
@@ -85,9 +85,7 @@ impl<'de> Visitor<'de> for PageVisitor<'_> {
             match key.as_str() {
                 "meta" => {
                     let meta: Raw = map.next_value()?;
-                    // At least so many members, each of which may take a node of the map.
-                    let members = memchr::memchr_iter(b':', meta.get().as_bytes()).count();
-                    reading.weight.add(meta.get().len() + members * NODE)?;
+                    reading.weight.add(members(meta.get()))?;
                     reading.meta = read_member(meta.get()).unwrap_or_else(|| {
                         reading.skipped.member("", "meta");
                         BTreeMap::new()
@@ -159,6 +157,7 @@ impl<'de> Visitor<'de> for FilesSeed<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         let mut files = Pieces::new();
         while let Some(raw) = list.next_element::<Raw>()? {
+            self.weight.needs(members(raw.get()))?;
             if let Some(file) = file(raw.get(), self.name, self.url, self.skipped) {
                 self.weight.add(file.weight())?;
                 files.push(file);
@@ -232,7 +231,7 @@ impl Reading {
         let read = serde_json::Deserializer::from_str(raw).deserialize_seq(list);
         match read {
             Ok(texts) => Ok(Some(texts)),
-            Err(_) if self.weight.is_over() => self.weight.add(0).map(|()| None),
+            Err(_) if self.weight.is_over() => self.weight.needs(0).map(|()| None),
             Err(_) => {
                 self.versions_skipped.member("", "versions");
                 Ok(None)
@@ -254,17 +253,18 @@ impl<'de> Visitor<'de> for TextsVisitor<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut texts = Vec::new();
+        let mut texts = Pieces::new();
         while let Some(raw) = list.next_element::<&'de RawValue>()? {
             let text = Some(raw.get()).filter(|raw| raw.starts_with('"')).and_then(read_member::<String>);
             if let Some(text) = text {
-                self.weight.add(size_of::<String>() + text.capacity())?;
+                self.weight.add(listed(&text))?;
                 texts.push(text);
+                self.weight.needs(texts.bytes_to_join())?;
             } else {
                 self.skipped.member("", "versions: one that is no text");
             }
         }
-        Ok(texts)
+        Ok(texts.joined())
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::super::text::{repaired, tree};
+use super::weight::members;
 use crate::model::{Algorithm, Digest, Serial};
 
 /// A member as upstream wrote it.
@@ -16,6 +17,11 @@ pub(in crate::upstream) type Raw = Box<RawValue>;
 pub(in crate::upstream) fn read<T: DeserializeOwned>(text: &str) -> Option<T> {
     let once = serde_json::from_str(text).ok();
     once.or_else(|| repaired(text.as_bytes()).and_then(|text| serde_json::from_slice(&text).ok()))
+}
+
+/// The members of an object; none if it is none, or if they would take too much memory.
+pub(in crate::upstream) fn read_members(text: &str) -> Option<BTreeMap<String, Raw>> {
+    if members(text) > MOST { None } else { read(text) }
 }
 
 /// The most memory that a member takes as a tree of values: a file's digests take two KB.
@@ -173,6 +179,8 @@ mod tests {
     #[test]
     fn a_member_of_too_many_values_says_nothing() {
         let list = |count: usize| format!("[{}[]]", "[],".repeat(count - 1));
+        let object = |members: usize| format!("{{{}\"z\":0}}", "\"a\":0,".repeat(members));
+        assert!(read_members(&object(100)).is_some() && read_members(&object(MOST / 96)).is_none());
         assert!(value(&list(100)).is_some() && value(&list(MOST / size_of::<Value>() + 1)).is_none());
     }
 

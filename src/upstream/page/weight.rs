@@ -13,34 +13,39 @@ pub(super) const FIRST_NODE: usize = 544;
 /// What the allocator adds to the texts of a file, and the room that its address has beyond its length.
 const ROUNDED: usize = 96;
 
+/// At most what an object takes as a map of its members: each has a colon after its name.
+pub(in crate::upstream) fn members(object: &str) -> usize {
+    object.len() + memchr::memchr_iter(b':', object.as_bytes()).count() * NODE
+}
+
 /// What was read of a page so far, and the most that it may be.
 #[derive(Debug, Default)]
 pub(super) struct Weight {
     bytes: usize,
     most: usize,
+    is_over: bool,
 }
 
 impl Weight {
     pub(super) fn new(most: usize) -> Self {
-        Self { bytes: 0, most }
+        Self { bytes: 0, most, is_over: false }
     }
 
     /// Adds what is kept to what was kept before.
     pub(super) fn add<E: serde::de::Error>(&mut self, bytes: usize) -> Result<(), E> {
         self.bytes += bytes;
-        if self.is_over() {
-            return Err(over(self.most));
-        }
-        Ok(())
+        self.needs(0)
     }
 
     /// Checks that so much more could be there for a moment.
-    pub(super) fn needs<E: serde::de::Error>(&self, bytes: usize) -> Result<(), E> {
-        if self.bytes + bytes > self.most { Err(over(self.most)) } else { Ok(()) }
+    pub(super) fn needs<E: serde::de::Error>(&mut self, bytes: usize) -> Result<(), E> {
+        self.is_over |= self.bytes + bytes > self.most;
+        if self.is_over { Err(over(self.most)) } else { Ok(()) }
     }
 
+    /// A check has failed.
     pub(super) fn is_over(&self) -> bool {
-        self.bytes > self.most
+        self.is_over
     }
 }
 
@@ -50,7 +55,7 @@ impl ProjectPage {
         let files: usize = self.files.iter().map(PageFile::weight).sum();
         // Room that a list has beyond its length.
         let spare = (self.files.capacity() - self.files.len()) * size_of::<PageFile>();
-        let versions = self.versions.as_ref().map_or(0, |versions| texts(versions));
+        let versions = self.versions.as_ref().map_or(0, |versions| versions.iter().map(listed).sum());
         size_of::<Self>() + files + spare + versions + self.other.weight() + self.meta.weight()
     }
 }
@@ -89,9 +94,9 @@ impl Others {
     }
 }
 
-/// Texts in a list.
-pub(super) fn texts(texts: &[String]) -> usize {
-    texts.iter().map(|text| size_of::<String>() + text.capacity()).sum()
+/// A text in a list. The allocator gives no room of less than 16 bytes.
+pub(super) fn listed(text: &String) -> usize {
+    size_of::<String>() + text.capacity().next_multiple_of(16)
 }
 
 fn map(hashes: &BTreeMap<String, String>) -> usize {
@@ -138,6 +143,8 @@ mod tests {
             format!("{{\"files\":[{}{file}]}}", many(file, size_of::<PageFile>())),
             format!("{{\"files\":[],\"versions\":[{}\"1\"]}}", many("\"1\"", size_of::<String>())),
             format!("{{\"files\":[],\"meta\":{{{members}\"z\":0}}}}"),
+            // This is no file, and is read whole to find out.
+            format!("{{\"files\":[{{{members}\"z\":0}}]}}"),
             format!("{{\"files\":[],{members}\"z\":0}}"),
         ] {
             assert!(text.len() < MOST);
@@ -151,5 +158,26 @@ mod tests {
         let nothing = format!("{{\"files\":[{}[]],\"versions\":[{}[]]}}", many("[]", 4), many("{}", 4));
         let page = json(&nothing).unwrap();
         assert!(page.weight() < 2000 && page.versions.is_some());
+    }
+
+    /// A long list is there twice while it is put together of its pieces.
+    #[test]
+    fn a_list_fits_only_if_it_can_be_put_together() {
+        let name = ProjectName::parse("a").unwrap();
+        let url = "https://index.test/simple/a/".parse().unwrap();
+        let read = |text: &str, most| super::super::json::read(&name, text.as_bytes(), &url, most);
+        let list = |item: &str, count: usize| vec![item; count].join(",");
+        let files = list(r#"{"filename":"a-1.zip","url":"a-1.zip"}"#, 3000);
+        for (text, size) in [
+            (format!("{{\"files\":[{files}]}}"), size_of::<PageFile>()),
+            (format!("{{\"files\":[],\"versions\":[{}]}}", list("\"1\"", 3000)), size_of::<String>()),
+        ] {
+            let page = read(&text, usize::MAX).unwrap();
+            let kept = page.weight() - size_of::<ProjectPage>();
+            let joined = kept + 3000 * size;
+            assert!(read(&text, joined).is_ok());
+            let refused = read(&text, joined - 1).unwrap_err();
+            assert!(refused.contains("bytes of memory"), "{refused}");
+        }
     }
 }
