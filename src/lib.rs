@@ -27,6 +27,7 @@
 //! - [`blob`]: the only code that knows disk paths: package files, whole or absent.
 //! - [`stats`]: how often which file was downloaded; the only code that knows that SQL.
 //! - [`collect`]: other mirrors' statistics, added to the relay's own.
+//! - [`backup`]: a copy of a data folder, and a data folder of a copy.
 //! - [`relay`]: package files on their way: flights, followers, ranges, the last bytes held back.
 //! - [`signing`]: the key that pages are signed with for old mirrors.
 //! - [`http`]: the edge.
@@ -37,6 +38,7 @@
 //! Imports go down only; `tests/architecture.rs` holds the table.
 
 pub mod app;
+pub mod backup;
 pub mod blob;
 pub mod bounded;
 pub mod cli;

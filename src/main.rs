@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::anyhow;
 use cheesewire::app::AppError;
+use cheesewire::cli::backup::BackupCommandError;
 use cheesewire::cli::cache::CacheError;
 use cheesewire::cli::demo::DemoError;
 use cheesewire::cli::doctor::DoctorError;
@@ -71,6 +72,7 @@ fn is_of_configuration(error: &anyhow::Error) -> bool {
         || error.is::<ServiceError>()
         || matches!(error.downcast_ref(), Some(DoctorError::Config(_)))
         || matches!(error.downcast_ref(), Some(DemoError::Config(_)))
+        || error.downcast_ref().is_some_and(BackupCommandError::is_of_configuration)
         // Started again with the same settings it would be refused again.
         || matches!(error.downcast_ref(), Some(AppError::Journal(JournalError::OtherUpstream { .. })))
         || matches!(error.downcast_ref(), Some(SyncError::Journal(JournalError::OtherUpstream { .. })))
@@ -124,6 +126,16 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             let _logs =
                 logs(&LogSettings { filter: LogFilter("warn".to_owned()), ..LogSettings::default() })?;
             runtime()?.block_on(async { Ok(cli::adopt::run(config).await?) })
+        }
+        Command::Backup(args) => {
+            let _logs =
+                logs(&LogSettings { filter: LogFilter("warn".to_owned()), ..LogSettings::default() })?;
+            Ok(cli::backup::run(&args)?)
+        }
+        Command::Restore(args) => {
+            let _logs =
+                logs(&LogSettings { filter: LogFilter("warn".to_owned()), ..LogSettings::default() })?;
+            Ok(cli::restore::run(&args)?)
         }
         Command::Config(args) => Ok(cli::config::run(&args.template()?)?),
         Command::Completions(args) => Ok(cli::completions::run(&args, Cli::command())?),

@@ -1,6 +1,8 @@
 //! A file of SQLite's that is ours: made for its owner alone, checked, brought to the newest schema, and what can be wrong
 //! with it. What its tables mean, and what is said to people, is with those that use it.
 
+mod copy;
+
 use std::fs::{File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};

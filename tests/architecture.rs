@@ -26,6 +26,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("stats", &["folder_lock", "sqlite_file", "model", "metric", "bounded"]),
     ("upstream", &["model", "requester", "metric", "bounded", "xmlrpc"]),
     ("client", &["model"]),
+    ("backup", &["model", "journal", "blob", "signing", "stats"]),
     ("collect", &["model", "metric", "upstream", "stats"]),
     ("follow", &["model", "requester", "metric", "journal", "upstream"]),
     (

@@ -7,6 +7,7 @@ mod alive;
 mod answers;
 mod architecture;
 mod arguments;
+mod backup;
 mod bandersnatch;
 mod browsers;
 mod cache;

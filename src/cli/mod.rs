@@ -1,6 +1,7 @@
 //! The subcommands, one file each.
 
 pub mod adopt;
+pub mod backup;
 pub mod cache;
 pub mod call;
 pub mod completions;
@@ -8,6 +9,7 @@ pub mod config;
 pub mod demo;
 pub mod doctor;
 pub mod man;
+pub mod restore;
 pub mod sandbox;
 pub mod serve;
 pub mod service;
@@ -17,6 +19,7 @@ pub mod sync;
 use clap::{Parser, Subcommand};
 
 use adopt::AdoptArgs;
+use backup::BackupArgs;
 use cache::CacheArgs;
 use call::CallArgs;
 use completions::CompletionsArgs;
@@ -24,6 +27,7 @@ use config::ConfigArgs;
 use demo::DemoArgs;
 use doctor::DoctorArgs;
 use man::ManArgs;
+use restore::RestoreArgs;
 use sandbox::SandboxArgs;
 use serve::ServeArgs;
 use stats::StatsArgs;
@@ -54,6 +58,8 @@ pub enum Command {
     Cache(CacheArgs),
     Stats(StatsArgs),
     Adopt(AdoptArgs),
+    Backup(BackupArgs),
+    Restore(RestoreArgs),
     Config(ConfigArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),

@@ -109,6 +109,7 @@ impl Follower {
 
     pub(super) async fn compare(&self, position: Position) -> Result<Polled, FollowError> {
         let asked = QuestionStart::now(self.journal.clock());
+        self.journal.number_above_told().await?;
         let settling = self.settling.load(Ordering::Relaxed);
         if settling {
             self.settle_lost().await?;

@@ -26,6 +26,18 @@ pub enum JournalError {
         /// The folder.
         path: PathBuf,
     },
+    /// There is a journal already where one is to be put.
+    #[error("{} holds a journal already; give --data an empty folder, or move the journal away", path.display())]
+    Taken {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A backup was begun to be put there, and is not whole.
+    #[error("{}: a restore of a backup did not end here; run `cheesewire restore` again", path.display())]
+    Unfinished {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The file is no SQLite database, or a damaged one.
     #[error(
         "{}: {source}; the file is damaged or not a journal. Nothing was deleted: move it away, and a new \
@@ -110,6 +122,8 @@ impl JournalError {
             Self::Full { .. } | Self::Sqlite { .. } | Self::System { .. } => true,
             Self::Folder { .. }
             | Self::InUse { .. }
+            | Self::Taken { .. }
+            | Self::Unfinished { .. }
             | Self::Broken { .. }
             | Self::Foreign { .. }
             | Self::Newer { .. }
@@ -132,6 +146,8 @@ impl JournalError {
                 )
             ),
             Self::InUse { .. }
+            | Self::Taken { .. }
+            | Self::Unfinished { .. }
             | Self::Foreign { .. }
             | Self::Newer { .. }
             | Self::OtherUpstream { .. }
@@ -147,6 +163,8 @@ impl JournalError {
                 format!("the journal's folder or file cannot be used: {}", source.kind())
             }
             Self::InUse { .. } => "the journal is in use by another process".to_owned(),
+            Self::Taken { .. } => "there is a journal already".to_owned(),
+            Self::Unfinished { .. } => "a restore of a backup did not end".to_owned(),
             Self::Broken { .. } => "the journal is damaged".to_owned(),
             Self::Foreign { .. } => "the journal is another program's database".to_owned(),
             Self::Newer { .. } => "a newer cheesewire wrote the journal".to_owned(),

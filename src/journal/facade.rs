@@ -1,7 +1,6 @@
 //! The journal as its users hold it: opened once, cloned freely.
 
 use std::fmt;
-use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,7 +22,6 @@ use super::writer::Writer;
 use super::{
     Identity, JournalError, JournalSettings, Polls, facts, known_since, position, private, upstream,
 };
-use crate::folder_lock;
 use crate::model::{Clock, Serial};
 use crate::sqlite_file;
 
@@ -185,7 +183,10 @@ impl Journal {
 impl Inner {
     fn open(folder: &Path, settings: JournalSettings) -> Result<Self, JournalError> {
         private::folder(folder).map_err(|error| JournalError::folder(folder, error))?;
-        let lock = lock(folder)?;
+        let lock = private::lock(folder)?;
+        if private::is_unfinished(folder) {
+            return Err(JournalError::Unfinished { path: folder.to_owned() });
+        }
         let path = Journal::database(folder);
         sqlite_file::make(&path).map_err(|error| JournalError::folder(&path, error))?;
         let connection = SCHEMA.open(&path).map_err(|defect| JournalError::sqlite(&path, defect))?;
@@ -217,15 +218,5 @@ impl Inner {
         };
         let (wants, polls) = (Arc::default(), Polls::new());
         Ok(Self { settings, writer, readers, held, wants, polls, identity, health })
-    }
-}
-
-fn lock(folder: &Path) -> Result<File, JournalError> {
-    let path = folder.join(private::LOCK);
-    let file = sqlite_file::make(&path).map_err(|error| JournalError::folder(&path, error))?;
-    match folder_lock::take(&file) {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(JournalError::InUse { path: folder.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(JournalError::folder(&path, error)),
     }
 }

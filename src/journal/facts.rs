@@ -61,6 +61,8 @@ pub(super) const ANSWERS_BYTES: &str = "answers_bytes";
 
 /// 1 if the index's serials say nothing: see `follow::derive`.
 pub(super) const SERIALS_SAY_NOTHING: &str = "serials_say_nothing";
+/// A backup was put back: up to here numbers may have been told before, and none of our own was needed yet.
+pub(super) const TOLD_BEFORE_RESTORE: &str = "told_before_restore";
 /// Counts changes of the project table that no serial tells.
 pub(super) const PROJECTS_VERSION: &str = "projects_version";
 

@@ -4,6 +4,7 @@
 mod absence;
 mod answer;
 mod append;
+mod backup;
 mod bounds;
 mod changed;
 mod classifiers;
@@ -66,6 +67,7 @@ mod writer;
 pub use absence::{AbsenceRules, Absences};
 pub use answer::{AnswerKey, KeptAnswer};
 pub use append::Appended;
+pub use backup::{Copied, Restoring};
 pub use bounds::{Bounds, ReadPosition};
 pub use compress::Packed;
 pub use content::Content;

@@ -1,17 +1,21 @@
 //! The data folder and the journal's files are their owner's alone: they tell which projects somebody works with, and
 //! pages of a private index lie in them.
 
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
-use crate::sqlite_file::close_to_others;
+use super::JournalError;
+use crate::folder_lock;
+use crate::sqlite_file::{self, close_to_others};
 
 /// The database's name in the data folder.
 pub(super) const DATABASE: &str = "journal.sqlite3";
 /// Locked as long as the database is open; a second process would find stale caches and its own writer.
 pub(super) const LOCK: &str = "journal.lock";
+/// There as long as a backup is being put into the folder, and after that has failed.
+pub(super) const UNFINISHED: &str = "restore.unfinished";
 
 /// What else may be in a data folder: the cache of package files, and the key that pages are signed with.
 const CACHE: &str = "files";
@@ -45,11 +49,27 @@ fn is_ours(folder: &Path) -> io::Result<bool> {
         let name = entry?.file_name();
         let is_ours = name.to_str().is_some_and(|name| {
             let begins = [DATABASE, KEY, STATISTICS].iter().any(|ours| name.starts_with(ours));
-            name == CACHE || name == LOCK || begins
+            [CACHE, LOCK, UNFINISHED].contains(&name) || begins
         });
         if !is_ours {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+/// Whether a backup was begun to be put into the folder, and is not whole there.
+pub(super) fn is_unfinished(folder: &Path) -> bool {
+    folder.join(UNFINISHED).exists()
+}
+
+/// Takes the folder for this process, for as long as the file is open.
+pub(super) fn lock(folder: &Path) -> Result<File, JournalError> {
+    let path = folder.join(LOCK);
+    let file = sqlite_file::make(&path).map_err(|error| JournalError::folder(&path, error))?;
+    match folder_lock::take(&file) {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(JournalError::InUse { path: folder.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(JournalError::folder(&path, error)),
+    }
 }

@@ -113,6 +113,10 @@ impl Journal {
         let ours = self.last_serial().unwrap_or(to.ours);
         let work = move |connection: &Connection| {
             let head = position::get(connection)?.map_or(ours, |at| at.ours.max(ours));
+            // From here on numbers are given a second time.
+            let told = facts::get(connection, facts::TOLD_BEFORE_RESTORE)?.map(Serial);
+            facts::unset(connection, facts::TOLD_BEFORE_RESTORE)?;
+            let head = told.map_or(head, |told| head.max(told));
             let since = behind(connection)?.map_or(now, |behind| behind.since.div_euclid(1000));
             let complete = coverage::known_upto(connection, to.ours.0)?.is_some_and(|upto| upto >= head.0);
             lose(connection, to.ours, head)?;

@@ -11,7 +11,7 @@ use crate::model::{Sha256, UpstreamIdentity};
 
 /// A journal, without its lock. Every call blocks.
 pub struct UnlockedJournal {
-    connection: Connection,
+    pub(super) connection: Connection,
     path: PathBuf,
 }
 

@@ -51,6 +51,11 @@ fn compare(
     Err(JournalError::OtherUpstream { path: folder.to_owned(), belongs_to, asked: upstream.clone() })
 }
 
+/// Whose a journal of schema `version` is.
+pub(super) fn of(connection: &Connection, version: usize) -> rusqlite::Result<Option<UpstreamIdentity>> {
+    if version < SCHEMA { Ok(None) } else { get(connection) }
+}
+
 fn get(connection: &Connection) -> rusqlite::Result<Option<UpstreamIdentity>> {
     let identity =
         connection.query_row("SELECT identity FROM upstream_identity", [], |row| row.get(0)).optional()?;

@@ -6,7 +6,7 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 /// Its name in the data folder.
-const NAME: &str = "serverkey.pem";
+pub const NAME: &str = "serverkey.pem";
 /// What it is called until it is whole.
 const UNFINISHED: &str = "serverkey.pem.new";
 /// Readable and writable by its owner.
@@ -52,6 +52,14 @@ pub(super) fn write(folder: &Path, text: &str) -> io::Result<bool> {
     std::fs::rename(&unfinished, path)?;
     File::open(folder)?.sync_all()?;
     Ok(true)
+}
+
+/// Copies the key in the folder `from` into `to`; `false` if there is none, or one there already, which stays.
+pub fn copy(from: &Path, to: &Path) -> io::Result<bool> {
+    match read(from)? {
+        Some(text) => write(to, &text),
+        None => Ok(false),
+    }
 }
 
 #[cfg(test)]

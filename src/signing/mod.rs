@@ -7,4 +7,5 @@ mod file;
 mod key;
 mod signer;
 
+pub use file::{NAME as KEY_FILE, copy as copy_key};
 pub use signer::{Signer, SigningSettings, Unsigned};

@@ -12,7 +12,7 @@ use super::schema::SCHEMA;
 use crate::sqlite_file;
 
 /// The database's name in the data folder.
-const DATABASE: &str = "statistics.sqlite3";
+pub(super) const DATABASE: &str = "statistics.sqlite3";
 /// Questions that are answered at once; each has a connection with 4 MiB of cache.
 const READERS: usize = 4;
 
@@ -55,7 +55,7 @@ impl Database {
         Ok(database)
     }
 
-    fn path_in(folder: &Path) -> PathBuf {
+    pub(super) fn path_in(folder: &Path) -> PathBuf {
         folder.join(DATABASE)
     }
 

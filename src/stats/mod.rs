@@ -2,6 +2,7 @@
 //! time. The only code that knows this SQL; the database is its own, so that counting never waits for the journal.
 
 mod agent;
+pub mod backup;
 mod collect;
 mod commit;
 mod counts;

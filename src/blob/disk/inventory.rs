@@ -47,6 +47,10 @@ impl Inventory {
         Self { layout: Layout::at(folder) }
     }
 
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
     /// The shelves one after the other; each is listed when it is asked for. Blocking.
     pub fn shelves(&self) -> impl Iterator<Item = io::Result<ShardInventory>> + '_ {
         (0..SHARDS).map(|shard| self.shard(shard))

@@ -4,6 +4,7 @@
 //! takes milliseconds, and memory does not grow with the number of entries.
 
 mod check;
+mod copy;
 mod evict;
 mod inventory;
 mod layout;
@@ -27,6 +28,7 @@ use super::{Key, OpenError, StoreSettings};
 use crate::model::Sha256;
 
 pub(super) use check::Sound;
+pub use copy::Carried;
 pub use inventory::{Inventory, Kept, ShardInventory};
 pub use map::Map;
 pub use reader::Reader;

@@ -1,0 +1,109 @@
+//! Takes a backup of a data folder, beside a relay that works on it or without one.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use super::manifest::Part;
+use super::{BackupError, Manifest};
+use crate::blob::Inventory;
+use crate::journal::{Journal, UnlockedJournal};
+use crate::model::{Clock, UpstreamIdentity};
+use crate::{signing, stats};
+
+/// What is to be copied, and where to.
+#[derive(Debug, Clone)]
+pub struct BackupJob {
+    /// The relay's data folder.
+    pub data: PathBuf,
+    /// Whose folder it has to be, if that is given.
+    pub upstream: Option<UpstreamIdentity>,
+    /// The folder of the kept package files, if they are to be copied too.
+    pub files: Option<PathBuf>,
+    /// The backup's folder, which is made; an empty one will do.
+    pub to: PathBuf,
+    /// Tells when it was taken.
+    pub clock: Clock,
+}
+
+impl BackupJob {
+    /// The folder of the package files in a backup.
+    pub const FILES: &str = "files";
+
+    /// Takes the backup. If it fails nothing of it is left. Blocking, for as long as the disk takes; what is written by the
+    /// relay meanwhile is not in it.
+    pub fn run(&self) -> Result<Manifest, BackupError> {
+        let journal = UnlockedJournal::open(&self.data, self.upstream.as_ref())?;
+        let Some(journal) = journal.filter(|_| !Journal::is_unfinished(&self.data)) else {
+            return Err(BackupError::NoJournal(self.data.clone()));
+        };
+        let made = self.prepare()?;
+        let taken = self.copy(&journal);
+        if taken.is_err() {
+            self.give_up(made);
+        }
+        taken
+    }
+
+    /// Makes the folder; tells whether it was missing.
+    fn prepare(&self) -> Result<bool, BackupError> {
+        let failed = BackupError::disk(&self.to);
+        match DirBuilder::new().mode(0o700).create(&self.to) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let mut entries = fs::read_dir(&self.to).map_err(&failed)?;
+                // A file system of its own has this in its root.
+                let is_in_use =
+                    entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != "lost+found"));
+                if is_in_use { Err(BackupError::NotEmpty(self.to.clone())) } else { Ok(false) }
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    fn copy(&self, journal: &UnlockedJournal) -> Result<Manifest, BackupError> {
+        let mut manifest = Manifest::new(self.clock.unix());
+        let copied = journal.copy_to(&self.to)?;
+        manifest.upstream = copied.upstream.map(|upstream| upstream.as_str().to_owned());
+        manifest.last_serial = copied.last_serial.map(|serial| serial.0);
+        let mut names = vec![Journal::FILE];
+        if stats::backup::copy(&self.data, &self.to)? {
+            names.push(stats::backup::FILE);
+        }
+        let key = signing::copy_key(&self.data, &self.to);
+        if key.map_err(BackupError::disk(&self.to.join(signing::KEY_FILE)))? {
+            names.push(signing::KEY_FILE);
+        }
+        for name in names {
+            let part = Part::of(&self.to, name).map_err(BackupError::disk(&self.to.join(name)))?;
+            manifest.parts.push(part);
+        }
+        if let Some(files) = &self.files {
+            let carried = Inventory::of(files).copy_to(&self.to.join(Self::FILES))?;
+            manifest.files = Some(carried.into());
+        }
+        manifest.write(&self.to).map_err(BackupError::disk(&self.to))?;
+        if let Some(parent) = self.to.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            let synced = File::open(parent).and_then(|parent| parent.sync_all());
+            synced.map_err(BackupError::disk(parent))?;
+        }
+        Ok(manifest)
+    }
+
+    /// Removes what this run has put into its folder.
+    fn give_up(&self, made: bool) {
+        // Why there is no backup is told already; a rest without a manifest is no backup.
+        if made {
+            let _ = fs::remove_dir_all(&self.to);
+            return;
+        }
+        let parts = [Journal::FILE, stats::backup::FILE, signing::KEY_FILE, Manifest::FILE];
+        for name in parts {
+            for end in ["", "-journal", "-wal", "-shm", ".new"] {
+                let _ = fs::remove_file(self.to.join(format!("{name}{end}")));
+            }
+        }
+        let _ = fs::remove_dir_all(self.to.join(Path::new(Self::FILES)));
+    }
+}
