@@ -1,5 +1,6 @@
 //! The composition root: names the concrete parts, starts them, and ends them in order.
 
+mod gauges;
 mod memory;
 mod state;
 mod tasks;
@@ -31,6 +32,7 @@ use crate::rpc::{Feed, OldAddresses, Rpc};
 use crate::signing::Signer;
 use crate::stats::{Spell, Stats, StatsError, StatsSettings};
 use crate::upstream::{Upstream, UpstreamError};
+use gauges::Gauges;
 use state::State;
 use tasks::Tasks;
 
@@ -168,8 +170,12 @@ impl App {
 
         let stopping = CancellationToken::new();
         let feed = Feed::new(journal.clone(), config.feed.clone(), stopping.clone());
+        let gauges = Gauges::new(journal.clone());
         let admin = Admin {
-            metrics: Arc::new(move || metrics.render()),
+            metrics: Arc::new(move || {
+                gauges.look();
+                metrics.render()
+            }),
             state: look(State::new(
                 journal.clone(),
                 counted.clone(),
@@ -279,6 +285,7 @@ fn recorder() -> Result<PrometheusHandle, AppError> {
             .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS)?;
         let recorder = builder.install_recorder()?;
         metric::describe();
+        gauges::describe();
         Ok(recorder)
     };
     RECORDER

@@ -58,10 +58,16 @@ macro_rules! metrics {
 }
 
 metrics! {
+    /// 1, with the version of the program.
+    Gauge BUILD_INFO = "cheesewire_build_info" ["version"];
     /// Bytes of package files that are kept.
     Gauge CACHE_BYTES = "cheesewire_cache_bytes" [];
     /// Kept files that were deleted to make room for others.
     Counter CACHE_EVICTIONS_TOTAL = "cheesewire_cache_evictions_total" [];
+    /// Package files that are kept.
+    Gauge CACHE_FILES = "cheesewire_cache_files" [];
+    /// Bytes of package files that may be kept (`cache.max_bytes`).
+    Gauge CACHE_MAX_BYTES = "cheesewire_cache_max_bytes" [];
     /// Kept files that were deleted because upstream removed them, a command asked for it, or their bytes were wrong.
     Counter CACHE_REMOVALS_TOTAL = "cheesewire_cache_removals_total" [];
     /// Wrong kept files that were to be fetched again, by whether that worked (`repaired`, `failed`).
@@ -81,8 +87,12 @@ metrics! {
     /// Answers with a file, by where it came from (`hit`, `miss`, `joined`, `relayed` without being kept, `tombstone`) and how
     /// the answer ended (`complete`, `left` by the client, `failed`, `gone`).
     Counter FILES_TOTAL = "cheesewire_files_total" ["source", "outcome"];
+    /// Files that are being fetched from upstream.
+    Gauge FILE_TRANSFERS = "cheesewire_file_transfers" [];
     /// Files that were fetched and served but could not be kept.
     Counter FILES_UNKEPT_TOTAL = "cheesewire_files_unkept_total" [];
+    /// Seconds since the last question to upstream after whose answer the relay had everything, over restarts; none before the first.
+    Gauge FOLLOW_AGE_SECONDS = "cheesewire_follow_age_seconds" [];
     /// Events that were made by comparing listings and pages.
     Counter FOLLOW_DERIVED_EVENTS_TOTAL = "cheesewire_follow_derived_events_total" [];
     /// Projects that the listing lacks and whose absence is not believed yet.
@@ -103,6 +113,8 @@ metrics! {
     Gauge FOLLOW_UPSTREAM_BEHIND = "cheesewire_follow_upstream_behind" [];
     /// Questions that needed something from upstream, by what it was and how that ended.
     Counter FOLLOW_WANTS_TOTAL = "cheesewire_follow_wants_total" ["want", "outcome"];
+    /// Connections of clients that are open.
+    Gauge HTTP_CONNECTIONS = "cheesewire_http_connections" [];
     /// Time from a request's head to the head of its answer.
     Histogram HTTP_FIRST_BYTE_SECONDS = "cheesewire_http_first_byte_seconds" ["route"];
     /// Requests that were answered, by route and status.
@@ -131,6 +143,8 @@ metrics! {
     Counter JOURNAL_EVICTED_DOCUMENTS_TOTAL = "cheesewire_journal_evicted_documents_total" [];
     /// Commits of the journal that failed.
     Counter JOURNAL_FAILED_COMMITS_TOTAL = "cheesewire_journal_failed_commits_total" [];
+    /// Pieces of work that wait for the journal's one writer.
+    Gauge JOURNAL_JOBS_WAITING = "cheesewire_journal_jobs_waiting" [];
     /// The last serial that the relay knows.
     Gauge JOURNAL_LAST_SERIAL = "cheesewire_journal_last_serial" [];
     /// Jobs of the journal that ended in a panic and were rolled back.
@@ -150,6 +164,8 @@ metrics! {
     Counter PREFETCH_BYTES_TOTAL = "cheesewire_prefetch_bytes_total" [];
     /// Files that a prefetch rule wants, by what was done about them.
     Counter PREFETCH_FILES_TOTAL = "cheesewire_prefetch_files_total" ["outcome"];
+    /// Files that are to be fetched in advance.
+    Gauge PREFETCH_WAITING = "cheesewire_prefetch_waiting" [];
     /// Files that were asked for at another relay as often as may be, and have not come.
     Counter PUSH_GIVEN_UP_TOTAL = "cheesewire_push_given_up_total" [];
     /// Questions for files at another relay, by how it answered (`accepted`, `refused`, `failed`).

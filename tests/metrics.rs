@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use cheesewire::metric::{self, Kind, Metric};
+use cheesewire::sandbox::{Effect, Fault, Route};
 
 use crate::readme::{is_made, pages};
-use crate::support::{Relay, call, get, sandbox};
+use crate::support::process::Process;
+use crate::support::raw::connect;
+use crate::support::{Relay, call, get, sandbox, until};
 
 /// The page of all of them.
 const PAGE: &str = "docs/metrics.md";
@@ -40,9 +43,12 @@ async fn whatever_metrics_shows_is_declared_and_described() {
     call(&relay.url, "changelog_last_serial", &[]).await.unwrap();
     let shown = get(&format!("{}metrics", relay.url)).await.text().to_owned();
     let known: BTreeMap<_, _> = metric::ALL.iter().map(|metric| (metric.name, metric)).collect();
-    let (mut described, mut values) = (BTreeMap::new(), 0);
+    let (mut described, mut values, mut of_the_process) = (BTreeMap::new(), 0, 0);
     for line in shown.lines().filter(|line| !line.is_empty()) {
-        if let Some(help) = line.strip_prefix("# HELP ") {
+        if line.trim_start_matches("# HELP ").trim_start_matches("# TYPE ").starts_with("process_") {
+            // Those of every program, which a crate names.
+            of_the_process += 1;
+        } else if let Some(help) = line.strip_prefix("# HELP ") {
             let (name, help) = help.split_once(' ').unwrap();
             assert_eq!(help, known[name].help(), "{name}");
             described.insert(name, None);
@@ -59,7 +65,54 @@ async fn whatever_metrics_shows_is_declared_and_described() {
             values += 1;
         }
     }
-    assert!(values > 20, "{shown}");
+    assert!(values > 20 && of_the_process > 20, "{shown}");
+}
+
+/// The value of a metric without labels, or of its first line.
+async fn value(relay: &str, name: &str) -> Option<f64> {
+    let shown = get(&format!("{relay}metrics")).await.text().to_owned();
+    let line = shown.lines().find(|line| line.starts_with(name));
+    line.map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_tells_what_it_is_and_what_it_does_now() {
+    let sandbox = sandbox().await;
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Process::start(folder.path(), &sandbox.url(), &["cache.max_bytes=100MiB"]).await;
+    let url = relay.url.clone();
+    let version = format!("cheesewire_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
+    assert_eq!(value(&url, &version).await, Some(1.0));
+    assert_eq!(value(&url, "cheesewire_cache_max_bytes").await, Some(104_857_600.0));
+    assert!(value(&url, "process_resident_memory_bytes").await > Some(1e6));
+    assert!(value(&url, "process_open_fds").await > Some(5.0));
+    assert_eq!(value(&url, "cheesewire_journal_jobs_waiting").await, Some(0.0));
+    until("upstream is not heard", async || value(&url, "cheesewire_follow_age_seconds").await.is_some())
+        .await;
+
+    // Connections that say nothing are open too; those that have gone are not.
+    let open = async || value(&url, "cheesewire_http_connections").await.unwrap();
+    let before = open().await;
+    let idle = [connect(&url).await, connect(&url).await, connect(&url).await];
+    until("they are not counted", async || open().await >= before + 3.0).await;
+    drop(idle);
+    until("they stay", async || open().await < before + 3.0).await;
+
+    let project = sandbox.project("wire-top").unwrap();
+    let (_, upload) = project.files().next().unwrap();
+    let path = format!("{url}packages/{}", upload.file.path);
+    assert_eq!(get(&format!("{url}simple/wire-top/")).await.status, 200);
+    let stalled = Fault::on(Route::File, Effect::Drip { bytes: 1, every_millis: 60_000 });
+    sandbox.faults().add(stalled).unwrap();
+    let getting = tokio::spawn(async move { get(&path).await.bytes().len() });
+    until("nothing is fetched", async || value(&url, "cheesewire_file_transfers").await == Some(1.0)).await;
+    getting.abort();
+    sandbox.faults().clear();
+    until("the fetch goes on", async || value(&url, "cheesewire_file_transfers").await == Some(0.0)).await;
+    let path = format!("{url}packages/{}", upload.file.path);
+    assert_eq!(get(&path).await.bytes(), upload.file.content.to_vec());
+    until("it is not kept", async || value(&url, "cheesewire_cache_files").await == Some(1.0)).await;
+    assert!(value(&url, "cheesewire_cache_bytes").await > Some(0.0));
 }
 
 #[test]

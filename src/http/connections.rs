@@ -23,6 +23,22 @@ pub(super) struct Connections {
     room: Arc<Semaphore>,
 }
 
+/// Counts a connection as open until it is dropped, which it is with its task.
+struct Open;
+
+impl Open {
+    fn new() -> Self {
+        metrics::gauge!(metric::HTTP_CONNECTIONS).increment(1);
+        Self
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        metrics::gauge!(metric::HTTP_CONNECTIONS).decrement(1);
+    }
+}
+
 struct Member {
     phase: SharedPhase,
     task: AbortHandle,
@@ -60,9 +76,10 @@ impl Connections {
         phase: SharedPhase,
         connection: impl Future<Output = ()> + Send + 'static,
     ) {
+        let open = Open::new();
         let task = self.tasks.spawn(async move {
             connection.await;
-            drop(permit);
+            drop((permit, open));
         });
         self.members.insert(task.id(), Member { phase, task });
     }

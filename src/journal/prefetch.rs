@@ -1,8 +1,9 @@
 //! Files that are to be fetched in advance: a queue on disk, with how far the changelog was looked through for it.
 
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::{Journal, JournalError, coverage, facts, wording};
+use crate::metric;
 use crate::model::{Action, ProjectName, Serial};
 
 /// Events that are looked through at a time: some 5 ms.
@@ -102,9 +103,11 @@ impl PrefetchQueue {
                 let mut statement = connection.prepare_cached(sql)?;
                 let rows = statement.query_map([now, most], queued)?;
                 let rows: Vec<Queued> = rows.filter_map(Result::transpose).collect::<Result<_, _>>()?;
-                let sql = "SELECT max(min(due) - ?1, 0) FROM prefetch";
-                let wait: Option<i64> =
-                    connection.prepare_cached(sql)?.query_row([now], |row| row.get(0)).optional()?.flatten();
+                let sql = "SELECT max(min(due) - ?1, 0), count(*) FROM prefetch";
+                let mut left = connection.prepare_cached(sql)?;
+                let (wait, waiting): (Option<i64>, f64) =
+                    left.query_row([now], |row| Ok((row.get(0)?, row.get::<_, u32>(1)?.into())))?;
+                metrics::gauge!(metric::PREFETCH_WAITING).set(waiting);
                 Ok((rows, wait.and_then(|wait| u64::try_from(wait).ok())))
             })
             .await

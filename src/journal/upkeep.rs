@@ -34,6 +34,11 @@ impl Journal {
         self.write(move |connection| upstream::adopt(connection, &upstream)).await
     }
 
+    /// Pieces of work that wait to be written.
+    pub fn jobs_waiting(&self) -> usize {
+        self.writer().waiting()
+    }
+
     /// Whether what the index states as serials says nothing, so that it is not used.
     pub fn serials_say_nothing(&self) -> bool {
         self.silence().serials_say_nothing.load(Ordering::Relaxed)

@@ -71,6 +71,11 @@ impl Writer {
         answered.await.map_err(|_| JournalError::Closed)?
     }
 
+    /// How many jobs wait for it.
+    pub(super) fn waiting(&self) -> usize {
+        self.jobs.max_capacity() - self.jobs.capacity()
+    }
+
     /// Waits until the thread is gone.
     pub(super) async fn ended(&self) {
         self.jobs.closed().await;

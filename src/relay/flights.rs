@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::RelayError;
 use super::stage::Stage;
+use crate::metric;
 use crate::model::{Digest, Sha256};
 use crate::requester::Requesters;
 
@@ -63,6 +64,7 @@ impl Flights {
         let requesters = Arc::new(Requesters::default());
         drop(requesters.join());
         flights.insert(digest, Running { stage: follower, sha256, requesters: Arc::clone(&requesters) });
+        metrics::gauge!(metric::FILE_TRANSFERS).increment(1);
         Ok(Joined::New(FetchStart { flights: self.clone(), digest, stage, requesters }))
     }
 
@@ -89,7 +91,7 @@ impl FetchStart {
         // The table's own is one.
         let alone = self.stage.receiver_count() <= 1;
         if alone {
-            flights.remove(&self.digest);
+            remove(&mut flights, &self.digest);
         }
         alone
     }
@@ -110,7 +112,13 @@ impl Drop for FetchStart {
             .get(&self.digest)
             .is_some_and(|running| self.stage.subscribe().same_channel(&running.stage))
         {
-            flights.remove(&self.digest);
+            remove(&mut flights, &self.digest);
         }
+    }
+}
+
+fn remove(flights: &mut HashMap<Digest, Running>, digest: &Digest) {
+    if flights.remove(digest).is_some() {
+        metrics::gauge!(metric::FILE_TRANSFERS).decrement(1);
     }
 }

@@ -14,6 +14,7 @@ pub(super) struct Room {
     pub(super) max_bytes: u64,
     pub(super) free_floor: u64,
     kept: AtomicU64,
+    files: AtomicU64,
     reserved: AtomicU64,
     /// Held while a shard's entries change or are counted; `true` once it is counted.
     counted: Vec<Mutex<bool>>,
@@ -26,8 +27,18 @@ pub(super) struct Room {
 impl Room {
     pub(super) fn new(max_bytes: u64, free_floor: u64) -> Self {
         let counted = (0..SHARDS).map(|_| Mutex::new(false)).collect();
-        let (kept, reserved, evicting) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::new(0));
-        Self { max_bytes, free_floor, kept, reserved, counted, all_counted: AtomicBool::new(false), evicting }
+        #[expect(clippy::cast_precision_loss, reason = "a gauge; 2^53 bytes are 9 PB")]
+        metrics::gauge!(metric::CACHE_MAX_BYTES).set(max_bytes as f64);
+        Self {
+            max_bytes,
+            free_floor,
+            kept: AtomicU64::new(0),
+            files: AtomicU64::new(0),
+            reserved: AtomicU64::new(0),
+            counted,
+            all_counted: AtomicBool::new(false),
+            evicting: Mutex::new(0),
+        }
     }
 
     /// Nothing that is kept is missing in the account.
@@ -55,9 +66,10 @@ impl Room {
         self.reserved.fetch_sub(bytes, Relaxed);
     }
 
-    /// An entry has come. The caller holds the shard.
-    pub(super) fn add(&self, counted: bool, bytes: u64) {
+    /// Entries have come. The caller holds the shard.
+    pub(super) fn add(&self, counted: bool, files: u64, bytes: u64) {
         if counted {
+            self.files.fetch_add(files, Relaxed);
             self.kept.fetch_add(bytes, Relaxed);
             self.publish();
         }
@@ -67,16 +79,23 @@ impl Room {
     pub(super) fn subtract(&self, counted: bool, bytes: u64) {
         if counted {
             // Somebody may have edited an entry since it was counted: never below nothing.
-            let less = |kept: u64| Some(kept.saturating_sub(bytes));
-            if self.kept.fetch_update(Relaxed, Relaxed, less).is_ok() {
-                self.publish();
+            for (account, gone) in [(&self.files, 1), (&self.kept, bytes)] {
+                let mut before = account.load(Relaxed);
+                while let Err(now) =
+                    account.compare_exchange_weak(before, before.saturating_sub(gone), Relaxed, Relaxed)
+                {
+                    before = now;
+                }
             }
+            self.publish();
         }
     }
 
     fn publish(&self) {
-        #[expect(clippy::cast_precision_loss, reason = "a gauge; 2^53 bytes are 9 PB")]
-        metrics::gauge!(metric::CACHE_BYTES).set(self.kept() as f64);
+        #[expect(clippy::cast_precision_loss, reason = "gauges; 2^53 bytes are 9 PB")]
+        let (bytes, files) = (self.kept() as f64, self.files.load(Relaxed) as f64);
+        metrics::gauge!(metric::CACHE_BYTES).set(bytes);
+        metrics::gauge!(metric::CACHE_FILES).set(files);
     }
 
     /// The shard, held; see [`Room::counted`].

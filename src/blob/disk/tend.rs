@@ -62,9 +62,9 @@ impl Disk {
     fn count(&self, shard: usize) -> io::Result<()> {
         let mut counted = self.room.hold(shard);
         if !*counted {
-            let bytes = self.layout.list(shard)?.iter().map(|found| found.size).sum();
+            let found = self.layout.list(shard)?;
             *counted = true;
-            self.room.add(*counted, bytes);
+            self.room.add(*counted, found.len() as u64, found.iter().map(|found| found.size).sum());
         }
         Ok(())
     }

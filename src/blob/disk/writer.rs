@@ -118,10 +118,11 @@ impl Writer {
         let target = self.disk.layout.entry(sha256);
         let counted = self.disk.room.hold(shard);
         let replaced = fs::symlink_metadata(&target).ok().filter(fs::Metadata::is_file);
-        let replaced = replaced.map_or(0, |facts| facts.len());
         self.path.persist(&target).map_err(|refused| refused.error)?;
-        self.disk.room.subtract(*counted, replaced);
-        self.disk.room.add(*counted, self.written);
+        if let Some(replaced) = replaced {
+            self.disk.room.subtract(*counted, replaced.len());
+        }
+        self.disk.room.add(*counted, 1, self.written);
         self.disk.recency.arrived(self.written);
         drop(counted);
         drop(self.reservation);
