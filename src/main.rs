@@ -111,6 +111,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Doctor(args) => runtime()?.block_on(async { Ok(cli::doctor::run(args).await?) }),
         Command::Call(args) => runtime()?.block_on(async { Ok(cli::call::run(args).await?) }),
+        Command::Health(args) => runtime()?.block_on(async { Ok(cli::health::run(args).await?) }),
         Command::Cache(args) => {
             let _logs =
                 logs(&LogSettings { filter: LogFilter("warn".to_owned()), ..LogSettings::default() })?;

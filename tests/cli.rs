@@ -3,13 +3,15 @@
 use std::path::Path;
 use std::process::Output;
 
+use axum::http::StatusCode;
+use axum::{Router, routing};
 use cheesewire::journal::{Journal, JournalSettings};
 use cheesewire::model::Serial;
 use cheesewire::sandbox::{Effect, Fault, Route, Sandbox, XmlRpc};
 use tokio::process::Command;
 
 use crate::support::process::BINARY;
-use crate::support::{Relay, sandbox, within};
+use crate::support::{Relay, sandbox, scripted, within};
 
 async fn cheesewire(sandbox: &Sandbox, folder: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(BINARY);
@@ -181,6 +183,44 @@ async fn doctor_says_what_the_relay_does_without_xml_rpc() {
     let folder = tempfile::tempdir().unwrap();
     let output = cheesewire(&sandbox, folder.path(), &["doctor"]).await;
     assert!(text(&output.stdout).contains("-- changelog_last_serial: upstream answered 405"));
+}
+
+/// What `health` says of a relay at this address, and its exit code.
+async fn health(server: &str) -> (Option<i32>, String) {
+    let output = Command::new(BINARY).args(["health", "--server", server]).kill_on_drop(true).output();
+    let output = within("it does not end", output).await.unwrap();
+    assert_eq!(text(&output.stdout), "");
+    (output.status.code(), text(&output.stderr).to_owned())
+}
+
+#[tokio::test]
+async fn health_tells_by_its_exit_code_whether_requests_are_taken_and_why_not() {
+    let sandbox = sandbox().await;
+    let relay = Relay::start(&sandbox.url(), &[]).await;
+    assert_eq!(health(&relay.url).await, (Some(0), String::new()));
+    // With the address of the index too, as configurations of clients have it.
+    assert_eq!(health(&format!("{}simple/", relay.url)).await.0, Some(0));
+    let json = [("content-type", "application/json")];
+    let reasons = r#"{"ready":false,"unready":["following has ended","the relay stops"],"more":{}}"#;
+    for (status, kind, body, said) in [
+        (503, json, reasons, "following has ended; the relay stops"),
+        // A proxy before a relay that is down, and another server.
+        (503, [("content-type", "text/html")], "<h1>Down</h1>", "the relay answered 503"),
+        (200, json, "{}", "no JSON"),
+        (200, json, "[", "no JSON"),
+        (404, json, "{}", "the relay answered 404"),
+    ] {
+        let answer = (StatusCode::from_u16(status).unwrap(), kind, body);
+        let server =
+            scripted::serve(Router::new().route("/readyz", routing::get(move || async move { answer })))
+                .await;
+        let (code, complaint) = health(&server.to_string().replace("http://", "http://u:secret@")).await;
+        assert_eq!(code, Some(1), "{body}: {complaint}");
+        assert!(complaint.contains(said) && !complaint.contains("secret"), "{body}: {complaint}");
+    }
+    // Nobody listens there.
+    let (code, complaint) = health("http://127.0.0.1:1/").await;
+    assert!(code == Some(1) && complaint.contains("http://127.0.0.1:1/"), "{complaint}");
 }
 
 async fn call(server: &str, args: &[&str]) -> Output {

@@ -8,6 +8,7 @@ pub mod completions;
 pub mod config;
 pub mod demo;
 pub mod doctor;
+pub mod health;
 pub mod man;
 pub mod restore;
 pub mod sandbox;
@@ -26,6 +27,7 @@ use completions::CompletionsArgs;
 use config::ConfigArgs;
 use demo::DemoArgs;
 use doctor::DoctorArgs;
+use health::HealthArgs;
 use man::ManArgs;
 use restore::RestoreArgs;
 use sandbox::SandboxArgs;
@@ -55,6 +57,7 @@ pub enum Command {
     Sync(SyncArgs),
     Doctor(DoctorArgs),
     Call(CallArgs),
+    Health(HealthArgs),
     Cache(CacheArgs),
     Stats(StatsArgs),
     Adopt(AdoptArgs),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dxr::{TryFromValue, TryToParams, Value};
+use serde::Deserialize;
 
 use super::http::Relay;
 use super::{ClientError, ClientSettings, Reason, ReleaseData, ReleaseUrl, wire};
@@ -46,6 +47,15 @@ impl Client {
         let read = tokio::task::spawn_blocking(move || wire::read(&answer)).await;
         read.unwrap_or_else(|_| Err(Reason::Unexpected("XML that stopped its reader".to_owned())))
             .map_err(fail)
+    }
+
+    /// Why the relay should get no requests, as its `/readyz` says; empty if it should.
+    pub async fn unready(&self) -> Result<Vec<String>, ClientError> {
+        let fail = |reason| self.relay.error("readyz", reason);
+        let answer = self.relay.readiness().await.map_err(fail)?;
+        let readiness: Readiness = serde_json::from_slice(&answer)
+            .map_err(|error| fail(Reason::Unexpected(format!("a state that is no JSON: {error}"))))?;
+        Ok(readiness.unready)
     }
 
     /// The last serial that the relay knows.
@@ -96,6 +106,12 @@ impl Client {
 /// An `<int>` where it fits: a relay answers with `<i8>` whoever sends it.
 fn whole(number: i64) -> Value {
     i32::try_from(number).map_or(Value::Long(number), Value::Integer)
+}
+
+/// What is read of the relay's state.
+#[derive(Deserialize)]
+struct Readiness {
+    unready: Vec<String>,
 }
 
 /// Of a release that is not known the struct is empty.
