@@ -1,5 +1,6 @@
 //! What `deploy/` gives to who runs a relay: it names what there is, and the programs that read it take it.
 
+mod containers;
 mod fronts;
 
 use std::collections::{BTreeMap, BTreeSet};
