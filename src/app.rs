@@ -2,6 +2,7 @@
 
 mod gauges;
 mod memory;
+mod pages;
 mod state;
 mod tasks;
 
@@ -152,6 +153,7 @@ impl App {
             follow::run(following.clone(), asking.clone(), how.clone(), status.clone(), stop)
         });
         keep(&kept, "search", &index, |index| async move { index.learn_for_ever().await });
+        let pages = pages::inputs(&journal, &store);
         tend_files(&kept, store, &relay, &config.prefetch);
         if let Some(mirror) = &push.mirror {
             keep(&kept, "push", mirror, Mirror::ask_for_ever);
@@ -189,7 +191,8 @@ impl App {
         let origins = Origins::new(config.http.public_url.as_ref().map(Url::as_str), first);
         let old = OldAddresses::new(journal.clone(), index.clone(), rpc.clone());
         let signatures = Signatures::new(index.clone(), Signer::start(&config.data, &config.signing));
-        let parts = Parts { rpc, feed, index, relay, stats: counted.clone(), old, signatures, push, admin };
+        let parts =
+            Parts { rpc, feed, index, relay, stats: counted.clone(), old, signatures, push, admin, pages };
         let edge = Edge::new(parts, config.http.calls, &config.http.clients, &origins, &config.http.cors);
         let mut settings = config.http.listener.clone();
         settings.max_connections = http::affordable_connections(settings.max_connections);

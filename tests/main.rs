@@ -65,6 +65,7 @@ mod search;
 mod search_waits;
 mod service;
 mod stats;
+mod status;
 mod support;
 mod turns;
 mod unadvertised;

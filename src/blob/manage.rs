@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::{Key, Store};
+use super::{Fullness, Key, Store};
 use crate::model::Sha256;
 
 impl Store {
@@ -12,6 +12,18 @@ impl Store {
         let (disk, wanted) = (Arc::clone(&self.disk), *key);
         let found = tokio::task::spawn_blocking(move || disk.has(&wanted)).await;
         found.unwrap_or(false)
+    }
+
+    /// The same of several: which of them are kept.
+    pub async fn which_are_kept(&self, keys: Vec<Key>) -> Vec<bool> {
+        let (disk, wanted) = (Arc::clone(&self.disk), keys.len());
+        let found = tokio::task::spawn_blocking(move || keys.iter().map(|key| disk.has(key)).collect()).await;
+        found.unwrap_or_else(|_| vec![false; wanted])
+    }
+
+    /// How much is kept, and how much may be.
+    pub fn fullness(&self) -> Fullness {
+        self.disk.fullness()
     }
 
     /// Takes an entry out of memory and off the disk; tells whether it was on the disk. Readers that have it

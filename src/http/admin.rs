@@ -34,6 +34,17 @@ pub struct Readiness {
     pub state: serde_json::Value,
 }
 
+impl Admin {
+    /// The state as it is now, and whether requests should come.
+    pub(super) async fn readiness(&self) -> Readiness {
+        let mut readiness = (self.state)().await;
+        if self.stopping.is_cancelled() {
+            readiness.unready.push("the relay stops".to_owned());
+        }
+        readiness
+    }
+}
+
 pub(super) fn routes(admin: Admin) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
@@ -45,10 +56,7 @@ pub(super) fn routes(admin: Admin) -> Router {
 /// 200 while requests are taken and answered right; 503 once the order to stop has come, or for a reason in the body, so
 /// that a balancer looks elsewhere.
 async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
-    let Readiness { mut unready, mut state } = (admin.state)().await;
-    if admin.stopping.is_cancelled() {
-        unready.push("the relay stops".to_owned());
-    }
+    let Readiness { unready, mut state } = admin.readiness().await;
     let status = if unready.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     state["ready"] = unready.is_empty().into();
     state["unready"] = unready.into();

@@ -68,6 +68,8 @@ pub(super) struct Admission {
 pub(super) enum Purpose {
     /// An XML-RPC call.
     Call,
+    /// A search by a page for people: a call that needs no body to be known.
+    Search,
     /// A subscription to the feed.
     Feed,
     /// What no limit on clients bounds.
@@ -131,20 +133,24 @@ impl Admission {
     pub(super) fn admit(&self, client: Client, purpose: Purpose) -> Result<Caller, Refusal> {
         let (place, rate) = match purpose {
             Purpose::Other => return Ok(Caller { client, bounds: None }),
-            Purpose::Call if self.calls.is_none() && self.rates.is_none() => {
+            Purpose::Call | Purpose::Search if self.calls.is_none() && self.rates.is_none() => {
                 return Ok(Caller { client, bounds: None });
             }
             Purpose::Feed => {
                 let place = self.feeds.take(client.key()).ok_or(Refusal::Feeds(self.feeds.most()))?;
                 (Some(place), None)
             }
-            Purpose::Call => {
+            Purpose::Call | Purpose::Search => {
                 let place =
                     self.calls.as_ref().map(|calls| calls.take(client.key()).ok_or(Refusal::Calls(PLACE)));
                 (place.transpose()?, self.rates.as_ref().map(|rates| rates.of(client)))
             }
         };
-        Ok(Caller { client, bounds: Some(Box::new(Bounds { rate, _place: place })) })
+        let caller = Caller { client, bounds: Some(Box::new(Bounds { rate, _place: place })) };
+        if purpose == Purpose::Search {
+            caller.charge(1)?;
+        }
+        Ok(caller)
     }
 }
 

@@ -27,6 +27,7 @@ use super::outgoing::Outgoing;
 use super::push::{self, Push};
 use super::rpc::{self, Calls};
 use super::sending::Download;
+use super::status::{self, StatusInputs, StatusPages};
 use super::timeouts::SharedPhase;
 use super::{feed, legacy, rescue, routes, statistics};
 use crate::index::{Index, Signatures};
@@ -54,6 +55,8 @@ pub struct Parts {
     pub stats: Stats,
     /// Who runs it.
     pub admin: Admin,
+    /// Pages for people.
+    pub pages: StatusInputs,
 }
 
 /// What answers all requests.
@@ -87,8 +90,16 @@ impl Edge {
         origins: &Origins,
         cors: &Cors,
     ) -> Self {
-        let Parts { rpc, feed, index, relay, stats, old, signatures, push, admin } = parts;
+        let Parts { rpc, feed, index, relay, stats, old, signatures, push, admin, pages } = parts;
         let counted_by = Some(stats.clone()).filter(Stats::is_enabled);
+        let pages = StatusPages::new(
+            pages,
+            admin.clone(),
+            rpc.clone(),
+            index.clone(),
+            stats.clone(),
+            origins.clone(),
+        );
         let calls = Calls::new(rpc, limits, origins.clone());
         let files = Files::new(relay, cors.clone(), counted_by.clone());
         let documents = Documents::new(index.clone(), origins.clone(), cors.clone());
@@ -96,7 +107,8 @@ impl Edge {
             .merge(files.clone().routes())
             .merge(legacy::routes(&old, signatures, origins));
         let others = feed::routes(feed)
-            .merge(legacy::actions(old, documents, push.clone(), origins.clone()))
+            .merge(legacy::actions(old, documents, push.clone(), pages.clone(), origins.clone()))
+            .merge(pages.routes())
             .merge(push::routes(push))
             .merge(statistics::routes(stats, origins.clone()))
             .merge(admin::routes(admin));
@@ -170,13 +182,16 @@ impl Edge {
         place: Option<usize>,
         request: Request<Incoming>,
     ) -> (Arc<Meter>, Response<Body>) {
-        let meter = place.map_or_else(|| self.meters.of(feed::PATH), |place| self.of_calls[place].clone());
         let (head, body) = request.into_parts();
-        let response = match refusal {
-            Refusal::Calls(retry) => self.calls.refuse(&head, body, retry).await,
-            Refusal::Feeds(most) => rescue::too_many_feeds(most),
-        };
-        (meter, response)
+        match (refusal, place) {
+            (Refusal::Calls(retry), Some(place)) => {
+                (self.of_calls[place].clone(), self.calls.refuse(&head, body, retry).await)
+            }
+            (Refusal::Calls(retry), None) => {
+                (self.meters.of(status::SEARCH), rescue::too_many_searches(retry))
+            }
+            (Refusal::Feeds(most), _) => (self.meters.of(feed::PATH), rescue::too_many_feeds(most)),
+        }
     }
 }
 
@@ -185,6 +200,7 @@ fn purpose<B>(place: Option<usize>, request: &Request<B>) -> Purpose {
     match place {
         Some(_) => Purpose::Call,
         None if request.uri().path() == feed::PATH && is_read() => Purpose::Feed,
+        None if request.uri().path() == status::SEARCH && is_read() => Purpose::Search,
         None => Purpose::Other,
     }
 }

@@ -34,6 +34,7 @@ mod routes;
 mod rpc;
 mod sending;
 mod statistics;
+mod status;
 mod timeouts;
 
 use std::net::Ipv4Addr;
@@ -50,6 +51,7 @@ pub use index::routes as index_routes;
 pub use listener::{Listen, ListenerSettings, serve, socket_address};
 pub use origin::Origins;
 pub use push::Push;
+pub use status::{Ask, KeptFiles, Removals, StatusInputs};
 pub use timeouts::Timeouts;
 
 use url::Url;

@@ -33,6 +33,12 @@ pub(super) fn feed(headers: &HeaderMap) -> Manner {
     if events.1 == 3 && events > lines { Manner::ServerSent } else { Manner::Lines }
 }
 
+/// Whether HTML is named, and nothing is wanted more: as by browsers, and not by programs, which say nothing or take anything.
+pub(super) fn prefers_html(headers: &HeaderMap) -> bool {
+    let (wish, exactness) = wish_for(headers, "text/html");
+    exactness == 3 && items(headers, &ACCEPT).all(|(_, other)| other <= wish)
+}
+
 /// Who asks, as it says itself. Of two fields, which bandersnatch 1.0 sends, the first.
 pub(super) fn agent(headers: &HeaderMap) -> Option<&str> {
     headers.get(USER_AGENT)?.to_str().ok()
@@ -144,6 +150,33 @@ mod tests {
             assert_eq!(chosen(accept), Manner::Lines, "{accept}");
         }
         assert_eq!(feed(&HeaderMap::new()), Manner::Lines);
+    }
+
+    #[test]
+    fn html_is_preferred_by_who_names_it_and_nothing_above_it() {
+        let chosen = |accept| prefers_html(&headers(ACCEPT, accept));
+        for accept in [
+            "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
+            "text/html",
+            "TEXT/HTML;charset=utf-8",
+            "application/json;q=0.4, text/html;q=0.5",
+        ] {
+            assert!(chosen(accept), "{accept}");
+        }
+        for accept in [
+            "",
+            "*/*",
+            "text/*",
+            "text/html;q=0",
+            "application/json",
+            "application/json, text/html;q=0.9",
+            "text/html;q=bad",
+            "text/xml, text/html;q=0.1",
+            "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01",
+        ] {
+            assert!(!chosen(accept), "{accept}");
+        }
+        assert!(!prefers_html(&HeaderMap::new()));
     }
 
     #[test]

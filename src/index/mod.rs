@@ -39,7 +39,7 @@ mod write_json;
 
 pub use crate::journal::{KnownFile, Tombstone, TombstoneKind};
 pub use crate::upstream::{CoreMetadata, PageFile, ProjectPage, ProjectStatus, Yanked};
-pub use about::About;
+pub use about::{About, ProjectSheet, SheetFile};
 pub use agents::Agents;
 pub use error::{IndexError, Side};
 pub use facade::Index;

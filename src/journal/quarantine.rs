@@ -34,6 +34,16 @@ impl Journal {
         };
         self.commit(work).await
     }
+
+    /// Whether a project is in quarantine, as far as is known.
+    pub async fn is_quarantined(&self, project: &ProjectName) -> Result<bool, JournalError> {
+        let project = project.clone();
+        self.read(move |connection| {
+            let sql = "SELECT 1 FROM quarantined WHERE project = ?1";
+            connection.prepare_cached(sql)?.exists([project.as_str()])
+        })
+        .await
+    }
 }
 
 /// The project is in quarantine now. `spelling`, `serial`: of the event, if one tells it.

@@ -1,10 +1,11 @@
-//! The newest releases and projects, as events tell of them: for feeds.
+//! The newest events, and the newest releases and projects that they tell of: for feeds and for people.
 
 use std::collections::HashSet;
 
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use super::{Journal, JournalError, releases};
+use super::{Journal, JournalError, releases, wording};
+use crate::model::{Event, Serial};
 
 /// Events that are looked through at once: some 20 ms.
 const STEP: i64 = 20_000;
@@ -33,6 +34,10 @@ pub struct Recent {
     pub summary: String,
 }
 
+/// Where an event's columns stand, in the order that [`event`] reads them in.
+const EVENT: &str = "SELECT e.serial, names.spelling, e.version, e.time, verbs.text, e.object FROM events AS e \
+                     CROSS JOIN names ON names.id = e.name CROSS JOIN verbs ON verbs.id = e.verb";
+
 /// A walk through the events, from the last one back.
 struct Walk {
     kind: RecentKind,
@@ -46,6 +51,18 @@ struct Walk {
 }
 
 impl Journal {
+    /// The events with the highest serials of those that are known here, at most so many, the newest first. Between them some may be
+    /// missing. It reads that many rows and no more.
+    pub async fn newest_events(&self, most: usize) -> Result<Vec<Event>, JournalError> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        self.read(move |connection| {
+            let sql = format!("{EVENT} ORDER BY e.serial DESC LIMIT ?1");
+            let mut newest = connection.prepare_cached(&sql)?;
+            newest.query_map([most], event)?.collect()
+        })
+        .await
+    }
+
     /// The newest of a kind, at most so many, the newest first. One that was removed since, or is in quarantine, is left out,
     /// and each is told of once. They are looked for among the last 400,000 events.
     pub async fn recent(&self, kind: RecentKind, most: usize) -> Result<Vec<Recent>, JournalError> {
@@ -108,6 +125,22 @@ impl Walk {
     }
 }
 
+/// The event of a serial, if it is known here.
+pub(super) fn event_at(connection: &Connection, serial: i64) -> rusqlite::Result<Option<Event>> {
+    let sql = format!("{EVENT} WHERE e.serial = ?1");
+    connection.prepare_cached(&sql)?.query_row([serial], event).optional()
+}
+
+fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
+    Ok(Event {
+        serial: Serial(row.get(0)?),
+        name: row.get(1)?,
+        version: row.get(2)?,
+        time: row.get(3)?,
+        action: wording::join(row.get_ref(4)?.as_str()?, row.get_ref(5)?.as_str_or_null()?),
+    })
+}
+
 /// A project that was removed or is in quarantine is not.
 fn is_listed(connection: &Connection, project: &str) -> rusqlite::Result<bool> {
     connection.prepare_cached("SELECT 1 FROM projects WHERE name = ?1")?.exists([project])
@@ -123,7 +156,6 @@ fn summary(connection: &Connection, project: &str) -> rusqlite::Result<String> {
 mod tests {
     use super::super::JournalSettings;
     use super::*;
-    use crate::model::{Event, Serial};
 
     fn event(serial: i64, name: &str, version: Option<&str>, action: &str) -> Event {
         let (name, version) = (name.to_owned(), version.map(str::to_owned));
@@ -164,5 +196,38 @@ mod tests {
         let found = told(journal.recent(RecentKind::Projects, 10).await.unwrap());
         assert_eq!(found, [row("a", "", 1002)]);
         assert_eq!(journal.recent(RecentKind::Releases, 1).await.unwrap().len(), 1);
+    }
+    #[tokio::test]
+    async fn the_newest_events_are_those_with_the_highest_serials_whatever_their_times() {
+        let (_folder, journal) = journal(vec![
+            Event { time: 9_000, ..event(2, "a", None, "create") },
+            event(3, "a", Some("1"), "add py3 file a-1.whl"),
+            event(7, "B.b", None, "add Owner <b>"),
+        ])
+        .await;
+        let told = journal.newest_events(2).await.unwrap();
+        assert_eq!(
+            told,
+            [event(7, "B.b", None, "add Owner <b>"), event(3, "a", Some("1"), "add py3 file a-1.whl")]
+        );
+        assert_eq!(journal.newest_events(9).await.unwrap().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn the_newest_events_cost_so_many_rows_and_no_scan() {
+        let (_folder, journal) = journal(vec![event(2, "a", None, "create")]).await;
+        let plan = journal.read(|connection| {
+            let sql = format!("EXPLAIN QUERY PLAN {EVENT} ORDER BY e.serial DESC LIMIT 20");
+            let mut plan = connection.prepare(&sql)?;
+            plan.query_map([], |row| row.get::<_, String>(3))?.collect::<rusqlite::Result<Vec<_>>>()
+        });
+        let plan = plan.await.unwrap();
+        // By the events' own key, the others looked up; and nothing is sorted.
+        assert_eq!(plan.len(), 3, "{plan:?}");
+        assert!(
+            plan[0].starts_with("SCAN e") && !plan.iter().any(|step| step.contains("TEMP B-TREE")),
+            "{plan:?}"
+        );
+        assert!(plan[1..].iter().all(|step| step.contains("USING INTEGER PRIMARY KEY")), "{plan:?}");
     }
 }

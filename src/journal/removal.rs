@@ -5,8 +5,8 @@
 use rusqlite::{Connection, params};
 
 use super::parsed_event::ParsedEvent;
-use super::{Journal, JournalError};
-use crate::model::{Action, ProjectName, Serial};
+use super::{Journal, JournalError, recent};
+use crate::model::{Action, Event, ProjectName, Serial};
 
 impl Journal {
     /// Whether the journal knows that files of the project went after `serial`, so that a page as old as that must
@@ -23,6 +23,20 @@ impl Journal {
                        OR EXISTS (SELECT 1 FROM removals WHERE project = ?1 AND serial > ?2)";
             let row = params![project.as_str(), serial.map(|serial| serial.0)];
             connection.prepare_cached(sql)?.query_row(row, |row| row.get(0))
+        })
+        .await
+    }
+
+    /// The last event that took something of the project away, of those of the last 30 days and of those that tombstones
+    /// tell; `None` if there is none, or if the event is not kept any more.
+    pub async fn last_removal(&self, project: &ProjectName) -> Result<Option<Event>, JournalError> {
+        let project = project.clone();
+        self.read(move |connection| {
+            let sql = "SELECT max(serial) FROM (SELECT serial FROM removals WHERE project = ?1 UNION ALL \
+                       SELECT serial FROM tombstones WHERE project = ?1)";
+            let mut last = connection.prepare_cached(sql)?;
+            let last: Option<i64> = last.query_row([project.as_str()], |row| row.get(0))?;
+            last.map_or(Ok(None), |serial| recent::event_at(connection, serial))
         })
         .await
     }

@@ -73,6 +73,25 @@ impl Journal {
         .await
     }
 
+    /// The files of a project that have a tombstone, by their names, the newest first; at most so many.
+    pub async fn tombstones_of(
+        &self,
+        project: &ProjectName,
+        most: usize,
+    ) -> Result<Vec<(String, Tombstone)>, JournalError> {
+        let (project, now) = (project.clone(), self.clock().unix());
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        self.read(move |connection| {
+            let sql = "SELECT kind, reason, filename FROM tombstones WHERE project = ?1 AND kind <> 3 \
+                       AND (until IS NULL OR noted <= ?2 AND until > ?2) ORDER BY id DESC LIMIT ?3";
+            let mut statement = connection.prepare_cached(sql)?;
+            let found = statement
+                .query_map(params![project.as_str(), now, most], |row| Ok((row.get(2)?, read(row)?)))?;
+            found.collect()
+        })
+        .await
+    }
+
     /// The files of a project whose metadata upstream is remembered not to have, each with the Unix seconds of until when.
     pub async fn absent_metadata(&self, project: &ProjectName) -> Result<Vec<(FilePath, i64)>, JournalError> {
         let (project, now) = (project.clone(), self.clock().unix());

@@ -33,11 +33,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+pub use crate::journal::Hit;
 pub use answer::{Answer, Pieces, StreamError, Streamed};
 pub use feed::{Feed, FeedCut, FeedError, FeedSettings, Subscription, Told};
 pub use old::{DoapRecord, FeedDocument, OldAddresses};
 pub use quick::QUICK;
 pub use rendered::Coder;
+pub use search::{HITS, SearchError};
 pub use settings::{RpcSettings, SearchSettings};
 pub use table::{Kind, Lifetime, METHODS, Method, Param, Source};
 

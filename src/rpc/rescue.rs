@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::search::SearchError;
 use crate::index::{IndexError, Side};
 use crate::journal::{JournalError, WantError};
 use crate::upstream::UpstreamError;
@@ -24,6 +25,17 @@ impl From<JournalError> for Fault {
     fn from(error: JournalError) -> Self {
         tracing::error!(%error, "the journal failed");
         Self::internal()
+    }
+}
+
+impl From<SearchError> for Fault {
+    fn from(error: SearchError) -> Self {
+        match error {
+            SearchError::TooManyWords(_) => Self::raised("ValueError", &error.to_string()),
+            SearchError::Unknown(error) => error.into(),
+            SearchError::Late(retry) => Self::unavailable(retry),
+            SearchError::Journal(error) => error.into(),
+        }
     }
 }
 

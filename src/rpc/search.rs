@@ -14,14 +14,16 @@
 //!   a hundred of them would be neither polite nor within the deadline.
 //! - `_pypi_ordering` falls from hit to hit: pip 1.5 sorts by it.
 
+use std::time::Duration;
+
 use super::arguments::Arguments;
 use super::{Ask, Rpc, SearchSettings};
-use crate::journal::{Hit, Search, TextField};
+use crate::journal::{Hit, JournalError, Search, TextField, WantError};
 use crate::model::{AskedVersions, NameTerm, ProjectName, words};
 use crate::xmlrpc::{Fault, Value};
 
 /// The most hits, as upstream's.
-const HITS: usize = 100;
+pub const HITS: usize = 100;
 
 /// The part of the deadline in which documents are waited for; the rest is for finding again, and for what else is asked
 /// of this machine.
@@ -30,15 +32,58 @@ const WAIT: f64 = 0.75;
 /// A hit's version where none is known. pip 24.1 and newer parse it, and die on an empty one.
 const UNKNOWN: &str = "0";
 
+/// Why a search has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError {
+    /// The question's: it has too many words.
+    #[error("a search may have at most {0} words")]
+    TooManyWords(usize),
+    /// Upstream's: its list of projects is not known yet.
+    #[error("upstream's list of projects is not known yet: {0}")]
+    Unknown(WantError),
+    /// Upstream has not answered yet; when to come back.
+    #[error("upstream has not answered yet")]
+    Late(Duration),
+    /// Ours.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
 impl Rpc {
     pub(super) async fn search(&self, arguments: &Arguments, ask: Ask<'_>) -> Result<Value, Fault> {
         let every = operator(arguments)?;
         let Some(search) = asked(arguments, every, &self.0.settings.search)? else {
             return Ok(Value::Array(Vec::new()));
         };
+        let hits = self.find(search, ask.deadline).await?;
+        Ok(hits.iter().zip((1..=HITS).rev()).map(|(hit, ordering)| value(hit, ordering)).collect())
+    }
+
+    /// The projects whose name or summary matches, as `pip search` finds them: at most [`HITS`], none for an empty text. Within
+    /// the deadline of calls.
+    pub async fn find_projects(&self, text: &str) -> Result<Vec<Hit>, SearchError> {
+        let settings = &self.0.settings;
+        let mut room = Room { words: settings.search.words, left: settings.search.words };
+        room.take(text.split_whitespace())?;
+        let summary = vec![room.take(words(text))?];
+        let search = Search {
+            limit: HITS,
+            looked_at: settings.search.looked_at,
+            names: Some(NameTerm::parse(text).into_iter().collect()),
+            texts: vec![(TextField::Summary, summary)],
+            ..Search::default()
+        };
+        let found = tokio::time::timeout(settings.deadline, self.find(search, settings.deadline)).await;
+        found.unwrap_or_else(|_| Err(SearchError::Late(settings.deadline)))
+    }
+
+    /// What there is, once the documents of the first hits are there for which that is worth waiting.
+    async fn find(&self, search: Search, deadline: Duration) -> Result<Vec<Hit>, SearchError> {
         // Names of a listing that is a little old are better than none. Before the first one nothing is known.
         if self.0.journal.projects_serial().is_none() {
-            self.projects_known().await?;
+            while let Err(wanted) = self.0.journal.projects_known() {
+                wanted.done().await.map_err(SearchError::Unknown)?;
+            }
         } else {
             // Asks for a newer one where nobody polls; whoever searches next has it.
             let _ = self.0.journal.projects_known();
@@ -46,10 +91,10 @@ impl Rpc {
         let mut hits = self.0.journal.search(search.clone()).await?;
         let first = hits.iter().filter(|hit| !hit.told).take(self.0.settings.search.learn_hits);
         let first: Vec<ProjectName> = first.filter_map(|hit| ProjectName::parse(&hit.name).ok()).collect();
-        if !first.is_empty() && self.0.index.learn_now(first, ask.deadline.mul_f64(WAIT)).await {
+        if !first.is_empty() && self.0.index.learn_now(first, deadline.mul_f64(WAIT)).await {
             hits = self.0.journal.search(search).await?;
         }
-        Ok(hits.iter().zip((1..=HITS).rev()).map(|(hit, ordering)| value(hit, ordering)).collect())
+        Ok(hits)
     }
 }
 
@@ -64,7 +109,11 @@ fn operator(arguments: &Arguments) -> Result<bool, Fault> {
 }
 
 /// What is to be found; `None` if nothing is asked for.
-fn asked(arguments: &Arguments, every: bool, settings: &SearchSettings) -> Result<Option<Search>, Fault> {
+fn asked(
+    arguments: &Arguments,
+    every: bool,
+    settings: &SearchSettings,
+) -> Result<Option<Search>, SearchError> {
     let mut search = Search { every, limit: HITS, looked_at: settings.looked_at, ..Search::default() };
     let mut room = Room { words: settings.words, left: settings.words };
     if let Some(values) = values(arguments, "name") {
@@ -81,7 +130,7 @@ fn asked(arguments: &Arguments, every: bool, settings: &SearchSettings) -> Resul
     }
     for field in TextField::ALL {
         if let Some(values) = values(arguments, field.name()) {
-            let terms: Result<Vec<_>, Fault> =
+            let terms: Result<Vec<_>, SearchError> =
                 values.into_iter().map(|value| room.take(words(value))).collect();
             search.texts.push((field, terms?));
         }
@@ -98,11 +147,10 @@ struct Room {
 
 impl Room {
     /// Takes a value's words; an empty value counts as one. Not read beyond what there is room for.
-    fn take<T>(&mut self, words: impl Iterator<Item = T>) -> Result<Vec<T>, Fault> {
+    fn take<T>(&mut self, words: impl Iterator<Item = T>) -> Result<Vec<T>, SearchError> {
         let taken: Vec<T> = words.take(self.left + 1).collect();
-        self.left = self.left.checked_sub(taken.len().max(1)).ok_or_else(|| {
-            Fault::raised("ValueError", &format!("a search may have at most {} words", self.words))
-        })?;
+        let left = self.left.checked_sub(taken.len().max(1));
+        self.left = left.ok_or(SearchError::TooManyWords(self.words))?;
         Ok(taken)
     }
 }

@@ -37,7 +37,7 @@ pub use day::{DateError, Day, Month};
 pub use error::StatsError;
 pub use facade::{Spell, Stats, StatsState};
 pub use mirrors::{Mirror, Mirrors};
-pub use numbers::Recent;
+pub use numbers::{LEADERS, Recent};
 pub use published::{MadeReport, Period, SealedReport};
 pub use report::csv;
 pub use rows::{ExportRow, ReportRow};

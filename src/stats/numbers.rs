@@ -11,6 +11,9 @@ use crate::sqlite_file::count;
 /// Days before today that belong to the last day, week and month: as the old index counted, which kept one number a day.
 const WINDOWS: [i64; 3] = [1, 7, 30];
 
+/// Projects that are looked at for those with most downloads lately.
+pub const LEADERS: u32 = 100;
+
 /// Downloads of a project lately.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Recent {
@@ -41,6 +44,17 @@ impl Stats {
         self.database().read(move |connection| recent(connection, &name, today)).await.map(Some)
     }
 
+    /// Of the [`LEADERS`] projects with most downloads in all, those with most today and in the seven days before: their registered
+    /// spelling, and the number of these days; most first, then by name, at most `most`. It reads some rows of each and no
+    /// more, however much is counted.
+    pub async fn top_lately(&self, most: usize) -> Result<Vec<(String, u64)>, StatsError> {
+        if !self.is_enabled() {
+            return Ok(Vec::new());
+        }
+        let today = self.today();
+        self.database().read(move |connection| top_lately(connection, today, most)).await
+    }
+
     /// The projects with most downloads, most first, then by name: their registered spelling, and the number. At most
     /// `num`, or all.
     pub async fn top(&self, num: Option<u64>) -> Result<Vec<(String, u64)>, StatsError> {
@@ -67,6 +81,16 @@ fn recent(connection: &Connection, project: &ProjectName, today: Day) -> rusqlit
     };
     let [last_day, last_week, last_month] = WINDOWS;
     Ok(Recent { last_day: since(last_day)?, last_week: since(last_week)?, last_month: since(last_month)? })
+}
+
+fn top_lately(connection: &Connection, today: Day, most: usize) -> rusqlite::Result<Vec<(String, u64)>> {
+    let sql = "SELECT spelling, (SELECT sum(d.count) FROM project_days d WHERE d.project = p.id AND d.day BETWEEN ?1 AND ?2) \
+               AS lately FROM (SELECT id, spelling FROM projects WHERE count > 0 ORDER BY count DESC LIMIT ?3) p \
+               WHERE lately > 0 ORDER BY lately DESC, spelling LIMIT ?4";
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let asked = params![today.before(WINDOWS[1]).number(), today.number(), LEADERS, most];
+    let mut top = connection.prepare_cached(sql)?;
+    top.query_map(asked, |row| Ok((row.get(0)?, count(row, 1)?)))?.collect()
 }
 
 pub(super) fn top(connection: &Connection, num: Option<u64>) -> rusqlite::Result<Vec<(String, u64)>> {

@@ -34,6 +34,17 @@ pub use map::Map;
 pub use reader::Reader;
 pub use writer::{Spilled, Writer};
 
+/// How much is kept, and how much may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fullness {
+    /// Bytes of what is kept, as far as it is counted.
+    pub bytes: u64,
+    /// The most bytes that may be kept.
+    pub max_bytes: u64,
+    /// All that is kept is counted.
+    pub counted: bool,
+}
+
 /// The folder, open.
 #[derive(Debug)]
 pub(super) struct Disk {
@@ -67,6 +78,12 @@ impl Disk {
             tending: settings.tending,
             lock,
         })
+    }
+
+    /// How much is kept, and how much may be.
+    pub(super) fn fullness(&self) -> Fullness {
+        let room = &self.room;
+        Fullness { bytes: room.kept(), max_bytes: room.max_bytes, counted: room.is_counted() }
     }
 
     /// Nothing may be written.

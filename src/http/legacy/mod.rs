@@ -12,12 +12,19 @@ use axum::Router;
 use super::index::Documents;
 use super::origin::Origins;
 use super::push::Push;
+use super::status::StatusPages;
 use crate::index::Signatures;
 use crate::rpc::OldAddresses;
 
 /// The addresses of calls, to others than a POST. Web pages call nothing here, so these are not for them.
-pub(super) fn actions(old: OldAddresses, documents: Documents, push: Push, origins: Origins) -> Router {
-    actions::routes(old, documents, push, origins)
+pub(super) fn actions(
+    old: OldAddresses,
+    documents: Documents,
+    push: Push,
+    pages: StatusPages,
+    origins: Origins,
+) -> Router {
+    actions::routes(old, documents, push, pages, origins)
 }
 
 /// The other routes of old addresses. GET and HEAD only.

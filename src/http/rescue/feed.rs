@@ -1,4 +1,4 @@
-//! Refusals and failures of the feed.
+//! Refusals and failures of the feed, and refusals of searches.
 
 use std::time::Duration;
 
@@ -36,6 +36,13 @@ pub(in crate::http) fn too_many_feeds(most: usize) -> Response {
     let reason =
         format!("you have {most} feeds open, the most that one client may (clients.feeds_at_once)\n");
     (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, whole_seconds(PLACE))], reason).into_response()
+}
+
+/// Of a client that has made its calls.
+pub(in crate::http) fn too_many_searches(retry: Duration) -> Response {
+    let seconds = whole_seconds(retry);
+    let reason = format!("too many searches; come back in {seconds} s\n");
+    (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, seconds)], reason).into_response()
 }
 
 fn later(reason: &FeedError, retry: Duration) -> Response {

@@ -7,6 +7,6 @@ mod relay;
 mod signed;
 mod statistics;
 
-pub(super) use feed::too_many_feeds;
+pub(super) use feed::{too_many_feeds, too_many_searches};
 pub(super) use index::InJson;
 pub(super) use relay::{bad_path, unsatisfiable};

@@ -209,3 +209,23 @@ async fn a_count_below_none_is_damage_and_not_0() {
         .unwrap();
     assert!(matches!(bench.stats.sealed_report(day).await, Err(StatsError::Broken { .. })));
 }
+
+#[tokio::test]
+async fn the_top_of_late_is_counted_over_eight_days_and_among_the_leaders_only() {
+    let bench = Bench::new().await;
+    bench.count("old-1.zip", "pip/1", 90).await;
+    bench.clock.set(NOON + DAY);
+    bench.count("one-1.zip", "pip/1", 2).await;
+    bench.clock.set(NOON + 8 * DAY);
+    bench.count("two-1.zip", "pip/1", 3).await;
+    let row = |name: &str, count| (name.to_owned(), count);
+    let top = async |most| bench.stats.top_lately(most).await.unwrap();
+    assert_eq!(top(9).await, [row("TWO", 3), row("ONE", 2)]);
+    assert_eq!(top(1).await, [row("TWO", 3)]);
+    for project in 0..LEADERS {
+        bench.count_in_memory(&format!("p{project}-1.zip"), "pip/1", 9);
+    }
+    bench.stats.flush().await.unwrap();
+    // Those with most in all are looked at, and these two are none of them any more.
+    assert!(top(1000).await.iter().all(|(name, _)| name.starts_with('P')));
+}

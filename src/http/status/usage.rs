@@ -1,0 +1,59 @@
+//! How pip, uv and Python are pointed at this relay, by the address at which the browser knows it.
+
+use maud::{Markup, html};
+use url::{Host, Url};
+
+/// The lines to paste. `origin`: scheme, host, port and path, without a `/` at the end.
+pub(super) fn lines(origin: &str) -> Markup {
+    let trusted = untrusted_host(origin).map_or_else(String::new, |host| format!(" --trusted-host {host}"));
+    html! {
+        h3 { "pip" }
+        pre {
+            "pip install --index-url " (origin) "/simple/" (trusted) " NAME\n"
+            "pip config set global.index-url " (origin) "/simple/    # for all that follow\n"
+            "pip search --index " (origin) "/pypi WORD    # pip up to 23"
+        }
+        h3 { "uv" }
+        pre { "uv pip install --default-index " (origin) "/simple/ NAME" }
+        h3 { "Python" }
+        pre {
+            "import xmlrpc.client\n"
+            "relay = xmlrpc.client.ServerProxy(\"" (origin) "/pypi\")\n"
+            "print(relay.package_releases(\"NAME\"))"
+        }
+    }
+}
+
+/// The host that pip has to be told to trust: it takes nothing by plain HTTP but from this machine.
+fn untrusted_host(origin: &str) -> Option<String> {
+    let url = Url::parse(origin).ok()?;
+    let local = match url.host()? {
+        Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    };
+    (url.scheme() == "http" && !local).then(|| url.host_str().unwrap_or_default().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_filled_in_and_pip_is_told_to_trust_what_it_would_not() {
+        for (origin, trusted) in [
+            ("http://127.0.0.1:3141", None),
+            ("http://localhost:3141", None),
+            ("http://[::1]:3141", None),
+            ("https://relay.test/index", None),
+            ("http://relay.test:81", Some("relay.test")),
+            ("http://192.0.2.1", Some("192.0.2.1")),
+        ] {
+            let page = lines(origin).into_string();
+            let wanted = trusted.map_or_else(String::new, |host| format!(" --trusted-host {host}"));
+            assert!(page.contains(&format!("--index-url {origin}/simple/{wanted} NAME\n")), "{page}");
+            assert!(page.contains(&format!("--default-index {origin}/simple/ NAME")), "{page}");
+            assert!(page.contains(&format!("ServerProxy(&quot;{origin}/pypi&quot;)")), "{page}");
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The pages in a real browser, driven by WebDriver.
+
+use std::process::Stdio;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use cheesewire::sandbox::{Change, Publication, Sandbox};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+use super::pair;
+use crate::support::programs::environment;
+use crate::support::{Relay, client, until};
+
+/// A browser's window. Dropped, its driver is killed, and the browser with it.
+struct Browser {
+    /// The session's address at the driver.
+    session: String,
+    _driver: Child,
+}
+
+impl Browser {
+    async fn start() -> Self {
+        let mut driver = Command::new("chromedriver");
+        driver.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        let mut driver = driver.spawn().unwrap();
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let port = loop {
+            let line = lines.next_line().await.unwrap().expect("the driver ended");
+            if let Some((_, port)) = line.split_once("successfully on port ") {
+                break port.trim_end_matches('.').to_owned();
+            }
+        };
+        let arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"];
+        let wanted = json!({"capabilities": {"alwaysMatch": {
+            "goog:chromeOptions": {"args": arguments},
+            "goog:loggingPrefs": {"browser": "ALL"},
+        }}});
+        let base = format!("http://127.0.0.1:{port}/session");
+        let made = ask(&base, &wanted).await;
+        let session = format!("{base}/{}", made["sessionId"].as_str().unwrap());
+        Self { session, _driver: driver }
+    }
+
+    async fn ask(&self, command: &str, body: Value) -> Value {
+        ask(&format!("{}/{command}", self.session), &body).await
+    }
+
+    async fn open(&self, url: &str) {
+        self.ask("url", json!({"url": url})).await;
+    }
+
+    /// What a script returns.
+    async fn run(&self, script: &str) -> Value {
+        self.ask("execute/sync", json!({"script": script, "args": []})).await
+    }
+
+    /// A command of the browser's own protocol.
+    async fn own(&self, command: &str, params: Value) -> Value {
+        self.ask("goog/cdp/execute", json!({"cmd": command, "params": params})).await
+    }
+
+    async fn dark(&self, dark: bool) {
+        let scheme = if dark { "dark" } else { "light" };
+        let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
+        self.own("Emulation.setEmulatedMedia", json!({"features": features})).await;
+    }
+
+    async fn wide(&self, width: u32) {
+        let size = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false});
+        self.own("Emulation.setDeviceMetricsOverride", size).await;
+    }
+
+    /// Complaints of the browser's, as of scripts that the page's policy forbids.
+    async fn complaints(&self) -> Vec<Value> {
+        let log = self.ask("se/log", json!({"type": "browser"})).await;
+        log.as_array().unwrap().iter().filter(|entry| entry["level"] == "SEVERE").cloned().collect()
+    }
+
+    /// Keeps the window as a picture, if somebody has said where.
+    async fn picture(&self, name: &str) {
+        let Some(folder) = std::env::var_os("CHEESEWIRE_PICTURES") else { return };
+        let shot = self.own("Page.captureScreenshot", json!({"format": "png"})).await;
+        let bytes = STANDARD.decode(shot["data"].as_str().unwrap()).unwrap();
+        std::fs::write(std::path::Path::new(&folder).join(format!("{name}.png")), bytes).unwrap();
+    }
+}
+
+async fn ask(url: &str, body: &Value) -> Value {
+    let request = client().post(url).header("content-type", "application/json").body(body.to_string());
+    let answer: Value = serde_json::from_str(&request.send().await.unwrap().text().await.unwrap()).unwrap();
+    assert!(answer["value"]["error"].is_null(), "{url}: {answer}");
+    answer["value"].clone()
+}
+
+const FIRST: &str = "return document.querySelector('#events tbody tr').innerText";
+
+async fn noted(sandbox: &Sandbox, action: &str) {
+    let (name, action) = ("Wire.New".to_owned(), action.to_owned());
+    sandbox.change(Change::Note { name, version: None, action }).await.unwrap();
+}
+
+async fn started() -> (Sandbox, Relay, Browser) {
+    let (sandbox, relay) = pair(&[]).await;
+    sandbox.publish(Publication::new("Wire.New", "1.0")).await.unwrap();
+    super::page_with(&relay, "", "Wire.New").await;
+    (sandbox, relay, Browser::start().await)
+}
+
+#[tokio::test]
+#[ignore = "needs Debian's chromium and chromium-driver"]
+async fn new_events_come_on_top_as_text_and_the_table_stays_short() {
+    let (sandbox, relay, browser) = started().await;
+    browser.open(&relay.url).await;
+    let live = "return document.getElementById('live').textContent";
+    until("it is not live", async || browser.run(live).await.as_str().unwrap().starts_with("Live")).await;
+    noted(&sandbox, "<img src=x onerror=document.title='gone'>").await;
+    until("the event does not come", async || browser.run(FIRST).await.as_str().unwrap().contains("<img src=x")).await;
+    assert_eq!(browser.run("return [document.title, document.images.length]").await, json!(["cheesewire", 0]));
+    let link = browser.run("return document.querySelector('#events tbody a').getAttribute('href')").await;
+    assert_eq!(link, "/project/wire-new/");
+    for number in 0..110 {
+        noted(&sandbox, &format!("note {number}")).await;
+    }
+    until("the last does not come", async || browser.run(FIRST).await.as_str().unwrap().contains("note 109")).await;
+    assert_eq!(browser.run("return document.querySelectorAll('#events tbody tr').length").await, 100);
+    assert_eq!(browser.complaints().await, [] as [Value; 0]);
+}
+
+#[tokio::test]
+#[ignore = "needs Debian's chromium and chromium-driver"]
+async fn a_reader_finds_a_project_from_the_start_page_in_light_in_dark_and_on_a_small_screen() {
+    let (_sandbox, relay, browser) = started().await;
+    let back = "return getComputedStyle(document.body).backgroundColor";
+    let mut backs = Vec::new();
+    for (dark, width, name) in [(false, 1000, "light"), (true, 1000, "dark"), (false, 400, "small")] {
+        browser.dark(dark).await;
+        browser.wide(width).await;
+        browser.open(&relay.url).await;
+        backs.push(browser.run(back).await);
+        browser.picture(name).await;
+        // Nothing has to be moved sideways but tables in their own frames.
+        let over = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
+        assert_eq!(browser.run(over).await, 0, "{name}");
+        let submit = "document.getElementById('q').value = 'wire_CORE'; document.querySelector('form button').click()";
+        browser.run(submit).await;
+        let heading = "return document.querySelector('h1').textContent";
+        until("there are no results", async || browser.run(heading).await == "Search").await;
+        assert_eq!(browser.run(over).await, 0, "{name}");
+        browser.run("document.querySelector('main a').click()").await;
+        until("there is no project", async || browser.run(heading).await == "wire-core").await;
+        assert_eq!(browser.run(over).await, 0, "{name}");
+    }
+    assert!(backs[0] == backs[2] && backs[0] != backs[1], "{backs:?}");
+    assert_eq!(browser.complaints().await, [] as [Value; 0]);
+}
+
+#[tokio::test]
+#[ignore = "needs Debian's chromium and chromium-driver"]
+async fn without_scripts_the_page_has_the_events_of_when_it_was_loaded() {
+    let (_sandbox, relay, browser) = started().await;
+    browser.own("Emulation.setScriptExecutionDisabled", json!({"value": true})).await;
+    browser.own("Page.navigate", json!({"url": relay.url})).await;
+    let mut page = String::new();
+    until("the page does not come", async || {
+        let root = browser.own("DOM.getDocument", json!({})).await["root"]["nodeId"].clone();
+        let html = browser.own("DOM.getOuterHTML", json!({"nodeId": root})).await;
+        html["outerHTML"].as_str().unwrap().clone_into(&mut page);
+        page.contains("</main>")
+    })
+    .await;
+    assert!(page.contains("As of the moment when this page was loaded.") && page.contains(">Wire.New<"), "{page}");
+}
+
+#[tokio::test]
+#[ignore = "needs Debian's chromium and chromium-driver, and pip with the network"]
+async fn axe_finds_nothing_on_any_page_in_light_and_dark() {
+    let (_sandbox, relay, browser) = started().await;
+    let library = environment(&["axe-core-python==0.1.0"]).await.join("../lib");
+    let axe = glob(&library, "axe.min.js");
+    let axe = std::fs::read_to_string(axe).unwrap();
+    for dark in [false, true] {
+        browser.dark(dark).await;
+        for path in ["", "search/?q=wire", "project/wire-core/", "project/none/"] {
+            browser.open(&format!("{}{path}", relay.url)).await;
+            browser.run(&axe).await;
+            let look = "const done = arguments[arguments.length - 1]; \
+                        axe.run().then(found => done(found.violations.map(one => [one.id, one.impact, one.nodes.map(node => node.html)])))";
+            let found = browser.ask("execute/async", json!({"script": look, "args": []})).await;
+            assert_eq!(found, json!([]), "{path}, dark: {dark}");
+        }
+    }
+}
+
+/// A file of that name, wherever it is below the folder.
+fn glob(folder: &std::path::Path, name: &str) -> std::path::PathBuf {
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.is_symlink() {
+                folders.push(path);
+            } else if path.file_name().is_some_and(|own| own == name) {
+                return path;
+            }
+        }
+    }
+    panic!("{name} is missing");
+}

@@ -1,0 +1,54 @@
+//! The pages while upstream is down, and what they must not tell.
+
+use cheesewire::sandbox::{Effect, Fault, Route};
+
+use super::{page, pair};
+use crate::support::{Relay, get, until};
+
+/// Nothing listens there, and what is before the host is secret.
+const NOWHERE: &str = "http://user:hunter2@127.0.0.1:1/";
+
+#[tokio::test]
+async fn before_anything_is_known_each_page_says_so_with_the_status_of_its_programs_answer() {
+    let relay = Relay::start(NOWHERE, &["rpc.deadline=300ms", "follow.shortest_wait=20ms"]).await;
+    let start = "not since the relay was started";
+    until("it never fails", async || page(&relay, "").await.text().contains("Last failure")).await;
+    let text = page(&relay, "").await.text().to_owned();
+    for text_of_it in [start, "not known yet", "Ready: requests are answered.", "data-most=\"100\""] {
+        assert!(text.contains(text_of_it), "{text_of_it}: {text}");
+    }
+    let search = page(&relay, "search/?q=wire").await;
+    assert_eq!((search.status, search.header("retry-after").is_empty()), (503, false), "{}", search.text());
+    assert!(search.text().contains("<h1>Search</h1>"), "{}", search.text());
+    let project = page(&relay, "project/wire-core/").await;
+    let simple = get(&format!("{}simple/wire-core/", relay.url)).await;
+    assert_eq!((project.status, simple.status), (503, 503), "{}", project.text());
+    assert!(!project.header("retry-after").is_empty());
+    assert!(project.text().contains("the index cannot be asked just now"), "{}", project.text());
+    let folder = relay.folder().display().to_string();
+    for page in [&text, search.text(), project.text()] {
+        assert!(!page.contains("hunter2") && !page.contains(&folder), "{page}");
+        assert!(page.starts_with("<!DOCTYPE html><html lang=\"en\">"), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn while_upstream_fails_what_is_kept_is_shown_and_marked() {
+    let (sandbox, relay) = pair(&["index.page_max_age=0s"]).await;
+    assert_eq!(page(&relay, "project/wire-core/").await.status, 200);
+    sandbox.faults().add(Fault::on(Route::Page, Effect::Status { code: 503 })).unwrap();
+    let stale = page(&relay, "project/wire-core/").await;
+    assert_eq!((stale.status, stale.header("warning")), (200, "110 - \"Response is Stale\""), "{}", stale.text());
+    assert!(stale.text().contains("The index fails or is slow just now"), "{}", stale.text());
+    sandbox.faults().clear();
+}
+
+#[tokio::test]
+async fn no_page_names_a_place_of_this_machine() {
+    let (_sandbox, relay) = pair(&[]).await;
+    let folder = relay.folder().display().to_string();
+    for path in ["", "search/?q=wire", "project/wire-core/", "project/none/"] {
+        let text = page(&relay, path).await.text().to_owned();
+        assert!(!text.contains(&folder) && !text.contains("sqlite"), "{path}: {text}");
+    }
+}
