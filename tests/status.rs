@@ -140,7 +140,12 @@ async fn the_address_is_the_one_at_which_the_browser_knows_the_relay() {
     assert!(text.contains("href=\"https://relay.test/index/simple/\""), "{text}");
     assert!(text.contains("data-feed=\"https://relay.test/index/journal/events\""), "{text}");
     let (_sandbox, relay) = pair(&["clients.trusted_proxies=127.0.0.1"]).await;
-    let fields = [BROWSER, ("x-forwarded-proto", "https"), ("x-forwarded-host", "a.test"), ("x-forwarded-port", "8443")];
+    let fields = [
+        BROWSER,
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "a.test"),
+        ("x-forwarded-port", "8443"),
+    ];
     let answer = get_with(Method::GET, &relay.url, &fields).await.unwrap();
     assert!(answer.text().contains("--index-url https://a.test:8443/simple/ NAME"), "{}", answer.text());
 }
@@ -161,7 +166,11 @@ async fn events_stand_newest_first_and_the_feed_goes_on_behind_them() {
     assert!(rows[0].contains("<a href=\"/project/wire-new/\">Wire.New</a>"), "{}", rows[0]);
     // What the script asks for next is what is not in the table.
     let serial = sandbox
-        .change(Change::Note { name: "Wire.New".to_owned(), version: None, action: "add Owner <i>mallory".to_owned() })
+        .change(Change::Note {
+            name: "Wire.New".to_owned(),
+            version: None,
+            action: "add Owner <i>mallory".to_owned(),
+        })
         .await
         .unwrap();
     until("the event never comes", async || {
@@ -184,7 +193,10 @@ async fn projects_with_most_downloads_are_shown_where_they_are_counted() {
     let file = &project.files().next().unwrap().1.file;
     assert_eq!(get(&format!("{}packages/{}", relay.url, file.path)).await.status, 200);
     let text = page_with(&relay, "", "<td class=\"number\">1</td>").await;
-    assert!(text.contains("<td><a href=\"/project/wire-top/\">wire-top</a></td><td class=\"number\">1</td>"), "{text}");
+    assert!(
+        text.contains("<td><a href=\"/project/wire-top/\">wire-top</a></td><td class=\"number\">1</td>"),
+        "{text}"
+    );
     let (_sandbox, silent) = pair(&["stats.enabled=false"]).await;
     assert!(!page(&silent, "").await.text().contains("Downloads from here"));
 }

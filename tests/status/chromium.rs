@@ -1,4 +1,5 @@
-//! The pages in a real browser, driven by WebDriver.
+//! The pages in a real browser, driven by WebDriver. `CHROMEDRIVER` says where the driver is (Debian's chromium-driver has it in
+//! /usr/bin/chromedriver); without it these tests say that they did not run.
 
 use std::process::Stdio;
 
@@ -13,7 +14,7 @@ use super::pair;
 use crate::support::programs::environment;
 use crate::support::{Relay, client, until};
 
-/// A browser's window. Dropped, its driver is killed, and the browser with it.
+/// A browser's window, which has to be closed: the browser outlives its driver.
 struct Browser {
     /// The session's address at the driver.
     session: String,
@@ -21,8 +22,13 @@ struct Browser {
 }
 
 impl Browser {
-    async fn start() -> Self {
-        let mut driver = Command::new("chromedriver");
+    /// `None` if there is no driver.
+    async fn start() -> Option<Self> {
+        let Some(driver) = std::env::var_os("CHROMEDRIVER") else {
+            println!("NOT RUN: CHROMEDRIVER does not say where a driver of Chromium is");
+            return None;
+        };
+        let mut driver = Command::new(driver);
         driver.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
         let mut driver = driver.spawn().unwrap();
         let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
@@ -36,15 +42,20 @@ impl Browser {
         let wanted = json!({"capabilities": {"alwaysMatch": {
             "goog:chromeOptions": {"args": arguments},
             "goog:loggingPrefs": {"browser": "ALL"},
+            "timeouts": {"script": 300_000, "pageLoad": 300_000},
         }}});
         let base = format!("http://127.0.0.1:{port}/session");
         let made = ask(&base, &wanted).await;
         let session = format!("{base}/{}", made["sessionId"].as_str().unwrap());
-        Self { session, _driver: driver }
+        Some(Self { session, _driver: driver })
     }
 
     async fn ask(&self, command: &str, body: Value) -> Value {
         ask(&format!("{}/{command}", self.session), &body).await
+    }
+
+    async fn close(self) {
+        client().delete(&self.session).send().await.unwrap();
     }
 
     async fn open(&self, url: &str) {
@@ -101,37 +112,46 @@ async fn noted(sandbox: &Sandbox, action: &str) {
     sandbox.change(Change::Note { name, version: None, action }).await.unwrap();
 }
 
-async fn started() -> (Sandbox, Relay, Browser) {
+async fn started() -> Option<(Sandbox, Relay, Browser)> {
+    let browser = Browser::start().await?;
     let (sandbox, relay) = pair(&[]).await;
     sandbox.publish(Publication::new("Wire.New", "1.0")).await.unwrap();
     super::page_with(&relay, "", "Wire.New").await;
-    (sandbox, relay, Browser::start().await)
+    Some((sandbox, relay, browser))
 }
 
 #[tokio::test]
-#[ignore = "needs Debian's chromium and chromium-driver"]
+#[ignore = "needs Chromium and its driver"]
 async fn new_events_come_on_top_as_text_and_the_table_stays_short() {
-    let (sandbox, relay, browser) = started().await;
+    let Some((sandbox, relay, browser)) = started().await else { return };
     browser.open(&relay.url).await;
     let live = "return document.getElementById('live').textContent";
     until("it is not live", async || browser.run(live).await.as_str().unwrap().starts_with("Live")).await;
     noted(&sandbox, "<img src=x onerror=document.title='gone'>").await;
-    until("the event does not come", async || browser.run(FIRST).await.as_str().unwrap().contains("<img src=x")).await;
-    assert_eq!(browser.run("return [document.title, document.images.length]").await, json!(["cheesewire", 0]));
+    until("the event does not come", async || {
+        browser.run(FIRST).await.as_str().unwrap().contains("<img src=x")
+    })
+    .await;
+    assert_eq!(
+        browser.run("return [document.title, document.images.length]").await,
+        json!(["cheesewire", 0])
+    );
     let link = browser.run("return document.querySelector('#events tbody a').getAttribute('href')").await;
     assert_eq!(link, "/project/wire-new/");
     for number in 0..110 {
         noted(&sandbox, &format!("note {number}")).await;
     }
-    until("the last does not come", async || browser.run(FIRST).await.as_str().unwrap().contains("note 109")).await;
+    until("the last does not come", async || browser.run(FIRST).await.as_str().unwrap().contains("note 109"))
+        .await;
     assert_eq!(browser.run("return document.querySelectorAll('#events tbody tr').length").await, 100);
     assert_eq!(browser.complaints().await, [] as [Value; 0]);
+    browser.close().await;
 }
 
 #[tokio::test]
-#[ignore = "needs Debian's chromium and chromium-driver"]
+#[ignore = "needs Chromium and its driver"]
 async fn a_reader_finds_a_project_from_the_start_page_in_light_in_dark_and_on_a_small_screen() {
-    let (_sandbox, relay, browser) = started().await;
+    let Some((_sandbox, relay, browser)) = started().await else { return };
     let back = "return getComputedStyle(document.body).backgroundColor";
     let mut backs = Vec::new();
     for (dark, width, name) in [(false, 1000, "light"), (true, 1000, "dark"), (false, 400, "small")] {
@@ -143,7 +163,8 @@ async fn a_reader_finds_a_project_from_the_start_page_in_light_in_dark_and_on_a_
         // Nothing has to be moved sideways but tables in their own frames.
         let over = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
         assert_eq!(browser.run(over).await, 0, "{name}");
-        let submit = "document.getElementById('q').value = 'wire_CORE'; document.querySelector('form button').click()";
+        let submit =
+            "document.getElementById('q').value = 'wire_CORE'; document.querySelector('form button').click()";
         browser.run(submit).await;
         let heading = "return document.querySelector('h1').textContent";
         until("there are no results", async || browser.run(heading).await == "Search").await;
@@ -154,12 +175,13 @@ async fn a_reader_finds_a_project_from_the_start_page_in_light_in_dark_and_on_a_
     }
     assert!(backs[0] == backs[2] && backs[0] != backs[1], "{backs:?}");
     assert_eq!(browser.complaints().await, [] as [Value; 0]);
+    browser.close().await;
 }
 
 #[tokio::test]
-#[ignore = "needs Debian's chromium and chromium-driver"]
+#[ignore = "needs Chromium and its driver"]
 async fn without_scripts_the_page_has_the_events_of_when_it_was_loaded() {
-    let (_sandbox, relay, browser) = started().await;
+    let Some((_sandbox, relay, browser)) = started().await else { return };
     browser.own("Emulation.setScriptExecutionDisabled", json!({"value": true})).await;
     browser.own("Page.navigate", json!({"url": relay.url})).await;
     let mut page = String::new();
@@ -170,13 +192,17 @@ async fn without_scripts_the_page_has_the_events_of_when_it_was_loaded() {
         page.contains("</main>")
     })
     .await;
-    assert!(page.contains("As of the moment when this page was loaded.") && page.contains(">Wire.New<"), "{page}");
+    assert!(
+        page.contains("As of the moment when this page was loaded.") && page.contains(">Wire.New<"),
+        "{page}"
+    );
+    browser.close().await;
 }
 
 #[tokio::test]
-#[ignore = "needs Debian's chromium and chromium-driver, and pip with the network"]
+#[ignore = "needs Chromium, its driver, and pip with the network"]
 async fn axe_finds_nothing_on_any_page_in_light_and_dark() {
-    let (_sandbox, relay, browser) = started().await;
+    let Some((_sandbox, relay, browser)) = started().await else { return };
     let library = environment(&["axe-core-python==0.1.0"]).await.join("../lib");
     let axe = glob(&library, "axe.min.js");
     let axe = std::fs::read_to_string(axe).unwrap();
@@ -191,6 +217,7 @@ async fn axe_finds_nothing_on_any_page_in_light_and_dark() {
             assert_eq!(found, json!([]), "{path}, dark: {dark}");
         }
     }
+    browser.close().await;
 }
 
 /// A file of that name, wherever it is below the folder.

@@ -21,7 +21,12 @@ async fn a_project_has_its_versions_and_files_and_says_which_are_kept() {
         assert!(text.contains(&link), "{link}: {text}");
         assert!(text.contains(&format!("<td>{}</td>", release.version)), "{text}");
     }
-    for link in ["/simple/wire-core/", "/pypi/wire-core/json", "/pypi/wire-core", "/rss/project/wire-core/releases.xml"] {
+    for link in [
+        "/simple/wire-core/",
+        "/pypi/wire-core/json",
+        "/pypi/wire-core",
+        "/rss/project/wire-core/releases.xml",
+    ] {
         assert!(text.contains(&format!("href=\"{link}\"")), "{link}: {text}");
     }
     assert!(!text.contains("<td>yes</td><td>no</td>"), "none is kept yet: {text}");

@@ -62,7 +62,11 @@ async fn a_question_is_text_and_one_that_is_none_is_answered_as_such() {
     ] {
         let answer = page(&relay, &format!("search/{query}")).await;
         assert_eq!(answer.status, status, "{query}");
-        assert!(!answer.text().contains("<script") && answer.text().contains("<h1>Search</h1>"), "{}", answer.text());
+        assert!(
+            !answer.text().contains("<script") && answer.text().contains("<h1>Search</h1>"),
+            "{}",
+            answer.text()
+        );
         assert!(!answer.header("content-security-policy").contains("script-src"), "nothing runs here");
         assert_eq!(answer.header("cache-control"), "no-cache");
     }
@@ -82,13 +86,16 @@ async fn a_search_is_charged_as_a_call_and_the_other_pages_are_not() {
         assert_eq!(page(&relay, "search/?q=wire").await.status, 200, "{left} are left");
     }
     let refused = page(&relay, "search/?q=wire").await;
-    assert_eq!((refused.status, refused.header("retry-after").is_empty()), (429, false), "{}", refused.text());
+    assert_eq!(
+        (refused.status, refused.header("retry-after").is_empty()),
+        (429, false),
+        "{}",
+        refused.text()
+    );
     for path in ["", "project/wire-core/"] {
         assert_eq!(page(&relay, path).await.status, 200, "{path}");
     }
     let counter = "cheesewire_http_requests_total{route=\"/search/\",status=\"429\"} 1";
-    until("it is not counted", async || {
-        get(&format!("{}metrics", relay.url)).await.text().contains(counter)
-    })
-    .await;
+    until("it is not counted", async || get(&format!("{}metrics", relay.url)).await.text().contains(counter))
+        .await;
 }

@@ -40,7 +40,12 @@ async fn while_upstream_fails_what_is_kept_is_shown_and_marked() {
     sandbox.faults().add(Fault::on(Route::Page, Effect::Status { code: 503 })).unwrap();
     page_with(&relay, "project/wire-core/", "The index fails or is slow just now").await;
     let stale = page(&relay, "project/wire-core/").await;
-    assert_eq!((stale.status, stale.header("warning")), (200, "110 - \"Response is Stale\""), "{}", stale.text());
+    assert_eq!(
+        (stale.status, stale.header("warning")),
+        (200, "110 - \"Response is Stale\""),
+        "{}",
+        stale.text()
+    );
 }
 
 #[tokio::test]
