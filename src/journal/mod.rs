@@ -83,6 +83,7 @@ pub use key::DocumentKey;
 pub use known::{QuestionStart, Upkeep};
 pub use lead::{Lead, Numbering};
 pub use named_file::{KnownFile, NamedFiles};
+pub use pace::LastNamed;
 pub use pending_delete::PendingDelete;
 pub use polls::{News, Poll, Polls};
 pub use position::Position;

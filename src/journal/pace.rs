@@ -20,6 +20,15 @@ struct Named {
     at: i64,
 }
 
+/// Upstream's last serial, for who compares it with what upstream says now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastNamed {
+    /// What upstream named when it was last heard and believed, by its own numbers.
+    pub last: Serial,
+    /// The highest that is plausible now.
+    pub most: Serial,
+}
+
 /// The pace of upstream's last serial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pace {
@@ -85,6 +94,11 @@ impl Pace {
             from = Named { serial: last.serial - i64::try_from(rise).unwrap_or(0), at: last.at - DAY };
         }
         Self { from, last, ..self }
+    }
+
+    /// What was named last, and what is plausible by the settings' clock.
+    pub(super) fn named(self, settings: &JournalSettings) -> LastNamed {
+        LastNamed { last: Serial(self.last.serial), most: self.most(settings.clock.unix(), settings) }
     }
 
     /// The highest serial that may be believed at `now`: as far beyond the last as `leap_factor` times the pace leads in

@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
+use super::pace::{LastNamed, Pace};
 use super::schema::SCHEMA;
-use super::{Journal, JournalError, KnownFile, PendingDelete, known_file, pending_delete, upstream};
+use super::{
+    Journal, JournalError, JournalSettings, KnownFile, PendingDelete, known_file, pending_delete, upstream,
+};
 use crate::model::{Sha256, UpstreamIdentity};
 
 /// A journal, without its lock. Every call blocks.
@@ -34,6 +37,11 @@ impl UnlockedJournal {
     /// Gives every file that kept documents name and that has a digest to `each`.
     pub fn files(&self, mut each: impl FnMut(KnownFile)) -> Result<(), JournalError> {
         self.told(|connection| known_file::each_with_sha256(connection, None, &mut each))
+    }
+
+    /// The last serial that upstream named; `None` if it was never heard. A running relay writes it down once a minute.
+    pub fn last_named(&self, settings: &JournalSettings) -> Result<Option<LastNamed>, JournalError> {
+        Ok(self.told(Pace::get)?.map(|pace| pace.named(settings)))
     }
 
     /// Adds to what has to go. Fails if a relay of an older make has never been followed by one of this.
