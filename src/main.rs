@@ -54,9 +54,13 @@ fn main() -> ExitCode {
             let text = error.to_string();
             // Complaints about the configuration have a line each, and say nothing that came over the network.
             let text = if configuration.is_some() { text.into() } else { escaped(&text) };
-            complain(&format!("cheesewire: {text}\n"));
+            // A verdict was printed, with what it comes from.
+            if !matches!(error.downcast_ref(), Some(DoctorError::Verdict { .. })) {
+                complain(&format!("cheesewire: {text}\n"));
+            }
             let own = error.downcast_ref::<CacheError>().map(CacheError::exit_code);
             let own = own.or(error.downcast_ref::<StatsCommandError>().map(StatsCommandError::exit_code));
+            let own = own.or(error.downcast_ref::<DoctorError>().map(DoctorError::exit_code));
             ExitCode::from(configuration.or(own).unwrap_or(1))
         }
     }

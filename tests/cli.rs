@@ -137,11 +137,10 @@ async fn doctor_says_when_serials_say_nothing_and_what_the_relay_does_then() {
 async fn findings(sandbox: &Sandbox, args: &[&str]) -> std::collections::BTreeMap<String, (bool, String)> {
     let folder = tempfile::tempdir().unwrap();
     let output = cheesewire(sandbox, folder.path(), &[&["doctor", "--json"], args].concat()).await;
-    assert!(output.status.success(), "{}", text(&output.stderr));
     let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let row = |row: &serde_json::Value| {
         let word = |key: &str| row[key].as_str().unwrap().to_owned();
-        (word("check"), (row["good"].as_bool().unwrap(), word("relay")))
+        (word("check"), (row["grade"] == "good", word("relay")))
     };
     said["findings"].as_array().unwrap().iter().map(row).collect()
 }
@@ -160,7 +159,7 @@ async fn doctor_finds_what_lives_with_few_requests() {
         "project page",
         "JSON API",
         "metadata",
-        "sha256 of files",
+        "digests of files",
         "ranges",
     ] {
         assert!(good(check), "{check}: {found:?}");

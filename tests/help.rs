@@ -44,6 +44,7 @@ fn each_command_tells_in_its_help_what_it_does_in_full_and_shows_examples() {
         ("doctor", "Some ten requests"),
         ("call", "quote twice"),
         ("cache", "beside a running relay"),
+        ("doctor", "Exit codes: 0 clients get everything"),
     ] {
         let help = said(&[command, "--help"]).split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(help.contains(text), "{command}: {help}");

@@ -17,6 +17,7 @@ mod client;
 mod clients;
 mod clock;
 mod deploy;
+mod doctor;
 mod edges;
 mod examples;
 mod fault_table;

@@ -1,6 +1,8 @@
 //! `cheesewire doctor`: what an upstream can do, found with a few polite requests, and what the relay makes of it.
 
 mod checks;
+mod finding;
+mod verdict;
 
 use std::io::Write as _;
 
@@ -8,27 +10,39 @@ use clap::Args;
 
 use super::ServeArgs;
 use crate::config::ConfigError;
+use crate::model::ProjectName;
 use crate::upstream::{Upstream, UpstreamError};
-use checks::Finding;
+use finding::Finding;
+use verdict::Verdict;
 
 const EXAMPLES: &str = "\
 Examples:
   # what the relay will make of it
   cheesewire doctor --upstream pip --project six
+  # before the relay is started again with its settings and its folder
+  cheesewire doctor --config cheesewire.toml && systemctl restart cheesewire
   # for programs
-  cheesewire doctor --upstream https://index.test/ --json";
+  cheesewire doctor --upstream https://index.test/ --json
+
+Exit codes:
+  0   clients get everything: as the relay would like it (ok), or made up for (--)
+  1   clients get less, or get it later (!!); also if the command could not finish
+  2   clients do not get what a relay is there for (XX): nobody there, no index, no
+      pages, no files, a folder that is not this upstream's
+  64  a setting is wrong; nothing was asked";
 
 /// Tell what an upstream can do, and what the relay makes of it.
 ///
-/// Some ten requests, calls no faster than upstream.calls_per_second. Takes the flags and settings of `serve`.
+/// Some ten requests, calls no faster than upstream.calls_per_second. Takes the flags and settings of `serve`, and judges by them and by
+/// what the journal in the data folder knows, if there is one; nothing is written. The last line is a verdict.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct DoctorArgs {
     #[command(flatten)]
     serve: ServeArgs,
     /// The project to look at [default: one that the listing names].
-    #[arg(long, value_name = "NAME")]
-    project: Option<String>,
+    #[arg(long, value_name = "NAME", value_parser = project)]
+    project: Option<ProjectName>,
     /// Also fetch the whole listing and call list_packages_with_serial: some 40 MB each, and 15 s.
     #[arg(long)]
     full: bool,
@@ -37,7 +51,11 @@ pub struct DoctorArgs {
     json: bool,
 }
 
-/// Why nothing was found out.
+fn project(text: &str) -> Result<ProjectName, String> {
+    ProjectName::parse(text).map_err(|error| error.to_string())
+}
+
+/// Why nothing was found out, or what was found out is not as it should be.
 #[derive(Debug, thiserror::Error)]
 pub enum DoctorError {
     /// The settings are wrong.
@@ -49,45 +67,44 @@ pub enum DoctorError {
     /// Standard output takes nothing.
     #[error("the findings can't be printed: {0}")]
     Print(#[from] std::io::Error),
+    /// The verdict, which was printed, is not that clients get everything.
+    #[error("{says}")]
+    Verdict {
+        /// The verdict.
+        says: String,
+        /// [`DoctorError::exit_code`].
+        exit_code: u8,
+    },
+}
+
+impl DoctorError {
+    /// 1: clients get less or later, or nothing was found out; 2: they do not get what a relay is there for; 64: the settings
+    /// are wrong.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) => ConfigError::EXIT_CODE,
+            Self::Verdict { exit_code, .. } => *exit_code,
+            Self::Upstream(_) | Self::Print(_) => 1,
+        }
+    }
 }
 
 /// Asks, and prints what was found.
 pub async fn run(args: DoctorArgs) -> Result<(), DoctorError> {
     let config = args.serve.config()?;
-    let upstream = Upstream::new(config.upstream)?;
-    let findings = checks::all(&upstream, args.project.as_deref(), args.full, &config.follow).await;
-    let mut out = std::io::stdout().lock();
-    if args.json {
-        writeln!(out, "{:#}", serde_json::json!({ "findings": findings }))?;
+    let upstream = Upstream::new(config.upstream.clone())?;
+    let findings = checks::all(&upstream, &config, args.project, args.full).await;
+    let verdict = Verdict::of(&findings);
+    let text = if args.json {
+        format!("{:#}\n", serde_json::json!({ "findings": findings, "verdict": verdict }))
     } else {
-        out.write_all(table(&findings).as_bytes())?;
-    }
-    Ok(())
-}
-
-fn table(findings: &[Finding]) -> String {
-    let line = |finding: &Finding| {
-        let Finding { check, good, found, milliseconds, relay } = finding;
-        let mark = if *good { "ok" } else { "--" };
-        let took = milliseconds.map_or_else(String::new, |took| format!(" ({took} ms)"));
-        format!("{mark} {check}: {found}{took}\n      {relay}\n")
+        findings.iter().map(Finding::lines).collect::<String>() + &verdict.says + "\n"
     };
-    findings.iter().map(line).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn people_read_what_was_found_and_what_follows_from_it() {
-        let finding = |milliseconds: Option<u64>| Finding {
-            check: "a",
-            good: milliseconds.is_some(),
-            found: "b".to_owned(),
-            milliseconds,
-            relay: "c".to_owned(),
-        };
-        assert_eq!(table(&[finding(Some(5)), finding(None)]), "ok a: b (5 ms)\n      c\n-- a: b\n      c\n");
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    match verdict.exit_code() {
+        0 => Ok(()),
+        exit_code => Err(DoctorError::Verdict { says: verdict.says, exit_code }),
     }
 }

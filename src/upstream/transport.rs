@@ -35,7 +35,7 @@ const GROWTH: usize = 16;
 /// The first pause before a GET is repeated; it doubles, with jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The wait after a 429 without `Retry-After`.
-const UNSAID_RETRY: Duration = Duration::from_secs(30);
+pub(super) const UNSAID_RETRY: Duration = Duration::from_secs(30);
 
 /// What a request is for; the `kind` label of the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
