@@ -86,7 +86,48 @@ async fn ls_tells_names_sizes_and_uses_and_narrows() {
     assert!(names(&list(relay.folder(), &["--unused-for", "1d"]).await).is_empty());
     let people = cache(relay.folder(), &["ls"]).await;
     let text = String::from_utf8(people.stdout).unwrap();
+    assert!(text.starts_with("      SIZE USED FILE\n"), "{text}");
     assert!(text.contains(&expected[0]) && text.contains(" of at most 10.0 GiB"), "{text}");
+}
+
+#[tokio::test]
+async fn ls_sorts_and_sums_by_project() {
+    let sandbox = sandbox().await;
+    let relay = filled(&sandbox).await;
+    // One file is used often.
+    let (_, often) = sandbox.project("wire-top").unwrap().files().last().unwrap();
+    let url = format!("{}packages/{}", relay.url, often.file.path);
+    for _ in 0..50 {
+        assert_eq!(get(&url).await.status, 200);
+    }
+    let folder = relay.stop().await;
+    let numbers = |told: &Value, list: &str, member: &str| -> Vec<u64> {
+        told[list].as_array().unwrap().iter().map(|row| row[member].as_u64().unwrap()).collect()
+    };
+    let all = list(folder.path(), &[]).await;
+    let mut sizes = numbers(&all, "files", "size");
+    let by_size = list(folder.path(), &["--sort", "size"]).await;
+    assert_ne!(numbers(&by_size, "files", "size"), sizes, "they stand by name");
+    sizes.sort_by_key(|size| std::cmp::Reverse(*size));
+    assert_eq!(numbers(&by_size, "files", "size"), sizes);
+    assert_eq!(names(&list(folder.path(), &["--sort", "uses"]).await)[0], often.file.filename);
+    let by_use = numbers(&list(folder.path(), &["--sort", "unused"]).await, "files", "last_used");
+    assert!(by_use.is_sorted(), "{by_use:?}");
+
+    let projects = list(folder.path(), &["--by-project", "--sort", "size"]).await;
+    assert_eq!(numbers(&projects, "projects", "bytes").iter().sum::<u64>(), sizes.iter().sum::<u64>());
+    assert!(numbers(&projects, "projects", "bytes").is_sorted_by(|one, other| one >= other));
+    let files = |project: &str| {
+        let row = projects["projects"].as_array().unwrap().iter().find(|row| row["project"] == project);
+        row.unwrap()["files"].as_u64().unwrap()
+    };
+    for project in ["many-tags", "wire-top"] {
+        assert_eq!(files(project), uploads(&sandbox, project).len() as u64, "{project}");
+    }
+    let people = cache(folder.path(), &["ls", "--by-project"]).await;
+    let text = String::from_utf8(people.stdout).unwrap();
+    assert!(text.starts_with("      SIZE USED   FILES PROJECT\n"), "{text}");
+    assert_eq!(text.lines().count(), 4, "a heading, two projects, and the sum of all: {text}");
 }
 
 #[tokio::test]

@@ -37,14 +37,16 @@ fn each_command_tells_in_its_help_what_it_does_in_full_and_shows_examples() {
         for under in commands(&[command]) {
             let help = said(&[command, &under, "--help"]);
             assert!(help.contains(&format!("Usage: cheesewire {command} {under}")), "{help}");
+            let (_, examples) = help.split_once("\nExamples:\n").unwrap_or_else(|| panic!("{help}"));
+            assert!(examples.contains(&format!("  cheesewire {command} {under}")), "{help}");
         }
     }
     for (command, text) in [
         ("serve", "CHEESEWIRE_HTTP__IDLE_TIMEOUT=30s"),
         ("doctor", "Some ten requests"),
+        ("doctor", "Exit codes: 0 clients get everything"),
         ("call", "quote twice"),
         ("cache", "beside a running relay"),
-        ("doctor", "Exit codes: 0 clients get everything"),
     ] {
         let help = said(&[command, "--help"]).split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(help.contains(text), "{command}: {help}");

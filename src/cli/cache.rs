@@ -13,6 +13,7 @@ mod prefetch;
 mod purge;
 mod say;
 mod select;
+mod table;
 mod verify;
 
 use clap::{Args, Subcommand};
@@ -27,6 +28,8 @@ use verify::VerifyArgs;
 const EXAMPLES: &str = "\
 Examples:
   cheesewire cache ls
+  # what takes the room
+  cheesewire cache ls --by-project --sort size
   # what to name files by
   cheesewire cache purge --help";
 

@@ -4,6 +4,7 @@ pub mod adopt;
 pub mod backup;
 pub mod cache;
 pub mod call;
+mod columns;
 pub mod completions;
 pub mod config;
 pub mod demo;

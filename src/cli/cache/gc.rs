@@ -10,11 +10,18 @@ use super::place::CacheFolder;
 use super::purge::{Manner, delete};
 use super::say;
 
+const EXAMPLES: &str = "\
+Examples:
+  # what would go
+  cheesewire cache gc --dry-run
+  cheesewire cache gc --unused-for 30d";
+
 /// Delete kept files that no kept page names and nobody uses.
 ///
 /// Such files are what is left of pages that changed, went, or had to make room (journal.documents_bytes). They go by
 /// themselves when the cache is full; this is for before. Somebody else's files in the folder are told, and left.
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct GcArgs {
     #[command(flatten)]
     place: CacheFolder,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
 use super::error::CacheError;
-use super::say::{age, note, size};
+use super::say::note;
 use crate::blob::{Inventory, Kept};
 use crate::config::Config;
 use crate::journal::{JournalError, UnlockedJournal};
@@ -108,17 +108,7 @@ impl Item {
 }
 
 impl Item {
-    /// One line of a list.
-    pub(super) fn line(&self, now: SystemTime) -> String {
-        let name = match &self.name {
-            Some(name) => format!("{}  {}", name.project, name.filename),
-            None => format!("-  {}", self.kept.sha256),
-        };
-        let unused = self.unused(now).map_or_else(|| "?".to_owned(), age);
-        format!("{:>11}  {unused:>4}  {name}\n", size(self.kept.size))
-    }
-
-    /// The same for machines.
+    /// For machines.
     pub(super) fn object(&self) -> Value {
         let name = self.name.as_ref();
         json!({

@@ -12,15 +12,24 @@ use url::Url;
 
 use super::error::CacheError;
 use super::say;
+use crate::cli::columns;
 use crate::client::{Client, ClientError, Files, ProjectFile};
+use crate::log::escaped;
 use crate::model::{KnownVersions, ProjectName, version_of};
 use crate::relay::{Rule, RuleError};
+
+const EXAMPLES: &str = "\
+Examples:
+  # what would be fetched
+  cheesewire cache prefetch --dry-run 'numpy newest=1 python=cp312'
+  cheesewire cache prefetch --relay http://relay.test:3141/ six 'django-* newest=2 sdist=no'";
 
 /// Have a running relay fetch files in advance.
 ///
 /// Asks for each file as a client does and throws the bytes away; the relay keeps them. Files that it
 /// has cost nothing upstream. Exit code 1 if any could not be had.
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct PrefetchArgs {
     /// The relay.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3141/")]
@@ -58,7 +67,13 @@ pub(super) async fn run(args: PrefetchArgs) -> Result<(), CacheError> {
     }
     let total = wanted.iter().map(size).sum();
     if args.dry_run {
-        let line = |file: &ProjectFile| format!("{:>11}  {}\n", say::size(size(file)), file.filename);
+        // As wide as the column of sizes.
+        let left = columns::width().map(|width| width.saturating_sub(11));
+        let name = |file: &ProjectFile| columns::fit(&escaped(&file.filename), left).into_owned();
+        let line = |file: &ProjectFile| format!("{:>10} {}\n", say::size(size(file)), name(file));
+        if !wanted.is_empty() {
+            say::print(&format!("{:>10} FILE\n", "SIZE"))?;
+        }
         say::print(&wanted.iter().map(line).collect::<String>())?;
         say::print(&format!("{} files would be fetched, {}\n", wanted.len(), say::size(total)))?;
         return if missing > 0 { Err(CacheError::Missing(missing)) } else { Ok(()) };

@@ -9,14 +9,24 @@ use super::item::{Item, Items, bytes};
 use super::place::CacheFolder;
 use super::say;
 use super::select::Selection;
+use super::table;
+use crate::cli::columns;
 use crate::config::Config;
 use crate::journal::PendingDelete;
+
+const EXAMPLES: &str = "\
+Examples:
+  # what would go
+  cheesewire cache purge --pattern '*-win32.whl' --unused-for 30d --dry-run
+  cheesewire cache purge --project numpy
+  cheesewire cache purge --all";
 
 /// Delete kept files by project, name, pattern or age.
 ///
 /// They are fetched again when somebody asks for them. If a relay runs on the folder it takes them out of its memory
 /// too; this waits for that.
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct PurgeArgs {
     #[command(flatten)]
     place: CacheFolder,
@@ -66,8 +76,7 @@ pub(super) async fn delete(config: &Config, items: &[Item], manner: &Manner) -> 
     }
     if manner.dry_run {
         let now = config.store.clock.system_time();
-        let lines: String = items.iter().map(|item| item.line(now)).collect();
-        say::print(&lines)?;
+        say::print(&table::files(items, now, columns::width()))?;
     }
     let did = if manner.dry_run { "would be deleted" } else { "deleted" };
     say::print(&format!("{} files {did}, {}\n", items.len(), say::size(total)))?;

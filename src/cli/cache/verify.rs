@@ -14,11 +14,18 @@ use super::say;
 use crate::blob::Inventory;
 use crate::journal::PendingDelete;
 
+const EXAMPLES: &str = "\
+Examples:
+  # what is wrong, and nothing else
+  cheesewire cache verify --dry-run
+  cheesewire cache verify --upstream https://index.test/";
+
 /// Read all kept files again, and fetch anew what is wrong.
 ///
 /// Exit code 0: all are right. 2: some were wrong and all of them are fetched again and right. 1: some are still
 /// missing; they are fetched when somebody asks for them.
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct VerifyArgs {
     #[command(flatten)]
     place: CacheFolder,

@@ -4,8 +4,10 @@ use std::fmt::Write as _;
 
 use indicatif::HumanCount;
 
-/// Cells of the longest bar.
-const LONGEST: u64 = 40;
+/// Columns of a line.
+const LINE: usize = 80;
+/// Cells of the longest bar, if there is room.
+const LONGEST: usize = 40;
 /// Eighths of a cell.
 const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 /// The most characters of a name.
@@ -19,9 +21,10 @@ pub(super) fn bars(rows: &[(String, u64)]) -> String {
     let counts: Vec<String> = rows.iter().map(|(_, count)| HumanCount(*count).to_string()).collect();
     let width = |texts: &[String]| texts.iter().map(|text| text.chars().count()).max().unwrap_or(0);
     let (names_width, counts_width) = (width(&names), width(&counts));
+    let longest = LINE.saturating_sub(names_width + counts_width + 4).min(LONGEST) as u64;
     let mut chart = String::new();
     for ((_, count), (name, number)) in rows.iter().zip(names.iter().zip(&counts)) {
-        let eighths = u128::from(*count) * u128::from(LONGEST * 8) / u128::from(most);
+        let eighths = u128::from(*count) * u128::from(longest * 8) / u128::from(most);
         let eighths = usize::try_from(eighths).unwrap_or(0);
         let bar = "█".repeat(eighths / 8) + EIGHTHS[eighths % 8];
         // What is there at all is seen.
@@ -48,6 +51,9 @@ mod tests {
         );
         assert_eq!(bars(&rows), expected);
         assert_eq!(bars(&[]), "");
+        let long = [("n".repeat(60), u64::MAX), ("n".to_owned(), 1)];
+        let lines = bars(&long);
+        assert!(lines.lines().all(|line| line.chars().count() <= 80) && lines.contains('█'), "{lines}");
         assert_eq!(
             bars(&[("x\u{1b}[2J".to_owned(), u64::MAX)]).lines().next().unwrap().chars().next(),
             Some('x')

@@ -12,10 +12,17 @@ use crate::collect::collect;
 use crate::stats::{Collector, Mirror, Taken};
 use crate::upstream::Upstream;
 
+const EXAMPLES: &str = "\
+Examples:
+  cheesewire stats collect http://mirror.test/
+  # those of stats.collect
+  cheesewire stats collect --config cheesewire.toml";
+
 /// Add other mirrors' sealed days.
 ///
 /// Each day of each mirror once, all of it or nothing. Days are found on URL/local-stats/days/. What cannot be taken is left, and tried again next time; then the exit code is 2.
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct CollectArgs {
     #[command(flatten)]
     place: StatsFolder,

@@ -12,11 +12,17 @@ use super::report::ended;
 use super::show::{Form, Rows, unless_left};
 use crate::stats::{Day, ExportRow, Stats};
 
+const EXAMPLES: &str = "\
+Examples:
+  cheesewire stats export --from 2026-01-01 --to 2026-01-31
+  cheesewire stats export --parquet downloads.parquet";
+
 /// Every row, with what user agents say of installer, Python and system.
 ///
 /// Day, project, version, file, user agent, downloads, and what the agent says of installer, Python and system,
 /// which is empty for collected days. Comma-separated values unless another form is asked for.
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct ExportArgs {
     #[command(flatten)]
     place: StatsFolder,

@@ -8,13 +8,25 @@ use super::chart::bars;
 use super::error::StatsCommandError;
 use super::place::StatsFolder;
 use super::show::{Form, Rows, print, unless_left};
+use crate::cli::columns;
 use crate::log::escaped;
 use crate::stats::{Day, Month, Period, ReportRow, Stats, StatsError};
+
+const DAY_EXAMPLES: &str = "\
+Examples:
+  cheesewire stats day 2026-01-31
+  cheesewire stats day 2026-01-31 --csv";
+
+const MONTH_EXAMPLES: &str = "\
+Examples:
+  cheesewire stats month 2026-01
+  cheesewire stats month 2026-01 --json";
 
 /// What was downloaded on a day.
 ///
 /// Here and from collected mirrors, whether or not the day is sealed.
 #[derive(Debug, Args)]
+#[command(after_long_help = DAY_EXAMPLES)]
 pub(super) struct DayArgs {
     #[command(flatten)]
     place: StatsFolder,
@@ -28,6 +40,7 @@ pub(super) struct DayArgs {
 ///
 /// Here and from collected mirrors: a bar for each day, or all rows for machines.
 #[derive(Debug, Args)]
+#[command(after_long_help = MONTH_EXAMPLES)]
 pub(super) struct MonthArgs {
     #[command(flatten)]
     place: StatsFolder,
@@ -71,10 +84,13 @@ pub(super) fn ended(written: Result<(), StatsError>) -> Result<(), StatsError> {
 
 fn table(stats: &Stats, period: Period) -> Result<(), StatsCommandError> {
     let mut total = 0_u64;
+    // As wide as the column of numbers.
+    let left = columns::width().map(|width| width.saturating_sub(15));
     let written = stats.report_rows(period, |ReportRow { project, filename, agent, count }| {
         total = total.saturating_add(count);
         let (project, filename, agent) = (escaped(&project), escaped(&filename), escaped(&agent));
-        print(&format!("{:>13}  {project}  {filename}  {agent}\n", HumanCount(count).to_string()))
+        let what = format!("{project}  {filename}  {agent}");
+        print(&format!("{:>13}  {}\n", HumanCount(count).to_string(), columns::fit(&what, left)))
     });
     ended(written)?;
     print(&format!("{:>13}  downloads on {period}\n", HumanCount(total).to_string()))?;

@@ -8,10 +8,16 @@ use super::error::StatsCommandError;
 use super::place::StatsFolder;
 use super::show::{Form, Rows, print, unless_left};
 
+const EXAMPLES: &str = "\
+Examples:
+  cheesewire stats top 50
+  cheesewire stats top --csv";
+
 /// The projects with most downloads.
 ///
 /// Most first, then by name: as `top_packages`.
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct TopArgs {
     #[command(flatten)]
     place: StatsFolder,
