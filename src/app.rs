@@ -288,7 +288,6 @@ fn recorder() -> Result<PrometheusHandle, AppError> {
             .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS)?;
         let recorder = builder.install_recorder()?;
         metric::describe();
-        gauges::describe();
         Ok(recorder)
     };
     RECORDER

@@ -14,7 +14,7 @@ pub enum Kind {
 /// A metric of the relay.
 #[derive(Debug, Clone, Copy)]
 pub struct Metric {
-    /// Its name, which is that of its constant after `cheesewire_`.
+    /// Its name: that of its constant, after `cheesewire_` unless every program has it.
     pub name: &'static str,
     /// What it is.
     pub kind: Kind,
@@ -166,6 +166,20 @@ metrics! {
     Counter PREFETCH_FILES_TOTAL = "cheesewire_prefetch_files_total" ["outcome"];
     /// Files that are to be fetched in advance.
     Gauge PREFETCH_WAITING = "cheesewire_prefetch_waiting" [];
+    /// Seconds of processor time that the process took.
+    Counter PROCESS_CPU_SECONDS_TOTAL = "process_cpu_seconds_total" [];
+    /// Files and sockets that the process may have open.
+    Gauge PROCESS_MAX_FDS = "process_max_fds" [];
+    /// Files and sockets that it has open.
+    Gauge PROCESS_OPEN_FDS = "process_open_fds" [];
+    /// Bytes of memory that it has, mapped files among them.
+    Gauge PROCESS_RESIDENT_MEMORY_BYTES = "process_resident_memory_bytes" [];
+    /// Unix seconds of its start.
+    Gauge PROCESS_START_TIME_SECONDS = "process_start_time_seconds" [];
+    /// Its threads.
+    Gauge PROCESS_THREADS = "process_threads" [];
+    /// Bytes of addresses that it has.
+    Gauge PROCESS_VIRTUAL_MEMORY_BYTES = "process_virtual_memory_bytes" [];
     /// Files that were asked for at another relay as often as may be, and have not come.
     Counter PUSH_GIVEN_UP_TOTAL = "cheesewire_push_given_up_total" [];
     /// Questions for files at another relay, by how it answered (`accepted`, `refused`, `failed`).

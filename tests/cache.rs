@@ -95,7 +95,8 @@ async fn ls_sorts_and_sums_by_project() {
     let sandbox = sandbox().await;
     let relay = filled(&sandbox).await;
     // One file is used often.
-    let (_, often) = sandbox.project("wire-top").unwrap().files().last().unwrap();
+    let top = sandbox.project("wire-top").unwrap();
+    let (_, often) = top.files().last().unwrap();
     let url = format!("{}packages/{}", relay.url, often.file.path);
     for _ in 0..50 {
         assert_eq!(get(&url).await.status, 200);
@@ -124,6 +125,17 @@ async fn ls_sorts_and_sums_by_project() {
     for project in ["many-tags", "wire-top"] {
         assert_eq!(files(project), uploads(&sandbox, project).len() as u64, "{project}");
     }
+    let by = async |args: &[&str]| {
+        let told = list(folder.path(), &[&["--by-project"], args].concat()).await;
+        let name = |row: &Value| row["project"].as_str().unwrap().to_owned();
+        told["projects"].as_array().unwrap().iter().map(name).collect::<Vec<_>>()
+    };
+    assert_eq!(by(&["--sort", "name"]).await, ["many-tags", "wire-top"]);
+    assert_eq!(by(&["--sort", "uses"]).await, ["wire-top", "many-tags"]);
+    // Two files beside one.
+    let (tags, top) = (uploads(&sandbox, "many-tags"), uploads(&sandbox, "wire-top"));
+    let some = ["--sort", "size", "--file", &tags[0].0, "--file", &top[0].0, "--file", &top[1].0];
+    assert_eq!(by(&some).await, ["wire-top", "many-tags"]);
     let people = cache(folder.path(), &["ls", "--by-project"]).await;
     let text = String::from_utf8(people.stdout).unwrap();
     assert!(text.starts_with("      SIZE USED   FILES PROJECT\n"), "{text}");

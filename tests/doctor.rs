@@ -241,17 +241,24 @@ async fn a_web_site() -> Case {
 }
 
 /// Asked for a project it is no better.
-async fn a_web_site_with_every_page() -> Case {
+async fn a_web_site_for_every_page() -> Case {
     let site = "<!DOCTYPE html><title>Welcome</title>";
+    let sandbox = faulty([everywhere(page("text/html", site))]).await;
+    Case::new(sandbox, &TOP, 2, "not fit, as it is configured: project page")
+        .says("XX project page: wire-top: 200 text/html", "it cannot be read: HTML that is no index page")
+}
+
+async fn an_empty_page_for_everything() -> Case {
+    let site = "<!DOCTYPE html><title>Links for wire-top</title>";
     let sandbox = faulty([everywhere(page("text/html", site))]).await;
     Case::new(sandbox, &TOP, 2, "not fit, as it is configured: files")
         .says("XX files: the page names none", "nothing here shows a package index")
 }
 
-/// Its links look like projects, so it may be a new index.
-async fn a_web_site_with_links() -> Case {
-    let sandbox =
-        faulty([everywhere(page("text/html", "<!DOCTYPE html><a href=\"about/\">about</a>"))]).await;
+/// It may be a new index.
+async fn a_list_of_one_project_for_everything() -> Case {
+    let site = "<!DOCTYPE html><title>wire-top</title><a href=\"wire-top/\">wire-top</a>";
+    let sandbox = faulty([everywhere(page("text/html", site))]).await;
     Case::new(sandbox, &[], 1, "fit, with less for clients, or later: changelog_last_serial, JSON API, files")
         .says("!! files: the page names none", "nothing here shows a package index")
 }
@@ -403,8 +410,9 @@ async fn each_kind_of_upstream_gets_its_lines_its_verdict_and_its_exit_code() {
         a_garbage_last_serial().await,
         failing().await,
         a_web_site().await,
-        a_web_site_with_every_page().await,
-        a_web_site_with_links().await,
+        a_web_site_for_every_page().await,
+        an_empty_page_for_everything().await,
+        a_list_of_one_project_for_everything().await,
         nothing_there().await,
         nobody,
         silent().await,

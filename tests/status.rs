@@ -43,7 +43,7 @@ async fn page(relay: &Relay, path: &str) -> Answer {
 async fn page_with(relay: &Relay, path: &str, text: &str) -> String {
     let mut found = String::new();
     until(&format!("{path} never says {text}"), async || {
-        found = page(relay, path).await.text().to_owned();
+        page(relay, path).await.text().clone_into(&mut found);
         found.contains(text)
     })
     .await;

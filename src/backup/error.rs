@@ -18,7 +18,7 @@ pub enum BackupError {
     #[error("{} is not empty; name a new folder for the backup", .0.display())]
     NotEmpty(PathBuf),
     /// It is no backup, or one that did not end.
-    #[error("{} holds no backup, or one that did not end: it has no {}", .0.display(), super::Manifest::FILE)]
+    #[error("{} holds no backup, or one that did not end: it has no backup.json", .0.display())]
     NoBackup(PathBuf),
     /// What the manifest says cannot be read.
     #[error("{}: {reason}; take another backup", path.display())]

@@ -9,7 +9,8 @@ use super::{BackupError, BackupJob, Manifest};
 use crate::blob::{Carried, Inventory};
 use crate::journal::{Journal, Restoring};
 use crate::model::{Clock, Serial, UpstreamIdentity};
-use crate::{signing, stats};
+use crate::signing;
+use crate::stats;
 
 /// Numbers that a relay may have given out in a day at the most, ten times what PyPI's whole changelog takes.
 const SERIALS_A_DAY: i64 = 200_000;

@@ -10,7 +10,8 @@ use super::{BackupError, Manifest};
 use crate::blob::Inventory;
 use crate::journal::{Journal, UnlockedJournal};
 use crate::model::{Clock, UpstreamIdentity};
-use crate::{signing, stats};
+use crate::signing;
+use crate::stats;
 
 /// What is to be copied, and where to.
 #[derive(Debug, Clone)]

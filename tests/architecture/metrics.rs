@@ -67,7 +67,7 @@ fn declared() -> BTreeSet<Use> {
             Kind::Gauge => "gauge",
             Kind::Histogram => "histogram",
         };
-        let constant = metric.name.strip_prefix("cheesewire_").unwrap().to_uppercase();
+        let constant = metric.name.strip_prefix("cheesewire_").unwrap_or(metric.name).to_uppercase();
         (name.to_owned(), constant, metric.labels.iter().map(|&label| label.to_owned()).collect())
     };
     metric::ALL.iter().map(of).collect()

@@ -60,10 +60,10 @@ mod tests {
     use crate::http::origin::Origins;
     use crate::model::Serial;
 
-    fn shown(public: Option<&str>, events: Result<Vec<Event>, String>) -> String {
+    fn shown(public: Option<&str>, events: &Result<Vec<Event>, String>) -> String {
         let (request, ()) = axum::http::Request::new(()).into_parts();
         let origins = Origins::new(public, "127.0.0.1:3141".parse().unwrap());
-        table(&Site { origins: &origins, request: &request }, &events).into_string()
+        table(&Site { origins: &origins, request: &request }, events).into_string()
     }
 
     fn event(serial: i64, name: &str) -> Event {
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn nothing_that_an_event_says_is_markup_and_only_names_are_links() {
-        let page = shown(None, Ok(vec![event(8, "Wire_Core"), event(7, "\"><script>x")]));
+        let page = shown(None, &Ok(vec![event(8, "Wire_Core"), event(7, "\"><script>x")]));
         assert!(!page.contains("<script") && !page.contains("\"&<"), "{page}");
         assert_eq!(page.matches("&lt;script&gt;&quot;&amp;&lt;/script&gt;").count(), 4, "{page}");
         assert!(page.contains("<a href=\"/project/wire-core/\">Wire_Core</a>"), "{page}");
@@ -83,12 +83,12 @@ mod tests {
 
     #[test]
     fn the_script_goes_on_behind_the_last_event_that_is_shown() {
-        let page = shown(Some("https://relay.test/index/"), Ok(vec![event(8, "a"), event(7, "b")]));
+        let page = shown(Some("https://relay.test/index/"), &Ok(vec![event(8, "a"), event(7, "b")]));
         assert!(page.contains("data-last=\"8\""), "{page}");
         // Where the relay is below a path, so is its feed.
         assert!(page.contains("data-feed=\"https://relay.test/index/journal/events\""), "{page}");
-        assert!(!shown(None, Ok(vec![])).contains("data-last"));
-        let failed = shown(None, Err("it is <damaged>".to_owned()));
+        assert!(!shown(None, &Ok(vec![])).contains("data-last"));
+        let failed = shown(None, &Err("it is <damaged>".to_owned()));
         assert!(failed.contains("it is &lt;damaged&gt;") && failed.contains("<table"), "{failed}");
     }
 }

@@ -53,10 +53,8 @@ impl Site<'_> {
 
     /// A project's name with a link to its page, if it can be a project's name.
     pub(super) fn project(&self, name: &str) -> Markup {
-        match ProjectName::parse(name) {
-            Ok(normal) => html! { a href=(self.link(&format!("/project/{normal}/"))) { (name) } },
-            Err(_) => html! { (name) },
-        }
+        let address = ProjectName::parse(name).map(|normal| self.link(&format!("/project/{normal}/")));
+        html! { @if let Ok(address) = address { a href=(address) { (name) } } @else { (name) } }
     }
 
     /// The page as an answer. `age`: for caches on the way.

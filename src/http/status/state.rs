@@ -106,9 +106,12 @@ impl State {
     }
 
     fn heard(&self) -> Markup {
-        match self.upstream.seconds_since_success {
-            Some(seconds) => html! { (age(seconds)) " ago" },
-            None => html! { span.warn { "not since the relay was started" } },
+        html! {
+            @if let Some(seconds) = self.upstream.seconds_since_success {
+                (age(seconds)) " ago"
+            } @else {
+                span.warn { "not since the relay was started" }
+            }
         }
     }
 

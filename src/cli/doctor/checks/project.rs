@@ -64,7 +64,7 @@ impl Doctor<'_> {
             (None, 429) => (Less, limited(&page)),
             (None, _) => (Unfit, "kept pages are served".to_owned()),
         };
-        let (grade, relay) = self.in_time(&page, "index.deadline", self.config.index.deadline, grade, relay);
+        let (grade, relay) = Self::in_time(&page, "index.deadline", self.config.index.deadline, grade, relay);
         self.say(CHECK, grade, found, Some(&page), relay);
         match read? {
             Ok(page) => Some(page),
@@ -100,7 +100,7 @@ impl Doctor<'_> {
                 };
                 let found = format!("{} {}", document.status, document.content_type);
                 let (key, deadline) = ("rpc.deadline", self.config.rpc.deadline);
-                let (grade, relay) = self.in_time(&document, key, deadline, grade, relay.to_owned());
+                let (grade, relay) = Self::in_time(&document, key, deadline, grade, relay.to_owned());
                 self.say(CHECK, grade, found.trim_end(), Some(&document), relay);
             }
             Err(error) => self.say(CHECK, Less, error.to_string(), None, ELSE),
@@ -109,7 +109,6 @@ impl Doctor<'_> {
 
     /// The same, or less if clients are told to come back before the answer has begun.
     fn in_time(
-        &self,
         probed: &Probed,
         key: &str,
         deadline: Duration,
