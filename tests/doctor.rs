@@ -439,6 +439,12 @@ async fn a_large_index_without_serials_has_no_changelog_unless_the_settings_say_
     assert_eq!(verdict(&sandbox.url(), &TOP).await, (1, less.clone()));
     let more = [&TOP[..], &["--set", "follow.small_index=501"]].concat();
     assert_eq!(verdict(&sandbox.url(), &more).await.0, 0);
+    // Of a long listing only all of it tells how many there are.
+    let long = faulty([Fault::on(Route::Listing, page(JSON, &listing(20_000)))]).await;
+    long.set_xmlrpc(XmlRpc::Status(405));
+    let many = [&TOP[..], &["--set", "follow.small_index=15000"]].concat();
+    assert_eq!(verdict(&long.url(), &many).await.0, 0);
+    assert_eq!(verdict(&long.url(), &[&many[..], &["--full"]].concat()).await, (1, less.clone()));
     // Pages are compared by who follows.
     let alone = [&more[..], &["--set", "follow.enabled=false"]].concat();
     assert_eq!(verdict(&sandbox.url(), &alone).await, (1, less));

@@ -113,3 +113,33 @@ pub(super) async fn run(args: LsArgs) -> Result<(), CacheError> {
     say::print(&format!("{} files, {total} of at most {most}\n", items.len()))?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::blob::Kept;
+    use crate::model::Sha256;
+
+    #[test]
+    fn each_order_is_another_one() {
+        let day = |day: u64| UNIX_EPOCH + Duration::from_hours(24 * day);
+        let item = |first: u8, size: u64, used: u64, uses: f64| Item {
+            kept: Kept { sha256: Sha256([first; 32]), size, used: day(used), uses, came: None },
+            name: None,
+        };
+        // The last one was used in the future, so nobody knows when.
+        let items = [item(1, 10, 5, 1.0), item(2, 30, 7, 1.0), item(3, 20, 3, 9.0), item(4, 5, 99, 1.0)];
+        for (order, expected) in [
+            (Order::Name, [1, 2, 3, 4]),
+            (Order::Size, [2, 3, 1, 4]),
+            (Order::Unused, [4, 3, 1, 2]),
+            (Order::Uses, [3, 1, 2, 4]),
+        ] {
+            let mut items = items.clone();
+            order.items(&mut items, day(10));
+            assert_eq!(items.map(|item| item.kept.sha256.0[0]), expected, "{order:?}");
+        }
+    }
+}
