@@ -9,7 +9,7 @@ use std::process::Output;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cheesewire::model::Serial;
+use cheesewire::model::{Clock, Serial};
 use cheesewire::sandbox::{Publication, Sandbox};
 use cheesewire::xmlrpc::Value;
 use rusqlite::{Connection, OpenFlags};
@@ -84,7 +84,15 @@ impl Filled {
     async fn keep(&self, relay: &Process) {
         assert_eq!(get(&format!("{}simple/wire-top/", relay.url)).await.status, 200);
         assert_eq!(get(&format!("{}{}", relay.url, self.file.0)).await.bytes(), self.file.1);
+        // The last bytes go out before that.
+        until("it is not kept", async || kept_files(self.folder.path()) == 1).await;
     }
+}
+
+/// Package files in a data folder's cache, whole or not.
+fn kept_files(data: &Path) -> usize {
+    let Ok(shards) = std::fs::read_dir(data.join("files/sha256")) else { return 0 };
+    shards.map(|shard| std::fs::read_dir(shard.unwrap().path()).unwrap().count()).sum()
 }
 
 /// Publishes without a pause, until it is stopped.
@@ -153,8 +161,13 @@ async fn a_backup_beside_a_working_relay_is_complete_and_a_relay_goes_on_from_it
     until("nothing streams", async || last_serial(&relay.url).await > before).await;
     let place = tempfile::tempdir().unwrap();
     let to = place.path().join("backup");
+    let begun = Clock::system().unix();
     let output = backup(filled.folder.path(), &to, &["--files"]).await;
     let said = done(&output);
+    let manifest = std::fs::read(to.join("backup.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    let taken = manifest["taken"].as_i64().unwrap();
+    assert!((begun..=Clock::system().unix()).contains(&taken), "{taken} is not after {begun}");
     for word in ["journal.sqlite3", "statistics.sqlite3", "serverkey.pem", "1 package files"] {
         assert!(said.contains(word), "no {word} in {said}");
     }
@@ -166,9 +179,15 @@ async fn a_backup_beside_a_working_relay_is_complete_and_a_relay_goes_on_from_it
     relay.kill().await;
     assert_eq!(rows, expected(&filled.sandbox, last));
 
+    let restored = place.path().join("restored");
+    let output = restore(&to, &restored, &[]).await;
+    assert!(done(&output).contains("1 package files"), "{}", done(&output));
+    // Nothing in it says where it lies.
     let data = place.path().join("data");
-    done(&restore(&to, &data, &[]).await);
+    std::fs::rename(&restored, &data).unwrap();
     assert_eq!(events(&data), (last, rows));
+    let statistics = |folder: &Path| std::fs::read(folder.join("statistics.sqlite3")).unwrap();
+    assert!(statistics(&data) == statistics(&to));
     assert_eq!(std::fs::read_to_string(data.join("serverkey.pem")).unwrap(), KEY);
     // Everything is its owner's alone, in the backup as in the folder.
     for folder in [&to, &data] {

@@ -8,7 +8,8 @@ use crate::journal::JournalError;
 use crate::model::UpstreamIdentity;
 use crate::stats::StatsError;
 
-/// Why there is no backup, or none is put back. Nothing that was there before is changed by any of it.
+/// Why there is no backup, or none is put back. Nothing that was there before is changed by any of it, and of a backup nothing
+/// half done is left.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// There is nothing to copy.
@@ -74,8 +75,19 @@ pub enum BackupError {
     /// The package files can't be copied.
     #[error(transparent)]
     Files(#[from] OpenError),
+    /// A restore was begun, and did not end.
+    #[error(
+        "{cause}; {} is not whole, and no relay starts on it: mend that, and run cheesewire restore again",
+        folder.display()
+    )]
+    Unfinished {
+        /// The data folder.
+        folder: PathBuf,
+        /// What went wrong.
+        cause: Box<BackupError>,
+    },
     /// The disk failed, or is full.
-    #[error("{}: {source}; nothing half done is left", path.display())]
+    #[error("{}: {source}", path.display())]
     Disk {
         /// The file or folder.
         path: PathBuf,

@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -36,6 +36,13 @@ pub struct Manifest {
     pub parts: Vec<Part>,
     /// Kept package files, if they were asked for.
     pub files: Option<Files>,
+}
+
+/// The place of a manifest. Who has it may write into the backup's folder.
+#[derive(Debug)]
+pub(super) struct Unwritten {
+    path: PathBuf,
+    file: File,
 }
 
 /// One file of a backup.
@@ -103,15 +110,20 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// Takes the folder for one backup: fails with [`io::ErrorKind::AlreadyExists`] if another one was begun there.
+    pub(super) fn begin(folder: &Path) -> io::Result<Unwritten> {
+        let path = folder.join("backup.json.new");
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        Ok(Unwritten { path, file })
+    }
+
     /// Puts it into the folder, once everything else is on the disk.
-    pub(super) fn write(&self, folder: &Path) -> io::Result<()> {
-        let unfinished = folder.join("backup.json.new");
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+    pub(super) fn write(&self, folder: &Path, mut unwritten: Unwritten) -> io::Result<()> {
         let mut text = serde_json::to_vec_pretty(self)?;
         text.push(b'\n');
-        file.write_all(&text)?;
-        file.sync_all()?;
-        fs::rename(&unfinished, folder.join(Self::FILE))?;
+        unwritten.file.write_all(&text)?;
+        unwritten.file.sync_all()?;
+        fs::rename(&unwritten.path, folder.join(Self::FILE))?;
         File::open(folder)?.sync_all()
     }
 

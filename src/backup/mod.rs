@@ -10,6 +10,6 @@ mod put_back;
 mod take;
 
 pub use error::BackupError;
-pub use manifest::{Manifest, Part};
+pub use manifest::{Files, Manifest, Part};
 pub use put_back::{PutBack, RestoreJob};
 pub use take::BackupJob;

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use super::manifest::Part;
+use super::manifest::{Part, Unwritten};
 use super::{BackupError, Manifest};
 use crate::blob::Inventory;
 use crate::journal::{Journal, UnlockedJournal};
@@ -40,7 +40,8 @@ impl BackupJob {
             return Err(BackupError::NoJournal(self.data.clone()));
         };
         let made = self.prepare()?;
-        let taken = self.copy(&journal);
+        let unwritten = self.claim(made)?;
+        let taken = self.copy(&journal, unwritten);
         if taken.is_err() {
             self.give_up(made);
         }
@@ -63,7 +64,22 @@ impl BackupJob {
         }
     }
 
-    fn copy(&self, journal: &UnlockedJournal) -> Result<Manifest, BackupError> {
+    /// Takes the folder, which was empty a moment ago. Of several that are begun at once one gets it, and the others touch
+    /// nothing of its.
+    fn claim(&self, made: bool) -> Result<Unwritten, BackupError> {
+        Manifest::begin(&self.to).map_err(|error| {
+            if error.kind() == io::ErrorKind::AlreadyExists {
+                return BackupError::NotEmpty(self.to.clone());
+            }
+            if made {
+                // It is empty, and the first failure is the one to tell.
+                let _ = fs::remove_dir(&self.to);
+            }
+            BackupError::disk(&self.to)(error)
+        })
+    }
+
+    fn copy(&self, journal: &UnlockedJournal, unwritten: Unwritten) -> Result<Manifest, BackupError> {
         let mut manifest = Manifest::new(self.clock.unix());
         let copied = journal.copy_to(&self.to)?;
         manifest.upstream = copied.upstream.map(|upstream| upstream.as_str().to_owned());
@@ -84,7 +100,7 @@ impl BackupJob {
             let carried = Inventory::of(files).copy_to(&self.to.join(Self::FILES))?;
             manifest.files = Some(carried.into());
         }
-        manifest.write(&self.to).map_err(BackupError::disk(&self.to))?;
+        manifest.write(&self.to, unwritten).map_err(BackupError::disk(&self.to))?;
         if let Some(parent) = self.to.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             let synced = File::open(parent).and_then(|parent| parent.sync_all());
             synced.map_err(BackupError::disk(parent))?;
@@ -106,5 +122,31 @@ impl BackupJob {
             }
         }
         let _ = fs::remove_dir_all(self.to.join(Path::new(Self::FILES)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_that_are_begun_at_once_one_gets_the_folder() {
+        let place = tempfile::tempdir().unwrap();
+        let job = BackupJob {
+            data: place.path().join("data"),
+            upstream: None,
+            files: None,
+            to: place.path().join("to"),
+            clock: Clock::standing_at(0),
+        };
+        // Both see that nothing is in it.
+        let (one, two) = (job.prepare().unwrap(), job.prepare().unwrap());
+        assert_eq!((one, two), (true, false));
+        let mut manifest = Manifest::new(0);
+        manifest.last_serial = Some(7);
+        let unwritten = job.claim(two).unwrap();
+        assert!(matches!(job.claim(one), Err(BackupError::NotEmpty(_))));
+        manifest.write(&job.to, unwritten).unwrap();
+        assert!(std::fs::read_to_string(job.to.join("backup.json")).unwrap().contains('7'));
     }
 }

@@ -7,7 +7,7 @@ use bytesize::ByteSize;
 use clap::Args;
 
 use super::ServeArgs;
-use crate::backup::{BackupError, BackupJob, Manifest};
+use crate::backup::{BackupError, BackupJob, Files, Manifest};
 use crate::config::{Config, ConfigError};
 use crate::journal::JournalError;
 
@@ -72,16 +72,16 @@ pub fn run(args: &BackupArgs) -> Result<(), BackupCommandError> {
         clock: config.journal.clock,
     };
     let manifest = job.run()?;
-    let told = format!("{} holds {}\n", args.to.display(), contents(&manifest));
+    let told = format!("{} holds {}\n", args.to.display(), contents(&manifest, manifest.files));
     Ok(std::io::stdout().lock().write_all(told.as_bytes())?)
 }
 
-/// What a backup holds, in words.
-pub(super) fn contents(manifest: &Manifest) -> String {
+/// What a backup or a folder made of it holds, in words.
+pub(super) fn contents(manifest: &Manifest, files: Option<Files>) -> String {
     let bytes: u64 = manifest.parts.iter().map(|part| part.bytes).sum();
     let names: Vec<&str> = manifest.parts.iter().map(|part| part.name.as_str()).collect();
     let last = manifest.last_serial.map_or_else(|| "none".to_owned(), |last| last.to_string());
-    let files = manifest.files.map_or_else(
+    let files = files.map_or_else(
         || "no package files".to_owned(),
         |files| format!("{} package files ({})", files.count, ByteSize(files.bytes).display().iec()),
     );

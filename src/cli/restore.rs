@@ -31,7 +31,8 @@ pub struct RestoreArgs {
     /// The backup's folder.
     #[arg(long, value_name = "DIR")]
     from: PathBuf,
-    /// The last serial that clients were told [default: the backup's and a million, and 200,000 for each day since].
+    /// The last serial that clients were told [default: the backup's and a million, and 200,000 for each day since]. Needed if a
+    /// relay has worked on an earlier restore of this backup.
     #[arg(long, value_name = "SERIAL", value_parser = clap::value_parser!(i64).range(0..))]
     told: Option<i64>,
 }
@@ -58,6 +59,6 @@ pub fn run(args: &RestoreArgs) -> Result<(), BackupCommandError> {
         (Some(last), _) => format!("the last serial is {}", last.0),
         (None, _) => "no listing was read before it was taken".to_owned(),
     };
-    let told = format!("{} holds {}\n{numbers}\n", job.data.display(), contents(&put.manifest));
+    let told = format!("{} holds {}\n{numbers}\n", job.data.display(), contents(&put.manifest, put.files));
     Ok(std::io::stdout().lock().write_all(told.as_bytes())?)
 }

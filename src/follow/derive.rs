@@ -104,7 +104,7 @@ impl Follower {
             let proven = issue.telling == Telling::Unproven
                 && looked.iter().any(|looked| looked.by_content && !looked.changes.is_empty());
             let now = self.journal.clock().unix();
-            let from = if proven && !pass.ahead { own_start(pass.since, now) } else { pass.since };
+            let from = if proven { own_start(pass.since, now) } else { pass.since };
             let mut derived = derived(pass.since, from, issue.head, looked, pass.times, last);
             derived.relisted = last && !issue.confirmed;
             derived.restated = last && again;
@@ -121,7 +121,6 @@ impl Follower {
             if proven {
                 self.say_nothing().await?;
                 issue.telling = Telling::Nothing;
-                pass.ahead = true;
             }
             if last {
                 break;
@@ -251,7 +250,7 @@ impl Follower {
         let seen = self.journal.listed_at().await?.max(self.journal.newest_time().await?);
         let earliest = seen.map_or(i64::MIN, |seen| seen.saturating_add(1));
         let times = Times { earliest: earliest.max(taken.saturating_sub(STEP_BACK)).min(taken), taken };
-        Ok(Pass { since: position.ours, times, ahead: position.is_ahead(), failed: None })
+        Ok(Pass { since: position.ours, times, failed: None })
     }
 
     /// What a project's page tells. Of a new one among too many, nothing but that it is there; and where serials tell
@@ -307,8 +306,6 @@ enum Job {
 struct Pass {
     since: Serial,
     times: Times,
-    /// Our numbers are ahead of upstream's.
-    ahead: bool,
     /// A page could not be had.
     failed: Option<UpstreamError>,
 }

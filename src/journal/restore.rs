@@ -238,6 +238,11 @@ fn lose(connection: &Connection, after: Serial, head: Serial) -> rusqlite::Resul
     connection.prepare_cached("DELETE FROM removals WHERE serial > ?1")?.execute([after.0]).map(|_| ())
 }
 
+/// Whether projects with lost events are still to be looked at.
+pub(super) fn is_unsettled(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.prepare_cached("SELECT 1 FROM lost")?.exists([])
+}
+
 /// Projects that are looked at.
 pub(super) fn settled(connection: &Connection, projects: &[ProjectName]) -> rusqlite::Result<()> {
     let mut forget = connection.prepare_cached("DELETE FROM lost WHERE project = ?1")?;

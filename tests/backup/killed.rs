@@ -45,6 +45,7 @@ async fn a_backup_that_is_killed_at_any_moment_is_whole_or_refused() {
             done(&output);
             let (last, rows) = events(&data);
             assert_eq!(rows, expected(&filled.sandbox, last));
+            assert_eq!(kept_files(&data), 1);
             whole += 1;
         } else {
             let said = refused(&output, 1);
@@ -83,6 +84,7 @@ async fn no_relay_starts_on_a_restore_that_was_killed_and_the_next_one_ends_it()
         let (last, rows) = events(&data);
         assert_eq!((last, &rows), (filled.sandbox.last_serial().0, &expected(&filled.sandbox, last)));
         assert_eq!(std::fs::read_to_string(data.join("serverkey.pem")).unwrap(), KEY);
+        assert_eq!(kept_files(&data), 1);
     }
     assert!(killed > 0);
 }

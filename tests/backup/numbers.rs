@@ -52,14 +52,7 @@ async fn own_numbers_go_on_above_all_that_were_told_after_the_backup() {
         (place.path().join("lost"), place.path().join("backup"), place.path().join("data"));
     let relay = Process::start(&lost, &index.url, &COMPARED).await;
     let start = some_last_serial(&relay.url).await;
-    // How the pages look has been noted, so that a change of them is one.
-    until("the pages are not looked at", async || {
-        ["/simple/a/", "/simple/b/"].iter().all(|page| index.asked(page, 200) > 0)
-    })
-    .await;
-    let listings = || index.asked("/simple/", 200) + index.asked("/simple/", 304);
-    let upto = listings() + 2;
-    until("no listing is asked for", async || listings() >= upto).await;
+    looked_at(&index).await;
     index.page("a", None, &["a-1.zip", "a-2.zip"]);
     let known = told(&relay.url, start).await.last().unwrap().1;
     done(&backup(&lost, &to, &[]).await);
@@ -83,6 +76,49 @@ async fn own_numbers_go_on_above_all_that_were_told_after_the_backup() {
     })
     .await;
     assert!(names.iter().all(|(_, serial)| *serial > client), "{names:?}");
+}
+
+/// An index with one serial for everything is found to say nothing only after the backup: the relay's own numbers began far above
+/// that serial, and the backup knows of none of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn own_numbers_that_began_after_the_backup_are_not_given_again() {
+    let index = Plain::start(true).await;
+    index.list(&[("a", Some(5)), ("b", Some(5))]);
+    index.page("a", Some(5), &["a-1.zip"]);
+    index.page("b", Some(5), &["b-1.zip"]);
+    let place = tempfile::tempdir().unwrap();
+    let (lost, to, data) =
+        (place.path().join("lost"), place.path().join("backup"), place.path().join("data"));
+    let relay = Process::start(&lost, &index.url, &COMPARED).await;
+    let start = some_last_serial(&relay.url).await;
+    looked_at(&index).await;
+    done(&backup(&lost, &to, &[]).await);
+    index.page("a", Some(5), &["a-1.zip", "a-2.zip"]);
+    let client = told(&relay.url, start).await.last().unwrap().1;
+    assert!(client > 20_000_000, "{client} is no number of the relay's own");
+    relay.kill().await;
+
+    done(&restore(&to, &data, &[]).await);
+    let relay = Process::start(&data, &index.url, &COMPARED).await;
+    index.page("b", Some(5), &["b-1.zip", "b-2.zip"]);
+    let mut names = Vec::new();
+    until("the news is not told", async || {
+        let answer = call(&relay.url, "changelog_since_serial", &[Value::Int(client)]).await;
+        names = answer.map(|rows| rows.as_array().unwrap().to_vec()).unwrap_or_default();
+        names.iter().any(|row| row.as_array().unwrap()[0].as_str() == Some("b"))
+    })
+    .await;
+}
+
+/// How the pages look has been noted, so that a change of them is one.
+async fn looked_at(index: &Plain) {
+    until("the pages are not looked at", async || {
+        ["/simple/a/", "/simple/b/"].iter().all(|page| index.asked(page, 200) > 0)
+    })
+    .await;
+    let listings = || index.asked("/simple/", 200) + index.asked("/simple/", 304);
+    let upto = listings() + 2;
+    until("no listing is asked for", async || listings() >= upto).await;
 }
 
 /// As long as upstream numbers the events nothing changes; when it stops doing so the relay's own go on above what was told.

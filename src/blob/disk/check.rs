@@ -42,7 +42,7 @@ impl Sound {
 }
 
 /// Bytes of one read.
-const PIECE: usize = 256 << 10;
+pub(super) const PIECE: usize = 256 << 10;
 
 impl Disk {
     /// Opens an entry if it is sound; blocking. Its length is compared each time; its bytes only if it does not have its

@@ -102,8 +102,10 @@ impl Disk {
         let path = self.layout.entry(sha256);
         let counted = self.room.hold(shard_of(sha256));
         match remove(&path) {
-            Ok(size) => {
-                self.room.subtract(*counted, size);
+            Ok(counts) => {
+                if let Some(size) = counts {
+                    self.room.subtract(*counted, size);
+                }
                 self.recency.forget(sha256);
                 Ok(true)
             }
@@ -113,15 +115,15 @@ impl Disk {
     }
 }
 
-/// Removes what stands at an entry's path, a link and an empty folder too; the bytes that the account has for it.
-fn remove(path: &Path) -> io::Result<u64> {
+/// Removes what stands at an entry's path, a link and an empty folder too; the bytes that the account has for it, if it has it.
+fn remove(path: &Path) -> io::Result<Option<u64>> {
     let facts = fs::symlink_metadata(path)?;
     if !facts.is_dir() {
-        return fs::remove_file(path).map(|()| if facts.is_file() { facts.len() } else { 0 });
+        return fs::remove_file(path).map(|()| facts.is_file().then_some(facts.len()));
     }
     let full = |cause| {
         let reason = format!("{} is a folder where a file belongs, move it away: {cause}", path.display());
         io::Error::other(reason)
     };
-    fs::remove_dir(path).map_err(full).map(|()| 0)
+    fs::remove_dir(path).map_err(full).map(|()| None)
 }

@@ -37,7 +37,9 @@ pub use writer::{Spilled, Writer};
 /// How much is kept, and how much may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fullness {
-    /// Bytes of what is kept, as far as it is counted.
+    /// How many files are kept, as far as they are counted.
+    pub files: u64,
+    /// Their bytes.
     pub bytes: u64,
     /// The most bytes that may be kept.
     pub max_bytes: u64,
@@ -83,7 +85,12 @@ impl Disk {
     /// How much is kept, and how much may be.
     pub(super) fn fullness(&self) -> Fullness {
         let room = &self.room;
-        Fullness { bytes: room.kept(), max_bytes: room.max_bytes, counted: room.is_counted() }
+        Fullness {
+            files: room.files(),
+            bytes: room.kept(),
+            max_bytes: room.max_bytes,
+            counted: room.is_counted(),
+        }
     }
 
     /// Nothing may be written.

@@ -91,9 +91,14 @@ impl Room {
         }
     }
 
+    /// Entries that are kept, as far as they are counted.
+    pub(super) fn files(&self) -> u64 {
+        self.files.load(Relaxed)
+    }
+
     fn publish(&self) {
         #[expect(clippy::cast_precision_loss, reason = "gauges; 2^53 bytes are 9 PB")]
-        let (bytes, files) = (self.kept() as f64, self.files.load(Relaxed) as f64);
+        let (bytes, files) = (self.kept() as f64, self.files() as f64);
         metrics::gauge!(metric::CACHE_BYTES).set(bytes);
         metrics::gauge!(metric::CACHE_FILES).set(files);
     }
