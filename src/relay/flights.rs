@@ -122,3 +122,47 @@ fn remove(flights: &mut HashMap<Digest, Running>, digest: &Digest) {
         metrics::gauge!(metric::FILE_TRANSFERS).decrement(1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+    use crate::relay::FetchError;
+
+    fn begun(flights: &Flights) -> FetchStart {
+        let digest = Sha256([7; 32]).into();
+        match flights.join(digest, None, 9) {
+            Ok(Joined::New(start)) => start,
+            _ => panic!("there is one already, or no room"),
+        }
+    }
+
+    #[test]
+    fn each_fetch_is_counted_once_until_it_is_out_of_the_table_whatever_became_of_it() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let shown = recorder.handle();
+        let told = || {
+            let shown = shown.render();
+            shown
+                .lines()
+                .find_map(|line| line.strip_prefix("cheesewire_file_transfers ")?.parse::<i64>().ok())
+        };
+        metrics::with_local_recorder(&recorder, || {
+            let flights = Flights::default();
+            let first = begun(&flights);
+            assert!(matches!(flights.join(Sha256([7; 32]).into(), None, 9), Ok(Joined::Running(_))));
+            assert_eq!(told(), Some(1));
+            assert!(first.given_up());
+            assert_eq!(told(), Some(0));
+            // Another one has begun before the first is gone.
+            let second = begun(&flights);
+            drop(first);
+            assert_eq!(told(), Some(1));
+            second.end(Stage::Failed(FetchError::Slow));
+            assert_eq!(told(), Some(0));
+            drop(begun(&flights));
+            assert_eq!(told(), Some(0));
+        });
+    }
+}
