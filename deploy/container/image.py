@@ -2,7 +2,7 @@
 """Lays out a container image by the OCI image format, without a daemon: one archive with `oci-layout`, `index.json` and blobs by
 SHA-256, and the `manifest.json` that older versions of `docker load` read.
 
-Two layers: what changes seldom (a user, certificate authorities, empty folders), and the static binary. Entries stand in a
+Two layers: what changes seldom (certificate authorities, the folder for the data), and the static binary. Entries stand in a
 fixed order and have the time that is given, so that the same input gives the same bytes.
 """
 
@@ -48,19 +48,9 @@ def read(path):
 
 
 def base(epoch):
-    users = f"root:x:0:0:root:/:/nonexistent\ncheesewire:x:{USER}:{USER}::/{DATA}:/nonexistent\n"
-    groups = f"root:x:0:\ncheesewire:x:{USER}:\n"
-    folders = ["etc", "etc/ssl", "etc/ssl/certs", "usr", "usr/bin", "var", "var/lib"]
-    files = {
-        "etc/group": groups.encode(),
-        # Names are asked of these two, which are part of the binary.
-        "etc/nsswitch.conf": b"hosts: files dns\n",
-        "etc/passwd": users.encode(),
-        AUTHORITIES.lstrip("/"): read(AUTHORITIES),
-    }
+    folders = ["etc", "etc/ssl", "etc/ssl/certs", "var", "var/lib"]
     entries = [(name, 0o755, 0, None) for name in folders]
-    entries += [("tmp", 0o1777, 0, None), (DATA, 0o700, USER, None)]
-    entries += [(name, 0o644, 0, content) for name, content in files.items()]
+    entries += [(DATA, 0o700, USER, None), (AUTHORITIES.lstrip("/"), 0o644, 0, read(AUTHORITIES))]
     return layer(epoch, sorted(entries))
 
 
@@ -135,7 +125,7 @@ def main():
             },
             "history": [
                 {"created": created, "created_by": "deploy/build", "comment": comment}
-                for comment in ["user, certificate authorities, folders", "cheesewire " + args.version]
+                for comment in ["certificate authorities, folders", "cheesewire " + args.version]
             ],
         }
     )
