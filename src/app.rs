@@ -1,10 +1,12 @@
 //! The composition root: names the concrete parts, starts them, and ends them in order.
 
+mod exposure;
 mod gauges;
 mod memory;
 mod pages;
 mod state;
 mod tasks;
+mod watching;
 
 use std::net::{self, SocketAddr};
 use std::sync::{Arc, OnceLock};
@@ -14,6 +16,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
@@ -32,10 +35,13 @@ use crate::relay::{Bringer, PrefetchSettings, Relay};
 use crate::rpc::{Feed, OldAddresses, Rpc};
 use crate::signing::Signer;
 use crate::stats::{Spell, Stats, StatsError, StatsSettings};
+use crate::tls::TlsSettings;
 use crate::upstream::{Upstream, UpstreamError};
 use gauges::Gauges;
 use state::State;
 use tasks::Tasks;
+pub use watching::FileError;
+use watching::Watching;
 
 /// Bounds of histograms' buckets in seconds: from an answer out of memory to a client's timeout.
 const BUCKETS: [f64; 12] = [0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 4.0, 10.0];
@@ -63,6 +69,9 @@ pub enum AppError {
     /// There is no address to listen on.
     #[error("no address to listen on; give one with --listen")]
     Nowhere,
+    /// The certificate or the tokens can't be used.
+    #[error(transparent)]
+    Files(#[from] FileError),
     /// The journal can't be opened.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -88,6 +97,8 @@ pub struct App {
     listeners: Vec<(TcpListener, Listen)>,
     addresses: Vec<SocketAddr>,
     settings: ListenerSettings,
+    /// What encrypts, if something does.
+    tls: Option<(TlsAcceptor, TlsSettings)>,
     edge: Edge,
     journal: Journal,
     stats: Stats,
@@ -101,21 +112,25 @@ pub struct App {
 impl App {
     /// Opens journal and cache, starts what runs in the background, and listens.
     pub async fn build(config: &Config) -> Result<Self, AppError> {
-        Self::build_on(config, Vec::new()).await
+        // Nobody gives orders.
+        Self::build_on(config, Vec::new(), watch::channel(0).1).await
     }
 
-    /// The same on sockets that listen already, if there are any: then the addresses of `http.listen` do not matter, and the
-    /// deadline of the first one is that of the first socket, and so on.
-    pub async fn build_on(config: &Config, handed: Vec<net::TcpListener>) -> Result<Self, AppError> {
+    /// The same on sockets that listen already, if there are any: then the addresses of `http.listen` do not matter, and what the
+    /// first one has of its own is that of the first socket, and so on. Whenever `orders` change, certificate and tokens are read again.
+    pub async fn build_on(
+        config: &Config,
+        handed: Vec<net::TcpListener>,
+        orders: watch::Receiver<u64>,
+    ) -> Result<Self, AppError> {
         let metrics = recorder()?;
         // First: a second relay by mistake should complain of the address, not of locks.
-        let listeners = if handed.is_empty() {
-            listen(&config.http.listen).await?
-        } else {
-            take_over(handed, &config.http.listen)?
-        };
-        let addresses: Vec<_> = listeners.iter().map(|(_, listen)| listen.address).collect();
+        let listeners = listeners(handed, &config.http.listen).await?;
+        let listens: Vec<_> = listeners.iter().map(|(_, listen)| *listen).collect();
+        let addresses: Vec<_> = listens.iter().map(|listen| listen.address).collect();
         let &first = addresses.first().ok_or(AppError::Nowhere)?;
+        let watching = Watching::open(config)?;
+        let encryption = watching.encryption(&config.tls)?;
 
         let journal = Journal::open(&config.data, config.journal.clone()).await?;
         let counted = Stats::open(&config.data, config.stats.clone(), spell(&journal)).await?;
@@ -159,6 +174,7 @@ impl App {
             keep(&kept, "push", mirror, Mirror::ask_for_ever);
         }
         tend_statistics(&kept, &counted, &upstream, &config.stats);
+        watching.keep(&kept, config, &orders);
         keep(&kept, "metrics", &metrics, upkeep);
         keep(&kept, "memory", &(), |()| memory::give_back_for_ever());
         keep(&kept, "releases", &journal, |journal| async move { journal.enter_releases_for_ever().await });
@@ -184,6 +200,7 @@ impl App {
                 followed,
                 kept,
                 push.mirror.clone(),
+                watching.clone(),
                 &config.follow,
             )),
             stopping: stopping.clone(),
@@ -191,8 +208,10 @@ impl App {
         let origins = Origins::new(config.http.public_url.as_ref().map(Url::as_str), first);
         let old = OldAddresses::new(journal.clone(), index.clone(), rpc.clone());
         let signatures = Signatures::new(index.clone(), Signer::start(&config.data, &config.signing));
-        let parts =
-            Parts { rpc, feed, index, relay, stats: counted.clone(), old, signatures, push, admin, pages };
+        let (guard, proxies) = (watching.guard().clone(), &config.http.clients.trusted_proxies);
+        exposure::warn(&listens, proxies, encryption.is_some(), guard.is_closed());
+        let stats = counted.clone();
+        let parts = Parts { rpc, feed, index, relay, stats, old, signatures, push, admin, pages, guard };
         let edge = Edge::new(parts, config.http.calls, &config.http.clients, &origins, &config.http.cors);
         let mut settings = config.http.listener.clone();
         settings.max_connections = http::affordable_connections(settings.max_connections);
@@ -200,6 +219,7 @@ impl App {
             listeners,
             addresses,
             settings,
+            tls: encryption,
             edge,
             journal,
             stats: counted,
@@ -238,7 +258,7 @@ impl App {
             (now.checked_add(self.settings.drain).unwrap_or(now + FOR_EVER), ended)
         };
         let ((end, ended), ()) =
-            tokio::join!(told, http::serve(self.listeners, self.edge, &self.settings, &stopping));
+            tokio::join!(told, http::serve(self.listeners, self.edge, &self.settings, self.tls, &stopping));
         self.background.cancel();
         self.tasks.close();
         // What is left of the drain time; what ends at once when told to may do so in any case.
@@ -254,14 +274,22 @@ impl App {
     }
 }
 
+/// The sockets that listen already, or new ones.
+async fn listeners(
+    handed: Vec<net::TcpListener>,
+    wanted: &[Listen],
+) -> Result<Vec<(TcpListener, Listen)>, AppError> {
+    if handed.is_empty() { listen(wanted).await } else { take_over(handed, wanted) }
+}
+
 /// Listens on these addresses; what comes back has those that were found for port 0.
 async fn listen(wanted: &[Listen]) -> Result<Vec<(TcpListener, Listen)>, AppError> {
     let mut listeners = Vec::new();
-    for &Listen { address, deadline } in wanted {
-        let wrong = |error| AppError::Listen { address, error };
-        let listener = TcpListener::bind(address).await.map_err(wrong)?;
+    for &listen in wanted {
+        let wrong = |error| AppError::Listen { address: listen.address, error };
+        let listener = TcpListener::bind(listen.address).await.map_err(wrong)?;
         let address = listener.local_addr().map_err(wrong)?;
-        listeners.push((listener, Listen { address, deadline }));
+        listeners.push((listener, Listen { address, ..listen }));
     }
     Ok(listeners)
 }
@@ -271,13 +299,14 @@ fn take_over(
     handed: Vec<net::TcpListener>,
     wanted: &[Listen],
 ) -> Result<Vec<(TcpListener, Listen)>, AppError> {
-    let deadlines = wanted.iter().map(|listen| listen.deadline).chain(std::iter::repeat(None));
-    let take = |(socket, deadline): (net::TcpListener, _)| {
+    let wanted = wanted.iter().copied().map(Some).chain(std::iter::repeat(None));
+    let take = |(socket, wanted): (net::TcpListener, Option<Listen>)| {
         socket.set_nonblocking(true)?;
         let address = socket.local_addr()?;
-        Ok((TcpListener::from_std(socket)?, Listen { address, deadline }))
+        let listen = wanted.map_or(Listen::at(address), |wanted| Listen { address, ..wanted });
+        Ok((TcpListener::from_std(socket)?, listen))
     };
-    handed.into_iter().zip(deadlines).map(take).collect::<Result<_, _>>().map_err(AppError::Handed)
+    handed.into_iter().zip(wanted).map(take).collect::<Result<_, _>>().map_err(AppError::Handed)
 }
 
 /// The process's recorder of metrics: one, however many relays tests build.
@@ -383,15 +412,15 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn sockets_beyond_the_addresses_have_no_deadline_of_their_own() {
+    async fn sockets_beyond_the_addresses_have_nothing_of_their_own() {
         let socket = || net::TcpListener::bind("127.0.0.1:0").unwrap();
         let handed = vec![socket(), socket()];
         let addresses = handed.iter().map(|socket| socket.local_addr().unwrap()).collect::<Vec<_>>();
+        let deadline = Some(Duration::from_secs(9));
         let wanted =
-            Listen { address: "192.0.2.1:1".parse().unwrap(), deadline: Some(Duration::from_secs(9)) };
+            Listen { deadline, plain: true, admin: true, ..Listen::at("192.0.2.1:1".parse().unwrap()) };
         let taken = take_over(handed, &[wanted]).unwrap();
-        let deadlines: Vec<_> = taken.iter().map(|(_, listen)| listen.deadline).collect();
-        assert_eq!(deadlines, [wanted.deadline, None]);
-        assert_eq!(taken.iter().map(|(_, listen)| listen.address).collect::<Vec<_>>(), addresses);
+        let taken: Vec<_> = taken.into_iter().map(|(_, listen)| listen).collect();
+        assert_eq!(taken, [Listen { address: addresses[0], ..wanted }, Listen::at(addresses[1])]);
     }
 }

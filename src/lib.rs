@@ -30,6 +30,7 @@
 //! - [`backup`]: a copy of a data folder, and a data folder of a copy.
 //! - [`relay`]: package files on their way: flights, followers, ranges, the last bytes held back.
 //! - [`signing`]: the key that pages are signed with for old mirrors.
+//! - [`tokens`]: who may ask, by what they show; [`tls`]: the relay's own certificate.
 //! - [`http`]: the edge.
 //! - [`client`]: a typed client of a relay, for the commands and for other people's programs.
 //! - [`sandbox`]: a miniature PyPI with faults on demand, for tests, demos and other people's CI.
@@ -65,5 +66,8 @@ pub mod sandbox;
 pub mod signing;
 mod sqlite_file;
 pub mod stats;
+pub mod tls;
+pub mod tokens;
 pub mod upstream;
+mod watched;
 pub mod xmlrpc;

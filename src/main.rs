@@ -12,6 +12,7 @@ use cheesewire::cli::doctor::DoctorError;
 use cheesewire::cli::service::{Service, ServiceError};
 use cheesewire::cli::stats::StatsCommandError;
 use cheesewire::cli::sync::SyncError;
+use cheesewire::cli::token::TokenCommandError;
 use cheesewire::cli::{self, Cli, Command};
 use cheesewire::config::{ConfigError, LogFilter, LogFormat, LogSettings};
 use cheesewire::http::ACCESS_LOG;
@@ -21,6 +22,7 @@ use cheesewire::model::redacted_lines;
 use clap::{CommandFactory as _, Parser as _};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -77,6 +79,8 @@ fn is_of_configuration(error: &anyhow::Error) -> bool {
         || matches!(error.downcast_ref(), Some(DoctorError::Config(_)))
         || matches!(error.downcast_ref(), Some(DemoError::Config(_)))
         || error.downcast_ref().is_some_and(BackupCommandError::is_of_configuration)
+        || matches!(error.downcast_ref(), Some(AppError::Files(_)))
+        || error.downcast_ref().is_some_and(TokenCommandError::is_of_configuration)
         // Started again with the same settings it would be refused again.
         || matches!(error.downcast_ref(), Some(AppError::Journal(JournalError::OtherUpstream { .. })))
         || matches!(error.downcast_ref(), Some(SyncError::Journal(JournalError::OtherUpstream { .. })))
@@ -92,8 +96,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             // Reading at once as allowed leaves as many threads for everything else.
             let runtime = with_threads(BLOCKING_THREADS.max(2 * config.store.readers))?;
             runtime.block_on(async {
-                outlive()?;
-                Ok(cli::serve::run(config, service, stop_signal()?).await?)
+                let orders = outlive()?;
+                Ok(cli::serve::run(config, service, orders, stop_signal()?).await?)
             })
         }
         Command::Demo(args) => {
@@ -126,6 +130,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
                 logs(&LogSettings { filter: LogFilter("warn".to_owned()), ..LogSettings::default() })?;
             runtime()?.block_on(async { Ok(cli::stats::run(args).await?) })
         }
+        Command::Token(args) => Ok(cli::token::run(args)?),
         Command::Adopt(args) => {
             let config = args.config()?;
             let _logs =
@@ -196,17 +201,23 @@ fn listen(name: &str, kind: SignalKind) -> anyhow::Result<Signal> {
 }
 
 /// From now on no terminal that closes and no limit on the size of files ends the process: SIGHUP, which old habits also
-/// send to have settings read, changes nothing, and a write past the limit fails as one to a full disk does.
-fn outlive() -> anyhow::Result<()> {
+/// send to have settings read, is an order to read certificate and tokens again, and a write past the limit fails as one to a
+/// full disk does.
+fn outlive() -> anyhow::Result<watch::Receiver<u64>> {
     let mut hangup = listen("SIGHUP", SignalKind::hangup())?;
     // Once listened for, it ends nothing for as long as the process lives.
     drop(listen("SIGXFSZ", SignalKind::from_raw(libc::SIGXFSZ))?);
+    let (order, orders) = watch::channel(0);
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            tracing::info!(signal = "SIGHUP", "going on; settings are read at the start only");
+            tracing::info!(
+                signal = "SIGHUP",
+                "going on; certificate and tokens are read again, settings at the start only"
+            );
+            order.send_modify(|count| *count += 1);
         }
     });
-    Ok(())
+    Ok(orders)
 }
 
 /// Dropped, it has the last lines written.

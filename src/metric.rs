@@ -60,6 +60,9 @@ macro_rules! metrics {
 metrics! {
     /// 1, with the version of the program.
     Gauge BUILD_INFO = "cheesewire_build_info" ["version"];
+    /// Requests that were refused because of their token: none where one is needed (`missing`), a wrong one (`wrong`, or `guesses` past
+    /// `auth.failures`), or more than it is good for (`rate`).
+    Counter AUTH_REFUSALS_TOTAL = "cheesewire_auth_refusals_total" ["reason"];
     /// Bytes of package files that are kept.
     Gauge CACHE_BYTES = "cheesewire_cache_bytes" [];
     /// Kept files that were deleted to make room for others.
@@ -115,6 +118,8 @@ metrics! {
     Counter FOLLOW_WANTS_TOTAL = "cheesewire_follow_wants_total" ["want", "outcome"];
     /// Connections of clients that are open.
     Gauge HTTP_CONNECTIONS = "cheesewire_http_connections" [];
+    /// Connections of HTTP/2 that were closed because their client broke off far more answers than it took.
+    Counter HTTP_BROKEN_OFF_TOTAL = "cheesewire_http_broken_off_total" [];
     /// Time from a request's head to the head of its answer.
     Histogram HTTP_FIRST_BYTE_SECONDS = "cheesewire_http_first_byte_seconds" ["route"];
     /// Requests that were answered, by route and status.
@@ -230,6 +235,10 @@ metrics! {
     Gauge TASK_DOWN = "cheesewire_task_down" ["task"];
     /// Times that a background task ended by itself.
     Counter TASK_FAILURES_TOTAL = "cheesewire_task_failures_total" ["task"];
+    /// When the certificate that clients are shown expires, in seconds since 1970.
+    Gauge TLS_CERTIFICATE_EXPIRES = "cheesewire_tls_certificate_expires" [];
+    /// Encrypted connections that were begun, by how that ended (`done`, `failed`, `late`, `clear_text`: the client spoke no TLS).
+    Counter TLS_HANDSHAKES_TOTAL = "cheesewire_tls_handshakes_total" ["outcome"];
     /// Bytes that came from upstream, by the kind of request.
     Counter UPSTREAM_BYTES_TOTAL = "cheesewire_upstream_bytes_total" ["kind"];
     /// Transfers from upstream that were dropped because they were slow, by whose turn they took and why (`nobody_waits`

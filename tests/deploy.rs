@@ -62,7 +62,8 @@ fn unknown(expression: &str, known_words: &BTreeSet<&str>) -> Vec<String> {
 }
 
 /// What PromQL itself has, of what is used here.
-const PROMQL: [&str; 16] = [
+const PROMQL: [&str; 17] = [
+    "time",
     "sum",
     "max",
     "by",

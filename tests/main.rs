@@ -68,6 +68,8 @@ mod service;
 mod stats;
 mod status;
 mod support;
+mod tls;
+mod tokens;
 mod turns;
 mod unadvertised;
 mod unknown;

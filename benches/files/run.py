@@ -122,7 +122,7 @@ class Upstream:
             location /packages/ {{ types {{}} default_type application/octet-stream; {limit} }}""")
 
 
-def nginx(name, scratch, port, core, server, http=""):
+def nginx(name, scratch, port, core, server, http="", listen=""):
     folder = scratch / name
     folder.mkdir()
     folder.chmod(0o755)
@@ -134,7 +134,7 @@ def nginx(name, scratch, port, core, server, http=""):
             access_log off; sendfile on; tcp_nopush on; tcp_nodelay on; keepalive_requests 1000000000;
             client_body_temp_path {folder}/body; proxy_temp_path {folder}/temp; fastcgi_temp_path {folder}/f;
             uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s; {http}
-            server {{ listen 127.0.0.1:{port}; {server} }}
+            server {{ listen 127.0.0.1:{port}{listen}; {server} }}
         }}""")
     return Server(name, [*core, "nginx", "-c", conf, "-p", folder], port, folder / "out.log")
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::tasks::Tasks;
+use super::watching::Watching;
 use crate::follow::{FollowSettings, FollowStatus};
 use crate::http::Readiness;
 use crate::journal::Journal;
@@ -24,6 +25,7 @@ pub(super) struct State {
     pub(super) tasks: Tasks,
     /// Files that another relay is asked for.
     pub(super) mirror: Option<Mirror>,
+    pub(super) watching: Watching,
     /// Whether upstream is polled at all.
     pub(super) polled: bool,
     /// How long a journal may take no writes before the relay is not ready any more.
@@ -37,6 +39,7 @@ impl State {
         followed: watch::Receiver<FollowStatus>,
         tasks: Tasks,
         mirror: Option<Mirror>,
+        watching: Watching,
         settings: &FollowSettings,
     ) -> Self {
         Self {
@@ -45,6 +48,7 @@ impl State {
             followed,
             tasks,
             mirror,
+            watching,
             polled: settings.enabled,
             unwritten: settings.head_lifetime,
         }
@@ -71,6 +75,9 @@ impl State {
         if unwritten.is_some_and(|since| since >= self.unwritten) {
             unready.push("the journal cannot be written for longer than follow.head_lifetime".to_owned());
         }
+        if self.watching.is_expired() {
+            unready.push("the TLS certificate has expired; renew it".to_owned());
+        }
         let tasks: serde_json::Map<String, Value> = failed
             .iter()
             .map(|(name, task)| ((*name).to_owned(), json!({"failures": task.times, "down": task.down})))
@@ -92,6 +99,8 @@ impl State {
         if let Some((wanted, last_error)) = self.mirror.as_ref().map(Mirror::waiting) {
             state["push"] = json!({"wanted": wanted, "last_error": last_error});
         }
+        state["tls"] = self.watching.tls();
+        state["tokens"] = self.watching.tokens();
         state["statistics"] = self.statistics();
         state["failed_tasks"] = tasks.into();
         Readiness { unready, state }

@@ -17,6 +17,7 @@ pub mod serve;
 pub mod service;
 pub mod stats;
 pub mod sync;
+pub mod token;
 
 use clap::{Parser, Subcommand};
 
@@ -35,6 +36,7 @@ use sandbox::SandboxArgs;
 use serve::ServeArgs;
 use stats::StatsArgs;
 use sync::SyncArgs;
+use token::TokenArgs;
 
 /// A relay that stands where PyPI stood for programs that still speak its XML-RPC interface.
 #[derive(Debug, Parser)]
@@ -61,6 +63,7 @@ pub enum Command {
     Health(HealthArgs),
     Cache(CacheArgs),
     Stats(StatsArgs),
+    Token(TokenArgs),
     Adopt(AdoptArgs),
     Backup(BackupArgs),
     Restore(RestoreArgs),

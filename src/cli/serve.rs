@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::service::Service;
@@ -68,9 +69,15 @@ impl ServeArgs {
     }
 }
 
-/// Serves until `stop`, on the sockets of a service manager if it gave any.
-pub async fn run(config: Config, service: Service, stop: CancellationToken) -> Result<(), AppError> {
-    let app = App::build_on(&config, service.sockets).await?;
+/// Serves until `stop`, on the sockets of a service manager if it gave any; reads certificate and tokens again whenever `orders`
+/// change.
+pub async fn run(
+    config: Config,
+    service: Service,
+    orders: watch::Receiver<u64>,
+    stop: CancellationToken,
+) -> Result<(), AppError> {
+    let app = App::build_on(&config, service.sockets, orders).await?;
     let stopping = app.stopping();
     service.manager.attend(app.run(stop), &stopping, config.http.listener.drain).await
 }

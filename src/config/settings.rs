@@ -18,6 +18,8 @@ use crate::relay::{PrefetchSettings, RelaySettings};
 use crate::rpc::{FeedSettings, RpcSettings};
 use crate::signing::SigningSettings;
 use crate::stats::StatsSettings;
+use crate::tls::TlsSettings;
+use crate::tokens::TokenSettings;
 use crate::upstream::UpstreamSettings;
 
 settings! {
@@ -37,6 +39,10 @@ pub struct Config {
     pub data: PathBuf,
     /// The edge.
     pub http: HttpSettings,
+    /// Encrypted connections.
+    pub tls: TlsSettings,
+    /// Who may ask.
+    pub auth: TokenSettings,
     /// The methods.
     pub rpc: RpcSettings,
     /// The feed.
@@ -72,6 +78,7 @@ impl Config {
             &mut self.stats.clock,
             &mut self.upstream.clock,
             &mut self.http.listener.clock,
+            &mut self.tls.clock,
             &mut self.push.clock,
         ];
         for place in places {
@@ -90,6 +97,8 @@ pub(super) fn read(reader: &mut Reader) -> Result<(Config, bool), ConfigError> {
     let mut config = Config {
         upstream,
         http: http(reader, private),
+        tls: tls(reader),
+        auth: TokenSettings::default(),
         rpc: RpcSettings::default(),
         feed: FeedSettings::default(),
         journal: JournalSettings::default(),
@@ -104,6 +113,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<(Config, bool), ConfigError> {
         log: LogSettings::default(),
         data: data.folder,
     };
+    config.auth.visit(reader);
     config.rpc.visit(reader);
     config.feed.visit(reader);
     config.journal.visit(reader);
@@ -141,6 +151,26 @@ fn push(reader: &mut Reader, config: &mut Config) {
             "push.only = true: nobody is asked for files; set push.from to the relay that is".to_owned(),
         );
     }
+}
+
+/// One without the other encrypts nothing.
+fn tls(reader: &mut Reader) -> TlsSettings {
+    let mut tls = TlsSettings::default();
+    tls.visit(reader);
+    match (&tls.certificate, &tls.key) {
+        (Some(_), None) => {
+            reader.complain(
+                "tls.certificate is set and tls.key is not: set it to the file of its private key".to_owned(),
+            );
+        }
+        (None, Some(_)) => {
+            reader.complain(
+                "tls.key is set and tls.certificate is not: set it to the file of its certificate".to_owned(),
+            );
+        }
+        (Some(_), Some(_)) | (None, None) => {}
+    }
+    tls
 }
 
 fn has_credentials(url: &Url) -> bool {

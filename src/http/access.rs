@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn of_a_body_in_one_piece_no_more_is_counted_than_was_handed_over() {
-        let (request, client) = (Request::new(()), Client { address: [192, 0, 2, 1].into(), hops: 0 });
+        let (request, client) = (Request::new(()), Client::at([192, 0, 2, 1].into()));
         let mut line = Line::new(Instant::now(), client, &request);
         let mut body = Full::new(Bytes::from(vec![7; 3 * PIECE + 1]));
         let mut cx = Context::from_waker(std::task::Waker::noop());

@@ -3,13 +3,15 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use tokio_util::sync::CancellationToken;
+
+use super::clients::Client;
 
 /// What the admin pages tell; the parts are named by the composition root.
 #[derive(Clone)]
@@ -63,9 +65,15 @@ async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
     (status, [(CACHE_CONTROL, "no-store"), (CONTENT_TYPE, "application/json")], format!("{state}\n"))
 }
 
-async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
+/// For this machine, for who comes by a listener for it, and for administrators.
+async fn metrics(State(admin): State<Admin>, client: Option<Extension<Client>>) -> Response {
+    if !client.is_some_and(|Extension(client)| client.may_observe()) {
+        let text = "metrics are for this machine, for listeners with ?admin (http.listen), and for tokens of the scope admin\n";
+        return (StatusCode::FORBIDDEN, text).into_response();
+    }
     (
         [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"), (CACHE_CONTROL, "no-store")],
         (admin.metrics)(),
     )
+        .into_response()
 }

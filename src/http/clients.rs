@@ -2,25 +2,23 @@
 
 mod address;
 mod proxies;
+mod rates;
 mod shares;
+mod turns;
 
-use std::convert::Infallible;
 use std::net::IpAddr;
-use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::HeaderMap;
-use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
-use crate::bounded::{Bounded, by_count};
 use crate::model::settings;
 use crate::xmlrpc::{Call, Value};
-pub(super) use address::Client;
 use address::ClientKey;
+pub(super) use address::{Client, Role};
 pub use proxies::Proxies;
+pub(super) use rates::{Rate, Rates};
 use shares::{Share, Shares, count_refusal};
+pub(super) use turns::Turns;
 
 /// When to come back for a place among one's own calls: most take less.
 const PLACE: Duration = Duration::from_secs(1);
@@ -60,7 +58,7 @@ pub(super) struct Admission {
     proxies: Proxies,
     calls: Option<Shares>,
     feeds: Shares,
-    rates: Option<Rates>,
+    rates: Option<Rates<ClientKey>>,
 }
 
 /// What a request is admitted to, by its head.
@@ -87,7 +85,8 @@ pub(super) struct Caller {
 /// What a caller is bound by, and holds.
 pub(super) struct Bounds {
     rate: Option<Rate>,
-    _place: Option<Share>,
+    /// Held only.
+    place: Option<Share>,
 }
 
 /// Why a client is not answered now.
@@ -97,20 +96,12 @@ pub(super) enum Refusal {
     Calls(Duration),
     /// It has so many feeds open, which is its share.
     Feeds(usize),
-}
-
-/// The rates of the clients that were seen lately.
-struct Rates {
-    quota: Quota,
-    burst: u32,
-    seen: Bounded<ClientKey, Arc<DefaultDirectRateLimiter>>,
-    clock: DefaultClock,
-}
-
-struct Rate {
-    limiter: Arc<DefaultDirectRateLimiter>,
-    burst: u32,
-    clock: DefaultClock,
+    /// Too many requests with its token, likewise.
+    Requests(Duration),
+    /// Reading needs a token, and there is none, or a wrong one.
+    Unauthorized,
+    /// Too many wrong tokens, likewise.
+    Guesses(Duration),
 }
 
 impl Admission {
@@ -119,7 +110,7 @@ impl Admission {
             proxies: limits.trusted_proxies.clone(),
             calls: limits.calls_at_once.map(|most| Shares::new("calls_at_once", most)),
             feeds: Shares::new("feeds_at_once", limits.feeds_at_once),
-            rates: Rates::new(limits),
+            rates: limits.calls_per_second.and_then(|rate| Rates::new(rate, limits.burst, limits.remembered)),
         }
     }
 
@@ -143,10 +134,10 @@ impl Admission {
             Purpose::Call | Purpose::Search => {
                 let place =
                     self.calls.as_ref().map(|calls| calls.take(client.key()).ok_or(Refusal::Calls(PLACE)));
-                (place.transpose()?, self.rates.as_ref().map(|rates| rates.of(client)))
+                (place.transpose()?, self.rates.as_ref().map(|rates| rates.of(&client.key())))
             }
         };
-        let caller = Caller { client, bounds: Some(Box::new(Bounds { rate, _place: place })) };
+        let caller = Caller { client, bounds: Some(Box::new(Bounds { rate, place })) };
         if purpose == Purpose::Search {
             caller.charge(1)?;
         }
@@ -162,16 +153,17 @@ impl Caller {
 
     /// Charges the caller for so many calls (docs/wire.md section 3).
     pub(super) fn charge(&self, calls: u32) -> Result<(), Refusal> {
-        let Some(Rate { limiter, burst, clock }) = self.rate() else { return Ok(()) };
-        let calls = NonZeroU32::new(calls.min(*burst)).unwrap_or(NonZeroU32::MIN);
-        // No more than the burst is asked for, so it is never too many for ever.
-        match limiter.check_n(calls) {
-            Ok(Err(until)) => {
-                count_refusal("calls_per_second");
-                Err(Refusal::Calls(until.wait_time_from(clock.now())))
-            }
-            Ok(Ok(())) | Err(_) => Ok(()),
-        }
+        let Some(rate) = self.rate() else { return Ok(()) };
+        rate.charge(calls).map_err(|retry| {
+            count_refusal("calls_per_second");
+            Refusal::Calls(retry)
+        })
+    }
+
+    /// Bounds the caller by a rate of its own in place of its address's.
+    pub(super) fn bounded_by(self, rate: Rate) -> Self {
+        let place = self.bounds.and_then(|bounds| bounds.place);
+        Self { client: self.client, bounds: Some(Box::new(Bounds { rate: Some(rate), place })) }
     }
 
     /// What it holds until its answer is gone.
@@ -181,27 +173,6 @@ impl Caller {
 
     fn rate(&self) -> Option<&Rate> {
         self.bounds.as_ref()?.rate.as_ref()
-    }
-}
-
-impl Rates {
-    fn new(limits: &ClientLimits) -> Option<Self> {
-        let burst = NonZeroU32::new(limits.burst).unwrap_or(NonZeroU32::MIN);
-        // The configuration bounds the rate; a period of nothing would be no limit.
-        let period = Duration::try_from_secs_f64(1.0 / limits.calls_per_second?).ok()?;
-        let quota = Quota::with_period(period)?.allow_burst(burst);
-        Some(Self {
-            quota,
-            burst: burst.get(),
-            seen: by_count(limits.remembered),
-            clock: DefaultClock::default(),
-        })
-    }
-
-    fn of(&self, client: Client) -> Rate {
-        let begin = || Ok::<_, Infallible>(Arc::new(RateLimiter::direct(self.quota)));
-        let Ok(limiter) = self.seen.get_or_insert_with(&client.key(), begin);
-        Rate { limiter, burst: self.burst, clock: self.clock.clone() }
     }
 }
 
@@ -261,13 +232,13 @@ mod tests {
             ..ClientLimits::default()
         };
         let admission = Admission::new(&limits);
-        let seen = &admission.rates.as_ref().unwrap().seen;
+        let rates = admission.rates.as_ref().unwrap();
         for n in 0..1000_u32 {
             let client = std::net::Ipv4Addr::from_bits(0x0a00_0000 + n).to_string();
             assert!(charged(&admission, &client, 1).is_ok());
             assert!(charged(&admission, &client, 1).is_err(), "{n} was not remembered");
         }
-        assert!(seen.len() <= 10, "{}", seen.len());
+        assert!(rates.remembered() <= 10, "{}", rates.remembered());
     }
 
     #[test]

@@ -8,22 +8,24 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::MatchedPath;
-use axum::http::header::DATE;
-use axum::http::{Method, Request};
-use axum::response::Response;
+use axum::http::header::{DATE, RETRY_AFTER};
+use axum::http::{Method, Request, StatusCode};
+use axum::response::{IntoResponse as _, Response};
 use hyper::body::Incoming;
 use tower::ServiceExt as _;
 
 use super::admin::{self, Admin};
 use super::body::CallLimits;
-use super::clients::{Admission, Client, ClientLimits, Purpose, Refusal};
+use super::clients::{Admission, Client, ClientLimits, Purpose, Refusal, Role};
 use super::cors::Cors;
 use super::date::Dates;
 use super::files::{self, Files};
+use super::guard::{self, Guard};
 use super::index::{self, Documents};
 use super::observe::{Exchange, Meter, Meters};
 use super::origin::Origins;
 use super::outgoing::Outgoing;
+use super::purge::Purge;
 use super::push::{self, Push};
 use super::rpc::{self, Calls};
 use super::sending::Download;
@@ -57,11 +59,15 @@ pub struct Parts {
     pub admin: Admin,
     /// Pages for people.
     pub pages: StatusInputs,
+    /// Who may ask.
+    pub guard: Guard,
 }
 
 /// What answers all requests.
 pub struct Edge {
     admission: Admission,
+    guard: Guard,
+    purge: Purge,
     calls: Calls,
     files: Files,
     /// Where downloads are counted, if they are.
@@ -79,6 +85,10 @@ pub(super) struct Inbound {
     pub(super) peer: IpAddr,
     /// The listener's own deadline of calls.
     pub(super) deadline: Option<Duration>,
+    /// The connection is.
+    pub(super) encrypted: bool,
+    /// What whoever comes by this listener may do.
+    pub(super) role: Role,
 }
 
 impl Edge {
@@ -90,7 +100,7 @@ impl Edge {
         origins: &Origins,
         cors: &Cors,
     ) -> Self {
-        let Parts { rpc, feed, index, relay, stats, old, signatures, push, admin, pages } = parts;
+        let Parts { rpc, feed, index, relay, stats, old, signatures, push, admin, pages, guard } = parts;
         let counted_by = Some(stats.clone()).filter(Stats::is_enabled);
         let pages = StatusPages::new(
             pages,
@@ -101,7 +111,8 @@ impl Edge {
             origins.clone(),
         );
         let calls = Calls::new(rpc, limits, origins.clone());
-        let files = Files::new(relay, cors.clone(), counted_by.clone());
+        let purge = Purge::new(index.clone(), relay.clone());
+        let files = Files::new(relay, cors.clone(), counted_by.clone(), guard.clone());
         let documents = Documents::new(index.clone(), origins.clone(), cors.clone());
         let read = index::routes_with(index, origins.clone(), documents.clone())
             .merge(files.clone().routes())
@@ -117,7 +128,7 @@ impl Edge {
         let of_calls = rpc::ADDRESSES.map(|address| meters.shown(address));
         let of_files = meters.shown(files::ROUTE);
         let admission = Admission::new(clients);
-        Self { admission, calls, files, counted_by, routes, meters, of_calls, of_files }
+        Self { admission, guard, purge, calls, files, counted_by, routes, meters, of_calls, of_files }
     }
 
     /// Where downloads are counted, if they are.
@@ -128,14 +139,21 @@ impl Edge {
     pub(super) async fn answer(
         &self,
         inbound: Inbound,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         dates: &Dates,
         phase: SharedPhase,
     ) -> Response<Outgoing> {
         let client = self.admission.client(inbound.peer, request.headers());
+        let client = Client { encrypted: inbound.encrypted, role: inbound.role, ..client };
         let mut exchange = Exchange::begin(client, &request);
         let place = rpc::place(&request);
-        let caller = match self.admission.admit(client, purpose(place, &request)) {
+        let purpose = purpose(place, &request);
+        let admitted = if self.guard.is_on() {
+            self.guard.admit(&self.admission, client, purpose, &mut request)
+        } else {
+            self.admission.admit(client, purpose)
+        };
+        let caller = match admitted {
             Ok(caller) => caller,
             Err(refusal) => {
                 let (meter, mut response) = Box::pin(self.refuse(refusal, place, request)).await;
@@ -157,13 +175,16 @@ impl Edge {
             return exchange.answered(&self.of_files, response, download, Some(caller), phase);
         }
         // In a place of its own: a call's state should not be as large as theirs.
-        let (meter, mut response) = Box::pin(self.by_route(client, request)).await;
+        let (meter, mut response) = Box::pin(self.by_route(caller.client, request)).await;
         response.headers_mut().insert(DATE, dates.now());
         let download = response.extensions_mut().remove::<Download>().map(Download::tracked);
         exchange.answered(&meter, response, download, Some(caller), phase)
     }
 
     async fn by_route(&self, client: Client, mut request: Request<Incoming>) -> (Arc<Meter>, Response<Body>) {
+        if client.role == Role::Administrator && request.method().as_str() == "PURGE" {
+            self.purge.address(request.uri()).await;
+        }
         request.extensions_mut().insert(client);
         let answering = self.routes.clone().oneshot(request.map(Body::new));
         let mut response = match client.requester().run(answering).await {
@@ -183,15 +204,40 @@ impl Edge {
         request: Request<Incoming>,
     ) -> (Arc<Meter>, Response<Body>) {
         let (head, body) = request.into_parts();
-        match (refusal, place) {
-            (Refusal::Calls(retry), Some(place)) => {
-                (self.of_calls[place].clone(), self.calls.refuse(&head, body, retry).await)
-            }
-            (Refusal::Calls(retry), None) => {
-                (self.meters.of(status::SEARCH), rescue::too_many_searches(retry))
-            }
-            (Refusal::Feeds(most), _) => (self.meters.of(feed::PATH), rescue::too_many_feeds(most)),
+        if place.is_some() {
+            self.calls.let_go_by(&head, body).await;
         }
+        let response = match refusal {
+            Refusal::Calls(retry) if place.is_some() => rpc::too_many(retry),
+            Refusal::Calls(retry) => rescue::too_many_searches(retry),
+            Refusal::Feeds(most) => rescue::too_many_feeds(most),
+            Refusal::Requests(retry) => guard::too_many_requests(retry),
+            Refusal::Unauthorized => guard::unauthorized(),
+            Refusal::Guesses(retry) => guard::too_many_guesses(retry),
+        };
+        let meter = match (place, refusal) {
+            (Some(place), _) => self.of_calls[place].clone(),
+            (None, Refusal::Calls(_)) => self.meters.of(status::SEARCH),
+            (None, Refusal::Feeds(_)) => self.meters.of(feed::PATH),
+            // Which route it would have been is nobody's to know.
+            (None, Refusal::Requests(_) | Refusal::Unauthorized | Refusal::Guesses(_)) => {
+                self.meters.of(routes::UNMATCHED)
+            }
+        };
+        (meter, response)
+    }
+
+    /// The answer to a request for which there is no room among all that are answered.
+    pub(super) fn crowded(
+        &self,
+        inbound: Inbound,
+        request: &Request<Incoming>,
+        phase: SharedPhase,
+    ) -> Response<Outgoing> {
+        let exchange = Exchange::begin(self.admission.client(inbound.peer, request.headers()), request);
+        let response =
+            (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], "too many requests are being answered\n");
+        exchange.answered(&self.meters.of(routes::UNMATCHED), response.into_response(), None, None, phase)
     }
 }
 

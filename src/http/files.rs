@@ -20,6 +20,7 @@ use percent_encoding::percent_decode_str;
 use super::clients::Client;
 use super::cors::Cors;
 use super::fields::{X_CACHE, X_LAST_SERIAL};
+use super::guard::Guard;
 use super::repeated::{Repeated, Seen};
 use super::reply::{FileBody, Reply};
 use super::rescue::{bad_path, unsatisfiable};
@@ -31,7 +32,9 @@ use crate::stats::{self, Stats};
 /// Where files are.
 pub(super) const PREFIX: &str = "/packages/";
 /// A file at a path never changes: upstream's own words, a little over eleven years.
-const FOR_EVER: &str = "max-age=365000000, immutable, public";
+const FOR_EVER: HeaderValue = HeaderValue::from_static("max-age=365000000, immutable, public");
+/// The same where reading needs a token: no cache on the way gives it to others.
+const PRIVATE: HeaderValue = HeaderValue::from_static("max-age=365000000, immutable, private");
 
 /// The ending of a file's metadata, which is no package file.
 const METADATA: &str = ".metadata";
@@ -50,11 +53,16 @@ pub(super) struct Files {
     cors: Arc<Cors>,
     /// Where downloads are counted, if they are.
     stats: Option<Stats>,
+    guard: Guard,
 }
 
 impl Files {
-    pub(super) fn new(relay: Relay, cors: Cors, stats: Option<Stats>) -> Self {
-        Self { relay, repeated: Arc::default(), cors: Arc::new(cors), stats }
+    pub(super) fn new(relay: Relay, cors: Cors, stats: Option<Stats>, guard: Guard) -> Self {
+        let repeated = Arc::new(Repeated::default());
+        // Their heads say who may keep them.
+        let turned = repeated.clone();
+        guard.when_turned(move || turned.forget());
+        Self { relay, repeated, cors: Arc::new(cors), stats, guard }
     }
 
     /// The answer to a request for a file that was answered before, if nothing has to be asked or waited for; and the
@@ -82,7 +90,14 @@ impl Files {
     /// Remembers the answer to such a request, with all fields that it has when it leaves.
     pub(super) fn remember(&self, response: &mut Response) {
         if let Some(seen) = response.extensions_mut().remove::<Arc<Seen>>() {
-            self.repeated.remember(seen, response.headers());
+            let is_private = response.headers().get(CACHE_CONTROL) == Some(&PRIVATE);
+            if is_private == self.guard.is_closed() {
+                self.repeated.remember(seen, response.headers());
+            }
+            // It may have turned meanwhile, and then what was forgotten at that moment lacked this one.
+            if is_private != self.guard.is_closed() {
+                self.repeated.forget();
+            }
         }
     }
 
@@ -95,7 +110,7 @@ impl Files {
 
 /// The routes of files.
 pub fn routes(relay: Relay) -> Router {
-    Files::new(relay, Cors::default(), None).routes()
+    Files::new(relay, Cors::default(), None, Guard::open()).routes()
 }
 
 async fn file(State(files): State<Files>, request: Request<Body>) -> Result<Response, RelayError> {
@@ -110,7 +125,8 @@ async fn file(State(files): State<Files>, request: Request<Body>) -> Result<Resp
         && files.cors.same_for(request.headers());
     let repeatable = whole.then(|| files.relay.repeatable(&path, &served)).flatten();
     let download = files.download(&served, &request);
-    let mut response = respond(served);
+    let is_private = files.guard.is_closed();
+    let mut response = respond(served, is_private);
     if let Some(serial) = files.relay.last_serial() {
         response.headers_mut().insert(X_LAST_SERIAL, HeaderValue::from(serial.0));
     }
@@ -158,7 +174,7 @@ impl Files {
 }
 
 /// The path below `/packages/`, percent-decoded once.
-fn path_of(uri: &Uri) -> Result<FilePath, String> {
+pub(super) fn path_of(uri: &Uri) -> Result<FilePath, String> {
     let encoded = uri.path().strip_prefix(PREFIX).unwrap_or("");
     if !encoded.contains('%') {
         return FilePath::parse(encoded).map_err(|error| error.to_string());
@@ -182,7 +198,7 @@ fn want(method: &Method, headers: &HeaderMap) -> Conditions {
     }
 }
 
-fn respond(served: Served) -> Response {
+fn respond(served: Served, is_private: bool) -> Response {
     let Served { path, sha256, size, source, stale, age, answer, project: _ } = served;
     let (status, range, content) = match answer {
         FileAnswer::Unsatisfiable => return unsatisfiable(size),
@@ -197,7 +213,7 @@ fn respond(served: Served) -> Response {
     if size.is_some() {
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     }
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static(FOR_EVER));
+    headers.insert(CACHE_CONTROL, if is_private { PRIVATE } else { FOR_EVER });
     headers.insert(X_CACHE, HeaderValue::from_static(word(source, stale)));
     if let Some(age) = age {
         headers.insert(AGE, HeaderValue::from(age.as_secs()));

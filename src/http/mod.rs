@@ -8,13 +8,18 @@ mod coding;
 mod conditions;
 mod connections;
 mod cors;
+mod credentials;
 mod date;
 mod deadline;
 mod descriptors;
 mod edge;
+mod encrypted;
 mod feed;
 mod fields;
 mod files;
+mod guard;
+mod http1;
+mod http2;
 mod index;
 mod jsonp;
 mod legacy;
@@ -25,6 +30,7 @@ mod origin;
 mod outgoing;
 mod people;
 mod pieces;
+mod purge;
 mod push;
 mod query;
 mod repeated;
@@ -35,6 +41,7 @@ mod rpc;
 mod sending;
 mod statistics;
 mod status;
+mod streams;
 mod timeouts;
 
 use std::net::Ipv4Addr;
@@ -47,6 +54,7 @@ pub use cors::Cors;
 pub use descriptors::affordable_connections;
 pub use edge::{Edge, Parts};
 pub use files::routes as file_routes;
+pub use guard::Guard;
 pub use index::routes as index_routes;
 pub use listener::{Listen, ListenerSettings, serve, socket_address};
 pub use origin::Origins;
@@ -63,10 +71,11 @@ settings! {
     #[derive(Debug, Clone)]
     pub struct HttpSettings in "http" {
         /// Where to listen; several addresses with commas between them. Port 0 takes any free one. 127.0.0.1:3142?deadline=9
-        /// answers calls within 9 s instead of rpc.deadline.
+        /// answers calls within 9 s instead of rpc.deadline. With ?plain a listener speaks plain HTTP though there is a certificate
+        /// (tls.certificate); whoever comes by one with ?admin may read /metrics.
         ///
         /// devpi's port, which old configurations know.
-        listen: Vec<Listen> = vec![Listen { address: (Ipv4Addr::LOCALHOST, 3141).into(), deadline: None }],
+        listen: Vec<Listen> = vec![Listen::at((Ipv4Addr::LOCALHOST, 3141).into())],
         /// The address that clients use, for absolute links behind a proxy, with the path that the proxy takes off if there is
         /// one. Unset: what each client sent as Host, or what clients.trusted_proxies say.
         public_url: Option<Url> = None,

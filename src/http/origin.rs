@@ -32,19 +32,23 @@ impl Origins {
 
     /// The origin for a request by route, which has its client among its extensions.
     pub(super) fn of(&self, request: &Parts) -> String {
-        self.behind(request.extensions.get::<Client>().map_or(0, |client| client.hops), request)
+        let client = request.extensions.get::<Client>();
+        self.behind(client.map_or((0, false), |client| (client.hops, client.encrypted)), request)
     }
 
     /// Scheme, host, port, and the path before ours if there is one, without a final `/`: `http://host:port`. The trusted
     /// proxies that the request came through, which are so many, say how the client came: its scheme, host, port, and the
-    /// path that they took off.
-    pub(super) fn behind(&self, hops: usize, request: &Parts) -> String {
+    /// path that they took off. Without their word the connection to us tells whether it was encrypted.
+    pub(super) fn behind(&self, (hops, encrypted): (usize, bool), request: &Parts) -> String {
         if let Some(public) = &self.public {
             return public.clone();
         }
         let said = |name| said(&request.headers, name, hops);
         let scheme = match said("x-forwarded-proto") {
             Some(scheme) if scheme.eq_ignore_ascii_case("https") => "https",
+            Some(scheme) if scheme.eq_ignore_ascii_case("http") => "http",
+            // Nobody says it: then it is that of the connection.
+            Some(_) | None if encrypted => "https",
             Some(_) | None => "http",
         };
         // A target in absolute form outdoes `Host` (RFC 9112, section 3.2.2).
@@ -151,6 +155,26 @@ mod tests {
         assert_eq!(forwarded("127.0.0.1", &[ALL[2], ("x-forwarded-host", "[::1]")]), "http://[::1]:8443");
         assert_eq!(forwarded("127.0.0.1", &[ALL[2], ("x-forwarded-host", "a.test:81")]), "http://a.test:81");
         assert_eq!(origin(None, "/x", Some(b"relay.test")), "http://relay.test");
+    }
+
+    #[test]
+    fn links_are_encrypted_where_the_connection_is_unless_a_proxy_says_how_the_client_came() {
+        let origin = |peer: &str, proto: Option<&str>| {
+            let mut request = Request::builder().uri("/x").header(HOST, "relay.test");
+            if let Some(proto) = proto {
+                request = request.header("x-forwarded-proto", proto);
+            }
+            let (mut parts, ()) = request.body(()).unwrap().into_parts();
+            let trusted_proxies = "127.0.0.1".parse().unwrap();
+            let admission = Admission::new(&ClientLimits { trusted_proxies, ..ClientLimits::default() });
+            let client = admission.client(peer.parse().unwrap(), &parts.headers);
+            parts.extensions.insert(Client { encrypted: true, ..client });
+            Origins::new(None, "127.0.0.1:3141".parse().unwrap()).of(&parts)
+        };
+        assert_eq!(origin("192.0.2.1", None), "https://relay.test");
+        assert_eq!(origin("192.0.2.1", Some("http")), "https://relay.test");
+        assert_eq!(origin("127.0.0.1", None), "https://relay.test");
+        assert_eq!(origin("127.0.0.1", Some("http")), "http://relay.test");
     }
 
     #[test]

@@ -32,6 +32,11 @@ impl Outgoing {
     ) -> Self {
         Self { body, line, download, _bounds: bounds, phase }
     }
+
+    /// Whether it counts as a download, or as a part of one.
+    pub(super) fn is_download(&self) -> bool {
+        self.download.is_some()
+    }
 }
 
 impl Drop for Outgoing {

@@ -117,6 +117,11 @@ impl Repeated {
         answers.insert(seen.path.clone(), Remembered { seen, head, length });
     }
 
+    /// Forgets all.
+    pub(super) fn forget(&self) {
+        self.answers.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// The answer to a request, if it is for all of such a file and the file may still be given out.
     pub(super) fn answer<B>(&self, relay: &Relay, request: &Request<B>) -> Option<Repetition> {
         let asks = request.headers();
@@ -156,6 +161,7 @@ mod tests {
     use crate::http::clients::Client;
     use crate::http::cors::Cors;
     use crate::http::files::Files;
+    use crate::http::guard::Guard;
     use crate::http::sending::Sending;
     use crate::index::{Index, IndexSettings};
     use crate::journal::{Journal, JournalSettings};
@@ -211,7 +217,7 @@ mod tests {
             let (store, tasks) = (Store::open(&settings).unwrap(), TaskTracker::new());
             let settings = RelaySettings::default();
             let relay = Relay::new(index.clone(), journal, upstream, store, settings, tasks.clone());
-            let files = Files::new(relay, Cors::Any, None);
+            let files = Files::new(relay, Cors::Any, None, Guard::open());
             let routes = Cors::Any.around(files.clone().routes());
             Self { _folder: folder, clock, files, routes, index, tasks }
         }
@@ -221,7 +227,7 @@ mod tests {
         }
 
         fn asked_at_once(&self, request: &Request<Body>) -> Option<Response<Reply>> {
-            let client = Client { address: [192, 0, 2, 1].into(), hops: 0 };
+            let client = Client::at([192, 0, 2, 1].into());
             self.files.at_once(request, client, &Sending::default()).map(|(response, _)| response)
         }
 

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 
 use super::body::{self, Bodies, CallLimits, Document};
-use super::clients::{self, Caller, Refusal};
+use super::clients::{self, Caller, Client, Refusal};
 use super::coding;
 use super::deadline::deadline;
 use super::negotiate;
@@ -86,13 +86,12 @@ impl Calls {
         Box::pin(caller.client.requester().run(answering)).await
     }
 
-    /// The fault for a client that is not admitted before this time is over. What it sends is read first.
-    pub(super) async fn refuse<B>(&self, head: &Parts, body: B, retry: Duration) -> Response<Body>
+    /// Lets the call of a client go by that is not admitted: what it sends is read before it is answered.
+    pub(super) async fn let_go_by<B>(&self, head: &Parts, body: B)
     where
         B: http_body::Body<Data = Bytes> + Unpin,
     {
         self.bodies.swallow(body, &head.headers).await;
-        too_many(retry)
     }
 
     /// Answers a call that has to be read.
@@ -112,7 +111,8 @@ impl Calls {
             return fault(&Fault::invalid_params(&[complaint]));
         };
         let gzip = negotiate::gzip(&head.headers);
-        let origin = || self.origins.behind(caller.client.hops, head);
+        let Client { hops, encrypted, .. } = caller.client;
+        let origin = || self.origins.behind((hops, encrypted), head);
         let asker = Asker { origin: &origin, deadline: deadline.or(own), coder: gzip.then_some(GZIP) };
         let call = if document.len() > INLINE {
             let rpc = self.rpc.clone();
@@ -136,7 +136,8 @@ impl Calls {
     }
 }
 
-fn too_many(retry: Duration) -> Response<Body> {
+/// The fault for a client that may not call before this time is over.
+pub(super) fn too_many(retry: Duration) -> Response<Body> {
     fault(&Fault::too_many_requests(retry))
 }
 

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-use super::sending::Sending;
+use super::sending::{Sending, Taken};
 use crate::model::settings;
 
 settings! {
@@ -70,10 +70,10 @@ struct Shared {
 }
 
 impl SharedPhase {
-    /// `begun`: the same moment for all connections that are compared.
-    fn new(begun: Instant) -> Self {
+    /// `begun`: the same moment for all connections that are compared. `taken`: what is known of the bytes that it is told of.
+    pub(super) fn new(begun: Instant, taken: Taken) -> Self {
         let (state, leaving) = (AtomicU64::default(), AtomicBool::default());
-        let shared = Shared { begun, state, leaving, task: AtomicWaker::new(), sending: Sending::default() };
+        let shared = Shared { begun, state, leaving, task: AtomicWaker::new(), sending: Sending::new(taken) };
         let phase = Self { shared: Arc::new(shared) };
         phase.set(Phase::Idle);
         phase
@@ -113,6 +113,15 @@ impl SharedPhase {
 
     pub(super) fn is_leaving(&self) -> bool {
         self.shared.leaving.load(Ordering::Acquire)
+    }
+
+    /// Ready when the connection is to end: for its own task.
+    pub(super) async fn left(&self) {
+        std::future::poll_fn(|cx| {
+            self.shared.task.register(cx.waker());
+            if self.is_leaving() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 
     /// What the connection sends.
@@ -169,13 +178,13 @@ impl Closing for TcpStream {
 }
 
 impl<S> TimedStream<S> {
-    /// `begun`: the same moment for all sockets whose phases are compared.
-    pub(super) fn new(socket: S, patience: Timeouts, begun: Instant) -> Self {
+    /// `phase`: the connection's, from here on.
+    pub(super) fn new(socket: S, patience: Timeouts, phase: SharedPhase) -> Self {
         let timer = || Box::pin(tokio::time::sleep(patience.idle_timeout));
         Self {
             socket,
             patience,
-            phase: SharedPhase::new(begun),
+            phase,
             wait: timer(),
             waits: false,
             head: None,
@@ -366,6 +375,10 @@ mod tests {
         closed_timeout: Duration::from_secs(10),
     };
 
+    fn phase() -> SharedPhase {
+        SharedPhase::new(Instant::now(), Taken::BySystem)
+    }
+
     impl Closing for tokio::io::DuplexStream {
         fn poll_closed(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
             Poll::Pending
@@ -375,7 +388,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_head_that_drips_is_cut_at_its_limit() {
         let (mut client, server) = tokio::io::duplex(64);
-        let mut server = TimedStream::new(server, PATIENCE, Instant::now());
+        let mut server = TimedStream::new(server, PATIENCE, phase());
         let started = Instant::now();
         let drip = tokio::spawn(async move {
             for _ in 0..30 {
@@ -397,7 +410,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_takes_nothing_is_cut_and_one_that_takes_slowly_is_not() {
         let (mut client, server) = tokio::io::duplex(4);
-        let mut server = TimedStream::new(server, PATIENCE, Instant::now());
+        let mut server = TimedStream::new(server, PATIENCE, phase());
         let reader = tokio::spawn(async move {
             for _ in 0..4 {
                 tokio::time::sleep(Duration::from_secs(50)).await;
@@ -423,7 +436,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_has_closed_its_side_is_gone_some_time_after_the_last_bytes_that_it_took() {
         let socket: HalfClosed = tokio::io::join(tokio::io::empty(), tokio::io::sink());
-        let mut server = TimedStream::new(socket, PATIENCE, Instant::now());
+        let mut server = TimedStream::new(socket, PATIENCE, phase());
         server.phase().set(Phase::Busy);
         server.flush().await.unwrap();
         tokio::time::advance(Duration::from_secs(9)).await;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Index, IndexError, Tombstone};
+use crate::journal::DocumentKey;
 use crate::model::{FilePath, ProjectName};
 
 impl Index {
@@ -31,5 +32,30 @@ impl Index {
         lifetime: Duration,
     ) {
         self.inner.shared.note_absent(path, project, reason, lifetime).await;
+    }
+
+    /// Has a project's page asked for again when it is next needed, whatever is kept of it. If upstream fails then, what is kept
+    /// goes out as stale.
+    pub async fn doubt_page(&self, name: &ProjectName) -> Result<(), IndexError> {
+        let key = DocumentKey::Page(name.clone());
+        let age = self.inner.shared.settings.page_max_age;
+        self.doubt(&key, age).await?;
+        self.inner.pages.forget(&key);
+        Ok(())
+    }
+
+    /// The same of its JSON document, or of a release's.
+    pub async fn doubt_json(&self, name: &ProjectName, version: Option<&str>) -> Result<(), IndexError> {
+        let key = DocumentKey::Json(name.clone(), version.map(str::to_owned));
+        let age = self.inner.shared.settings.json_max_age;
+        self.doubt(&key, age).await?;
+        self.inner.documents.forget(&key);
+        Ok(())
+    }
+
+    async fn doubt(&self, key: &DocumentKey, max_age: Duration) -> Result<(), IndexError> {
+        let age = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX);
+        let checked = self.inner.shared.now().saturating_sub(age);
+        Ok(self.inner.shared.journal.touch_document(key, checked).await?)
     }
 }

@@ -20,6 +20,8 @@ pub(super) const UNFINISHED: &str = "restore.unfinished";
 /// What else may be in a data folder: the cache of package files, and the key that pages are signed with.
 const CACHE: &str = "files";
 const KEY: &str = "serverkey.pem";
+/// The tokens.
+const TOKENS: &str = "tokens.toml";
 /// And what the names of the statistics' files begin with.
 const STATISTICS: &str = "statistics";
 
@@ -49,7 +51,7 @@ fn is_ours(folder: &Path) -> io::Result<bool> {
         let name = entry?.file_name();
         let is_ours = name.to_str().is_some_and(|name| {
             let begins = [DATABASE, KEY, STATISTICS].iter().any(|ours| name.starts_with(ours));
-            [CACHE, LOCK, UNFINISHED].contains(&name) || begins
+            [CACHE, LOCK, UNFINISHED, TOKENS].contains(&name) || begins
         });
         if !is_ours {
             return Ok(false);

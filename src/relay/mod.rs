@@ -20,6 +20,7 @@ mod flights;
 mod named;
 mod prefetch;
 mod pump;
+mod purge;
 mod range;
 mod resources;
 mod served;

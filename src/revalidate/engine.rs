@@ -67,6 +67,12 @@ impl<S: Source> Engine<S> {
         self.0.memory.get(key)
     }
 
+    /// Drops what is in memory under a key, and that upstream does not have it.
+    pub fn forget(&self, key: &S::Key) {
+        self.0.memory.forget(key);
+        self.0.absent.remove(key);
+    }
+
     /// Whether an entry is fresh, as far as that can be said without looking anything up; `now` in Unix seconds.
     pub fn is_fresh_as_it_was(&self, entry: &Entry<S::Value>, now: i64) -> bool {
         let head = self.0.source.head();

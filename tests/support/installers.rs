@@ -28,6 +28,19 @@ impl Installer {
         index: &str,
         project: &str,
     ) -> Option<Vec<String>> {
+        self.install_trusting("", arguments, bin, folder, index, project).await
+    }
+
+    /// The same with the certificates of a file in place of the system's, if one is named.
+    pub async fn install_trusting(
+        self,
+        authority: &str,
+        arguments: &[&str],
+        bin: &Path,
+        folder: &Path,
+        index: &str,
+        project: &str,
+    ) -> Option<Vec<String>> {
         let digest = hex::encode(&Sha256::digest(format!("{index}{project}"))[..8]);
         let target = folder.join(format!("{self:?}-{digest}"));
         let mut command = match self {
@@ -42,6 +55,9 @@ impl Installer {
                 uv
             }
         };
+        if !authority.is_empty() {
+            command.env("SSL_CERT_FILE", authority);
+        }
         command.args(arguments).args(["--index-url", index, "--target"]).arg(&target).arg(project);
         let output = command.output().await.unwrap();
         if !output.status.success() {

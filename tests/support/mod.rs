@@ -1,5 +1,6 @@
 //! Builders that the tests share.
 
+pub mod authority;
 pub mod bandersnatch;
 pub mod devpi;
 pub mod installers;

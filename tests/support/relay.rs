@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 pub struct Relay {
     /// Its address with a `/` at the end.
     pub url: String,
+    /// Those of all its listeners, likewise, as if none were encrypted.
+    pub urls: Vec<String>,
     stop: CancellationToken,
     running: JoinHandle<()>,
     folder: TempDir,
@@ -39,13 +41,13 @@ impl Relay {
         let mut config = config(folder.path(), upstream, settings);
         config.set_clock(clock);
         let app = App::build(&config).await.unwrap();
-        let url = format!("http://{}/", app.addresses()[0]);
+        let urls: Vec<_> = app.addresses().iter().map(|address| format!("http://{address}/")).collect();
         let stop = CancellationToken::new();
         let running = tokio::spawn({
             let stop = stop.clone();
             async move { app.run(stop).await.unwrap() }
         });
-        Self { url, stop, running, folder }
+        Self { url: urls[0].clone(), urls, stop, running, folder }
     }
 
     /// Its data folder.

@@ -21,9 +21,35 @@ pub(in crate::http) struct Client {
     pub(in crate::http) address: IpAddr,
     /// The trusted proxies that the request came through, one behind the other.
     pub(in crate::http) hops: usize,
+    /// Its connection to us is.
+    pub(in crate::http) encrypted: bool,
+    /// What it may do besides reading.
+    pub(in crate::http) role: Role,
+}
+
+/// What a client may do besides reading.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::http) enum Role {
+    /// Nothing.
+    #[default]
+    Reader,
+    /// Look at the metrics: it came by a listener for that.
+    Observer,
+    /// That, and purge: it has shown a token for that.
+    Administrator,
 }
 
 impl Client {
+    /// Who connects itself and in the clear, and may do nothing but read.
+    pub(in crate::http) fn at(address: IpAddr) -> Self {
+        Self { address, hops: 0, encrypted: false, role: Role::Reader }
+    }
+
+    /// Whether it may look at the metrics: so may this machine itself.
+    pub(in crate::http) fn may_observe(self) -> bool {
+        self.role != Role::Reader || self.address.is_loopback()
+    }
+
     pub(super) fn key(self) -> ClientKey {
         self.address.into()
     }
@@ -52,7 +78,7 @@ impl From<IpAddr> for ClientKey {
 pub(super) fn of(peer: IpAddr, headers: &HeaderMap, proxies: &Proxies) -> Client {
     let mut client = peer.to_canonical();
     if proxies.is_empty() {
-        return Client { address: client, hops: 0 };
+        return Client::at(client);
     }
     let mut hops = 0;
     let fields = headers.get_all(FORWARDED_FOR).into_iter();
@@ -63,7 +89,7 @@ pub(super) fn of(peer: IpAddr, headers: &HeaderMap, proxies: &Proxies) -> Client
         let Some(hop) = told.next_back().and_then(address) else { break };
         client = hop.to_canonical();
     }
-    Client { address: client, hops }
+    Client { hops, ..Client::at(client) }
 }
 
 /// An address as proxies write it: bare, in brackets, or with a port.

@@ -14,7 +14,7 @@ pub struct Proxies(Vec<IpNet>);
 
 impl Proxies {
     /// Whether none is trusted.
-    pub(in crate::http) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
