@@ -44,11 +44,23 @@ pub struct Mirror {
     web: PathBuf,
     status: PathBuf,
     relay: String,
+    /// Variables that it runs with.
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Mirror {
     /// An empty mirror in a folder; its projects come one after the other, in the order of their names.
     pub async fn new(bandersnatch: Bandersnatch, folder: &Path, relay: &Relay) -> Self {
+        Self::of(bandersnatch, folder, &relay.url, Vec::new()).await
+    }
+
+    /// The same of the relay at an address; the program runs with these variables.
+    pub async fn of(
+        bandersnatch: Bandersnatch,
+        folder: &Path,
+        relay: &str,
+        variables: Vec<(&'static str, String)>,
+    ) -> Self {
         let mirror = folder.join("mirror");
         let config = folder.join("bandersnatch.conf");
         let method = if bandersnatch == Bandersnatch::NewestListing { "api-method = simple\n" } else { "" };
@@ -57,7 +69,7 @@ impl Mirror {
              workers = 1\nstop-on-error = true\n{method}[plugins]\nenabled =\n    blocklist_project\n\
              [blocklist]\npackages =\n    {LARGE}\n",
             mirror.display(),
-            relay.url.trim_end_matches('/'),
+            relay.trim_end_matches('/'),
         );
         std::fs::create_dir_all(folder).unwrap();
         std::fs::write(&config, text).unwrap();
@@ -67,13 +79,14 @@ impl Mirror {
             config,
             web: mirror.join("web"),
             status: mirror.join("status"),
-            relay: relay.url.clone(),
+            relay: relay.to_owned(),
+            variables,
         }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = client_program(&self.program);
-        command.arg("-c").arg(&self.config).args(arguments);
+        command.arg("-c").arg(&self.config).args(arguments).envs(self.variables.iter().cloned());
         command
     }
 

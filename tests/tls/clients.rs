@@ -3,6 +3,7 @@
 use cheesewire::tokens::{self, Scope};
 
 use super::{Encrypted, HTTP1};
+use crate::support::bandersnatch::{Bandersnatch, Mirror};
 use crate::support::installers::Installer;
 use crate::support::programs::{client_program, environment, run};
 
@@ -68,4 +69,23 @@ async fn pip_and_uv_install_with_a_token_and_not_without() {
             assert_eq!(install(&with(wrong)).await, None, "{installer:?} {wrong}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs python3 with venv, and installs bandersnatch 6.6.0 by pip"]
+async fn bandersnatch_mirrors_with_a_token_from_netrc_and_not_without() {
+    let (bench, token, authority) = closed().await;
+    let folder = tempfile::tempdir().unwrap();
+    let netrc = folder.path().join("netrc");
+    let variables = vec![("SSL_CERT_FILE", authority), ("NETRC", netrc.to_str().unwrap().to_owned())];
+    let mirror = Mirror::of(Bandersnatch::Calls, folder.path(), &bench.url, variables).await;
+    let shows = |token: &str| {
+        std::fs::write(&netrc, format!("machine 127.0.0.1 login any password {token}\n")).unwrap();
+    };
+    shows("wrong");
+    assert!(!mirror.try_run().await, "it is let in");
+    // Links have no user of their own: the file's is taken for them too.
+    shows(&token);
+    assert!(mirror.try_run().await, "it is not let in");
+    mirror.is_exact(&bench.sandbox);
 }
