@@ -29,7 +29,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("stats", &["folder_lock", "sqlite_file", "model", "metric", "bounded"]),
     ("upstream", &["model", "requester", "metric", "bounded", "xmlrpc"]),
     ("client", &["model"]),
-    ("backup", &["model", "journal", "blob", "signing", "stats"]),
+    ("backup", &["model", "journal", "blob", "signing", "stats", "tokens"]),
     ("collect", &["model", "metric", "upstream", "stats"]),
     ("follow", &["model", "requester", "metric", "journal", "upstream"]),
     (

@@ -20,10 +20,14 @@ use tokio::task::JoinHandle;
 use crate::support::process::{BINARY, Process};
 use crate::support::{call, get, sandbox, until, within};
 
-/// Polls follow each other.
-const QUICK: [&str; 3] = ["follow.interval=5ms", "follow.shortest_wait=5ms", "follow.longest_wait=20ms"];
+/// Polls follow each other; the file of tokens is read at the start.
+const QUICK: [&str; 4] =
+    ["follow.interval=5ms", "follow.shortest_wait=5ms", "follow.longest_wait=20ms", "auth.interval=1h"];
 /// What the file of the key says here: it is copied, whatever it says.
 const KEY: &str = "a private key";
+
+/// A file of tokens without any: reading needs one all the same.
+const TOKENS: &str = "# none\n";
 
 /// `cheesewire backup` or `restore` as it is called here, before it is run.
 fn command(data: &Path, args: &[&str]) -> Command {
@@ -161,6 +165,8 @@ async fn a_backup_beside_a_working_relay_is_complete_and_a_relay_goes_on_from_it
     until("nothing streams", async || last_serial(&relay.url).await > before).await;
     let place = tempfile::tempdir().unwrap();
     let to = place.path().join("backup");
+    // This relay does not see it.
+    std::fs::write(filled.folder.path().join("tokens.toml"), TOKENS).unwrap();
     let begun = Clock::system().unix();
     let output = backup(filled.folder.path(), &to, &["--files"]).await;
     let said = done(&output);
@@ -168,11 +174,12 @@ async fn a_backup_beside_a_working_relay_is_complete_and_a_relay_goes_on_from_it
     let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
     let taken = manifest["taken"].as_i64().unwrap();
     assert!((begun..=Clock::system().unix()).contains(&taken), "{taken} is not after {begun}");
-    for word in ["journal.sqlite3", "statistics.sqlite3", "serverkey.pem", "1 package files"] {
+    for word in ["journal.sqlite3", "statistics.sqlite3", "serverkey.pem", "tokens.toml", "1 package files"] {
         assert!(said.contains(word), "no {word} in {said}");
     }
     let (last, rows) = events(&to);
     assert!(last > before);
+    assert_eq!(std::fs::read_to_string(to.join("tokens.toml")).unwrap(), TOKENS);
     // The relay noticed nothing.
     until("it stands still", async || last_serial(&relay.url).await > last).await;
     stream.end().await;
@@ -189,10 +196,16 @@ async fn a_backup_beside_a_working_relay_is_complete_and_a_relay_goes_on_from_it
     let statistics = |folder: &Path| std::fs::read(folder.join("statistics.sqlite3")).unwrap();
     assert!(statistics(&data) == statistics(&to));
     assert_eq!(std::fs::read_to_string(data.join("serverkey.pem")).unwrap(), KEY);
+    assert_eq!(std::fs::read_to_string(data.join("tokens.toml")).unwrap(), TOKENS);
     // Everything is its owner's alone, in the backup as in the folder.
     for folder in [&to, &data] {
         only_for_its_owner(folder);
     }
+    let relay = Process::start(&data, &filled.sandbox.url(), &QUICK).await;
+    assert_eq!(get(&format!("{}simple/wire-top/", relay.url)).await.status, 401);
+    relay.terminate();
+    assert_eq!(relay.exit().await, Some(0));
+    std::fs::remove_file(data.join("tokens.toml")).unwrap();
     let relay = Process::start(&data, &filled.sandbox.url(), &QUICK).await;
     let newest = filled.sandbox.last_serial().0;
     until("it does not catch up", async || last_serial(&relay.url).await == newest).await;

@@ -116,6 +116,40 @@ async fn what_has_rules_of_its_own_needs_no_token() {
 }
 
 #[tokio::test]
+async fn the_pages_for_browsers_need_a_token_but_by_a_listener_for_who_runs_the_relay() {
+    let listeners = "http.listen=127.0.0.1:0,127.0.0.1:0?admin";
+    // This machine is behind a proxy here: whoever comes is somebody else.
+    let (_sandbox, relay, read, _) = closed(&[listeners, "clients.trusted_proxies=127.0.0.1"]).await;
+    let password = basic("anybody", read.trim_start_matches("Bearer "));
+    let ask = async |url: &str, path: &str, token: Option<&str>| {
+        let mut fields = vec![("accept", "text/html"), ("x-forwarded-for", "192.0.2.1")];
+        fields.extend(token.map(|token| ("authorization", token)));
+        get_with(Method::GET, &format!("{url}{path}"), &fields).await.unwrap()
+    };
+    for (path, word) in
+        [("", "any:TOKEN@127.0.0.1"), ("search/?q=wire", "wire-top"), ("project/wire-top/", "wire-top")]
+    {
+        let refused = ask(&relay.url, path, None).await;
+        assert_eq!((refused.status, refused.header("www-authenticate").is_empty()), (401, false), "{path}");
+        assert!(!refused.text().contains("wire"), "{}", refused.text());
+        for (url, token) in [(&relay.url, Some(&*password)), (&relay.urls[1], None)] {
+            let page = ask(url, path, token).await;
+            assert_eq!(page.status, 200, "{path}");
+            assert!(page.text().contains(word), "{path}: {}", page.text());
+            assert!(!page.text().contains("cw_") && page.header("cache-control") != "public", "{path}");
+        }
+    }
+    // A browser's search that finds nothing here leads to the page with a slash, by whatever the page itself needs.
+    assert_eq!(ask(&relay.url, "project/wire-top", None).await.status, 401);
+    assert_eq!(ask(&relay.urls[1], "journal/events?since=0", None).await.status, 200);
+    for path in ["simple/", "pypi?:action=rss", "?:action=rss", "pypi/wire-top/json"] {
+        assert_eq!(ask(&relay.urls[1], path, None).await.status, 401, "{path}");
+    }
+    assert_eq!(ask(&relay.url, "metrics", None).await.status, 401);
+    assert_eq!(ask(&relay.urls[1], "metrics", None).await.status, 200);
+}
+
+#[tokio::test]
 async fn with_a_token_files_are_for_their_client_alone_also_those_that_were_answered_to_all_before() {
     let sandbox = sandbox().await;
     let relay = Relay::start(&sandbox.url(), &[QUICK]).await;
@@ -178,6 +212,9 @@ async fn a_token_has_a_rate_of_its_own_that_its_calls_are_charged_to_as_well() {
     let refused = ask("GET", &page, Some(&slow)).await;
     assert!(refused.status == 429 && refused.header("retry-after").parse::<u64>().unwrap() > 900);
     assert!(call(&relay.url, Some(&slow)).await.text().contains("HTTPTooManyRequests"));
+    let search = format!("{}search/?q=wire", relay.url);
+    assert_eq!(ask("GET", &search, Some(&slow)).await.status, 429);
+    assert_eq!(ask("GET", &search, Some(&other)).await.status, 200);
     assert_eq!(ask("GET", &page, Some(&other)).await.status, 200);
     assert!(!call(&relay.url, Some(&other)).await.text().contains("HTTPTooManyRequests"));
 }

@@ -11,6 +11,7 @@ use crate::journal::{Journal, Restoring};
 use crate::model::{Clock, Serial, UpstreamIdentity};
 use crate::signing;
 use crate::stats;
+use crate::tokens;
 
 /// Numbers that a relay may have given out in a day at the most, ten times what PyPI's whole changelog takes.
 const SERIALS_A_DAY: i64 = 200_000;
@@ -18,7 +19,7 @@ const SERIALS_A_DAY: i64 = 200_000;
 const SERIALS_AT_ONCE: i64 = 1_000_000;
 const SECONDS_A_DAY: i64 = 86_400;
 /// The parts but for the journal, and the package files.
-const PUT: [&str; 2] = [stats::backup::FILE, signing::KEY_FILE];
+const PUT: [&str; 3] = [stats::backup::FILE, signing::KEY_FILE, tokens::FILE];
 
 /// Which backup is to be put where.
 #[derive(Debug, Clone)]

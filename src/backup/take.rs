@@ -12,6 +12,7 @@ use crate::journal::{Journal, UnlockedJournal};
 use crate::model::{Clock, UpstreamIdentity};
 use crate::signing;
 use crate::stats;
+use crate::tokens;
 
 /// What is to be copied, and where to.
 #[derive(Debug, Clone)]
@@ -92,6 +93,10 @@ impl BackupJob {
         if key.map_err(BackupError::disk(&self.to.join(signing::KEY_FILE)))? {
             names.push(signing::KEY_FILE);
         }
+        let copied = tokens::copy(&self.data, &self.to);
+        if copied.map_err(BackupError::disk(&self.to.join(tokens::FILE)))? {
+            names.push(tokens::FILE);
+        }
         for name in names {
             let part = Part::of(&self.to, name).map_err(BackupError::disk(&self.to.join(name)))?;
             manifest.parts.push(part);
@@ -115,7 +120,7 @@ impl BackupJob {
             let _ = fs::remove_dir_all(&self.to);
             return;
         }
-        let parts = [Journal::FILE, stats::backup::FILE, signing::KEY_FILE, Manifest::FILE];
+        let parts = [Journal::FILE, stats::backup::FILE, signing::KEY_FILE, tokens::FILE, Manifest::FILE];
         for name in parts {
             for end in ["", "-journal", "-wal", "-shm", ".new"] {
                 let _ = fs::remove_file(self.to.join(format!("{name}{end}")));

@@ -21,7 +21,7 @@ Examples:
 /// Copy the data folder, also beside a running relay.
 ///
 /// The journal and the statistics are copied as they were after one commit, and checked; the private key that pages are signed with
-/// is copied too. A backup without a backup.json did not end, and is not restored. Finds the folders by the flags and
+/// and the file of tokens are copied too. A backup without a backup.json did not end, and is not restored. Finds the folders by the flags and
 /// settings of `serve`, and needs no network.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]

@@ -15,6 +15,7 @@ use super::clients::{Admission, Caller, Client, Purpose, Rate, Rates, Refusal, R
 use super::credentials::Credentials;
 use super::query::Query;
 use super::rpc::ADDRESSES;
+use super::status;
 use crate::metric;
 use crate::push::UPLOADS;
 use crate::tokens::{Required, Scope, TokenSettings, Tokens};
@@ -141,9 +142,13 @@ impl Guard {
         }
         let rate = token.and_then(|token| known.rates.get(&token.sha256)).map(|(_, rate)| rate);
         let Some(rate) = rate.filter(|_| !needs_none) else { return admission.admit(client, purpose) };
-        if purpose == Purpose::Call {
-            // Charged for the calls that it holds, once it is read.
-            return Ok(admission.admit(client, purpose)?.bounded_by(rate.clone()));
+        if matches!(purpose, Purpose::Call | Purpose::Search) {
+            // Its own rate is in place of its address's. A call is charged for the calls that it holds, once it is read.
+            let caller = admission.admit(client, Purpose::Call)?.bounded_by(rate.clone());
+            if purpose == Purpose::Search {
+                caller.charge(1)?;
+            }
+            return Ok(caller);
         }
         rate.charge(1).map_err(|retry| {
             count("rate");
@@ -192,14 +197,20 @@ fn needs_none<B>(client: Client, request: &Request<B>) -> bool {
         return true;
     }
     let path = request.uri().path();
+    let is_post = *request.method() == Method::POST;
+    let action_is = |wanted: &[Option<&str>]| {
+        Query::read(request.uri().query()).one(":action").is_ok_and(|action| wanted.contains(&action))
+    };
     match path {
         "/healthz" | "/readyz" => true,
         "/metrics" => client.may_observe(),
         _ if path.starts_with(UPLOADS) => true,
-        // A mirror that asks for a file names itself, and who may is listed (docs/push.md).
-        _ if *request.method() != Method::POST && ADDRESSES.contains(&path) => {
-            Query::read(request.uri().query()).one(":action").is_ok_and(|action| action == Some("gae_file"))
+        // Its listener is for who runs the relay, as are the metrics; programs' actions have the same address.
+        _ if client.role == Role::Observer && !is_post && status::is_shown_at(path) => {
+            path != "/" || action_is(&[None, Some("gae_file")])
         }
+        // A mirror that asks for a file names itself, and who may is listed (docs/push.md).
+        _ if !is_post && ADDRESSES.contains(&path) => action_is(&[Some("gae_file")]),
         _ => false,
     }
 }
@@ -261,14 +272,28 @@ mod tests {
 
         /// Asks for a path from an address, by whatever stands in `Authorization`.
         fn asks(&self, from: [u8; 4], line: &str, authorization: Option<&str>) -> Result<Caller, Refusal> {
+            self.asks_as(Client::at(from.into()), line, authorization)
+        }
+
+        /// The same of a client that came by some listener.
+        fn asks_as(
+            &self,
+            client: Client,
+            line: &str,
+            authorization: Option<&str>,
+        ) -> Result<Caller, Refusal> {
             let (method, target) = line.split_once(' ').unwrap();
             let mut request = Request::builder().method(method).uri(target);
             if let Some(field) = authorization {
                 request = request.header("authorization", field);
             }
             let mut request = request.body(()).unwrap();
-            let purpose = if method == "POST" { Purpose::Call } else { Purpose::Other };
-            let admitted = self.guard.admit(&self.admission, Client::at(from.into()), purpose, &mut request);
+            let purpose = match method {
+                "POST" => Purpose::Call,
+                _ if request.uri().path() == status::SEARCH => Purpose::Search,
+                _ => Purpose::Other,
+            };
+            let admitted = self.guard.admit(&self.admission, client, purpose, &mut request);
             assert!(!request.headers().contains_key("authorization"));
             admitted
         }
@@ -280,8 +305,10 @@ mod tests {
 
     const HERE: [u8; 4] = [127, 0, 0, 1];
     const THERE: [u8; 4] = [192, 0, 2, 1];
-    const READING: [&str; 7] = [
+    const READING: [&str; 9] = [
         "GET /",
+        "GET /search/?q=wire",
+        "GET /project/wire/",
         "GET /simple/",
         "HEAD /packages/a/b.whl",
         "POST /RPC2",
@@ -318,6 +345,40 @@ mod tests {
         assert!(bench.asks(HERE, "GET /metrics", None).is_ok());
         assert_eq!(bench.asks(THERE, "GET /metrics", None).err(), Some(Refusal::Unauthorized));
         assert!(bench.asks(THERE, "GET /pypi?:action=gae_file&:action=json&name=a", None).is_err());
+    }
+
+    #[test]
+    fn the_pages_for_browsers_need_none_by_a_listener_for_who_runs_the_relay() {
+        let bench = Bench::new(Required::Auto, 100);
+        let asks = |line: &str, token: Option<&str>| {
+            let client = Client { role: Role::Observer, ..Client::at(THERE.into()) };
+            bench.asks_as(client, line, token)
+        };
+        for line in [
+            "GET /",
+            "HEAD /",
+            "GET /search/?q=wire",
+            "GET /search?q=wire",
+            "GET /project/wire",
+            "GET /project/wire/",
+            "GET /journal/events",
+            "GET /metrics",
+        ] {
+            assert!(asks(line, None).is_ok(), "{line}");
+        }
+        for line in [
+            "POST /",
+            "GET /?:action=json&name=wire",
+            "GET /?:action=gae_file&:action=json",
+            "GET /pypi",
+            "GET /simple/wire/",
+            "GET /journal/",
+            "GET //project/wire/",
+            "GET /packages/a/b.whl",
+        ] {
+            assert_eq!(asks(line, None).err(), Some(Refusal::Unauthorized), "{line}");
+            assert!(asks(line, Some(&bench.bearer(0))).is_ok(), "{line}");
+        }
     }
 
     #[test]
@@ -381,6 +442,8 @@ mod tests {
         }
         let call = bench.asks([192, 0, 2, 9], "POST /RPC2", Some(&slow)).unwrap_or_else(|_| panic!());
         assert!(call.charge(1).is_ok() && matches!(call.charge(1), Err(Refusal::Calls(_))));
+        let search = || bench.asks(THERE, "GET /search/?q=wire", Some(&slow));
+        assert!(matches!(search().err(), Some(Refusal::Calls(_))));
         bench.guard.take(Some(&bench.all));
         assert!(matches!(page().err(), Some(Refusal::Requests(retry)) if retry.as_secs() > 900));
         // Others have theirs, and what needs none is free.

@@ -2,12 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Scope, Token, TokenError, Tokens};
+use super::{FILE, Scope, Token, TokenError, Tokens};
 
 /// The most tokens: each is compared with what each request shows, which takes some 5 µs then.
 const MOST: usize = 1000;
@@ -57,6 +57,19 @@ pub fn read(path: &Path) -> Result<Option<Tokens>, TokenError> {
         return Err(TokenError::TooLarge(MOST));
     }
     parse(&text).map(Some)
+}
+
+/// Copies the file of tokens in the data folder `from` into `to`; `false` if there is none. It is the owner's alone.
+pub fn copy(from: &Path, to: &Path) -> io::Result<bool> {
+    let mut from = match File::open(from.join(FILE)) {
+        Ok(from) => from,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let mut to = File::options().write(true).create_new(true).mode(0o600).open(to.join(FILE))?;
+    io::copy(&mut from, &mut to)?;
+    to.sync_all()?;
+    Ok(true)
 }
 
 fn parse(text: &str) -> Result<Tokens, TokenError> {

@@ -15,7 +15,7 @@ use crate::model::{setting_by_word, settings};
 use crate::watched::Watched;
 pub use edit::{add, revoke};
 pub use error::TokenError;
-pub use file::read;
+pub use file::{copy, read};
 pub use token::{Scope, Token, Tokens};
 
 /// The name of the file in the data folder, where settings name no other.

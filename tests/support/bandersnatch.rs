@@ -18,6 +18,8 @@ pub const LARGE: &str = "big-wheel";
 /// Which release, and how it asks what changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bandersnatch {
+    /// 3.6.0, the last that asks by `requests`; it refuses a master without TLS.
+    Requests,
     /// 6.6.0, the last that knows nothing but XML-RPC.
     Calls,
     /// 6.8.0, the newest of 2026-11, with `api-method = simple`: it compares the serials of the JSON listing with its own,
@@ -27,7 +29,11 @@ pub enum Bandersnatch {
 
 impl Bandersnatch {
     async fn program(self) -> PathBuf {
-        let package = if self == Self::Calls { "bandersnatch==6.6.0" } else { "bandersnatch==6.8.0" };
+        let package = match self {
+            Self::Requests => "bandersnatch==3.6.0",
+            Self::Calls => "bandersnatch==6.6.0",
+            Self::NewestListing => "bandersnatch==6.8.0",
+        };
         // Its setup still imports setuptools, which newer interpreters do not bring.
         environment(&[package, "setuptools<81"]).await.join("bandersnatch")
     }
@@ -64,10 +70,11 @@ impl Mirror {
         let mirror = folder.join("mirror");
         let config = folder.join("bandersnatch.conf");
         let method = if bandersnatch == Bandersnatch::NewestListing { "api-method = simple\n" } else { "" };
+        let list = if bandersnatch == Bandersnatch::Requests { "blacklist" } else { "blocklist" };
         let text = format!(
             "[mirror]\ndirectory = {}\nmaster = {}\nallow-non-https = true\njson = true\ntimeout = 300\n\
-             workers = 1\nstop-on-error = true\n{method}[plugins]\nenabled =\n    blocklist_project\n\
-             [blocklist]\npackages =\n    {LARGE}\n",
+             workers = 1\nstop-on-error = true\n{method}[plugins]\nenabled =\n    {list}_project\n\
+             [{list}]\npackages =\n    {LARGE}\n",
             mirror.display(),
             relay.trim_end_matches('/'),
         );
@@ -167,6 +174,15 @@ impl Mirror {
         let mut pages = Pages::new();
         for entry in std::fs::read_dir(self.web.join("simple")).unwrap() {
             let entry = entry.unwrap();
+            let name = entry.file_name().into_string().unwrap();
+            if self.bandersnatch == Bandersnatch::Requests {
+                // It has no others, and a page of all projects beside them.
+                if entry.path().is_dir() {
+                    let page = files_on(&self.page(&name));
+                    pages.insert(name, page);
+                }
+                continue;
+            }
             let Ok(text) = std::fs::read(entry.path().join("index.v1_json")) else { continue };
             let page: serde_json::Value = serde_json::from_slice(&text).unwrap();
             let of = |file: &serde_json::Value| {
@@ -176,10 +192,21 @@ impl Mirror {
                 (text(&file["filename"]), text(&file["hashes"]["sha256"]))
             };
             let files = page["files"].as_array().unwrap().iter().map(of).collect();
-            pages.insert(entry.file_name().into_string().unwrap(), files);
+            pages.insert(name, files);
         }
         pages
     }
+}
+
+/// What a mirror's page in HTML says: each link's text, and the digest behind its address.
+fn files_on(page: &str) -> BTreeMap<String, String> {
+    let links = page.split("<a ").skip(1);
+    let link = |link: &str| {
+        let (tag, rest) = link.split_once('>').unwrap();
+        let digest = tag.split_once("#sha256=").unwrap().1.split('"').next().unwrap();
+        (rest.split("</a>").next().unwrap().to_owned(), digest.to_owned())
+    };
+    links.map(link).collect()
 }
 
 /// What a mirror of everything small is to have.

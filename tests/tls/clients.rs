@@ -74,11 +74,26 @@ async fn pip_and_uv_install_with_a_token_and_not_without() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs python3 with venv, and installs bandersnatch 6.6.0 by pip"]
 async fn bandersnatch_mirrors_with_a_token_from_netrc_and_not_without() {
+    mirrors_with_a_token_and_not_without(Bandersnatch::Calls).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs python3 with venv, and installs bandersnatch 3.6.0 by pip"]
+async fn bandersnatch_3_6_mirrors_with_a_token_from_netrc_and_not_without() {
+    mirrors_with_a_token_and_not_without(Bandersnatch::Requests).await;
+}
+
+async fn mirrors_with_a_token_and_not_without(bandersnatch: Bandersnatch) {
     let (bench, token, authority) = closed().await;
     let folder = tempfile::tempdir().unwrap();
     let netrc = folder.path().join("netrc");
-    let variables = vec![("SSL_CERT_FILE", authority), ("NETRC", netrc.to_str().unwrap().to_owned())];
-    let mirror = Mirror::of(Bandersnatch::Calls, folder.path(), &bench.url, variables).await;
+    // aiohttp goes by the first one, requests by the second.
+    let variables = vec![
+        ("SSL_CERT_FILE", authority.clone()),
+        ("REQUESTS_CA_BUNDLE", authority),
+        ("NETRC", netrc.to_str().unwrap().to_owned()),
+    ];
+    let mirror = Mirror::of(bandersnatch, folder.path(), &bench.url, variables).await;
     let shows = |token: &str| {
         std::fs::write(&netrc, format!("machine 127.0.0.1 login any password {token}\n")).unwrap();
     };

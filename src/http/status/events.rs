@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::layout::{Site, wide};
+use super::layout::{PROJECT, Site, wide};
 use super::words::moment;
 use crate::http::feed;
 use crate::model::Event;
@@ -20,7 +20,7 @@ pub(super) fn table(site: &Site<'_>, events: &Result<Vec<Event>, String>) -> Mar
     };
     let last = events.iter().map(|event| event.serial).max();
     let table = html! {
-        table #events data-feed=(site.link(feed::PATH)) data-project=(site.link("/project/")) data-most=(MOST)
+        table #events data-feed=(site.link(feed::PATH)) data-project=(site.link(PROJECT)) data-most=(MOST)
             data-last=[last] {
             caption { "The newest events that are known here, the newest on top; times are UTC" }
             thead {

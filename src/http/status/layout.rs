@@ -18,6 +18,8 @@ use crate::model::ProjectName;
 
 /// Where a search is asked for.
 pub(in crate::http) const SEARCH: &str = "/search/";
+/// What the page of a project is below.
+pub(in crate::http) const PROJECT: &str = "/project/";
 
 /// The one style, and the one script; each stands in a page as it is, and is allowed by its digest.
 const STYLE: &str = include_str!("style.css");
@@ -53,7 +55,7 @@ impl Site<'_> {
 
     /// A project's name with a link to its page, if it can be a project's name.
     pub(super) fn project(&self, name: &str) -> Markup {
-        let address = ProjectName::parse(name).map(|normal| self.link(&format!("/project/{normal}/")));
+        let address = ProjectName::parse(name).map(|normal| self.link(&format!("{PROJECT}{normal}/")));
         html! { @if let Ok(address) = address { a href=(address) { (name) } } @else { (name) } }
     }
 

@@ -29,11 +29,22 @@ pub(super) use layout::SEARCH;
 pub(super) use shared::StatusPages;
 
 use super::admin::Admin;
+use super::feed;
+use super::guard::Guard;
 use super::origin::Origins;
 use crate::index::Index;
 use crate::rpc::Rpc;
 use crate::stats::Stats;
+use layout::PROJECT;
 use shared::Inner;
+
+/// Whether a page for browsers is at this path, or what its live part asks.
+pub(super) fn is_shown_at(path: &str) -> bool {
+    path == "/"
+        || path == feed::PATH
+        || path.strip_prefix(SEARCH.trim_end_matches('/')).is_some_and(|rest| matches!(rest, "" | "/"))
+        || path.starts_with(PROJECT)
+}
 
 impl StatusPages {
     pub(super) fn new(
@@ -43,8 +54,9 @@ impl StatusPages {
         index: Index,
         stats: Stats,
         origins: Origins,
+        guard: Guard,
     ) -> Self {
-        Self(Arc::new(Inner { inputs, admin, rpc, index, stats, origins }))
+        Self(Arc::new(Inner { inputs, admin, rpc, index, stats, origins, guard }))
     }
 
     /// The page at `/`.

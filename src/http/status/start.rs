@@ -20,6 +20,8 @@ const TOP: usize = 10;
 /// What the page shows.
 struct Start {
     origin: String,
+    /// Reading needs a token.
+    closed: bool,
     readiness: Readiness,
     kept: KeptFiles,
     /// `None` where nothing is counted.
@@ -39,7 +41,8 @@ pub(super) async fn answer(inner: &Inner, request: &Parts) -> Response {
     let newest = in_time((inner.inputs.newest_events)(events::SHOWN));
     let (readiness, top, events) = tokio::join!(inner.admin.readiness(), top, newest);
     let kept = (inner.inputs.kept_files)();
-    let start = Start { origin: inner.origins.of(request), readiness, kept, top, events };
+    let (origin, closed) = (inner.origins.of(request), inner.guard.is_closed());
+    let start = Start { origin, closed, readiness, kept, top, events };
     let site = inner.site(request);
     let page = Page { title: "cheesewire", question: "", content: start.write(&site), live: true };
     site.respond(StatusCode::OK, "no-store", &page)
@@ -72,7 +75,7 @@ impl Start {
                 (downloads(site, top))
             }
             h2 { "Use it" }
-            (usage::lines(&self.origin))
+            (usage::lines(&self.origin, self.closed))
             @if let Ok((_, state)) = &state { p.quiet { "cheesewire " (state.version()) } }
         }
     }
@@ -110,6 +113,7 @@ mod tests {
         let site = Site { origins: &origins, request: &request };
         let start = |top| Start {
             origin: "http://relay.test".to_owned(),
+            closed: false,
             readiness: Readiness { unready: vec![], state: json!({}) },
             kept: KeptFiles { bytes: 0, max_bytes: 1, counted: true },
             top,
@@ -139,6 +143,7 @@ mod tests {
         let origins = Origins::new(None, "127.0.0.1:3141".parse().unwrap());
         let start = Start {
             origin: "http://relay.test".to_owned(),
+            closed: false,
             readiness: Readiness { unready: vec![], state: json!({}) },
             kept: KeptFiles { bytes: 0, max_bytes: 1, counted: true },
             top: Some(Ok(vec![])),

@@ -3,10 +3,14 @@
 use maud::{Markup, html};
 use url::{Host, Url};
 
-/// The lines to paste. `origin`: scheme, host, port and path, without a `/` at the end.
-pub(super) fn lines(origin: &str) -> Markup {
+/// The lines to paste. `origin`: scheme, host, port and path, without a `/` at the end; `closed`: reading needs a token.
+pub(super) fn lines(origin: &str, closed: bool) -> Markup {
     let trusted = untrusted_host(origin).map_or_else(String::new, |host| format!(" --trusted-host {host}"));
+    let origin = if closed { &origin.replacen("://", "://any:TOKEN@", 1) } else { origin };
     html! {
+        @if closed {
+            p { "Reading needs a token here: put yours in place of TOKEN. Whoever runs the relay makes them, by " code { "cheesewire token add" } "." }
+        }
         h3 { "pip" }
         pre {
             "pip install --index-url " (origin) "/simple/" (trusted) " NAME\n"
@@ -49,11 +53,20 @@ mod tests {
             ("http://relay.test:81", Some("relay.test")),
             ("http://192.0.2.1", Some("192.0.2.1")),
         ] {
-            let page = lines(origin).into_string();
+            let page = lines(origin, false).into_string();
             let wanted = trusted.map_or_else(String::new, |host| format!(" --trusted-host {host}"));
             assert!(page.contains(&format!("--index-url {origin}/simple/{wanted} NAME\n")), "{page}");
             assert!(page.contains(&format!("--default-index {origin}/simple/ NAME")), "{page}");
             assert!(page.contains(&format!("ServerProxy(&quot;{origin}/pypi&quot;)")), "{page}");
+            assert!(!page.contains("TOKEN"), "{page}");
         }
+    }
+
+    #[test]
+    fn where_reading_needs_a_token_the_lines_have_a_place_for_it() {
+        let page = lines("http://relay.test:81/index", true).into_string();
+        assert_eq!(page.matches("http://any:TOKEN@relay.test:81/index/").count(), 5, "{page}");
+        assert!(page.contains("--trusted-host relay.test ") && page.contains("token add"), "{page}");
+        assert!(!page.contains("//relay.test"), "{page}");
     }
 }
