@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::support::process::Process;
-use crate::support::{connect, exchange, get, sandbox, within};
+use crate::support::{PATIENT, connect, exchange, get, sandbox, within};
 
 /// The ways through the edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +101,10 @@ impl Bench {
     async fn start(settings: &[&str]) -> Self {
         let sandbox = sandbox().await;
         let folder = tempfile::tempdir().unwrap();
-        let settings = [&["clients.trusted_proxies=127.0.0.1", "http.header_timeout=5m"], settings].concat();
+        // A machine may be ten times slower, which is no test's subject here.
+        let patient = PATIENT.map(|(key, value)| format!("{key}={value}"));
+        let patient: Vec<&str> = patient.iter().map(String::as_str).collect();
+        let settings = [&patient[..], &["clients.trusted_proxies=127.0.0.1"], settings].concat();
         let relay = Process::start(folder.path(), &sandbox.url(), &settings).await;
         let page = get(&format!("{}simple/wire-core/", relay.url)).await;
         let file = page.text().split('"').find(|text| text.contains("/packages/")).unwrap();

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use crate::blob::{Key, Store};
-use crate::http::{KeptFiles, Removals, StatusInputs};
+use crate::http::{Guard, KeptFiles, Removals, StatusInputs};
 use crate::journal::{Journal, JournalError};
 use crate::model::ProjectName;
 
 /// Most files of a project of which a page says that they are gone.
 const TOMBSTONES: usize = 100;
 
-pub(super) fn inputs(journal: &Journal, store: &Store) -> StatusInputs {
+pub(super) fn inputs(journal: &Journal, store: &Store, guard: Guard) -> StatusInputs {
     let (newest, removed) = (journal.clone(), journal.clone());
     let (kept, looked_up) = (store.clone(), store.clone());
     StatusInputs {
@@ -29,6 +29,7 @@ pub(super) fn inputs(journal: &Journal, store: &Store) -> StatusInputs {
                 Ok(store.which_are_kept(keys).await)
             })
         }),
+        is_closed: Arc::new(move || guard.is_closed()),
         removals: Arc::new(move |project| {
             let journal = removed.clone();
             Box::pin(async move { removals(&journal, &project).await.map_err(|error| error.reason()) })

@@ -18,6 +18,20 @@ Examples:
   cheesewire token list
   cheesewire token revoke ci";
 
+const ADDING: &str = "\
+Examples:
+  cheesewire token add ci --scope read --data /var/lib/cheesewire
+  # no more than five requests a second
+  cheesewire token add prometheus --scope admin --rate 5";
+
+const LISTING: &str = "\
+Examples:
+  cheesewire token list --data /var/lib/cheesewire";
+
+const REVOKING: &str = "\
+Examples:
+  cheesewire token revoke ci --data /var/lib/cheesewire";
+
 /// Add, list and revoke the tokens by which clients are let in.
 ///
 /// Once there is a file of tokens, reading needs one: clients send it as the password of any user in the index's address, or as a
@@ -40,6 +54,7 @@ enum TokenCommand {
 ///
 /// It is kept by its SHA-256 only: who has lost it needs another one.
 #[derive(Debug, Args)]
+#[command(after_long_help = ADDING)]
 struct AddArgs {
     #[command(flatten)]
     place: ServeArgs,
@@ -55,6 +70,7 @@ struct AddArgs {
 
 /// List all tokens, by their names.
 #[derive(Debug, Args)]
+#[command(after_long_help = LISTING)]
 struct ListArgs {
     #[command(flatten)]
     place: ServeArgs,
@@ -64,6 +80,7 @@ struct ListArgs {
 ///
 /// What is being answered at that moment goes on to its end.
 #[derive(Debug, Args)]
+#[command(after_long_help = REVOKING)]
 struct RevokeArgs {
     #[command(flatten)]
     place: ServeArgs,

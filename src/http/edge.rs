@@ -109,7 +109,6 @@ impl Edge {
             index.clone(),
             stats.clone(),
             origins.clone(),
-            guard.clone(),
         );
         let calls = Calls::new(rpc, limits, origins.clone());
         let purge = Purge::new(index.clone(), relay.clone());

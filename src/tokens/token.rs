@@ -78,6 +78,12 @@ mod tests {
         let tokens = Tokens((0..2).map(token).collect());
         let found = |n: usize| tokens.find(shown[n].as_bytes()).map(|token| token.name.as_str());
         assert_eq!([found(0), found(1), found(2)], [Some("0"), Some("1"), None]);
+        // Each byte of a digest counts, the last one too.
+        for byte in 0..32 {
+            let mut near = token(0);
+            near.sha256[byte] ^= 1;
+            assert!(Tokens(vec![near]).find(shown[0].as_bytes()).is_none(), "{byte}");
+        }
         assert!(tokens.find(b"").is_none() && Tokens::default().find(shown[0].as_bytes()).is_none());
     }
 }

@@ -23,7 +23,7 @@ pub use client::{Answer, call, client, get, get_with, post, post_with};
 pub use files::Files;
 pub use index::IndexRelay;
 pub use raw::{connect, exchange, post_request};
-pub use relay::Relay;
+pub use relay::{PATIENT, Relay};
 pub use sandbox::sandbox;
 pub use switch::Switch;
 pub use wait::{ENDLESS, until, within};

@@ -9,6 +9,18 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+/// Deadlines that decide nothing: the product's would on a machine that is ten times slower.
+pub const PATIENT: [(&str, &str); 8] = [
+    ("rpc.deadline", "5m"),
+    ("rpc.longest_deadline", "10m"),
+    ("index.patience", "4m"),
+    ("index.deadline", "5m"),
+    ("feed.first_wait", "5m"),
+    ("http.header_timeout", "5m"),
+    ("http.body_timeout", "5m"),
+    ("http.idle_timeout", "5m"),
+];
+
 /// A running relay. Dropped, it stops; its folder goes with it.
 pub struct Relay {
     /// Its address with a `/` at the end.
@@ -68,23 +80,19 @@ fn config(folder: &Path, upstream: &str, settings: &[&str]) -> Config {
     sources.flag("test", "upstream.url", Some(upstream.to_owned()));
     sources.flag("test", "http.listen", Some("127.0.0.1:0".to_owned()));
     sources.flag("test", "data.folder", Some(folder.display().to_string()));
-    // The sandbox has no limit unless a test wants one. No deadline decides anything but where a test sets one: the
-    // product's would on a machine that is ten times slower. Nor does the room that its disk has left.
+    // The sandbox has no limit unless a test wants one. No deadline decides anything but where a test sets one, nor does the room
+    // that the machine's disk has left.
     for (key, value) in [
         ("cache.free_floor", "0"),
         // A test's index and its files may have a port each.
         ("upstream.allowed_hosts", "127.0.0.1"),
         ("upstream.calls_per_second", "1000"),
-        ("rpc.deadline", "5m"),
-        ("rpc.longest_deadline", "10m"),
-        ("index.patience", "4m"),
-        ("index.deadline", "5m"),
-        ("feed.first_wait", "5m"),
-        ("http.header_timeout", "5m"),
-        ("http.body_timeout", "5m"),
         // To make a key takes seconds.
         ("signing.enabled", "false"),
-    ] {
+    ]
+    .into_iter()
+    .chain(PATIENT)
+    {
         sources.flag("test", key, Some(value.to_owned()));
     }
     for setting in settings {

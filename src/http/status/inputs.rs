@@ -18,6 +18,8 @@ pub struct StatusInputs {
     pub kept_files: Arc<dyn Fn() -> KeptFiles + Send + Sync>,
     /// Which of these files are kept, by digest and size.
     pub are_kept: Ask<Vec<(Sha256, Option<u64>)>, Vec<bool>>,
+    /// Whether reading needs a token.
+    pub is_closed: Arc<dyn Fn() -> bool + Send + Sync>,
     /// What was taken of a project away.
     pub removals: Ask<ProjectName, Removals>,
 }

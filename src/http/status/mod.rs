@@ -30,7 +30,6 @@ pub(super) use shared::StatusPages;
 
 use super::admin::Admin;
 use super::feed;
-use super::guard::Guard;
 use super::origin::Origins;
 use crate::index::Index;
 use crate::rpc::Rpc;
@@ -54,9 +53,8 @@ impl StatusPages {
         index: Index,
         stats: Stats,
         origins: Origins,
-        guard: Guard,
     ) -> Self {
-        Self(Arc::new(Inner { inputs, admin, rpc, index, stats, origins, guard }))
+        Self(Arc::new(Inner { inputs, admin, rpc, index, stats, origins }))
     }
 
     /// The page at `/`.

@@ -8,7 +8,6 @@ use axum::http::request::Parts;
 use super::inputs::StatusInputs;
 use super::layout::Site;
 use crate::http::admin::Admin;
-use crate::http::guard::Guard;
 use crate::http::origin::Origins;
 use crate::index::Index;
 use crate::rpc::Rpc;
@@ -32,7 +31,6 @@ pub(super) struct Inner {
     pub(super) index: Index,
     pub(super) stats: Stats,
     pub(super) origins: Origins,
-    pub(super) guard: Guard,
 }
 
 impl Inner {

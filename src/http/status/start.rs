@@ -41,7 +41,7 @@ pub(super) async fn answer(inner: &Inner, request: &Parts) -> Response {
     let newest = in_time((inner.inputs.newest_events)(events::SHOWN));
     let (readiness, top, events) = tokio::join!(inner.admin.readiness(), top, newest);
     let kept = (inner.inputs.kept_files)();
-    let (origin, closed) = (inner.origins.of(request), inner.guard.is_closed());
+    let (origin, closed) = (inner.origins.of(request), (inner.inputs.is_closed)());
     let start = Start { origin, closed, readiness, kept, top, events };
     let site = inner.site(request);
     let page = Page { title: "cheesewire", question: "", content: start.write(&site), live: true };
