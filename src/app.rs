@@ -4,6 +4,7 @@ mod exposure;
 mod gauges;
 mod memory;
 mod pages;
+mod reloading;
 mod state;
 mod tasks;
 mod watching;
@@ -25,7 +26,7 @@ use crate::blob::{OpenError, Store};
 use crate::collect::collect_for_ever;
 use crate::config::Config;
 use crate::follow::{self, FollowStatus};
-use crate::http::{self, Admin, Edge, Listen, ListenerSettings, Look, Origins, Parts, Push};
+use crate::http::{self, Admin, Edge, Limits, Listen, ListenerSettings, Look, Origins, Parts, Push};
 use crate::index::{Index, Signatures};
 use crate::journal::{Journal, JournalError};
 use crate::metric;
@@ -38,6 +39,8 @@ use crate::stats::{Spell, Stats, StatsError, StatsSettings};
 use crate::tls::TlsSettings;
 use crate::upstream::{Upstream, UpstreamError};
 use gauges::Gauges;
+use reloading::Reloading;
+pub use reloading::{Orders, Reread, Settings};
 use state::State;
 use tasks::Tasks;
 pub use watching::FileError;
@@ -113,15 +116,15 @@ impl App {
     /// Opens journal and cache, starts what runs in the background, and listens.
     pub async fn build(config: &Config) -> Result<Self, AppError> {
         // Nobody gives orders.
-        Self::build_on(config, Vec::new(), watch::channel(0).1).await
+        Self::build_on(config, Vec::new(), Orders::none()).await
     }
 
     /// The same on sockets that listen already, if there are any: then the addresses of `http.listen` do not matter, and what the
-    /// first one has of its own is that of the first socket, and so on. Whenever `orders` change, certificate and tokens are read again.
+    /// first one has of its own is that of the first socket, and so on. At each of `orders` certificate, tokens and settings are read again.
     pub async fn build_on(
         config: &Config,
         handed: Vec<net::TcpListener>,
-        orders: watch::Receiver<u64>,
+        orders: Orders,
     ) -> Result<Self, AppError> {
         let metrics = recorder()?;
         // First: a second relay by mistake should complain of the address, not of locks.
@@ -129,7 +132,8 @@ impl App {
         let listens: Vec<_> = listeners.iter().map(|(_, listen)| *listen).collect();
         let addresses: Vec<_> = listens.iter().map(|listen| listen.address).collect();
         let &first = addresses.first().ok_or(AppError::Nowhere)?;
-        let watching = Watching::open(config)?;
+        let (limits, prefetch) = (Limits::new(&config.http.clients), watch::channel(config.prefetch.clone()));
+        let watching = Watching::open(config, Reloading::new(limits.clone(), prefetch.0))?;
         let encryption = watching.encryption(&config.tls)?;
 
         let journal = Journal::open(&config.data, config.journal.clone()).await?;
@@ -169,12 +173,12 @@ impl App {
         });
         keep(&kept, "search", &index, |index| async move { index.learn_for_ever().await });
         let pages = pages::inputs(&journal, &store, watching.guard().clone());
-        tend_files(&kept, store, &relay, &config.prefetch);
+        tend_files(&kept, store, &relay, &prefetch.1);
         if let Some(mirror) = &push.mirror {
             keep(&kept, "push", mirror, Mirror::ask_for_ever);
         }
         tend_statistics(&kept, &counted, &upstream, &config.stats);
-        watching.keep(&kept, config, &orders);
+        watching.keep(&kept, config, orders);
         keep(&kept, "metrics", &metrics, upkeep);
         keep(&kept, "memory", &(), |()| memory::give_back_for_ever());
         keep(&kept, "releases", &journal, |journal| async move { journal.enter_releases_for_ever().await });
@@ -211,8 +215,9 @@ impl App {
         let (guard, proxies) = (watching.guard().clone(), &config.http.clients.trusted_proxies);
         exposure::warn(&listens, proxies, encryption.is_some(), guard.is_closed());
         let stats = counted.clone();
-        let parts = Parts { rpc, feed, index, relay, stats, old, signatures, push, admin, pages, guard };
-        let edge = Edge::new(parts, config.http.calls, &config.http.clients, &origins, &config.http.cors);
+        let parts =
+            Parts { rpc, feed, index, relay, stats, old, signatures, push, admin, pages, guard, limits };
+        let edge = Edge::new(parts, config.http.calls, &origins, &config.http.cors);
         let mut settings = config.http.listener.clone();
         settings.max_connections = http::affordable_connections(settings.max_connections);
         Ok(Self {
@@ -353,7 +358,7 @@ fn keep<P, T>(
 }
 
 /// Keeps the cache within its bounds, fetches files in advance, and takes out what has to go.
-fn tend_files(kept: &Tasks, store: Store, relay: &Relay, prefetch: &PrefetchSettings) {
+fn tend_files(kept: &Tasks, store: Store, relay: &Relay, prefetch: &watch::Receiver<PrefetchSettings>) {
     kept.keep("cache", move |stop| {
         let store = store.clone();
         async move {
@@ -364,11 +369,22 @@ fn tend_files(kept: &Tasks, store: Store, relay: &Relay, prefetch: &PrefetchSett
     });
     let (prefetcher, prefetch) = (relay.clone(), prefetch.clone());
     kept.keep("prefetch", move |stop| {
-        let (prefetcher, prefetch) = (prefetcher.clone(), prefetch.clone());
+        let (prefetcher, mut prefetch) = (prefetcher.clone(), prefetch.clone());
         async move {
-            prefetcher.prefetch_for_ever(prefetch, stop.clone()).await;
-            // There is nothing to fetch without rules.
-            stop.cancelled().await;
+            while !stop.is_cancelled() {
+                let settings = prefetch.borrow_and_update().clone();
+                let ended = stop.child_token();
+                let fetching = async {
+                    prefetcher.prefetch_for_ever(settings, ended.clone()).await;
+                    // There is nothing to fetch without rules.
+                    ended.cancelled().await;
+                };
+                tokio::select! {
+                    () = fetching => {}
+                    // Who gives them lives as long as the relay.
+                    Ok(()) = prefetch.changed() => {}
+                }
+            }
         }
     });
     let sweeper = relay.clone();

@@ -11,15 +11,19 @@ mod panics;
 use std::io::{self, IsTerminal as _};
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::reload::Error as ReloadError;
 
 pub use escape::escaped;
 pub use lines::LogWriter;
+
+/// Puts another filter in the place of the log's.
+pub type SetFilter = Box<dyn Fn(EnvFilter) -> Result<(), ReloadError> + Send + Sync>;
 
 /// Starts the log of this process. The lines that wait are written when the value is dropped. Fails if there is a log
 /// already, or the system gives no thread.
 ///
 /// `json`: one JSON object a line, else text for people.
-pub fn start(filter: EnvFilter, json: bool) -> io::Result<LogWriter> {
+pub fn start(filter: EnvFilter, json: bool) -> io::Result<(LogWriter, SetFilter)> {
     // Colours are for people: in a file or a journal they are noise.
     let colours =
         !json && io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
@@ -30,8 +34,16 @@ pub fn start(filter: EnvFilter, json: bool) -> io::Result<LogWriter> {
         .with_ansi(colours)
         // It would go to standard error by a macro that panics if nobody reads there.
         .log_internal_errors(false);
-    let started = if json { logs.json().try_init() } else { logs.try_init() };
+    let (started, set_filter): (_, SetFilter) = if json {
+        let logs = logs.json().with_filter_reloading();
+        let handle = logs.reload_handle();
+        (logs.try_init(), Box::new(move |filter| handle.reload(filter)))
+    } else {
+        let logs = logs.with_filter_reloading();
+        let handle = logs.reload_handle();
+        (logs.try_init(), Box::new(move |filter| handle.reload(filter)))
+    };
     started.map_err(io::Error::other)?;
     panics::tell();
-    Ok(writer)
+    Ok((writer, set_filter))
 }

@@ -2,13 +2,15 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::anyhow;
-use cheesewire::app::AppError;
+use cheesewire::app::{AppError, Orders, Settings};
 use cheesewire::cli::backup::BackupCommandError;
 use cheesewire::cli::cache::CacheError;
 use cheesewire::cli::demo::DemoError;
 use cheesewire::cli::doctor::DoctorError;
+use cheesewire::cli::reload::ReloadError;
 use cheesewire::cli::service::{Service, ServiceError};
 use cheesewire::cli::stats::StatsCommandError;
 use cheesewire::cli::sync::SyncError;
@@ -17,7 +19,7 @@ use cheesewire::cli::{self, Cli, Command};
 use cheesewire::config::{ConfigError, LogFilter, LogFormat, LogSettings};
 use cheesewire::http::ACCESS_LOG;
 use cheesewire::journal::JournalError;
-use cheesewire::log::{self, LogWriter, escaped};
+use cheesewire::log::{self, LogWriter, SetFilter, escaped};
 use cheesewire::model::redacted_lines;
 use clap::{CommandFactory as _, Parser as _};
 use tokio::runtime::{Builder, Runtime};
@@ -78,6 +80,7 @@ fn is_of_configuration(error: &anyhow::Error) -> bool {
         || error.is::<ServiceError>()
         || matches!(error.downcast_ref(), Some(DoctorError::Config(_)))
         || matches!(error.downcast_ref(), Some(DemoError::Config(_)))
+        || matches!(error.downcast_ref(), Some(ReloadError::Config(_)))
         || error.downcast_ref().is_some_and(BackupCommandError::is_of_configuration)
         || matches!(error.downcast_ref(), Some(AppError::Files(_)))
         || error.downcast_ref().is_some_and(TokenCommandError::is_of_configuration)
@@ -91,15 +94,24 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Serve(args) => {
             // Before pip is asked for its index, and before the log has a thread.
             let service = Service::of_this_process()?;
-            let config = args.config()?;
-            let _logs = logs(&config.log)?;
+            let (config, values) = args.config_with_values()?;
+            let (_logs, set_filter) = logs_that_change(&config.log)?;
             // Reading at once as allowed leaves as many threads for everything else.
             let runtime = with_threads(BLOCKING_THREADS.max(2 * config.store.readers))?;
             runtime.block_on(async {
-                let orders = outlive()?;
+                let settings = Settings {
+                    values,
+                    reread: Arc::new(move || args.config_with_values()),
+                    set_log: Box::new(move |log| {
+                        let filter = filter(log).map_err(|error| error.to_string())?;
+                        set_filter(filter).map_err(|error| error.to_string())
+                    }),
+                };
+                let orders = Orders { hangups: outlive()?, settings: Some(settings) };
                 Ok(cli::serve::run(config, service, orders, stop_signal()?).await?)
             })
         }
+        Command::Reload(args) => Ok(cli::reload::run(&args)?),
         Command::Demo(args) => {
             let _logs = logs(&LogSettings::default())?;
             runtime()?.block_on(async { Ok(cli::demo::run(args, stop_signal()?).await?) })
@@ -201,7 +213,7 @@ fn listen(name: &str, kind: SignalKind) -> anyhow::Result<Signal> {
 }
 
 /// From now on no terminal that closes and no limit on the size of files ends the process: SIGHUP, which old habits also
-/// send to have settings read, is an order to read certificate and tokens again, and a write past the limit fails as one to a
+/// send to have settings read, is an order to do that, and a write past the limit fails as one to a
 /// full disk does.
 fn outlive() -> anyhow::Result<watch::Receiver<u64>> {
     let mut hangup = listen("SIGHUP", SignalKind::hangup())?;
@@ -210,10 +222,7 @@ fn outlive() -> anyhow::Result<watch::Receiver<u64>> {
     let (order, orders) = watch::channel(0);
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            tracing::info!(
-                signal = "SIGHUP",
-                "going on; certificate and tokens are read again, settings at the start only"
-            );
+            tracing::info!(signal = "SIGHUP", "going on; certificate, tokens and settings are read again");
             order.send_modify(|count| *count += 1);
         }
     });
@@ -222,8 +231,17 @@ fn outlive() -> anyhow::Result<watch::Receiver<u64>> {
 
 /// Dropped, it has the last lines written.
 fn logs(settings: &LogSettings) -> anyhow::Result<LogWriter> {
+    logs_that_change(settings).map(|(writer, _)| writer)
+}
+
+/// The same, and what changes its filter.
+fn logs_that_change(settings: &LogSettings) -> anyhow::Result<(LogWriter, SetFilter)> {
+    let json = settings.format == LogFormat::Json;
+    log::start(filter(settings)?, json).map_err(|error| anyhow!("no log: {error}"))
+}
+
+fn filter(settings: &LogSettings) -> anyhow::Result<EnvFilter> {
     let filter = EnvFilter::try_new(&settings.filter.0).map_err(|error| anyhow!("log.filter: {error}"))?;
     let level = if settings.access { LevelFilter::INFO } else { LevelFilter::OFF };
-    let filter = filter.add_directive(format!("{ACCESS_LOG}={level}").parse()?);
-    log::start(filter, settings.format == LogFormat::Json).map_err(|error| anyhow!("no log: {error}"))
+    Ok(filter.add_directive(format!("{ACCESS_LOG}={level}").parse()?))
 }

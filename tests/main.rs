@@ -51,6 +51,7 @@ mod quarantine;
 mod reading;
 mod readme;
 mod relayed;
+mod reload;
 mod removal;
 mod requests;
 mod restart;

@@ -101,6 +101,7 @@ impl State {
         }
         state["tls"] = self.watching.tls();
         state["tokens"] = self.watching.tokens();
+        state["settings"] = self.watching.settings();
         state["statistics"] = self.statistics();
         state["failed_tasks"] = tasks.into();
         Readiness { unready, state }

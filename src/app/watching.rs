@@ -1,12 +1,12 @@
-//! Files that are read again when they change, or when it is ordered: the certificate and the tokens.
+//! What is read again when it changes, or when it is ordered: the certificate and the tokens, and the settings when ordered.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
+use super::reloading::{Orders, Reloading};
 use super::tasks::Tasks;
 use crate::config::Config;
 use crate::http::Guard;
@@ -37,18 +37,19 @@ pub(super) struct Watching {
     certificates: Option<Arc<Certificates>>,
     tokens: Arc<TokenFile>,
     guard: Guard,
+    settings: Reloading,
     clock: Clock,
 }
 
 impl Watching {
-    /// Reads them for the first time.
-    pub(super) fn open(config: &Config) -> Result<Self, FileError> {
+    /// Reads them for the first time. `settings`: what takes other settings up.
+    pub(super) fn open(config: &Config, settings: Reloading) -> Result<Self, FileError> {
         let certificates = tls::open(&config.tls)?;
         let tokens = tokens::open(&config.auth, &config.data)
             .map_err(|error| FileError::Tokens { path: config.auth.file(&config.data), error })?;
         let guard = Guard::new(&config.auth, config.http.clients.remembered);
         guard.take(Option::as_ref(&tokens.current()));
-        Ok(Self { certificates, tokens, guard, clock: config.tls.clock.clone() })
+        Ok(Self { certificates, tokens, guard, settings, clock: config.tls.clock.clone() })
     }
 
     /// Goes by the tokens in use.
@@ -65,14 +66,14 @@ impl Watching {
         Ok(Some((tls::acceptor(settings, certificates)?, settings.clone())))
     }
 
-    /// Has them read again when they change, and whenever `orders` do.
-    pub(super) fn keep(&self, kept: &Tasks, config: &Config, orders: &watch::Receiver<u64>) {
+    /// Has them read again when they change, and at each of `orders`.
+    pub(super) fn keep(&self, kept: &Tasks, config: &Config, orders: Orders) {
         // Until the year 285,616,414 a double still counts by one.
         #[allow(clippy::cast_precision_loss)]
         let shown = |expires: i64| metrics::gauge!(metric::TLS_CERTIFICATE_EXPIRES).set(expires as f64);
         if let Some(certificates) = self.certificates.clone() {
             shown(certificates.current().expires);
-            let (interval, orders) = (config.tls.interval, orders.clone());
+            let (interval, orders) = (config.tls.interval, orders.hangups.clone());
             kept.keep("certificate", move |stop| {
                 let taken = move |certificate: Arc<tls::Certificate>| shown(certificate.expires);
                 let watching = certificates.clone().keep_current(interval, orders.clone(), taken);
@@ -81,12 +82,13 @@ impl Watching {
                 }
             });
         }
-        let (interval, orders) = (config.auth.interval, orders.clone());
+        let (interval, hangups) = (config.auth.interval, orders.hangups.clone());
+        self.settings.keep(kept, orders);
         let (tokens, guard) = (self.tokens.clone(), self.guard.clone());
         kept.keep("tokens", move |stop| {
             let guard = guard.clone();
             let taken = move |tokens: Arc<Option<Tokens>>| guard.take(Option::as_ref(&tokens));
-            let watching = tokens.clone().keep_current(interval, orders.clone(), taken);
+            let watching = tokens.clone().keep_current(interval, hangups.clone(), taken);
             async move {
                 stop.run_until_cancelled(watching).await;
             }
@@ -105,6 +107,11 @@ impl Watching {
             json!({ "seconds_until_expiry": left, "complaint": certificates.complaint() })
         });
         told.into()
+    }
+
+    /// The settings, likewise, and what needs a restart.
+    pub(super) fn settings(&self) -> Value {
+        self.settings.state()
     }
 
     /// The tokens, likewise.

@@ -11,6 +11,7 @@ pub mod demo;
 pub mod doctor;
 pub mod health;
 pub mod man;
+pub mod reload;
 pub mod restore;
 pub mod sandbox;
 pub mod serve;
@@ -31,6 +32,7 @@ use demo::DemoArgs;
 use doctor::DoctorArgs;
 use health::HealthArgs;
 use man::ManArgs;
+use reload::ReloadArgs;
 use restore::RestoreArgs;
 use sandbox::SandboxArgs;
 use serve::ServeArgs;
@@ -55,6 +57,7 @@ pub struct Cli {
 )]
 pub enum Command {
     Serve(ServeArgs),
+    Reload(ReloadArgs),
     Demo(DemoArgs),
     Sandbox(SandboxArgs),
     Sync(SyncArgs),

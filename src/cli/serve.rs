@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::service::Service;
-use crate::app::{App, AppError};
-use crate::config::{Config, ConfigError, Sources};
+use crate::app::{App, AppError, Orders};
+use crate::config::{Config, ConfigError, Sources, Values};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -50,6 +49,11 @@ impl ServeArgs {
         Config::read(self.sources()?)
     }
 
+    /// The same with the values, to tell later which of them have changed.
+    pub fn config_with_values(&self) -> Result<(Config, Values), ConfigError> {
+        Config::read_with_values(self.sources()?)
+    }
+
     /// Where settings are given.
     pub(super) fn sources(&self) -> Result<Sources, ConfigError> {
         let mut sources = Sources::default();
@@ -69,12 +73,12 @@ impl ServeArgs {
     }
 }
 
-/// Serves until `stop`, on the sockets of a service manager if it gave any; reads certificate and tokens again whenever `orders`
-/// change.
+/// Serves until `stop`, on the sockets of a service manager if it gave any; reads certificate, tokens and settings again at each of
+/// `orders`.
 pub async fn run(
     config: Config,
     service: Service,
-    orders: watch::Receiver<u64>,
+    orders: Orders,
     stop: CancellationToken,
 ) -> Result<(), AppError> {
     let app = App::build_on(&config, service.sockets, orders).await?;

@@ -36,7 +36,7 @@ fn is_of_service(key: &str) -> bool {
 }
 
 /// The values that were given, by dotted key.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Sources {
     pub(super) values: BTreeMap<String, (toml::Value, Origin)>,
 }

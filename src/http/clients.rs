@@ -1,6 +1,7 @@
 //! Who asks, and whether that client is answered now: limits for each client.
 
 mod address;
+mod limits;
 mod proxies;
 mod rates;
 mod shares;
@@ -15,6 +16,7 @@ use crate::model::settings;
 use crate::xmlrpc::{Call, Value};
 use address::ClientKey;
 pub(super) use address::{Client, Role};
+pub use limits::Limits;
 pub use proxies::Proxies;
 pub(super) use rates::{Rate, Rates};
 use shares::{Share, Shares, count_refusal};

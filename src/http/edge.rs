@@ -16,7 +16,7 @@ use tower::ServiceExt as _;
 
 use super::admin::{self, Admin};
 use super::body::CallLimits;
-use super::clients::{Admission, Client, ClientLimits, Purpose, Refusal, Role};
+use super::clients::{Client, Limits, Purpose, Refusal, Role};
 use super::cors::Cors;
 use super::date::Dates;
 use super::files::{self, Files};
@@ -61,11 +61,13 @@ pub struct Parts {
     pub pages: StatusInputs,
     /// Who may ask.
     pub guard: Guard,
+    /// How much each client may ask.
+    pub limits: Limits,
 }
 
 /// What answers all requests.
 pub struct Edge {
-    admission: Admission,
+    limits: Limits,
     guard: Guard,
     purge: Purge,
     calls: Calls,
@@ -93,14 +95,9 @@ pub(super) struct Inbound {
 
 impl Edge {
     /// Puts it together over the parts that answer.
-    pub fn new(
-        parts: Parts,
-        limits: CallLimits,
-        clients: &ClientLimits,
-        origins: &Origins,
-        cors: &Cors,
-    ) -> Self {
-        let Parts { rpc, feed, index, relay, stats, old, signatures, push, admin, pages, guard } = parts;
+    pub fn new(parts: Parts, calls: CallLimits, origins: &Origins, cors: &Cors) -> Self {
+        let Parts { rpc, feed, index, relay, stats, old, signatures, push, admin, pages, guard, limits } =
+            parts;
         let counted_by = Some(stats.clone()).filter(Stats::is_enabled);
         let pages = StatusPages::new(
             pages,
@@ -110,7 +107,7 @@ impl Edge {
             stats.clone(),
             origins.clone(),
         );
-        let calls = Calls::new(rpc, limits, origins.clone());
+        let calls = Calls::new(rpc, calls, origins.clone());
         let purge = Purge::new(index.clone(), relay.clone());
         let files = Files::new(relay, cors.clone(), counted_by.clone(), guard.clone());
         let documents = Documents::new(index.clone(), origins.clone(), cors.clone());
@@ -127,8 +124,7 @@ impl Edge {
         let meters = Meters::default();
         let of_calls = rpc::ADDRESSES.map(|address| meters.shown(address));
         let of_files = meters.shown(files::ROUTE);
-        let admission = Admission::new(clients);
-        Self { admission, guard, purge, calls, files, counted_by, routes, meters, of_calls, of_files }
+        Self { limits, guard, purge, calls, files, counted_by, routes, meters, of_calls, of_files }
     }
 
     /// Where downloads are counted, if they are.
@@ -143,15 +139,20 @@ impl Edge {
         dates: &Dates,
         phase: SharedPhase,
     ) -> Response<Outgoing> {
-        let client = self.admission.client(inbound.peer, request.headers());
-        let client = Client { encrypted: inbound.encrypted, role: inbound.role, ..client };
-        let mut exchange = Exchange::begin(client, &request);
         let place = rpc::place(&request);
-        let purpose = purpose(place, &request);
-        let admitted = if self.guard.is_on() {
-            self.guard.admit(&self.admission, client, purpose, &mut request)
-        } else {
-            self.admission.admit(client, purpose)
+        let (client, mut exchange, admitted) = {
+            let mut later = None;
+            let admission = self.limits.now(&mut later);
+            let client = admission.client(inbound.peer, request.headers());
+            let client = Client { encrypted: inbound.encrypted, role: inbound.role, ..client };
+            let exchange = Exchange::begin(client, &request);
+            let purpose = purpose(place, &request);
+            let admitted = if self.guard.is_on() {
+                self.guard.admit(admission, client, purpose, &mut request)
+            } else {
+                admission.admit(client, purpose)
+            };
+            (client, exchange, admitted)
         };
         let caller = match admitted {
             Ok(caller) => caller,
@@ -234,7 +235,9 @@ impl Edge {
         request: &Request<Incoming>,
         phase: SharedPhase,
     ) -> Response<Outgoing> {
-        let exchange = Exchange::begin(self.admission.client(inbound.peer, request.headers()), request);
+        let mut later = None;
+        let client = self.limits.now(&mut later).client(inbound.peer, request.headers());
+        let exchange = Exchange::begin(client, request);
         let response =
             (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], "too many requests are being answered\n");
         exchange.answered(&self.meters.of(routes::UNMATCHED), response.into_response(), None, None, phase)

@@ -49,7 +49,7 @@ use std::net::Ipv4Addr;
 pub use access::ACCESS_LOG;
 pub use admin::{Admin, Look, Readiness};
 pub use body::CallLimits;
-pub use clients::{ClientLimits, Proxies};
+pub use clients::{ClientLimits, Limits, Proxies};
 pub use cors::Cors;
 pub use descriptors::affordable_connections;
 pub use edge::{Edge, Parts};

@@ -64,6 +64,7 @@ mod want;
 mod wording;
 mod writer;
 
+pub use crate::folder_lock::Holder;
 pub use absence::{AbsenceRules, Absences};
 pub use answer::{AnswerKey, KeptAnswer};
 pub use append::Appended;
@@ -88,6 +89,7 @@ pub use pending_delete::PendingDelete;
 pub use polls::{News, Poll, Polls};
 pub use position::Position;
 pub use prefetch::{Announced, PrefetchQueue, Queued};
+pub use private::holder;
 pub use project::{Chunks, Project};
 pub use recent::{Recent, RecentKind};
 pub use restore::{Behind, Common, Lost, Restored, Told};

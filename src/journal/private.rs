@@ -7,7 +7,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use super::JournalError;
-use crate::folder_lock;
+use crate::folder_lock::{self, Holder};
 use crate::sqlite_file::{self, close_to_others};
 
 /// The database's name in the data folder.
@@ -63,6 +63,11 @@ fn is_ours(folder: &Path) -> io::Result<bool> {
 /// Whether a backup was begun to be put into the folder, and is not whole there.
 pub(super) fn is_unfinished(folder: &Path) -> bool {
     folder.join(UNFINISHED).exists()
+}
+
+/// Which process works on a data folder.
+pub fn holder(folder: &Path) -> io::Result<Holder> {
+    folder_lock::holder(&folder.join(LOCK))
 }
 
 /// Takes the folder for this process, for as long as the file is open.

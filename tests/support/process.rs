@@ -25,10 +25,22 @@ impl Process {
         Self::start_of(BINARY, folder, upstream, settings).await
     }
 
+    /// The same by a file of settings.
+    pub async fn start_by(file: &Path, folder: &Path, upstream: &str) -> Self {
+        let mut command = Command::new(BINARY);
+        command.arg("serve").arg("--config").arg(file);
+        Self::begin(command, folder, upstream, &[]).await
+    }
+
     /// The same of another build.
     pub async fn start_of(binary: &str, folder: &Path, upstream: &str, settings: &[&str]) -> Self {
         let mut command = Command::new(binary);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--upstream", upstream, "--data"]).arg(folder);
+        command.arg("serve");
+        Self::begin(command, folder, upstream, settings).await
+    }
+
+    async fn begin(mut command: Command, folder: &Path, upstream: &str, settings: &[&str]) -> Self {
+        command.args(["--listen", "127.0.0.1:0", "--upstream", upstream, "--data"]).arg(folder);
         // How much the machine's disk has left decides nothing; index and files may have a port each.
         for setting in ["cache.free_floor=0", "upstream.allowed_hosts=127.0.0.1", "signing.enabled=false"]
             .iter()
