@@ -78,6 +78,10 @@ async fn limits_on_clients_are_taken_up_and_what_needs_a_restart_is_named() {
     bench.is_told(&need_restart).await;
     assert!(!bench.refuses("192.0.2.1").await && bench.refuses("192.0.2.1").await);
     assert!(!bench.refuses("192.0.2.2").await);
+    // What is as it was is not taken up once more: it would forget what was used up.
+    bench.set(&format!("{proxied}http.drain = \"8s\"\n"));
+    bench.is_told(&json!({"complaint": null, "need_restart": ["http.drain"]})).await;
+    assert!(bench.refuses("192.0.2.1").await);
     // As it was: nothing needs a restart any more. Whoever forwards is not believed from here on.
     bench.set(ONE_CALL);
     bench.is_told(&quiet()).await;

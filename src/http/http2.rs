@@ -35,8 +35,6 @@ const CONNECTION_WINDOW: u32 = 128 << 10;
 /// Bytes that are waited for to be written before the next are taken from an answer: with one, a next piece is taken when
 /// the one before is with the encryption. So the parser holds one piece of each answer, and it is known what a client takes.
 const SEND_BUFFER: usize = 1;
-/// Requests that a client may withdraw before they are looked at. More end the connection (CVE-2023-44487).
-const WITHDRAWN: usize = 20;
 /// Errors of a client's for each of which one of its requests ends. More end the connection.
 const ERRORS: usize = 100;
 /// How long a connection may take to end in order.
@@ -83,7 +81,6 @@ impl Http2 {
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buf_size(SEND_BUFFER)
-            .max_pending_accept_reset_streams(WITHDRAWN)
             .max_local_error_reset_streams(ERRORS)
             .serve_connection(io, service);
         let mut connection = pin!(connection);

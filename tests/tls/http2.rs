@@ -316,6 +316,8 @@ async fn while_the_relay_stops_an_answer_that_is_on_its_way_comes_to_its_end() {
     let answer = connection.get(&path).await.unwrap();
     let mut stop = Box::pin(bench.relay.stop());
     assert!((&mut stop).now_or_never().is_none());
+    // The client is told so, and begins nothing more here.
+    until("it is not told", async || connection.get("healthz").await.is_err()).await;
     let (stopped, body) =
         within("it does not stop", async { tokio::join!(stop, whole(answer.into_body())) }).await;
     assert_eq!(body.unwrap().len() as u64, size);
