@@ -1,11 +1,12 @@
 //! The feed: who is told what, what is never skipped, and who is cut.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cheesewire::journal::{Journal, JournalSettings, Upkeep};
+use cheesewire::journal::{Journal, JournalSettings, QuestionStart, Upkeep};
 use cheesewire::model::{Event, Serial};
-use cheesewire::rpc::{Feed, FeedCut, FeedError, FeedSettings, Told};
+use cheesewire::rpc::{Feed, FeedCut, FeedError, FeedSettings, Manner, Piece, Told};
 use cheesewire::sandbox::{Effect, Fault, Publication, Route, Sandbox, SandboxSettings};
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt as _};
@@ -239,6 +240,12 @@ async fn journal(folder: &tempfile::TempDir, events: i64) -> Journal {
     let journal = Journal::open(folder.path(), JournalSettings::default()).await.unwrap();
     journal.set_upkeep(Upkeep::Polled { head: std::time::Duration::from_mins(1) });
     journal.seed(vec![("a".to_owned(), Some(Serial(0)))], Serial(0)).await.unwrap();
+    append(&journal, 0, events).await;
+    journal
+}
+
+/// Appends the events after a serial up to another.
+async fn append(journal: &Journal, after: i64, upto: i64) {
     let event = |serial| Event {
         serial: Serial(serial),
         name: "a".to_owned(),
@@ -246,13 +253,17 @@ async fn journal(folder: &tempfile::TempDir, events: i64) -> Journal {
         time: serial,
         action: "create".to_owned(),
     };
-    journal.append((1..=events).map(event).collect(), Serial(0), Serial(events)).await.unwrap();
-    journal
+    journal.append((after + 1..=upto).map(event).collect(), Serial(after), Serial(upto)).await.unwrap();
+    journal.caught_up(QuestionStart::now(journal.clock())).await;
+}
+
+fn piece(told: Option<Told>) -> Arc<Piece> {
+    let Some(Told::Events(piece)) = told else { panic!("{told:?}") };
+    piece
 }
 
 fn serials(told: Option<Told>) -> Vec<i64> {
-    let Some(Told::Events(events)) = told else { panic!("{told:?}") };
-    events.iter().map(|event| event.serial.0).collect()
+    piece(told).events().iter().map(|event| event.serial.0).collect()
 }
 
 async fn pieces(feed: &Feed, since: i64) -> std::pin::Pin<Box<impl Stream<Item = Told> + use<>>> {
@@ -273,12 +284,12 @@ async fn who_reads_too_slowly_is_cut_and_resumes_where_it_was() {
     tokio::time::advance(Duration::from_secs(29)).await;
     assert_eq!(serials(told.next().await), [4, 5, 6]);
     tokio::time::advance(Duration::from_secs(31)).await;
-    assert_eq!(told.next().await, Some(Told::Cut(FeedCut::Slow)));
+    assert!(matches!(told.next().await, Some(Told::Cut(FeedCut::Slow))));
     // The place is free although the ended feed is still held.
     tokio::time::resume();
     let mut resumed = pieces(&feed, 6).await;
     assert_eq!(serials(resumed.next().await), [7, 8, 9]);
-    assert_eq!(told.next().await, None);
+    assert!(told.next().await.is_none());
 }
 
 #[tokio::test]
@@ -289,4 +300,90 @@ async fn an_event_above_the_buffer_goes_out_alone() {
     let mut told = pieces(&feed, 0).await;
     assert_eq!(serials(told.next().await), [1]);
     assert_eq!(serials(told.next().await), [2]);
+}
+
+#[tokio::test]
+async fn all_who_have_everything_are_told_by_one_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = journal(&folder, 3).await;
+    let settings = FeedSettings { buffer: 400, ..FeedSettings::default() };
+    let feed = Feed::new(journal.clone(), settings, CancellationToken::new());
+    let mut all = Vec::new();
+    for since in [3, 3, 0, 0] {
+        all.push(pieces(&feed, since).await.boxed());
+    }
+    // These two have to read what the others have, and then wait as they do.
+    for late in &mut all[2..] {
+        assert_eq!(serials(late.next().await), [1, 2, 3]);
+    }
+    let others = async |all: &mut [BoxStream<'static, Told>]| {
+        let mut first = None;
+        for told in all {
+            let piece = piece(told.next().await);
+            let first = first.get_or_insert_with(|| piece.clone());
+            assert!(Arc::ptr_eq(&piece, first), "read twice: {piece:?}");
+        }
+        first.unwrap().events().iter().map(|event| event.serial.0).collect::<Vec<_>>()
+    };
+    append(&journal, 3, 4).await;
+    assert_eq!(others(&mut all).await, [4]);
+    // More than one buffer holds.
+    append(&journal, 4, 9).await;
+    assert_eq!(others(&mut all).await, [5, 6, 7]);
+    assert_eq!(others(&mut all).await, [8, 9]);
+    // Written once, too.
+    append(&journal, 9, 10).await;
+    let piece = piece(all[0].next().await);
+    assert_eq!(piece.written(Manner::Lines, |events| format!("{} line", events.len())), "1 line");
+    assert_eq!(piece.written(Manner::Lines, |_| panic!("written twice")), "1 line");
+    assert_eq!(piece.written(Manner::ServerSent, |_| "another".to_owned()), "another");
+}
+
+#[tokio::test]
+async fn who_is_behind_waits_until_the_bytes_of_the_one_before_have_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = journal(&folder, 6).await;
+    let patience = Duration::from_hours(1);
+    let settings = FeedSettings { buffer: 400, catching_up: 1, patience, ..FeedSettings::default() };
+    let feed = Feed::new(journal.clone(), settings, CancellationToken::new());
+    let (mut first, mut second, mut level) =
+        (pieces(&feed, 0).await, pieces(&feed, 0).await, pieces(&feed, 6).await);
+    let held = piece(first.next().await);
+    let bytes = held.written(Manner::Lines, |events| format!("{}", events.len()));
+    drop(held);
+    tokio::time::pause();
+    // It shows meanwhile that it lives, and so does who has nothing to be told.
+    for told in [&mut second, &mut level] {
+        assert!(matches!(told.next().await, Some(Told::Nothing)));
+    }
+    assert!(matches!(second.next().await, Some(Told::Nothing)));
+    tokio::time::resume();
+    // Who has everything waits for nobody.
+    append(&journal, 6, 7).await;
+    assert_eq!(serials(level.next().await), [7]);
+    drop(bytes);
+    assert_eq!(serials(second.next().await), [1, 2, 3]);
+    assert_eq!(serials(first.next().await), [4, 5, 6]);
+}
+
+#[tokio::test]
+async fn who_has_everything_and_falls_behind_reads_in_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = journal(&folder, 3).await;
+    let settings = FeedSettings { buffer: 400, catching_up: 1, ..FeedSettings::default() };
+    let feed = Feed::new(journal.clone(), settings, CancellationToken::new());
+    let (mut slow, mut level) = (pieces(&feed, 3).await, pieces(&feed, 3).await);
+    for at in 3..6 {
+        append(&journal, at, at + 1).await;
+        assert_eq!(serials(level.next().await), [at + 1]);
+    }
+    let turn = piece(pieces(&feed, 0).await.next().await);
+    tokio::time::pause();
+    assert!(matches!(slow.next().await, Some(Told::Nothing)));
+    tokio::time::resume();
+    drop(turn);
+    assert_eq!(serials(slow.next().await), [4, 5, 6]);
+    // And is with the others again.
+    append(&journal, 6, 7).await;
+    assert!(Arc::ptr_eq(&piece(slow.next().await), &piece(level.next().await)));
 }

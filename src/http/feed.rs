@@ -13,9 +13,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::fields::X_LAST_SERIAL;
-use super::negotiate::{self, Manner};
+use super::negotiate;
 use crate::model::{Event, Serial};
-use crate::rpc::{Feed, FeedCut, Told};
+use crate::rpc::{Feed, FeedCut, Manner, Told};
 
 /// When to ask again for what cannot be had as things are: once a day, as nothing in the format says "never".
 const NEVER: std::time::Duration = std::time::Duration::from_hours(24);
@@ -98,7 +98,11 @@ impl Manner {
 
     fn write(self, told: &Told) -> Bytes {
         match (self, told) {
-            (_, Told::Events(events)) => events.iter().map(|event| self.event(event)).collect::<String>(),
+            (_, Told::Events(piece)) => {
+                return piece.written(self, |events| {
+                    events.iter().map(|event| self.event(event)).collect::<String>()
+                });
+            }
             // A comment, and an empty line, which readers of lines skip.
             (Self::ServerSent, Told::Nothing) => ":\n\n".to_owned(),
             (Self::Lines, Told::Nothing) => "\n".to_owned(),

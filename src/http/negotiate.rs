@@ -4,15 +4,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING, HeaderName, USER_AGENT};
 
 use crate::index::Form;
-
-/// How events are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Manner {
-    /// `text/event-stream`; always live.
-    ServerSent,
-    /// `application/x-ndjson`.
-    Lines,
-}
+use crate::rpc::Manner;
 
 /// The form that a client wants most; HTML if it says nothing, wants both alike, or neither.
 pub(super) fn form(headers: &HeaderMap) -> Form {

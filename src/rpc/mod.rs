@@ -35,7 +35,7 @@ use bytes::Bytes;
 
 pub use crate::journal::Hit;
 pub use answer::{Answer, Pieces, StreamError, Streamed};
-pub use feed::{Feed, FeedCut, FeedError, FeedSettings, Subscription, Told};
+pub use feed::{Feed, FeedCut, FeedError, FeedSettings, Manner, Piece, Subscription, Told};
 pub use old::{DoapRecord, FeedDocument, OldAddresses};
 pub use quick::QUICK;
 pub use rendered::Coder;
