@@ -143,10 +143,8 @@ mod tests {
         let recorder = PrometheusBuilder::new().build_recorder();
         let shown = recorder.handle();
         let told = || {
-            let shown = shown.render();
-            shown
-                .lines()
-                .find_map(|line| line.strip_prefix("cheesewire_file_transfers ")?.parse::<i64>().ok())
+            let value = |line: &str| line.strip_prefix(metric::FILE_TRANSFERS)?.trim().parse::<i64>().ok();
+            shown.render().lines().find_map(value)
         };
         metrics::with_local_recorder(&recorder, || {
             let flights = Flights::default();
