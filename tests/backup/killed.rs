@@ -89,6 +89,26 @@ async fn no_relay_starts_on_a_restore_that_was_killed_and_the_next_one_ends_it()
     assert!(killed > 0);
 }
 
+/// The moment between the journal's last name and the end of the mark is too short to be hit.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_that_was_killed_at_its_very_end_is_done_again() {
+    let filled = Filled::new().await;
+    let place = tempfile::tempdir().unwrap();
+    let (to, data) = (place.path().join("backup"), place.path().join("data"));
+    done(&backup(filled.folder.path(), &to, &[]).await);
+    done(&restore(&to, &data, &[]).await);
+    let log = data.join("statistics.sqlite3-wal");
+    for rest in [&data.join("restore.unfinished"), &log] {
+        std::fs::write(rest, "").unwrap();
+    }
+    assert_not_served(&data, &filled.sandbox.url()).await;
+    let none = place.path().join("none");
+    assert!(refused(&backup(&data, &none, &[]).await, 1).contains("no journal"));
+    done(&restore(&to, &data, &[]).await);
+    assert_eq!(events(&data), events(&to));
+    assert!(!log.exists() && !data.join("restore.unfinished").exists());
+}
+
 async fn assert_not_served(data: &Path, upstream: &str) {
     let args = ["serve", "--listen", "127.0.0.1:0", "--upstream", upstream];
     let output = within("it serves", command(data, &args).output()).await.unwrap();
