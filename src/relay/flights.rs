@@ -143,8 +143,10 @@ mod tests {
         let recorder = PrometheusBuilder::new().build_recorder();
         let shown = recorder.handle();
         let told = || {
-            let value = |line: &str| line.strip_prefix(metric::FILE_TRANSFERS)?.trim().parse::<i64>().ok();
-            shown.render().lines().find_map(value)
+            let shown = shown.render();
+            // It is the only metric here.
+            let mut values = shown.lines().filter(|line| !line.starts_with('#'));
+            values.find_map(|line| line.split(' ').nth(1)?.parse::<i64>().ok())
         };
         metrics::with_local_recorder(&recorder, || {
             let flights = Flights::default();
