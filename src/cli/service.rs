@@ -9,6 +9,7 @@ use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use listenfd::ListenFd;
@@ -113,10 +114,13 @@ impl Manager {
         stopping: &CancellationToken,
         drain: Duration,
     ) -> T {
+        let longest = drain.saturating_add(LAST_STEPS).as_micros();
+        let stops = format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={longest}");
+        let said = AtomicBool::new(false);
         let end = async {
             stopping.cancelled().await;
-            let longest = drain.saturating_add(LAST_STEPS).as_micros();
-            self.tell(&format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={longest}")).await;
+            self.tell(&stops).await;
+            said.store(true, Ordering::Relaxed);
         };
         let told = async {
             self.tell("READY=1").await;
@@ -126,7 +130,13 @@ impl Manager {
         tokio::select! {
             // In this order: it takes requests before that is said.
             biased;
-            ended = work => ended,
+            ended = work => {
+                // Without a running request it has ended before the others had their turn.
+                if stopping.is_cancelled() && !said.load(Ordering::Relaxed) {
+                    self.tell(&stops).await;
+                }
+                ended
+            }
             never = told => never,
         }
     }
@@ -210,6 +220,22 @@ mod tests {
 
     fn runtime() -> Runtime {
         tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build().unwrap()
+    }
+
+    #[tokio::test]
+    async fn that_it_stops_is_told_once_however_soon_it_has_ended() {
+        let (manager, heard) = manager("soon");
+        let manager = Manager { watchdog: None, ..manager };
+        for _ in 0..9 {
+            let stop = CancellationToken::new();
+            stop.cancel();
+            manager.attend(stop.cancelled(), &stop, Duration::from_secs(1)).await;
+            assert_eq!(hear(&heard).unwrap(), "STOPPING=1\nEXTEND_TIMEOUT_USEC=11000000");
+        }
+        // Who ends without an order has failed.
+        manager.attend(async {}, &CancellationToken::new(), Duration::from_secs(1)).await;
+        heard.set_nonblocking(true).unwrap();
+        assert!(hear(&heard).is_err());
     }
 
     /// Not just before the time is over: a sign that is late would end the process.
