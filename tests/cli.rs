@@ -205,6 +205,8 @@ async fn health_tells_by_its_exit_code_whether_requests_are_taken_and_why_not() 
         (503, json, reasons, "following has ended; the relay stops"),
         // A proxy before a relay that is down, and another server.
         (503, [("content-type", "text/html")], "<h1>Down</h1>", "the relay answered 503"),
+        (503, [("content-type", "text/html")], reasons, "the relay answered 503"),
+        (503, json, r#"{"unready":[]}"#, "503 and no reason"),
         (200, json, "{}", "no JSON"),
         (200, json, "[", "no JSON"),
         (404, json, "{}", "the relay answered 404"),

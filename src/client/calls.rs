@@ -52,10 +52,13 @@ impl Client {
     /// Why the relay should get no requests, as its `/readyz` says; empty if it should.
     pub async fn unready(&self) -> Result<Vec<String>, ClientError> {
         let fail = |reason| self.relay.error("readyz", reason);
-        let answer = self.relay.readiness().await.map_err(fail)?;
-        let readiness: Readiness = serde_json::from_slice(&answer)
+        let (is_ready, answer) = self.relay.readiness().await.map_err(fail)?;
+        let Readiness { unready } = serde_json::from_slice(&answer)
             .map_err(|error| fail(Reason::Unexpected(format!("a state that is no JSON: {error}"))))?;
-        Ok(readiness.unready)
+        if !is_ready && unready.is_empty() {
+            return Err(fail(Reason::Unexpected("503 and no reason".to_owned())));
+        }
+        Ok(unready)
     }
 
     /// The last serial that the relay knows.

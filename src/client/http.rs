@@ -90,15 +90,15 @@ impl Relay {
         String::from_utf8(body).map_err(|_| Reason::Unexpected("XML that is not in UTF-8".to_owned()))
     }
 
-    /// Reads what `/readyz` answers: the relay may be ready (200) or not (503).
-    pub(super) async fn readiness(&self) -> Result<Vec<u8>, Reason> {
+    /// Reads what `/readyz` answers, and whether the relay is ready (200) or not (503).
+    pub(super) async fn readiness(&self) -> Result<(bool, Vec<u8>), Reason> {
         let address = self.base.join("readyz").map_err(|error| Reason::Unusable(error.to_string()))?;
         let request = self.http.get(address).timeout(self.settings.call_timeout);
         let response = request.send().await.map_err(Reason::of)?;
         let refused = response.status() == StatusCode::SERVICE_UNAVAILABLE
             && media_type(response.headers()) == "application/json";
         let response = if refused { response } else { successful(response)? };
-        whole(response, self.settings.answer_limit).await
+        Ok((!refused, whole(response, self.settings.answer_limit).await?))
     }
 }
 
