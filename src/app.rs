@@ -172,7 +172,7 @@ impl App {
             follow::run(following.clone(), asking.clone(), how.clone(), status.clone(), stop)
         });
         keep(&kept, "search", &index, |index| async move { index.learn_for_ever().await });
-        let pages = pages::inputs(&journal, &store, watching.guard().clone());
+        let pages = pages::inputs(&journal, &store, &index, &counted, watching.guard().clone());
         tend_files(&kept, store, &relay, &prefetch.1);
         if let Some(mirror) = &push.mirror {
             keep(&kept, "push", mirror, Mirror::ask_for_ever);

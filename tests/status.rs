@@ -126,6 +126,16 @@ async fn a_browser_is_told_what_this_is_how_to_use_it_and_how_current_it_is() {
     ] {
         assert!(page_text.contains(text), "{text}: {page_text}");
     }
+    for (field, value) in [("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer")] {
+        assert_eq!(answer.header(field), value);
+    }
+    for tag in [
+        "<meta name=\"robots\" content=\"noindex, nofollow\">",
+        // Else browsers ask for a file.
+        "<link rel=\"icon\" href=\"data:,\">",
+    ] {
+        assert!(page_text.contains(tag), "{tag}: {page_text}");
+    }
     let head = get_with(Method::HEAD, &relay.url, &[BROWSER]).await.unwrap();
     assert_eq!((head.status, head.bytes()), (200, &b""[..]));
     assert_eq!(head.header("content-security-policy"), policy);

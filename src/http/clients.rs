@@ -226,6 +226,25 @@ mod tests {
     }
 
     #[test]
+    fn a_search_is_a_call_that_is_charged_by_its_head() {
+        let limits = ClientLimits {
+            calls_per_second: Some(0.001),
+            burst: 2,
+            calls_at_once: Some(1),
+            ..ClientLimits::default()
+        };
+        let admission = Admission::new(&limits);
+        let client = admission.client("192.0.2.1".parse().unwrap(), &HeaderMap::new());
+        let search = || admission.admit(client, Purpose::Search);
+        let held = search().unwrap();
+        assert_eq!(search().err(), Some(Refusal::Calls(PLACE)), "it has no place of its own");
+        drop(held);
+        assert!(search().is_ok());
+        let Err(Refusal::Calls(retry)) = search() else { panic!("it is not charged") };
+        assert!(retry > PLACE, "{retry:?}");
+    }
+
+    #[test]
     fn no_more_clients_are_remembered_than_may_be_and_newcomers_are() {
         let limits = ClientLimits {
             calls_per_second: Some(0.001),

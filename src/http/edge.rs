@@ -99,14 +99,7 @@ impl Edge {
         let Parts { rpc, feed, index, relay, stats, old, signatures, push, admin, pages, guard, limits } =
             parts;
         let counted_by = Some(stats.clone()).filter(Stats::is_enabled);
-        let pages = StatusPages::new(
-            pages,
-            admin.clone(),
-            rpc.clone(),
-            index.clone(),
-            stats.clone(),
-            origins.clone(),
-        );
+        let pages = StatusPages::new(pages, admin.clone(), rpc.clone(), index.clone(), origins.clone());
         let calls = Calls::new(rpc, calls, origins.clone());
         let purge = Purge::new(index.clone(), relay.clone());
         let files = Files::new(relay, cors.clone(), counted_by.clone(), guard.clone());

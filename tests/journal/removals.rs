@@ -106,6 +106,48 @@ async fn the_last_removal_is_known_without_any_page_and_in_whatever_order_events
 }
 
 #[tokio::test]
+async fn what_was_taken_of_a_project_away_is_told_the_newest_first_and_only_as_far_as_it_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = journal(&folder, JournalSettings::default()).await;
+    let filenames = ["a-1.zip", "a-2.zip", "a-3.zip", "a-4.zip", "a-5.zip", "a-6.zip"];
+    let files = filenames.iter().zip(1..).map(|(filename, digest)| file(filename, digest));
+    keep(&journal, 10, files.collect()).await;
+    let last = async || journal.last_removal(&name()).await.unwrap().map(|event| event.serial.0);
+    assert_eq!(last().await, None);
+    happens(&journal, 11, Some("1"), "remove file a-1.zip").await;
+    happens(&journal, 12, Some("2"), "remove file a-2.zip").await;
+    happens(&journal, 13, Some("7"), "new release").await;
+    assert_eq!(last().await, Some(12));
+    journal.note_absent(&path("a-3.zip"), &name(), "404".to_owned(), Duration::from_hours(1)).await.unwrap();
+    // These two say nothing: one is over, the other is what nobody has brought.
+    journal.note_absent(&path("a-4.zip"), &name(), "404".to_owned(), Duration::ZERO).await.unwrap();
+    journal.note_unsent(&path("a-5.zip"), &name(), Duration::from_hours(1)).await.unwrap();
+    let told = async |most| {
+        let stones = journal.tombstones_of(&name(), most).await.unwrap();
+        stones.into_iter().map(|(filename, _)| filename).collect::<Vec<_>>()
+    };
+    assert_eq!(told(9).await, ["a-3.zip", "a-2.zip", "a-1.zip"]);
+    assert_eq!(told(1).await, ["a-3.zip"]);
+    // Without a file that is known here.
+    happens(&journal, 14, Some("9"), "remove release").await;
+    assert_eq!(last().await, Some(14));
+    // So long before the newest event that only the file's tombstone tells.
+    let newest = Event {
+        serial: Serial(15),
+        name: "b".to_owned(),
+        version: None,
+        time: 40 * 86_400,
+        action: "create".to_owned(),
+    };
+    journal.append(vec![newest], Serial(14), Serial(15)).await.unwrap();
+    happens(&journal, 16, Some("6"), "remove file a-6.zip").await;
+    assert_eq!(last().await, Some(16));
+    let other = ProjectName::parse("b").unwrap();
+    assert_eq!(journal.last_removal(&other).await.unwrap(), None);
+    assert_eq!(journal.tombstones_of(&other, 9).await.unwrap(), []);
+}
+
+#[tokio::test]
 async fn an_older_journal_learns_of_its_late_removals() {
     let folder = tempfile::tempdir().unwrap();
     let before = journal(&folder, JournalSettings::default()).await;

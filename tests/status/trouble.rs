@@ -33,6 +33,35 @@ async fn before_anything_is_known_each_page_says_so_with_the_status_of_its_progr
 }
 
 #[tokio::test]
+async fn nothing_that_upstream_says_of_its_failure_is_markup() {
+    const FAULT: &str = "<methodResponse><fault><value><struct><member><name>faultCode</name><value><int>1</int></value></member>\
+        <member><name>faultString</name><value><string>&lt;script&gt;alert(1)&lt;/script&gt;</string></value></member>\
+        </struct></value></fault></methodResponse>";
+    let answer = |kind: &str, body: &str| Effect::Answer {
+        status: 200,
+        headers: [("content-type".to_owned(), kind.to_owned())].into(),
+        body: body.to_owned(),
+    };
+    let (sandbox, relay) = pair(&[]).await;
+    sandbox.faults().add(Fault::on(Route::Rpc, answer("text/xml", FAULT))).unwrap();
+    sandbox.faults().add(Fault::on(Route::Page, answer("image/<script>", "<script>"))).unwrap();
+    let text = page_with(&relay, "", "&lt;script&gt;alert(1)").await;
+    let project = page_with(&relay, "project/wire-core/", "Not to be had").await;
+    for page in [text.split("<script>\"use strict\"").next().unwrap(), &project] {
+        assert!(!page.contains("<script"), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn a_project_whose_document_fails_is_shown_without_its_summary() {
+    let (sandbox, relay) = pair(&[]).await;
+    sandbox.faults().add(Fault::on(Route::Json, Effect::Status { code: 503 })).unwrap();
+    let without = page(&relay, "project/wire-core/").await;
+    assert_eq!((without.status, without.header("warning")), (200, ""));
+    assert!(without.text().contains("<h1>wire-core</h1><table"), "{}", without.text());
+}
+
+#[tokio::test]
 async fn while_upstream_fails_what_is_kept_is_shown_and_marked() {
     let (sandbox, relay) = pair(&["index.page_max_age=1ms"]).await;
     let fresh = page(&relay, "project/wire-core/").await;

@@ -33,7 +33,6 @@ use super::feed;
 use super::origin::Origins;
 use crate::index::Index;
 use crate::rpc::Rpc;
-use crate::stats::Stats;
 use layout::PROJECT;
 use shared::Inner;
 
@@ -46,15 +45,8 @@ pub(super) fn is_shown_at(path: &str) -> bool {
 }
 
 impl StatusPages {
-    pub(super) fn new(
-        inputs: StatusInputs,
-        admin: Admin,
-        rpc: Rpc,
-        index: Index,
-        stats: Stats,
-        origins: Origins,
-    ) -> Self {
-        Self(Arc::new(Inner { inputs, admin, rpc, index, stats, origins }))
+    pub(super) fn new(inputs: StatusInputs, admin: Admin, rpc: Rpc, index: Index, origins: Origins) -> Self {
+        Self(Arc::new(Inner { inputs, admin, rpc, index, origins }))
     }
 
     /// The page at `/`.
@@ -75,8 +67,7 @@ impl StatusPages {
 
 /// 301 to the same path with a `/`, and the same query.
 async fn with_slash(State(pages): State<StatusPages>, request: Parts) -> Response {
-    // A path of two slashes would lead to another host.
-    let path = format!("/{}/", request.uri.path().trim_matches('/'));
+    let path = format!("{}/", request.uri.path());
     let query = request.uri.query().map_or_else(String::new, |query| format!("?{query}"));
     let to = pages.0.origins.link(&request, &path) + &query;
     (StatusCode::MOVED_PERMANENTLY, [(LOCATION, to)]).into_response()

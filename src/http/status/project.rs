@@ -12,7 +12,7 @@ use maud::{Markup, html};
 
 use super::inputs::Removals;
 use super::layout::{Page, Site, facts, wide};
-use super::shared::{ASK, Inner, READING, StatusPages, in_time};
+use super::shared::{ASK, Inner, StatusPages};
 use super::words::{bytes, count, moment};
 use crate::http::fields::STALE;
 use crate::http::people;
@@ -44,17 +44,16 @@ pub(super) async fn answer(
     let Ok(name) = ProjectName::parse(&asked) else {
         return hidden(&site, &asked, None, &Ok(Removals::default()), IndexError::NoSuchProject);
     };
-    let about = tokio::time::timeout(READING, inner.index.about(&name, None, ""));
-    let (sheet, about) = tokio::join!(inner.index.sheet(&name), about);
+    let (sheet, about) = tokio::join!(inner.index.sheet(&name), inner.inputs.about.of(name.clone()));
     // After the page was asked for, which may have been told that the project is in quarantine.
-    let removals = in_time((inner.inputs.removals)(name.clone())).await;
+    let removals = inner.inputs.removals.of(name.clone()).await;
     let sheet = match sheet {
         Ok(sheet) => sheet,
         Err(error) => return hidden(&site, &asked, Some(&name), &removals, error),
     };
     let kept = kept(inner, &sheet.files).await;
     // Its summary, which the page can do without.
-    let about = about.ok().and_then(Result::ok);
+    let about = about.ok();
     let shown = Shown {
         name: &name,
         title: about.as_ref().map_or(name.as_str(), |about| &about.name),
@@ -76,7 +75,12 @@ pub(super) async fn answer(
 async fn kept(inner: &Inner, files: &[SheetFile]) -> Vec<Option<bool>> {
     let keys: Vec<(Sha256, Option<u64>)> =
         files.iter().filter_map(|file| Some((file.sha256?, file.size))).collect();
-    let Ok(found) = in_time((inner.inputs.are_kept)(keys)).await else { return Vec::new() };
+    let Ok(found) = inner.inputs.are_kept.of(keys).await else { return Vec::new() };
+    of_each(files, found)
+}
+
+/// What was found of the files that have a digest, for each file.
+fn of_each(files: &[SheetFile], found: Vec<bool>) -> Vec<Option<bool>> {
     let mut found = found.into_iter();
     files.iter().map(|file| file.sha256.and_then(|_| found.next())).collect()
 }
@@ -294,6 +298,7 @@ mod tests {
     use crate::http::origin::Origins;
     use crate::index::Tombstone;
     use crate::model::{Event, Serial};
+    use crate::upstream::UpstreamError;
 
     const ODD: &str = "<script>\"&</script>";
     const ESCAPED: &str = "&lt;script&gt;&quot;&amp;&lt;/script&gt;";
@@ -348,20 +353,43 @@ mod tests {
     #[test]
     fn nothing_that_a_page_an_event_or_a_tombstone_says_is_markup() {
         let mut sheet = sheet(vec![file(Yanked::Yes(Some(ODD.to_owned())))]);
+        sheet.files[0].uploaded = Some(ODD.to_owned());
         sheet.status =
             Some(crate::index::ProjectStatus { status: ODD.to_owned(), reason: Some(ODD.to_owned()) });
         let page = written(&sheet, &[]);
         assert!(!page.contains("<script") && !page.contains("\"&<"), "{page}");
-        // Title, summary, status, its reason, the version, of the file version, name and yank; of the event action and version; of the
-        // tombstone file and reason.
-        assert_eq!(page.matches(ESCAPED).count(), 12, "{page}");
+        // Title, summary, status, its reason, the version, of the file version, name, time and yank; of the event action and version;
+        // of the tombstone file and reason.
+        assert_eq!(page.matches(ESCAPED).count(), 13, "{page}");
         let gone = with_site(|site| {
             let body = hidden(site, ODD, None, &Ok(removals(ODD)), IndexError::NoSuchProject).into_body();
             axum::body::to_bytes(body, usize::MAX)
         });
         let gone = futures_util::FutureExt::now_or_never(gone).unwrap().unwrap();
         let gone = String::from_utf8(gone.to_vec()).unwrap();
-        assert!(!gone.contains("<script") && gone.contains(ESCAPED), "{gone}");
+        // Title and heading; of the event action and version; of the tombstone file and reason.
+        assert!(!gone.contains("<script") && gone.matches(ESCAPED).count() == 6, "{gone}");
+        let unread = taken_away(&Err(ODD.to_owned())).into_string();
+        assert!(!unread.contains("<script") && unread.contains(ESCAPED), "{unread}");
+    }
+
+    #[tokio::test]
+    async fn a_hidden_project_has_the_status_of_the_failure_and_tells_nothing_of_our_own() {
+        let retry = std::time::Duration::from_secs(7);
+        for (error, status, later, said) in [
+            (IndexError::NoSuchProject, 404, None, "no such project"),
+            (IndexError::NotYet { retry }, 503, Some("7"), "has not answered yet"),
+            (IndexError::Upstream(UpstreamError::Unexpected(ODD.to_owned())), 502, None, ESCAPED),
+            (IndexError::Lost, 500, None, "the relay failed"),
+        ] {
+            let response =
+                with_site(|site| hidden(site, "wire-core", Some(&name()), &Ok(Removals::default()), error));
+            let retry = response.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap().to_owned());
+            assert_eq!((response.status().as_u16(), retry.as_deref()), (status, later), "{said}");
+            let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+            let page = String::from_utf8(body.to_vec()).unwrap();
+            assert!(page.contains(said) && !page.contains("<script") && !page.contains("died"), "{page}");
+        }
     }
 
     #[test]
@@ -381,6 +409,14 @@ mod tests {
         assert_eq!(states, ["yes", "no", "no", "yes", "not known", "yes", "not known", "yes: bad"]);
         assert!(page.contains("href=\"/packages/a%22b\"") && page.contains("1.0 KiB"), "{page}");
         assert!(page.contains(">2026-01-31 23:59:59<"), "{page}");
+    }
+
+    #[test]
+    fn of_a_file_without_a_digest_it_is_not_known_and_the_next_one_keeps_its_own() {
+        let mut files = [Yanked::No, Yanked::No, Yanked::No].map(file);
+        files[1].sha256 = Some(Sha256([1; 32]));
+        files[2].sha256 = Some(Sha256([2; 32]));
+        assert_eq!(of_each(&files, vec![true, false]), [None, Some(true), Some(false)]);
     }
 
     #[test]

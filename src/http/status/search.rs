@@ -103,6 +103,7 @@ fn failure(error: &SearchError) -> (StatusCode, Option<Duration>, String) {
 mod tests {
     use super::*;
     use crate::http::origin::Origins;
+    use crate::journal::JournalError;
 
     fn shown(question: &str, hits: &[Hit]) -> String {
         let (request, ()) = axum::http::Request::new(()).into_parts();
@@ -123,6 +124,12 @@ mod tests {
         assert_eq!(page.matches("&lt;script&gt;&quot;&amp;&lt;/script&gt;").count(), 4, "{page}");
         assert!(page.contains("<a href=\"/project/wire-core/\">Wire.Core</a>"), "{page}");
         assert!(page.contains("not known"), "{page}");
+    }
+
+    #[test]
+    fn a_failure_of_our_own_is_told_without_its_reason() {
+        let ours = SearchError::Journal(JournalError::InUse { path: "/srv/relay".into() });
+        assert_eq!(failure(&ours), (StatusCode::INTERNAL_SERVER_ERROR, None, "the relay failed".to_owned()));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 
 use super::inputs::KeptFiles;
 use super::layout::{Page, Site};
-use super::shared::{Inner, in_time};
+use super::shared::Inner;
 use super::state::State;
 use super::{events, state, usage};
 use crate::http::admin::Readiness;
@@ -31,17 +31,12 @@ struct Start {
 
 /// The page. Each part of it says itself what could not be read.
 pub(super) async fn answer(inner: &Inner, request: &Parts) -> Response {
-    let top = async {
-        if !inner.stats.is_enabled() {
-            return None;
-        }
-        let top = async { inner.stats.top_lately(TOP).await.map_err(|error| error.reason()) };
-        Some(in_time(top).await)
-    };
-    let newest = in_time((inner.inputs.newest_events)(events::SHOWN));
+    let inputs = &inner.inputs;
+    let top = async { Some(inputs.top_lately.as_ref()?.of(TOP).await) };
+    let newest = inputs.newest_events.of(events::SHOWN);
     let (readiness, top, events) = tokio::join!(inner.admin.readiness(), top, newest);
-    let kept = (inner.inputs.kept_files)();
-    let (origin, closed) = (inner.origins.of(request), (inner.inputs.is_closed)());
+    let kept = (inputs.kept_files)();
+    let (origin, closed) = (inner.origins.of(request), (inputs.is_closed)());
     let start = Start { origin, closed, readiness, kept, top, events };
     let site = inner.site(request);
     let page = Page { title: "cheesewire", question: "", content: start.write(&site), live: true };
@@ -119,6 +114,10 @@ mod tests {
             top,
             events: Err("the <journal> is damaged".to_owned()),
         };
+        let mut odd = start(None);
+        odd.readiness.state = json!({"version": "1", "last_serial": "<i>"});
+        let odd = odd.write(&site).into_string();
+        assert!(odd.contains("&lt;i&gt;") && !odd.contains("<i>"), "{odd}");
         let failed = start(Some(Err("the <file> failed".to_owned()))).write(&site).into_string();
         for text in [
             "The state cannot be told",

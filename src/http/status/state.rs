@@ -199,7 +199,7 @@ mod tests {
             state["upstream"]["unbelieved"] = 900.into();
             state["upstream"]["untold"] = "<no serials>".into();
             state["history"] = json!({"missing_serials": 12, "last_error": "history <i>"});
-            state["journal"] = json!({"seconds_unwritable": 60, "last_write_error": "the disk is full"});
+            state["journal"] = json!({"seconds_unwritable": 60, "last_write_error": "the disk is <full>"});
         });
         for text in [
             "not known yet",
@@ -212,7 +212,7 @@ mod tests {
             "last serial 900",
             "&lt;no serials&gt;",
             "12 serials are not known yet; history &lt;i&gt;",
-            "60 s: the disk is full",
+            "60 s: the disk is &lt;full&gt;",
         ] {
             assert!(wrong.contains(text), "{text}: {wrong}");
         }

@@ -69,4 +69,12 @@ mod tests {
         assert!(page.contains("--trusted-host relay.test ") && page.contains("token add"), "{page}");
         assert!(!page.contains("//relay.test"), "{page}");
     }
+
+    #[test]
+    fn an_odd_address_is_text() {
+        let page = lines("http://a&lt;b.test/<script>", false).into_string();
+        assert!(!page.contains("<script") && !page.contains("&lt;b"), "{page}");
+        // In the five lines, and as the host to trust.
+        assert_eq!(page.matches("a&amp;lt;b.test").count(), 6, "{page}");
+    }
 }

@@ -39,6 +39,7 @@ async fn nothing_is_told_where_nothing_is_counted() {
     assert_eq!(bench.stats.of_files(&name).await.unwrap(), None);
     assert_eq!(bench.stats.recent(&name).await.unwrap(), None);
     assert_eq!(bench.stats.top(None).await.unwrap(), []);
+    assert_eq!(bench.stats.top_lately(9).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -222,6 +223,12 @@ async fn the_top_of_late_is_counted_over_eight_days_and_among_the_leaders_only()
     let top = async |most| bench.stats.top_lately(most).await.unwrap();
     assert_eq!(top(9).await, [row("TWO", 3), row("ONE", 2)]);
     assert_eq!(top(1).await, [row("TWO", 3)]);
+    bench.count("alike-1.zip", "pip/1", 3).await;
+    assert_eq!(top(9).await, [row("ALIKE", 3), row("TWO", 3), row("ONE", 2)], "of equal numbers by name");
+    // A clock that was a day ahead.
+    bench.clock.set(NOON + 7 * DAY);
+    assert_eq!(top(9).await, [row("OLD", 90), row("ONE", 2)]);
+    bench.clock.set(NOON + 8 * DAY);
     for project in 0..LEADERS {
         bench.count_in_memory(&format!("p{project}-1.zip"), "pip/1", 9);
     }
