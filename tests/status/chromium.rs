@@ -1,5 +1,5 @@
-//! The pages in a real browser, driven by WebDriver. `CHROMEDRIVER` says where the driver is (Debian's chromium-driver has it in
-//! /usr/bin/chromedriver); without it these tests say that they did not run.
+//! The pages in a real browser, driven by WebDriver: by `chromedriver` (Debian's chromium-driver), or by the program that
+//! `CHROMEDRIVER` names.
 
 use std::process::Stdio;
 
@@ -22,15 +22,11 @@ struct Browser {
 }
 
 impl Browser {
-    /// `None` if there is no driver.
-    async fn start() -> Option<Self> {
-        let Some(driver) = std::env::var_os("CHROMEDRIVER") else {
-            println!("NOT RUN: CHROMEDRIVER does not say where a driver of Chromium is");
-            return None;
-        };
+    async fn start() -> Self {
+        let driver = std::env::var_os("CHROMEDRIVER").unwrap_or_else(|| "chromedriver".into());
         let mut driver = Command::new(driver);
         driver.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
-        let mut driver = driver.spawn().unwrap();
+        let mut driver = driver.spawn().expect("no driver of Chromium; Debian has it as chromium-driver");
         let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
         let port = loop {
             let line = lines.next_line().await.unwrap().expect("the driver ended");
@@ -47,7 +43,7 @@ impl Browser {
         let base = format!("http://127.0.0.1:{port}/session");
         let made = ask(&base, &wanted).await;
         let session = format!("{base}/{}", made["sessionId"].as_str().unwrap());
-        Some(Self { session, _driver: driver })
+        Self { session, _driver: driver }
     }
 
     async fn ask(&self, command: &str, body: Value) -> Value {
@@ -65,6 +61,22 @@ impl Browser {
     /// What a script returns.
     async fn run(&self, script: &str) -> Value {
         self.ask("execute/sync", json!({"script": script, "args": []})).await
+    }
+
+    /// Waits until the line above the events begins so.
+    async fn says(&self, start: &str) {
+        let note = "return document.getElementById('live').textContent";
+        until(start, async || self.run(note).await.as_str().unwrap().starts_with(start)).await;
+    }
+
+    /// As if the window came to the front, or something else before it.
+    async fn seen(&self, seen: bool) {
+        let script = format!(
+            "Object.defineProperty(document, 'hidden', {{configurable: true, value: {}}}); \
+             document.dispatchEvent(new Event('visibilitychange'))",
+            !seen
+        );
+        self.run(&script).await;
     }
 
     /// A command of the browser's own protocol.
@@ -89,12 +101,12 @@ impl Browser {
         log.as_array().unwrap().iter().filter(|entry| entry["level"] == "SEVERE").cloned().collect()
     }
 
-    /// Keeps the window as a picture, if somebody has said where.
+    /// Keeps the window as a picture, in the folder that `CHEESEWIRE_PICTURES` names: those of docs/pictures are made so.
     async fn picture(&self, name: &str) {
         let Some(folder) = std::env::var_os("CHEESEWIRE_PICTURES") else { return };
-        let shot = self.own("Page.captureScreenshot", json!({"format": "png"})).await;
+        let shot = self.own("Page.captureScreenshot", json!({"format": "webp", "quality": 80})).await;
         let bytes = STANDARD.decode(shot["data"].as_str().unwrap()).unwrap();
-        std::fs::write(std::path::Path::new(&folder).join(format!("{name}.png")), bytes).unwrap();
+        std::fs::write(std::path::Path::new(&folder).join(format!("{name}.webp")), bytes).unwrap();
     }
 }
 
@@ -112,21 +124,20 @@ async fn noted(sandbox: &Sandbox, action: &str) {
     sandbox.change(Change::Note { name, version: None, action }).await.unwrap();
 }
 
-async fn started() -> Option<(Sandbox, Relay, Browser)> {
-    let browser = Browser::start().await?;
-    let (sandbox, relay) = pair(&[]).await;
+async fn started(settings: &[&str]) -> (Sandbox, Relay, Browser) {
+    let browser = Browser::start().await;
+    let (sandbox, relay) = pair(settings).await;
     sandbox.publish(Publication::new("Wire.New", "1.0")).await.unwrap();
     super::page_with(&relay, "", "Wire.New").await;
-    Some((sandbox, relay, browser))
+    (sandbox, relay, browser)
 }
 
 #[tokio::test]
 #[ignore = "needs Chromium and its driver"]
 async fn new_events_come_on_top_as_text_and_the_table_stays_short() {
-    let Some((sandbox, relay, browser)) = started().await else { return };
+    let (sandbox, relay, browser) = started(&[]).await;
     browser.open(&relay.url).await;
-    let live = "return document.getElementById('live').textContent";
-    until("it is not live", async || browser.run(live).await.as_str().unwrap().starts_with("Live")).await;
+    browser.says("Live").await;
     noted(&sandbox, "<img src=x onerror=document.title='gone'>").await;
     until("the event does not come", async || {
         browser.run(FIRST).await.as_str().unwrap().contains("<img src=x")
@@ -151,7 +162,7 @@ async fn new_events_come_on_top_as_text_and_the_table_stays_short() {
 #[tokio::test]
 #[ignore = "needs Chromium and its driver"]
 async fn a_reader_finds_a_project_from_the_start_page_in_light_in_dark_and_on_a_small_screen() {
-    let Some((_sandbox, relay, browser)) = started().await else { return };
+    let (_sandbox, relay, browser) = started(&[]).await;
     let back = "return getComputedStyle(document.body).backgroundColor";
     let mut backs = Vec::new();
     for (dark, width, name) in [(false, 1000, "light"), (true, 1000, "dark"), (false, 400, "small")] {
@@ -180,8 +191,61 @@ async fn a_reader_finds_a_project_from_the_start_page_in_light_in_dark_and_on_a_
 
 #[tokio::test]
 #[ignore = "needs Chromium and its driver"]
+async fn a_page_that_nobody_looks_at_holds_no_feed_and_goes_on_where_it_was() {
+    let (sandbox, relay, browser) = started(&[]).await;
+    let watched = "window.sources = []; window.EventSource = class extends window.EventSource { \
+                   constructor(url) { super(url); window.sources.push(this); } }";
+    browser.own("Page.addScriptToEvaluateOnNewDocument", json!({"source": watched})).await;
+    browser.open(&relay.url).await;
+    browser.says("Live").await;
+    noted(&sandbox, "before").await;
+    until("it does not come", async || browser.run(FIRST).await.as_str().unwrap().contains("before")).await;
+    // A name that no project can have, no version, and a time in no year.
+    let (last, time) = (sandbox.last_serial().0, 1_000_000_000_000_000_000_i64);
+    let odd = json!({"serial": last, "time": time, "name": "<b>/..", "version": null, "action": "odd"});
+    browser.run(&format!("window.sources[0].onmessage({{data: JSON.stringify({odd})}})")).await;
+    let first = "const row = document.querySelector('#events tbody tr'); \
+                 return [Array.from(row.cells, cell => cell.textContent), row.querySelectorAll('a').length]";
+    let cells = json!([[last.to_string(), time.to_string(), "<b>/..", "", "odd"], 0]);
+    assert_eq!(browser.run(first).await, cells);
+    browser.seen(false).await;
+    assert_eq!(browser.run("return window.sources.map(source => source.readyState)").await, json!([2]));
+    noted(&sandbox, "meanwhile").await;
+    super::page_with(&relay, "", "meanwhile").await;
+    browser.seen(true).await;
+    until("it does not come", async || browser.run(FIRST).await.as_str().unwrap().contains("meanwhile"))
+        .await;
+    assert_eq!(browser.run("return window.sources.length").await, 2, "it was loaded again");
+    let twice = "return Array.from(document.querySelectorAll('#events tbody tr')).filter(row => row.innerText.includes('before')).length";
+    assert_eq!(browser.run(twice).await, 1);
+    // After a long time it begins anew.
+    browser.seen(false).await;
+    browser.run("const now = Date.now(); Date.now = () => now + 600001").await;
+    browser.seen(true).await;
+    until("it is not loaded again", async || browser.run("return window.sources.length").await == 1).await;
+    browser.says("Live").await;
+    relay.stop().await;
+    browser.says("Not live just now").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium and its driver"]
+async fn where_all_feeds_are_taken_the_page_says_so() {
+    let (sandbox, relay, browser) = started(&["feed.subscribers=1"]).await;
+    let feed = format!("{}journal/events?follow=true&since={}", relay.url, sandbox.last_serial());
+    let held = client().get(&feed).send().await.unwrap();
+    assert_eq!(held.status(), 200);
+    browser.open(&relay.url).await;
+    browser.says("Not live: the relay gives no events just now").await;
+    drop(held);
+    browser.close().await;
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium and its driver"]
 async fn without_scripts_the_page_has_the_events_of_when_it_was_loaded() {
-    let Some((_sandbox, relay, browser)) = started().await else { return };
+    let (_sandbox, relay, browser) = started(&[]).await;
     browser.own("Emulation.setScriptExecutionDisabled", json!({"value": true})).await;
     browser.own("Page.navigate", json!({"url": relay.url})).await;
     let mut page = String::new();
@@ -202,7 +266,7 @@ async fn without_scripts_the_page_has_the_events_of_when_it_was_loaded() {
 #[tokio::test]
 #[ignore = "needs Chromium, its driver, and pip with the network"]
 async fn axe_finds_nothing_on_any_page_in_light_and_dark() {
-    let Some((_sandbox, relay, browser)) = started().await else { return };
+    let (_sandbox, relay, browser) = started(&[]).await;
     let library = environment(&["axe-core-python==0.1.0"]).await.join("../lib");
     let axe = glob(&library, "axe.min.js");
     let axe = std::fs::read_to_string(axe).unwrap();
