@@ -236,6 +236,16 @@ mod tests {
         manager.attend(async {}, &CancellationToken::new(), Duration::from_secs(1)).await;
         heard.set_nonblocking(true).unwrap();
         assert!(hear(&heard).is_err());
+        // While a request still runs it is told, and not again.
+        let stop = CancellationToken::new();
+        stop.cancel();
+        let work = async {
+            while !hear(&heard).is_ok_and(|word| word.starts_with("STOPPING=1")) {
+                tokio::task::yield_now().await;
+            }
+        };
+        manager.attend(work, &stop, Duration::from_secs(1)).await;
+        assert!(hear(&heard).is_err());
     }
 
     /// Not just before the time is over: a sign that is late would end the process.

@@ -48,9 +48,6 @@ impl Stats {
     /// spelling, and the number of these days; most first, then by name, at most `most`. It reads some rows of each and no
     /// more, however much is counted.
     pub async fn top_lately(&self, most: usize) -> Result<Vec<(String, u64)>, StatsError> {
-        if !self.is_enabled() {
-            return Ok(Vec::new());
-        }
         let today = self.today();
         self.database().read(move |connection| top_lately(connection, today, most)).await
     }
@@ -85,7 +82,7 @@ fn recent(connection: &Connection, project: &ProjectName, today: Day) -> rusqlit
 
 fn top_lately(connection: &Connection, today: Day, most: usize) -> rusqlite::Result<Vec<(String, u64)>> {
     let sql = "SELECT spelling, (SELECT sum(d.count) FROM project_days d WHERE d.project = p.id AND d.day BETWEEN ?1 AND ?2) \
-               AS lately FROM (SELECT id, spelling FROM projects WHERE count > 0 ORDER BY count DESC LIMIT ?3) p \
+               AS lately FROM (SELECT id, spelling FROM projects ORDER BY count DESC LIMIT ?3) p \
                WHERE lately > 0 ORDER BY lately DESC, spelling LIMIT ?4";
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let asked = params![today.before(WINDOWS[1]).number(), today.number(), LEADERS, most];

@@ -193,10 +193,15 @@ async fn a_reader_finds_a_project_from_the_start_page_in_light_in_dark_and_on_a_
 #[ignore = "needs Chromium and its driver"]
 async fn a_page_that_nobody_looks_at_holds_no_feed_and_goes_on_where_it_was() {
     let (sandbox, relay, browser) = started(&[]).await;
-    let watched = "window.sources = []; window.EventSource = class extends window.EventSource { \
+    let watched = "Object.defineProperty(document, 'hidden', {configurable: true, value: true}); \
+                   window.sources = []; \
+                   window.EventSource = class extends window.EventSource { \
                    constructor(url) { super(url); window.sources.push(this); } }";
     browser.own("Page.addScriptToEvaluateOnNewDocument", json!({"source": watched})).await;
+    let sources = "return window.sources.length";
     browser.open(&relay.url).await;
+    assert_eq!(browser.run(sources).await, 0, "nobody has looked at it yet");
+    browser.seen(true).await;
     browser.says("Live").await;
     noted(&sandbox, "before").await;
     until("it does not come", async || browser.run(FIRST).await.as_str().unwrap().contains("before")).await;
@@ -215,14 +220,22 @@ async fn a_page_that_nobody_looks_at_holds_no_feed_and_goes_on_where_it_was() {
     browser.seen(true).await;
     until("it does not come", async || browser.run(FIRST).await.as_str().unwrap().contains("meanwhile"))
         .await;
-    assert_eq!(browser.run("return window.sources.length").await, 2, "it was loaded again");
-    let twice = "return Array.from(document.querySelectorAll('#events tbody tr')).filter(row => row.innerText.includes('before')).length";
+    assert_eq!(browser.run(sources).await, 2, "it was loaded again");
+    let twice = "return Array.from(document.querySelectorAll('#events tbody tr')) \
+                 .filter(row => row.innerText.includes('before')).length";
     assert_eq!(browser.run(twice).await, 1);
-    // After a long time it begins anew.
+    // It was looked at for long, and hidden for a moment.
+    let later = "const now = Date.now(); Date.now = () => now + 600001";
+    browser.run(later).await;
     browser.seen(false).await;
-    browser.run("const now = Date.now(); Date.now = () => now + 600001").await;
     browser.seen(true).await;
-    until("it is not loaded again", async || browser.run("return window.sources.length").await == 1).await;
+    assert_eq!(browser.run(sources).await, 3, "it was loaded again");
+    // Hidden for long, it begins anew.
+    browser.seen(false).await;
+    browser.run(later).await;
+    browser.seen(true).await;
+    until("it is not loaded again", async || browser.run(sources).await == 0).await;
+    browser.seen(true).await;
     browser.says("Live").await;
     relay.stop().await;
     browser.says("Not live just now").await;

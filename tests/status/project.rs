@@ -57,9 +57,9 @@ async fn what_was_yanked_or_removed_is_said_with_its_reason() {
     assert!(!text.contains("<b>") && !text.contains("Taken away"), "{text}");
     let removal = Change::RemoveRelease { name: "wire-new".to_owned(), version: "1.0".to_owned() };
     let serial = sandbox.change(removal).await.unwrap();
-    // The event may be known before the page is read again.
+    // What was taken away may be read after the event, and the page before it.
     let mut text = String::new();
-    until("its files stay", async || {
+    until("its files do not go", async || {
         page(&relay, "project/wire-new/").await.text().clone_into(&mut text);
         text.contains("Taken away") && !text.contains("<td>1.0</td>")
     })

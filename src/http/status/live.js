@@ -16,7 +16,7 @@
     const row = rows.insertRow(0);
     const cell = (text, kind) => {
       const made = row.insertCell();
-      made.textContent = text === null ? "" : text;
+      made.textContent = text;
       made.className = kind;
       return made;
     };
