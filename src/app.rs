@@ -40,7 +40,7 @@ use crate::tls::TlsSettings;
 use crate::upstream::{Upstream, UpstreamError};
 use gauges::Gauges;
 use reloading::Reloading;
-pub use reloading::{Orders, Reread, Settings};
+pub use reloading::{Orders, Reread, SetLog, Settings};
 use state::State;
 use tasks::Tasks;
 pub use watching::FileError;
@@ -165,11 +165,11 @@ impl App {
         let (to_mirrors, asked) = (relay.clone(), upstream.clone());
         let master = Master::new(config.push.clone(), to_mirrors, asked, tasks.clone(), background.clone());
         let push = Push { mirror, master };
-        let (status, followed) = watch::channel(FollowStatus::default());
+        let (told, followed) = watch::channel(FollowStatus::default());
         let kept = Tasks::new(tasks.clone(), background.clone());
         let (following, asking, how) = (journal.clone(), upstream.clone(), config.follow.clone());
         kept.keep(state::FOLLOWING, move |stop| {
-            follow::run(following.clone(), asking.clone(), how.clone(), status.clone(), stop)
+            follow::run(following.clone(), asking.clone(), how.clone(), told.clone(), stop)
         });
         keep(&kept, "search", &index, |index| async move { index.learn_for_ever().await });
         let pages = pages::inputs(&journal, &store, &index, &counted, watching.guard().clone());
@@ -192,12 +192,8 @@ impl App {
 
         let stopping = CancellationToken::new();
         let feed = Feed::new(journal.clone(), config.feed.clone(), stopping.clone());
-        let gauges = Gauges::new(journal.clone());
         let admin = Admin {
-            metrics: Arc::new(move || {
-                gauges.look();
-                metrics.render()
-            }),
+            metrics: render(metrics, Gauges::new(journal.clone())),
             state: look(State::new(
                 journal.clone(),
                 counted.clone(),
@@ -216,7 +212,7 @@ impl App {
         exposure::warn(&listens, proxies, encryption.is_some(), guard.is_closed());
         let stats = counted.clone();
         let parts =
-            Parts { rpc, feed, index, relay, stats, old, signatures, push, admin, pages, guard, limits };
+            Parts { rpc, feed, index, relay, old, signatures, push, stats, admin, pages, guard, limits };
         let edge = Edge::new(parts, config.http.calls, &origins, &config.http.cors);
         let mut settings = config.http.listener.clone();
         settings.max_connections = http::affordable_connections(settings.max_connections);
@@ -328,6 +324,14 @@ fn recorder() -> Result<PrometheusHandle, AppError> {
         .get_or_init(|| install().map_err(|error: BuildError| error.to_string()))
         .clone()
         .map_err(AppError::Metrics)
+}
+
+/// The metrics as text, after a look at what nobody counts.
+fn render(metrics: PrometheusHandle, gauges: Gauges) -> Arc<dyn Fn() -> String + Send + Sync> {
+    Arc::new(move || {
+        gauges.look();
+        metrics.render()
+    })
 }
 
 async fn upkeep(metrics: PrometheusHandle) {

@@ -27,14 +27,17 @@ pub struct Orders {
 /// Reads all settings as they are now. Blocks.
 pub type Reread = Arc<dyn Fn() -> Result<(Config, Values), ConfigError> + Send + Sync>;
 
+/// Has the log go by other settings; the error says why it does not.
+pub type SetLog = Box<dyn Fn(&LogSettings) -> Result<(), String> + Send + Sync>;
+
 /// Where settings come from, and where those go that this module does not know.
 pub struct Settings {
     /// The values that the relay was started with.
     pub values: Values,
     /// Reads them again.
     pub reread: Reread,
-    /// Has the log go by other settings; the error says why it does not.
-    pub set_log: Box<dyn Fn(&LogSettings) -> Result<(), String> + Send + Sync>,
+    /// For those of the log.
+    pub set_log: SetLog,
 }
 
 impl Orders {
