@@ -69,11 +69,16 @@ impl Mirror {
     ) -> Self {
         let mirror = folder.join("mirror");
         let config = folder.join("bandersnatch.conf");
-        let method = if bandersnatch == Bandersnatch::NewestListing { "api-method = simple\n" } else { "" };
+        let own = match bandersnatch {
+            // It has no default for it.
+            Bandersnatch::Requests => "hash-index = false\n",
+            Bandersnatch::Calls => "",
+            Bandersnatch::NewestListing => "api-method = simple\n",
+        };
         let list = if bandersnatch == Bandersnatch::Requests { "blacklist" } else { "blocklist" };
         let text = format!(
             "[mirror]\ndirectory = {}\nmaster = {}\nallow-non-https = true\njson = true\ntimeout = 300\n\
-             workers = 1\nstop-on-error = true\n{method}[plugins]\nenabled =\n    {list}_project\n\
+             workers = 1\nstop-on-error = true\n{own}[plugins]\nenabled =\n    {list}_project\n\
              [{list}]\npackages =\n    {LARGE}\n",
             mirror.display(),
             relay.trim_end_matches('/'),
