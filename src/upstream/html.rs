@@ -62,8 +62,7 @@ pub fn elements(document: impl Read, mut found: impl FnMut(HtmlElement)) -> std:
     });
     // Else the inside of a script would be read as markup.
     emitter.naively_switch_states(true);
-    for cut in Tokenizer::new_with_emitter(IoReader::new(document), emitter) {
-        let Cut = cut?;
+    if let Some(Cut) = Tokenizer::new_with_emitter(IoReader::new(document), emitter).next().transpose()? {
         return Err(std::io::ErrorKind::UnexpectedEof.into());
     }
     if let Some(last) = reading.close() {

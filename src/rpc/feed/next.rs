@@ -117,7 +117,7 @@ mod tests {
         advance(Duration::from_millis(1)).await;
         assert!(!Arc::ptr_eq(&another, &ask(6, 6, None).unwrap()));
         // Of many the oldest go.
-        for after in 10..10 + KEPT as i64 {
+        for after in (10..).take(KEPT) {
             ask(after, 100, None).unwrap();
         }
         assert_eq!(next.0.lock().unwrap().len(), KEPT);
