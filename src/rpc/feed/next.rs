@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-use super::{PAUSE, Piece};
+use super::piece::Piece;
+use super::told::PAUSE;
 use crate::journal::Wanted;
 use crate::model::Serial;
 

@@ -9,7 +9,9 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::next::Found;
-use super::{Feed, FeedCut, Inner, PAUSE, Piece, Told, later};
+use super::piece::Piece;
+use super::shared::Inner;
+use super::told::{FeedCut, PAUSE, Told, later};
 use crate::journal::{Journal, JournalError, Since};
 use crate::model::{Event, Serial};
 
@@ -24,7 +26,7 @@ type Turn = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireErro
 
 /// A place in the feed.
 pub struct Subscription {
-    feed: Feed,
+    feed: Arc<Inner>,
     /// The last serial that was told.
     after: Serial,
     /// Not live: up to here, and then it is over.
@@ -43,7 +45,7 @@ pub struct Subscription {
 
 impl Subscription {
     pub(super) fn new(
-        feed: Feed,
+        feed: Arc<Inner>,
         after: Serial,
         until: Option<Serial>,
         head: Serial,
@@ -70,11 +72,11 @@ impl Subscription {
     }
 
     async fn next(&mut self) -> Option<Told> {
-        if self.handed.is_some_and(|at| at.elapsed() > self.feed.0.settings.patience) {
+        if self.handed.is_some_and(|at| at.elapsed() > self.feed.settings.patience) {
             tracing::debug!(after = %self.after, "a subscriber of the feed reads too slowly and is cut");
             return Some(Told::Cut(FeedCut::Slow));
         }
-        let stopping = self.feed.0.stopping.clone();
+        let stopping = self.feed.stopping.clone();
         let told = tokio::select! {
             () = stopping.cancelled() => Some(Told::Cut(FeedCut::Stopping)),
             told = self.tell() => told,
@@ -85,12 +87,12 @@ impl Subscription {
 
     async fn tell(&mut self) -> Option<Told> {
         let feed = self.feed.clone();
-        let mut silence = std::pin::pin!(sleep(feed.0.settings.keep_alive));
+        let mut silence = std::pin::pin!(sleep(feed.settings.keep_alive));
         let mut answered = None;
         loop {
             // Seen before the tables are read: what comes after that wakes the wait below.
             let head = *self.news.borrow_and_update();
-            let found = match self.find(&feed.0, head, answered, silence.as_mut()).await {
+            let found = match self.find(&feed, head, answered, silence.as_mut()).await {
                 Ok(Some(found)) => found,
                 Ok(None) => return Some(Told::Nothing),
                 Err(error) => {
