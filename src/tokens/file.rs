@@ -43,7 +43,10 @@ struct Line {
 pub fn read(path: &Path) -> Result<Option<Tokens>, TokenError> {
     let file = match File::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        // A file where the data folder should be is complained of by whoever needs the folder.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
         Err(error) => return Err(TokenError::Unreadable(error)),
     };
     // Of the file that is open, whatever stands by its name meanwhile.
