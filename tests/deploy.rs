@@ -172,5 +172,6 @@ async fn systemd_takes_the_unit_and_finds_little_exposed() {
 async fn prometheus_takes_the_rules() {
     let said =
         run(Command::new("promtool").args(["check", "rules"]).arg(deploy("prometheus/alerts.yml"))).await;
-    assert!(said.contains("SUCCESS: 13 rules found"), "{said}");
+    let rules = text("prometheus/alerts.yml").matches("- alert:").count();
+    assert!(said.contains(&format!("SUCCESS: {rules} rules found")), "{said}");
 }
