@@ -16,8 +16,8 @@ settings! {
     pub struct FeedSettings in "feed" {
         /// Subscribers of the feed at once; one more is told to come back.
         ///
-        /// Those who have all so far are told of an event by one read for all. 10,000 take some 100 MB, and need
-        /// `http.max_connections` above that.
+        /// Those who have all so far are told of an event by one read for all. Each takes some
+        /// 28 KB, and one of `http.max_connections`.
         subscribers: usize = 2_000,
         /// Subscribers for whom older events are read at the same time; the others wait for their turn.
         ///
