@@ -207,6 +207,23 @@ mod tests {
         assert_eq!((number.complaint(), number.look(false)), (None, Looked::Same));
     }
 
+    /// It may depend on something else than its files.
+    #[test]
+    fn what_was_no_good_is_read_again_though_nothing_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("number");
+        std::fs::write(&file, "1").unwrap();
+        let is_good = Arc::new(Mutex::new(true));
+        let asked = is_good.clone();
+        let read = move || if *asked.lock().unwrap() { Ok(1) } else { Err("not now") };
+        let number = Watched::open("a number", vec![file], read).unwrap();
+        for (good, looked) in [(false, Looked::Refused), (true, Looked::Taken)] {
+            *is_good.lock().unwrap() = good;
+            assert_eq!(number.look(!good), looked);
+        }
+        assert_eq!((number.complaint(), number.look(false)), (None, Looked::Same));
+    }
+
     #[test]
     fn a_new_mode_and_another_file_in_its_place_are_changes() {
         let folder = tempfile::tempdir().unwrap();

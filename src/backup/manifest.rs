@@ -11,7 +11,10 @@ use sha2::{Digest as _, Sha256};
 use super::BackupError;
 use crate::blob::Carried;
 use crate::journal::Journal;
+use crate::{signing, stats, tokens};
 
+/// The parts but for the journal, and the package files.
+pub(super) const BESIDE: [&str; 3] = [stats::backup::FILE, signing::KEY_FILE, tokens::FILE];
 /// The newest form of the manifest.
 const FORM: u32 = 1;
 /// Bytes that are read and hashed at a time.

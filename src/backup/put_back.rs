@@ -5,21 +5,17 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use super::manifest::BESIDE;
 use super::{BackupError, BackupJob, Files, Manifest};
 use crate::blob::Inventory;
 use crate::journal::{Journal, Restoring};
 use crate::model::{Clock, Serial, UpstreamIdentity};
-use crate::signing;
-use crate::stats;
-use crate::tokens;
 
 /// Numbers that a relay may have given out in a day at the most, ten times what PyPI's whole changelog takes.
 const SERIALS_A_DAY: i64 = 200_000;
 /// And at once, in the first comparison of a large index.
 const SERIALS_AT_ONCE: i64 = 1_000_000;
 const SECONDS_A_DAY: i64 = 86_400;
-/// The parts but for the journal, and the package files.
-const PUT: [&str; 3] = [stats::backup::FILE, signing::KEY_FILE, tokens::FILE];
 
 /// Which backup is to be put where.
 #[derive(Debug, Clone)]
@@ -64,7 +60,7 @@ impl RestoreJob {
         let told = self.told(&manifest)?;
         manifest.check_parts(&self.from)?;
         let unfinished = Journal::is_unfinished(&self.data);
-        for place in PUT.iter().flat_map(|name| self.places(name)) {
+        for place in BESIDE.iter().flat_map(|name| self.places(name)) {
             if place.symlink_metadata().is_ok() && !unfinished {
                 return Err(BackupError::Occupied(place));
             }
@@ -83,7 +79,7 @@ impl RestoreJob {
         restoring: Restoring,
         told: Option<Serial>,
     ) -> Result<(Option<Files>, Option<Serial>), BackupError> {
-        for name in PUT {
+        for name in BESIDE {
             self.put(manifest, name)?;
         }
         let files = match manifest.files {

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use super::manifest::{Part, Unwritten};
+use super::manifest::{BESIDE, Part, Unwritten};
 use super::{BackupError, Manifest};
 use crate::blob::Inventory;
 use crate::journal::{Journal, UnlockedJournal};
@@ -120,8 +120,7 @@ impl BackupJob {
             let _ = fs::remove_dir_all(&self.to);
             return;
         }
-        let parts = [Journal::FILE, stats::backup::FILE, signing::KEY_FILE, tokens::FILE, Manifest::FILE];
-        for name in parts {
+        for name in BESIDE.into_iter().chain([Journal::FILE, Manifest::FILE]) {
             for end in ["", "-journal", "-wal", "-shm", ".new"] {
                 let _ = fs::remove_file(self.to.join(format!("{name}{end}")));
             }

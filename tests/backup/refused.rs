@@ -115,6 +115,7 @@ async fn a_disk_that_takes_no_more_is_told_of_and_nothing_is_left() {
     let folder = place.path().join("folder");
     std::fs::create_dir(&folder).unwrap();
     std::os::unix::fs::symlink(&folder, &to).unwrap();
+    std::fs::write(filled.folder.path().join("tokens.toml"), TOKENS).unwrap();
     let output = with_little_room(LITTLE, filled.folder.path(), &whole).await;
     refused(&output, 1);
     assert_eq!(std::fs::read_dir(&to).unwrap().count(), 0);

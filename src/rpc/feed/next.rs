@@ -88,6 +88,7 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
+    use crate::journal::{Journal, JournalSettings, Want};
 
     #[tokio::test(start_paused = true)]
     async fn a_read_is_shared_as_long_as_it_holds() {
@@ -117,6 +118,18 @@ mod tests {
         assert!(Arc::ptr_eq(&another, &ask(6, 6, None).unwrap()));
         advance(Duration::from_millis(1)).await;
         assert!(!Arc::ptr_eq(&another, &ask(6, 6, None).unwrap()));
+        // That upstream is being asked is news for a moment, and not for who has its answer.
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(folder.path(), JournalSettings::default()).await.unwrap();
+        let asked = ask(6, 8, None).unwrap();
+        asked.set(Found::Unknown(journal.want(Want::LastSerial))).unwrap();
+        assert!(Arc::ptr_eq(&asked, &ask(6, 8, None).unwrap()));
+        advance(Duration::from_millis(1)).await;
+        let again = ask(6, 8, Some(Instant::now())).unwrap();
+        assert!(!Arc::ptr_eq(&asked, &again));
+        again.set(Found::Unknown(journal.want(Want::LastSerial))).unwrap();
+        advance(PAUSE).await;
+        assert!(!Arc::ptr_eq(&again, &ask(6, 8, None).unwrap()));
         // Of many the oldest go.
         for after in (10..).take(KEPT) {
             ask(after, 100, None).unwrap();

@@ -126,7 +126,7 @@ mod tests {
         let least = page("a-1.zip", &[], "");
         assert!((900..4000).contains(&least), "{least}");
         assert!(page(&format!("{}/a-1.zip", "x".repeat(500)), &[], "") >= least + 500);
-        assert!(page("a-1.zip", &["1"; 100], "") >= least + 2400);
+        assert!(page("a-1.zip", &["1"; 100], "") >= least + 4000);
         assert!(page("a-1.zip", &[], &"x".repeat(1000)) >= least + 2000);
     }
 
