@@ -11,7 +11,9 @@ use sha2::{Digest as _, Sha256};
 use super::BackupError;
 use crate::blob::Carried;
 use crate::journal::Journal;
-use crate::{signing, stats, tokens};
+use crate::signing;
+use crate::stats;
+use crate::tokens;
 
 /// The parts but for the journal, and the package files.
 pub(super) const BESIDE: [&str; 3] = [stats::backup::FILE, signing::KEY_FILE, tokens::FILE];
