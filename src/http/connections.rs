@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{AbortHandle, Id, JoinSet};
 
@@ -21,6 +22,12 @@ pub(super) struct Connections {
     tasks: JoinSet<()>,
     members: HashMap<Id, Member>,
     room: Arc<Semaphore>,
+}
+
+/// Holds something until the connection has ended. An `async` block would have room for the connection twice: where it is captured, and
+/// where it is awaited. There are as many of these as there are connections.
+fn holding(held: impl Send + 'static, connection: impl Future<Output = ()>) -> impl Future<Output = ()> {
+    connection.map(move |()| drop(held))
 }
 
 /// Counts a connection as open until it is dropped, which it is with its task.
@@ -76,11 +83,7 @@ impl Connections {
         phase: SharedPhase,
         connection: impl Future<Output = ()> + Send + 'static,
     ) {
-        let open = Open::new();
-        let task = self.tasks.spawn(async move {
-            connection.await;
-            drop((permit, open));
-        });
+        let task = self.tasks.spawn(holding((permit, Open::new()), connection));
         self.members.insert(task.id(), Member { phase, task });
     }
 
@@ -98,5 +101,33 @@ impl Connections {
             metrics::counter!(metric::HTTP_SENT_AWAY_TOTAL).increment(1);
             member.task.abort();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_takes_its_own_room_and_no_second_one() {
+        let connection = async {
+            let state = [0_u8; 1000];
+            std::future::pending::<()>().await;
+            drop(state);
+        };
+        let own = size_of_val(&connection);
+        assert!(own >= 1000);
+        assert!(size_of_val(&holding([0_u64; 3], connection)) <= own + 64);
+    }
+
+    #[tokio::test]
+    async fn what_is_held_is_let_go_with_the_connection() {
+        let room = Arc::new(Semaphore::new(1));
+        let permit = room.clone().try_acquire_owned().unwrap();
+        let mut held = Box::pin(holding(permit, async { tokio::task::yield_now().await }));
+        assert!(futures_util::poll!(held.as_mut()).is_pending());
+        assert_eq!(room.available_permits(), 0);
+        held.await;
+        assert_eq!(room.available_permits(), 1);
     }
 }

@@ -53,7 +53,8 @@ enum Begun {
 }
 
 impl Encryption {
-    /// Serves a connection to its end.
+    /// Serves a connection to its end. What only its beginning or HTTP/2 needs is in places of its own: each connection has this for
+    /// as long as it is open.
     pub(super) async fn serve(
         self: Arc<Self>,
         stream: TcpStream,
@@ -63,7 +64,7 @@ impl Encryption {
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let deadline = Instant::now() + self.handshake;
         let begun = tokio::select! {
-            begun = timeout_at(deadline, self.begin(stream, inbound)) => begun,
+            begun = timeout_at(deadline, Box::pin(self.begin(stream, inbound))) => begun,
             () = phase.left() => return Ok(()),
         };
         let outcome =
@@ -90,9 +91,9 @@ impl Encryption {
         let dates = Dates::new(&self.clock);
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         if is_http2 {
-            self.http2.serve(*stream, edge, inbound, dates, phase).await?;
+            Box::pin(self.http2.serve(*stream, edge, inbound, dates, phase)).await?;
         } else {
-            let stream = Encrypted { stream: *stream, ahead: None, closed: false };
+            let stream = Encrypted { stream, ahead: None, closed: false };
             let stream = TimedStream::new(stream, self.patience, phase);
             http1::serve(stream, edge, inbound, dates, self.header_limit).await?;
         }
@@ -129,7 +130,7 @@ async fn refuse(mut stream: TcpStream) -> io::Result<()> {
 
 /// An encrypted stream that tells whether its peer has closed its side.
 struct Encrypted {
-    stream: TlsStream<TcpStream>,
+    stream: Box<TlsStream<TcpStream>>,
     /// A byte that was read to find that out.
     ahead: Option<u8>,
     closed: bool,

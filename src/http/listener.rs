@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::future::select_all;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -171,7 +172,7 @@ pub async fn serve(
         if let Some(encryption) = encryption.as_ref().filter(|_| inbound.encrypted) {
             let phase = SharedPhase::new(begun, Taken::ByEncryption);
             let connection = encryption.clone().serve(stream, edge.clone(), inbound, phase.clone());
-            connections.admit(permit, phase, async move { ended(connection.await) });
+            connections.admit(permit, phase, connection.map(ended));
             continue;
         }
         let inbound = Inbound { encrypted: false, ..inbound };
@@ -179,7 +180,7 @@ pub async fn serve(
         let stream = TimedStream::new(stream, settings.patience, phase.clone());
         let dates = Dates::new(&settings.clock);
         let connection = http1::serve(stream, edge.clone(), inbound, dates, settings.header_limit);
-        connections.admit(permit, phase, async move { ended(connection.await) });
+        connections.admit(permit, phase, connection.map(ended));
     }
     drop(listeners);
     if tokio::time::timeout(settings.drain, connections.leave()).await.is_err() {
