@@ -140,6 +140,7 @@ impl App {
         let counted = Stats::open(&config.data, config.stats.clone(), spell(&journal)).await?;
         let store = Store::open(&config.store)?;
         let upstream = Upstream::new(config.upstream.clone())?;
+        let imported = upstream.is_bundled().then(|| journal.as_of());
         let tasks = TaskTracker::new();
         let index = Index::new(upstream.clone(), journal.clone(), config.index.clone());
         let kept = store.clone();
@@ -171,7 +172,7 @@ impl App {
         kept.keep(state::FOLLOWING, move |stop| {
             follow::run(following.clone(), asking.clone(), how.clone(), told.clone(), stop)
         });
-        keep(&kept, "search", &index, |index| async move { index.learn_for_ever().await });
+        learn(&kept, &index, &upstream);
         let pages = pages::inputs(&journal, &store, &index, &counted, watching.guard().clone());
         tend_files(&kept, store, &relay, &prefetch.1);
         if let Some(mirror) = &push.mirror {
@@ -202,6 +203,7 @@ impl App {
                 push.mirror.clone(),
                 watching.clone(),
                 &config.follow,
+                upstream.is_bundled(),
             )),
             stopping: stopping.clone(),
         };
@@ -211,8 +213,21 @@ impl App {
         let (guard, proxies) = (watching.guard().clone(), &config.http.clients.trusted_proxies);
         exposure::warn(&listens, proxies, encryption.is_some(), guard.is_closed());
         let stats = counted.clone();
-        let parts =
-            Parts { rpc, feed, index, relay, old, signatures, push, stats, admin, pages, guard, limits };
+        let parts = Parts {
+            rpc,
+            feed,
+            index,
+            relay,
+            old,
+            signatures,
+            push,
+            stats,
+            admin,
+            pages,
+            guard,
+            limits,
+            imported,
+        };
         let edge = Edge::new(parts, config.http.calls, &origins, &config.http.cors);
         let mut settings = config.http.listener.clone();
         settings.max_connections = http::affordable_connections(settings.max_connections);
@@ -359,6 +374,13 @@ fn keep<P, T>(
             stop.run_until_cancelled(run(part)).await;
         }
     });
+}
+
+/// Reads documents for search, where there is somebody who has them.
+fn learn(kept: &Tasks, index: &Index, upstream: &Upstream) {
+    if !upstream.is_bundled() {
+        keep(kept, "search", index, |index| async move { index.learn_for_ever().await });
+    }
 }
 
 /// Keeps the cache within its bounds, fetches files in advance, and takes out what has to go.

@@ -50,7 +50,7 @@ impl Config {
             reader.complain(complaint.to_owned());
         }
         let described = reader.finish()?;
-        if given {
+        if given && !config.upstream.bundled {
             config.journal.upstream = UpstreamIdentity::of(&config.upstream.base);
         }
         Ok((config, given, described))

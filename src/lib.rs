@@ -42,6 +42,7 @@ pub mod app;
 pub mod backup;
 pub mod blob;
 pub mod bounded;
+pub mod bundle;
 pub mod cli;
 pub mod client;
 pub mod collect;

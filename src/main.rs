@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use cheesewire::app::{AppError, Orders, Settings};
 use cheesewire::cli::backup::BackupCommandError;
+use cheesewire::cli::bundle::BundleCommandError;
 use cheesewire::cli::cache::CacheError;
 use cheesewire::cli::demo::DemoError;
 use cheesewire::cli::doctor::DoctorError;
@@ -84,6 +85,7 @@ fn is_of_configuration(error: &anyhow::Error) -> bool {
         || error.downcast_ref().is_some_and(BackupCommandError::is_of_configuration)
         || matches!(error.downcast_ref(), Some(AppError::Files(_)))
         || error.downcast_ref().is_some_and(TokenCommandError::is_of_configuration)
+        || error.downcast_ref().is_some_and(BundleCommandError::is_of_configuration)
         // Started again with the same settings it would be refused again.
         || matches!(error.downcast_ref(), Some(AppError::Journal(JournalError::OtherUpstream { .. })))
         || matches!(error.downcast_ref(), Some(SyncError::Journal(JournalError::OtherUpstream { .. })))
@@ -158,6 +160,11 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             let _logs =
                 logs(&LogSettings { filter: LogFilter("warn".to_owned()), ..LogSettings::default() })?;
             Ok(cli::restore::run(&args)?)
+        }
+        Command::Bundle(args) => {
+            let _logs =
+                logs(&LogSettings { filter: LogFilter("warn".to_owned()), ..LogSettings::default() })?;
+            Ok(cli::bundle::run(&args)?)
         }
         Command::Config(args) => Ok(cli::config::run(&args.template()?)?),
         Command::Completions(args) => Ok(cli::completions::run(&args, Cli::command())?),

@@ -30,6 +30,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("upstream", &["model", "requester", "metric", "bounded", "xmlrpc"]),
     ("client", &["model"]),
     ("backup", &["model", "journal", "blob", "signing", "stats", "tokens"]),
+    ("bundle", &["model", "journal", "blob", "signing"]),
     ("collect", &["model", "metric", "upstream", "stats"]),
     ("follow", &["model", "requester", "metric", "journal", "upstream"]),
     (

@@ -10,6 +10,7 @@ mod arguments;
 mod backup;
 mod bandersnatch;
 mod browsers;
+mod bundle;
 mod cache;
 mod changelog;
 mod cli;

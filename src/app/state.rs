@@ -28,6 +28,8 @@ pub(super) struct State {
     pub(super) watching: Watching,
     /// Whether upstream is polled at all.
     pub(super) polled: bool,
+    /// Whether there is no upstream, and bundles are imported.
+    pub(super) imported: bool,
     /// How long a journal may take no writes before the relay is not ready any more.
     pub(super) unwritten: Duration,
 }
@@ -41,6 +43,7 @@ impl State {
         mirror: Option<Mirror>,
         watching: Watching,
         settings: &FollowSettings,
+        imported: bool,
     ) -> Self {
         Self {
             journal,
@@ -50,6 +53,7 @@ impl State {
             mirror,
             watching,
             polled: settings.enabled,
+            imported,
             unwritten: settings.head_lifetime,
         }
     }
@@ -82,10 +86,17 @@ impl State {
             .iter()
             .map(|(name, task)| ((*name).to_owned(), json!({"failures": task.times, "down": task.down})))
             .collect();
-        let following = match (ended, self.polled) {
-            (true, _) => "ended",
-            (false, true) => "polling",
-            (false, false) => "disabled",
+        if self.imported && self.journal.position().is_none() {
+            unready.push(
+                "nothing was imported yet (upstream.url = bundle): stop it, and run cheesewire bundle import"
+                    .to_owned(),
+            );
+        }
+        let following = match (ended, self.imported, self.polled) {
+            (true, ..) => "ended",
+            (false, true, _) => "bundle",
+            (false, false, true) => "polling",
+            (false, false, false) => "disabled",
         };
         let mut state = self.upstream();
         state["following"] = following.into();
@@ -122,13 +133,21 @@ impl State {
 
     fn upstream(&self) -> Value {
         let status = self.followed.borrow();
-        let since = status.last_success.map(|at| at.elapsed().as_secs());
+        let as_of = self.journal.as_of();
+        let age = |as_of: i64| u64::try_from(self.journal.clock().unix().saturating_sub(as_of)).unwrap_or(0);
+        let since = if self.imported {
+            // An import counts as hearing upstream, at the moment that the exporter did.
+            as_of.map(age)
+        } else {
+            status.last_success.map(|at| at.elapsed().as_secs())
+        };
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "last_serial": self.journal.last_serial(),
             "upstream": {
                 "last_serial": self.journal.upstream_serial(),
                 "seconds_since_success": since,
+                "as_of": as_of,
                 "failures": status.failures,
                 "last_error": status.last_error,
                 "behind": status.upstream_behind,

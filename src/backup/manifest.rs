@@ -16,7 +16,8 @@ use crate::stats;
 use crate::tokens;
 
 /// The parts but for the journal, and the package files.
-pub(super) const BESIDE: [&str; 3] = [stats::backup::FILE, signing::KEY_FILE, tokens::FILE];
+pub(super) const BESIDE: [&str; 4] =
+    [stats::backup::FILE, signing::KEY_FILE, signing::BUNDLE_KEY_FILE, tokens::FILE];
 /// The newest form of the manifest.
 const FORM: u32 = 1;
 /// Bytes that are read and hashed at a time.

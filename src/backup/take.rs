@@ -89,9 +89,11 @@ impl BackupJob {
         if stats::backup::copy(&self.data, &self.to)? {
             names.push(stats::backup::FILE);
         }
-        let key = signing::copy_key(&self.data, &self.to);
-        if key.map_err(BackupError::disk(&self.to.join(signing::KEY_FILE)))? {
-            names.push(signing::KEY_FILE);
+        for name in [signing::KEY_FILE, signing::BUNDLE_KEY_FILE] {
+            let key = signing::copy_key(name, &self.data, &self.to);
+            if key.map_err(BackupError::disk(&self.to.join(name)))? {
+                names.push(name);
+            }
         }
         let copied = tokens::copy(&self.data, &self.to);
         if copied.map_err(BackupError::disk(&self.to.join(tokens::FILE)))? {

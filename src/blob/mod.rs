@@ -15,7 +15,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub use disk::{Carried, Fullness, Inventory, Kept, Map, Reader, ShardInventory, Spilled, Writer};
+pub use disk::{Carried, Fullness, Intake, Inventory, Kept, Map, Reader, ShardInventory, Spilled, Writer};
 pub use error::{KeepError, OpenError};
 pub use hot::{Hot, HotRef};
 pub use key::Key;

@@ -47,7 +47,7 @@ pub enum AdoptError {
 impl AdoptArgs {
     /// The configuration that file, environment and flags make together.
     pub fn config(&self) -> Result<Config, ConfigError> {
-        self.serve.config()
+        self.serve.config_with_upstream()
     }
 }
 

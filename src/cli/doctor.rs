@@ -91,7 +91,7 @@ impl DoctorError {
 
 /// Asks, and prints what was found.
 pub async fn run(args: DoctorArgs) -> Result<(), DoctorError> {
-    let config = args.serve.config()?;
+    let config = args.serve.config_with_upstream()?;
     let upstream = Upstream::new(config.upstream.clone())?;
     let findings = checks::all(&upstream, &config, args.project, args.full).await;
     let verdict = Verdict::of(&findings);

@@ -2,6 +2,7 @@
 
 pub mod adopt;
 pub mod backup;
+pub mod bundle;
 pub mod cache;
 pub mod call;
 mod columns;
@@ -24,6 +25,7 @@ use clap::{Parser, Subcommand};
 
 use adopt::AdoptArgs;
 use backup::BackupArgs;
+use bundle::BundleArgs;
 use cache::CacheArgs;
 use call::CallArgs;
 use completions::CompletionsArgs;
@@ -70,6 +72,7 @@ pub enum Command {
     Adopt(AdoptArgs),
     Backup(BackupArgs),
     Restore(RestoreArgs),
+    Bundle(BundleArgs),
     Config(ConfigArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),

@@ -54,6 +54,12 @@ impl ServeArgs {
         Config::read_with_values(self.sources()?)
     }
 
+    /// The same for what has to ask an upstream.
+    pub(super) fn config_with_upstream(&self) -> Result<Config, ConfigError> {
+        let config = self.config()?;
+        if config.upstream.bundled { Err(ConfigError::no_upstream()) } else { Ok(config) }
+    }
+
     /// Where settings are given.
     pub(super) fn sources(&self) -> Result<Sources, ConfigError> {
         let mut sources = Sources::default();

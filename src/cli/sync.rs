@@ -108,7 +108,7 @@ pub enum SyncError {
 impl SyncArgs {
     /// The configuration that file, environment and flags make together.
     pub fn config(&self) -> Result<Config, ConfigError> {
-        let mut config = self.serve.config()?;
+        let mut config = self.serve.config_with_upstream()?;
         // What nothing follows is not filled.
         config.follow.enabled = true;
         match self.history {

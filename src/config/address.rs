@@ -11,13 +11,16 @@ use crate::upstream::UpstreamSettings;
 
 /// What stands in place of an upstream that was not given, until that is complained about.
 const UNSET: &str = "http://unset.invalid/";
+/// What stands in place of an upstream that there is none of. Nothing is ever sent there.
+const BUNDLE: &str = "http://bundle.invalid/";
 
 settings! {
     /// Which index it is.
     struct AddressSettings in "upstream" {
         /// The package index that this relay serves: its address, or that of its /simple/ or of whatever its projects lie
-        /// directly below, or pip for the index that the local pip is set to. User and password in it become Basic
-        /// authentication. Without a scheme it is https, on this machine itself http.
+        /// directly below, or pip for the index that the local pip is set to, or bundle for none: then the relay answers from what
+        /// was imported with cheesewire bundle import, and asks nobody. User and password in it become Basic authentication. Without
+        /// a scheme it is https, on this machine itself http.
         url: Option<Address> = None,
     }
 }
@@ -27,15 +30,20 @@ settings! {
 enum Address {
     /// The one that the local pip is set to.
     Pip,
+    /// There is none: what it has is imported.
+    Bundle,
     /// This one.
     Url(Url),
 }
 
 impl Setting for Address {
-    const EXPECTED: &'static str = "an address such as https://index.test/ (or http), or pip";
+    const EXPECTED: &'static str = "an address such as https://index.test/ (or http), pip, or bundle";
     fn read(text: &str) -> Option<Self> {
         if text == "pip" {
             return Some(Self::Pip);
+        }
+        if text == "bundle" {
+            return Some(Self::Bundle);
         }
         let spelled = with_scheme(text);
         Url::read(spelled.as_deref().unwrap_or(text)).map(Self::Url)
@@ -43,6 +51,7 @@ impl Setting for Address {
     fn write(&self) -> String {
         match self {
             Self::Pip => "pip".to_owned(),
+            Self::Bundle => "bundle".to_owned(),
             Self::Url(url) => url.write(),
         }
     }
@@ -67,15 +76,17 @@ pub(super) fn read(reader: &mut Reader) -> Result<(UpstreamSettings, bool), Conf
     address.visit(reader);
     // A bad address was given too: it has its complaint already.
     let given = address.url.is_some() || reader.complaints() > complaints;
+    let bundled = matches!(address.url, Some(Address::Bundle));
     let text = match address.url {
         None => UNSET.to_owned(),
+        Some(Address::Bundle) => BUNDLE.to_owned(),
         Some(Address::Pip) => pip::index()?,
         Some(Address::Url(url)) => url.into(),
     };
     let base = Url::read(&text).ok_or_else(|| {
         ConfigError::one(format!("upstream.url = {}: expected {}", redacted(&text), Url::EXPECTED))
     })?;
-    Ok((UpstreamSettings::new(base), given))
+    Ok((UpstreamSettings { bundled, ..UpstreamSettings::new(base) }, given))
 }
 
 #[cfg(test)]
@@ -97,6 +108,7 @@ mod tests {
             assert_eq!(read, Url::parse(url).unwrap(), "{text}");
         }
         assert!(matches!(Address::read("pip"), Some(Address::Pip)));
+        assert!(matches!(Address::read("bundle"), Some(Address::Bundle)));
         for text in [
             "",
             "pipp",

@@ -12,6 +12,13 @@ impl ConfigError {
     /// `EX_USAGE` of sysexits.h: a supervisor should not start the process again as it is.
     pub const EXIT_CODE: u8 = 64;
 
+    /// An upstream is needed, and the settings say that there is none.
+    pub(crate) fn no_upstream() -> Self {
+        Self::one(
+            "upstream.url = bundle: there is no upstream to ask; this is for relays that have one".to_owned(),
+        )
+    }
+
     pub(super) fn one(complaint: String) -> Self {
         Self { complaints: vec![complaint] }
     }

@@ -1,6 +1,7 @@
 //! All groups of settings, in the order of the template, and what settings say of each other.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use url::Url;
 
@@ -8,12 +9,13 @@ use super::log::LogSettings;
 use super::reader::Reader;
 use super::{ConfigError, address};
 use crate::blob::StoreSettings;
+use crate::bundle::BundleSettings;
 use crate::follow::FollowSettings;
 use crate::http::{Cors, HttpSettings};
 use crate::index::IndexSettings;
 use crate::journal::JournalSettings;
 use crate::model::{Clock, settings};
-use crate::push::{HostPort, LeastRate, PushSettings};
+use crate::push::{HostPort, Hosts, LeastRate, PushSettings};
 use crate::relay::{PrefetchSettings, RelaySettings};
 use crate::rpc::{FeedSettings, RpcSettings};
 use crate::signing::SigningSettings;
@@ -21,6 +23,9 @@ use crate::stats::StatsSettings;
 use crate::tls::TlsSettings;
 use crate::tokens::TokenSettings;
 use crate::upstream::UpstreamSettings;
+
+/// A century: longer than anything is kept, and no sum with it overflows.
+const FOR_EVER: Duration = Duration::from_hours(24 * 36_525);
 
 settings! {
     /// Where what is kept is.
@@ -65,6 +70,8 @@ pub struct Config {
     pub store: StoreSettings,
     /// Downloads.
     pub stats: StatsSettings,
+    /// Whose bundles are taken.
+    pub bundle: BundleSettings,
     /// The logs.
     pub log: LogSettings,
 }
@@ -110,6 +117,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<(Config, bool), ConfigError> {
         push: PushSettings::default(),
         store: StoreSettings::new(data.folder.join("files")),
         stats: StatsSettings::default(),
+        bundle: BundleSettings::default(),
         log: LogSettings::default(),
         data: data.folder,
     };
@@ -128,9 +136,33 @@ pub(super) fn read(reader: &mut Reader) -> Result<(Config, bool), ConfigError> {
     config.prefetch.visit(reader);
     push(reader, &mut config);
     config.stats.visit(reader);
+    config.bundle.visit(reader);
     config.log.visit(reader);
+    if config.upstream.bundled {
+        bundled(reader, &mut config);
+    }
     config.set_clock(&Clock::system());
     Ok((config, given))
+}
+
+/// There is no upstream: what was imported is as good as it gets, however old it is, and nobody is there to be asked.
+fn bundled(reader: &mut Reader, config: &mut Config) {
+    let index = &mut config.index;
+    for age in [&mut index.page_max_age, &mut index.json_max_age, &mut index.stale_if_error] {
+        *age = FOR_EVER;
+    }
+    (config.rpc.relayed_max_age, config.rpc.relayed_stale) = (FOR_EVER, FOR_EVER);
+    let asks = [
+        ("push.from", config.push.from.is_some()),
+        ("push.hosts", config.push.hosts != Hosts::default()),
+        ("stats.collect", !config.stats.collect.0.is_empty()),
+        ("search.crawl", config.index.learn.crawl),
+    ];
+    for (key, _) in asks.into_iter().filter(|(_, is_set)| *is_set) {
+        reader.complain(format!(
+            "{key}: upstream.url = bundle is for machines without a network, where nobody is asked; take one of them out"
+        ));
+    }
 }
 
 /// A mirror has a name by which it is reached.

@@ -167,7 +167,9 @@ impl FollowError {
     /// What the callers who wait are told.
     pub(super) fn for_callers(&self) -> WantError {
         let retry = match self {
-            Self::Untold(_) => return WantError { reason: self.to_string(), retry: None },
+            Self::Untold(_) | Self::Upstream(UpstreamError::Bundled) => {
+                return WantError { reason: self.to_string(), retry: None };
+            }
             Self::NoCalls { retry } | Self::Leap { retry, .. } => *retry,
             Self::Behind { left, .. } | Self::Overtaken { left, .. } => (*left).clamp(SOON, LATER),
             Self::Upstream(_)
@@ -196,6 +198,7 @@ impl FollowError {
                 | UpstreamError::Unexpected(_)
                 | UpstreamError::Fault(_)
                 | UpstreamError::Refused(_)
+                | UpstreamError::Bundled
                 | UpstreamError::Settings(_),
             ) => "upstream",
             Self::Journal(_) => "journal",

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::issue::Issue;
 use super::state::{Calls, Doubt, Leap};
-use super::{FollowError, FollowSettings, FollowStatus, History, Source};
+use super::{FollowError, FollowSettings, FollowStatus, History, Source, imported};
 use crate::journal::Journal;
 use crate::model::{Event, ProjectName, Serial};
 use crate::requester::Requester;
@@ -57,6 +57,9 @@ pub async fn run(
     status: watch::Sender<FollowStatus>,
     cancel: CancellationToken,
 ) {
+    if upstream.is_bundled() {
+        return imported::run(&journal, &cancel).await;
+    }
     let answered = journal.calls_answered().await.unwrap_or_else(|error| {
         tracing::error!(%error, "the journal cannot be read");
         false

@@ -25,6 +25,7 @@ mod error;
 mod follower;
 mod heard;
 mod history;
+mod imported;
 mod issue;
 mod list;
 mod news;

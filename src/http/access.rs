@@ -156,7 +156,9 @@ fn cache(head: &HeaderMap) -> Option<&'static str> {
     let said = head.get(X_CACHE).map(HeaderValue::as_bytes);
     let words = ["hit", "miss", "joined", "stale"];
     let word = said.and_then(|said| words.into_iter().find(|word| word.as_bytes() == said));
-    word.or_else(|| head.contains_key(WARNING).then_some("stale"))
+    word.or_else(|| {
+        head.get(WARNING).is_some_and(|warning| warning.as_bytes().starts_with(b"110")).then_some("stale")
+    })
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::MatchedPath;
-use axum::http::header::{DATE, RETRY_AFTER};
+use axum::http::header::{DATE, HeaderValue, RETRY_AFTER, WARNING};
 use axum::http::{Method, Request, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use hyper::body::Incoming;
@@ -33,6 +33,7 @@ use super::status::{self, StatusInputs, StatusPages};
 use super::timeouts::SharedPhase;
 use super::{feed, legacy, rescue, routes, statistics};
 use crate::index::{Index, Signatures};
+use crate::model::Stamp;
 use crate::relay::Relay;
 use crate::rpc::{Feed, OldAddresses, Rpc};
 use crate::stats::Stats;
@@ -63,6 +64,8 @@ pub struct Parts {
     pub guard: Guard,
     /// How much each client may ask.
     pub limits: Limits,
+    /// Of what is answered where there is no upstream, and since when, in Unix seconds.
+    pub imported: Option<Option<i64>>,
 }
 
 /// What answers all requests.
@@ -76,6 +79,8 @@ pub struct Edge {
     counted_by: Option<Stats>,
     routes: Router,
     meters: Meters,
+    /// What every answer says that there is no upstream for, package files aside, which never change.
+    disconnected: Option<HeaderValue>,
     /// Those of the addresses of calls, and of files.
     of_calls: [Arc<Meter>; rpc::ADDRESSES.len()],
     of_files: Arc<Meter>,
@@ -96,8 +101,21 @@ pub(super) struct Inbound {
 impl Edge {
     /// Puts it together over the parts that answer.
     pub fn new(parts: Parts, calls: CallLimits, origins: &Origins, cors: &Cors) -> Self {
-        let Parts { rpc, feed, index, relay, stats, old, signatures, push, admin, pages, guard, limits } =
-            parts;
+        let Parts {
+            rpc,
+            feed,
+            index,
+            relay,
+            stats,
+            old,
+            signatures,
+            push,
+            admin,
+            pages,
+            guard,
+            limits,
+            imported,
+        } = parts;
         let counted_by = Some(stats.clone()).filter(Stats::is_enabled);
         let pages = StatusPages::new(pages, admin.clone(), rpc.clone(), index.clone(), origins.clone());
         let calls = Calls::new(rpc, calls, origins.clone());
@@ -117,7 +135,20 @@ impl Edge {
         let meters = Meters::default();
         let of_calls = rpc::ADDRESSES.map(|address| meters.shown(address));
         let of_files = meters.shown(files::ROUTE);
-        Self { limits, guard, purge, calls, files, counted_by, routes, meters, of_calls, of_files }
+        let disconnected = imported.map(disconnected);
+        Self {
+            limits,
+            guard,
+            purge,
+            calls,
+            files,
+            counted_by,
+            routes,
+            meters,
+            disconnected,
+            of_calls,
+            of_files,
+        }
     }
 
     /// Where downloads are counted, if they are.
@@ -162,6 +193,7 @@ impl Edge {
             if let Some(date) = dates.unless_hyper_writes_it() {
                 response.headers_mut().insert(DATE, date);
             }
+            self.say_disconnected(&mut response);
             return exchange.answered(&self.of_calls[place], response, None, Some(caller), phase);
         }
         if let Some((response, download)) = self.files.at_once(&request, client, phase.sending()) {
@@ -171,8 +203,15 @@ impl Edge {
         // In a place of its own: a call's state should not be as large as theirs.
         let (meter, mut response) = Box::pin(self.by_route(caller.client, request)).await;
         response.headers_mut().insert(DATE, dates.now());
+        self.say_disconnected(&mut response);
         let download = response.extensions_mut().remove::<Download>().map(Download::tracked);
         exchange.answered(&meter, response, download, Some(caller), phase)
+    }
+
+    fn say_disconnected<B>(&self, response: &mut Response<B>) {
+        if let Some(warning) = &self.disconnected {
+            response.headers_mut().append(WARNING, warning.clone());
+        }
     }
 
     async fn by_route(&self, client: Client, mut request: Request<Incoming>) -> (Arc<Meter>, Response<Body>) {
@@ -235,6 +274,14 @@ impl Edge {
             (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], "too many requests are being answered\n");
         exchange.answered(&self.meters.of(routes::UNMATCHED), response.into_response(), None, None, phase)
     }
+}
+
+/// "Disconnected Operation" (RFC 7234 section 5.5.3), and as of when.
+fn disconnected(as_of: Option<i64>) -> HeaderValue {
+    let as_of =
+        as_of.and_then(Stamp::from_unix).map_or_else(|| "an unknown moment".to_owned(), Stamp::rfc822);
+    let text = format!("112 - \"Disconnected Operation, as of {as_of}\"");
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("112 - \"Disconnected Operation\""))
 }
 
 fn purpose<B>(place: Option<usize>, request: &Request<B>) -> Purpose {

@@ -62,6 +62,8 @@ pub enum Side {
     UpstreamDown(Duration),
     /// Upstream answers, but not with what was asked for.
     UpstreamBroken,
+    /// There is no upstream, and what was asked for was not imported.
+    NotImported,
     /// Us.
     Ours,
 }
@@ -72,12 +74,16 @@ impl IndexError {
         match self {
             Self::NoSuchProject | Self::NoSuchRelease | Self::NoSuchFile => Side::Client,
             Self::NotYet { retry } | Self::BeforeRemoval { retry } => Side::UpstreamDown(*retry),
+            Self::Upstream(UpstreamError::Bundled) | Self::Unconfirmed(UpstreamError::Bundled) => {
+                Side::NotImported
+            }
             Self::Unconfirmed(error) => {
                 let retry = error.retry_after().unwrap_or(SHORT);
                 Side::UpstreamDown(retry.min(SHORT))
             }
             Self::Upstream(error) => match error {
                 UpstreamError::Absent(_) => Side::Client,
+                UpstreamError::Bundled => Side::NotImported,
                 UpstreamError::Unexpected(_)
                 | UpstreamError::TooLarge(_)
                 | UpstreamError::Fault(_)

@@ -226,6 +226,7 @@ fn is_about_one(error: &UpstreamError) -> bool {
         | UpstreamError::Unreachable(_)
         | UpstreamError::TimedOut
         | UpstreamError::Broken(_)
+        | UpstreamError::Bundled
         | UpstreamError::Settings(_) => false,
     }
 }

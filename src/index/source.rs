@@ -306,6 +306,7 @@ fn is_something_else(error: &UpstreamError) -> bool {
         | UpstreamError::Broken(_)
         | UpstreamError::Fault(_)
         | UpstreamError::Refused(_)
+        | UpstreamError::Bundled
         | UpstreamError::Settings(_) => false,
     }
 }

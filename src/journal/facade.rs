@@ -20,7 +20,7 @@ use super::silent::Silence;
 use super::want::Wants;
 use super::writer::Writer;
 use super::{
-    Identity, JournalError, JournalSettings, Polls, facts, known_since, position, private, upstream,
+    Identity, JournalError, JournalSettings, Polls, bundle, facts, known_since, position, private, upstream,
 };
 use crate::model::{Clock, Serial};
 use crate::sqlite_file;
@@ -194,6 +194,9 @@ impl Inner {
             upstream::claim(&connection, folder, identity)?;
         }
         let wrong = |error| JournalError::sqlite(&path, error);
+        if settings.upstream.is_some() {
+            bundle::leave(&connection).map_err(wrong)?;
+        }
         let position = position::get(&connection).map_err(wrong)?;
         let heard = facts::get(&connection, facts::HEARD_SERIAL).map_err(wrong)?.map(Serial);
         let pace = Pace::get(&connection).map_err(wrong)?;

@@ -63,6 +63,8 @@ pub(super) const ANSWERS_BYTES: &str = "answers_bytes";
 pub(super) const SERIALS_SAY_NOTHING: &str = "serials_say_nothing";
 /// A backup was put back: up to here numbers may have been told before, and none of our own was needed yet.
 pub(super) const TOLD_BEFORE_RESTORE: &str = "told_before_restore";
+/// Unix seconds by the exporter's clock: when the bundle was made that was imported last.
+pub(super) const BUNDLE_TAKEN: &str = "bundle_taken";
 /// Counts changes of the project table that no serial tells.
 pub(super) const PROJECTS_VERSION: &str = "projects_version";
 

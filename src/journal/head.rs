@@ -54,7 +54,7 @@ impl Journal {
         let known = {
             let inside = self.known_ref().lock();
             match inside.upkeep {
-                Upkeep::Polled { .. } => inside.position.is_some(),
+                Upkeep::Polled { .. } | Upkeep::Imported => inside.position.is_some(),
                 Upkeep::OnDemand { projects, .. } => young(inside.listed_at, projects),
             }
         };
@@ -65,7 +65,7 @@ impl Journal {
     /// there when upstream was heard last.
     pub fn projects_follow_changelog(&self) -> bool {
         let inside = self.known_ref().lock();
-        matches!(inside.upkeep, Upkeep::Polled { .. })
+        matches!(inside.upkeep, Upkeep::Polled { .. } | Upkeep::Imported)
             && inside.position.is_some()
             && self.polls().by_changelog()
     }

@@ -19,6 +19,8 @@ pub enum Upkeep {
         /// How long after a poll that found nothing more "nothing happened" is believed; then upstream is asked.
         head: Duration,
     },
+    /// Nobody: there is no upstream, and what was imported is all there is until more is.
+    Imported,
     /// Nobody, unless asked: what upstream said is believed for a while, then asked again.
     OnDemand {
         /// How long the last serial is believed.
@@ -134,7 +136,7 @@ impl Known {
         let inside = self.lock();
         let head = inside.head()?;
         match inside.upkeep {
-            Upkeep::Polled { .. } => Some(head),
+            Upkeep::Polled { .. } | Upkeep::Imported => Some(head),
             Upkeep::OnDemand { head: lifetime, .. } => young(inside.heard_at, lifetime).then_some(head),
         }
     }
@@ -143,11 +145,13 @@ impl Known {
     /// the first contact.
     pub(super) fn current(&self) -> Option<Head> {
         let inside = self.lock();
-        let (at, lifetime) = match inside.upkeep {
-            Upkeep::Polled { head } => (inside.caught_up.map(|asked| asked.at), head),
-            Upkeep::OnDemand { head, .. } => (inside.heard_at, head),
+        let current = match inside.upkeep {
+            Upkeep::Polled { head } => young(inside.caught_up.map(|asked| asked.at), head),
+            Upkeep::OnDemand { head, .. } => young(inside.heard_at, head),
+            // As of the import, which is what every answer is of.
+            Upkeep::Imported => true,
         };
-        let (current, as_of) = (young(at, lifetime), inside.caught_up.map(|asked| asked.unix));
+        let as_of = inside.caught_up.map(|asked| asked.unix);
         inside.head().map(|serial| Head { serial, current, as_of })
     }
 
@@ -191,7 +195,7 @@ impl Facts {
         match self.upkeep {
             // Never beyond the project table: who takes the last serial and then the list of projects would
             // miss what lies between.
-            Upkeep::Polled { .. } => self.projects(),
+            Upkeep::Polled { .. } | Upkeep::Imported => self.projects(),
             Upkeep::OnDemand { .. } => self.heard.max(self.projects()),
         }
     }

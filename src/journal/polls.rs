@@ -13,6 +13,8 @@ pub enum News {
     Changelog,
     /// By comparing upstream's listings, which is too much to be done for a question.
     Listings,
+    /// By bundles that are imported while no relay runs: no question brings any.
+    Bundles,
 }
 
 /// The polls of one journal.
@@ -52,9 +54,9 @@ impl Polls {
         self.0.borrow().news == Some(News::Listings)
     }
 
-    /// Whether news come from upstream's changelog.
+    /// Whether news come from upstream's changelog, at first hand or in bundles.
     pub(super) fn by_changelog(&self) -> bool {
-        self.0.borrow().news == Some(News::Changelog)
+        matches!(self.0.borrow().news, Some(News::Changelog | News::Bundles))
     }
 
     /// Waits until a question wants a poll.
@@ -79,7 +81,7 @@ impl Polls {
         let mut states = self.0.subscribe();
         loop {
             let state = *states.borrow_and_update();
-            if state.news == Some(News::Listings) || state.down.is_some() {
+            if matches!(state.news, Some(News::Listings | News::Bundles)) || state.down.is_some() {
                 return;
             }
             if !state.begun.is_some_and(recent) {

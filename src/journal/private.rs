@@ -22,6 +22,8 @@ const CACHE: &str = "files";
 const KEY: &str = "serverkey.pem";
 /// The tokens.
 const TOKENS: &str = "tokens.toml";
+/// And the key that bundles are signed with.
+const BUNDLE_KEY: &str = "bundlekey.pem";
 /// And what the names of the statistics' files begin with.
 const STATISTICS: &str = "statistics";
 
@@ -50,7 +52,7 @@ fn is_ours(folder: &Path) -> io::Result<bool> {
     for entry in std::fs::read_dir(folder)? {
         let name = entry?.file_name();
         let is_ours = name.to_str().is_some_and(|name| {
-            let begins = [DATABASE, KEY, STATISTICS].iter().any(|ours| name.starts_with(ours));
+            let begins = [DATABASE, KEY, BUNDLE_KEY, STATISTICS].iter().any(|ours| name.starts_with(ours));
             [CACHE, LOCK, UNFINISHED, TOKENS].contains(&name) || begins
         });
         if !is_ours {

@@ -67,6 +67,10 @@ impl UnlockedJournal {
         })
     }
 
+    pub(super) fn wrong(&self, defect: impl Into<crate::sqlite_file::Defect>) -> JournalError {
+        JournalError::sqlite(&self.path, defect)
+    }
+
     fn told<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, JournalError> {
         work(&self.connection).map_err(|error| JournalError::sqlite(&self.path, error))
     }

@@ -116,6 +116,7 @@ impl FetchError {
                 | UpstreamError::Unexpected(_)
                 | UpstreamError::Fault(_)
                 | UpstreamError::Refused(_)
+                | UpstreamError::Bundled
                 | UpstreamError::Settings(_) => false,
             },
             Self::Digest { .. }

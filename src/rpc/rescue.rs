@@ -44,6 +44,8 @@ impl From<UpstreamError> for Fault {
         match error {
             // It is upstream's answer to the same question.
             UpstreamError::Fault(fault) => fault,
+            // There is nothing to come back for before somebody imports it.
+            UpstreamError::Bundled => Self::raised("RuntimeError", &error.to_string()),
             UpstreamError::Absent(_)
             | UpstreamError::Status(_)
             | UpstreamError::Limited { .. }
@@ -79,6 +81,7 @@ impl From<IndexError> for Fault {
                 tracing::warn!(%error, "upstream could not answer a call");
                 Self::unavailable(retry)
             }
+            Side::NotImported => Self::raised("RuntimeError", &error.to_string()),
             Side::Ours => {
                 tracing::error!(%error, "the index failed");
                 Self::internal()

@@ -171,7 +171,7 @@ fn take(folder: &Path) -> Result<Ready, String> {
 
 /// Keeps a new key, unless one was put there meanwhile, which then is the key.
 fn keep(folder: &Path, text: &str) -> Result<Ready, String> {
-    if file::write(folder, text).map_err(|error| format!("the key cannot be kept: {error}"))? {
+    if file::write(folder, file::NAME, text).map_err(|error| format!("the key cannot be kept: {error}"))? {
         tracing::info!("the key that pages are signed with was made");
     }
     kept(folder)?.ok_or_else(|| "serverkey.pem was removed as soon as it was there".to_owned())
@@ -179,7 +179,8 @@ fn keep(folder: &Path, text: &str) -> Result<Ready, String> {
 
 /// The key that is there.
 fn kept(folder: &Path) -> Result<Option<Ready>, String> {
-    let text = file::read(folder).map_err(|error| format!("serverkey.pem cannot be read: {error}"))?;
+    let text =
+        file::read(folder, file::NAME).map_err(|error| format!("serverkey.pem cannot be read: {error}"))?;
     let Some(text) = text else { return Ok(None) };
     let key = Key::read(&text).map_err(|error| {
         format!(
@@ -200,7 +201,7 @@ mod tests {
     /// With a key of OpenSSL's.
     async fn signer() -> (tempfile::TempDir, Signer) {
         let folder = tempfile::tempdir().unwrap();
-        file::write(folder.path(), include_str!("../../tests/legacy/serverkey.pem")).unwrap();
+        file::write(folder.path(), file::NAME, include_str!("../../tests/legacy/serverkey.pem")).unwrap();
         let signer = Signer::start(folder.path(), &SigningSettings::default());
         let mut state = signer.state.clone();
         assert!(state.wait_for(Result::is_ok).await.is_ok());

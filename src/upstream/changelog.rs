@@ -54,6 +54,7 @@ impl Upstream {
     /// serial, the whole is an error.
     pub async fn changelog_since(&self, since: Serial) -> Result<ChangelogPart, UpstreamError> {
         let call = question(since)?;
+        self.transport.check()?;
         self.transport.throttle.turn().await?;
         self.slice(call).await
     }

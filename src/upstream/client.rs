@@ -61,6 +61,11 @@ impl Upstream {
         Ok(Self { transport: Arc::new(Transport::new(settings)?) })
     }
 
+    /// Whether there is no index to ask, so that every question fails with [`UpstreamError::Bundled`].
+    pub fn is_bundled(&self) -> bool {
+        self.transport.settings.bundled
+    }
+
     /// Fails if a page's link is not to be followed because neither encryption nor a digest protects what comes: it is not
     /// encrypted, although the index is, and the page states no SHA-256 or stronger one. Whether the link's host may be
     /// asked is checked when it is asked.
@@ -74,6 +79,7 @@ impl Upstream {
     pub async fn call(&self, method: &str, params: &[Value]) -> Result<Value, UpstreamError> {
         let body = encode_call(method, params)
             .map_err(|_| UpstreamError::Settings("a parameter that XML-RPC has no word for"))?;
+        self.transport.check()?;
         self.transport.throttle.turn().await?;
         self.send_call(body, |answer| decode_response(answer, ANSWER_LIMITS)).await
     }
@@ -93,6 +99,7 @@ impl Upstream {
         body: Bytes,
         decode: impl FnOnce(&[u8]) -> Decoded<T> + Send + 'static,
     ) -> Result<T, UpstreamError> {
+        self.transport.check()?;
         let url = self.transport.addresses.calls();
         let request = self.transport.post(&url).header(CONTENT_TYPE, "text/xml").body(body);
         let response = send(request, &self.transport.settings.clock).await.inspect_err(|error| {

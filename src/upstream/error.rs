@@ -66,6 +66,9 @@ pub enum UpstreamError {
     /// A link of upstream's that is not followed, whoever asks.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// There is no upstream: nothing is sent to anybody.
+    #[error("this relay has no upstream (upstream.url = bundle), and no bundle that was imported has it")]
+    Bundled,
     /// Ours: the settings name nothing that can be asked.
     #[error("{0}")]
     Settings(&'static str),
@@ -84,6 +87,7 @@ impl UpstreamError {
             | Self::TooLarge(_)
             | Self::Fault(_)
             | Self::Refused(_)
+            | Self::Bundled
             | Self::Settings(_) => None,
         }
     }
@@ -105,6 +109,7 @@ impl UpstreamError {
             | Self::Broken(_)
             | Self::Unexpected(_)
             | Self::Refused(_)
+            | Self::Bundled
             | Self::Settings(_) => false,
         }
     }
@@ -122,6 +127,7 @@ impl UpstreamError {
             | Self::Broken(_)
             | Self::Fault(_)
             | Self::Refused(_)
+            | Self::Bundled
             | Self::Settings(_) => false,
         }
     }
@@ -138,6 +144,7 @@ impl UpstreamError {
             | Self::Unexpected(_)
             | Self::Fault(_)
             | Self::Refused(_)
+            | Self::Bundled
             | Self::Settings(_) => false,
         }
     }
@@ -155,6 +162,7 @@ impl UpstreamError {
             Self::Unexpected(_) => "unexpected",
             Self::Fault(_) => "fault",
             Self::Refused(_) => "refused",
+            Self::Bundled => "bundled",
             Self::Settings(_) => "settings",
         }
     }

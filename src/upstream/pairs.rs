@@ -18,6 +18,7 @@ impl Upstream {
     pub async fn pairs(&self, method: &'static str, params: &[Value]) -> Result<Bytes, UpstreamError> {
         let call = encode_call(method, params)
             .map_err(|_| UpstreamError::Settings("a parameter that XML-RPC has no word for"))?;
+        self.transport.check()?;
         self.transport.throttle.turn().await?;
         let read = move |answer: &[u8]| {
             let mut pairs = Pairs::new();

@@ -47,6 +47,7 @@ pub struct Peer(Client);
 impl Upstream {
     /// A question whose answer is its status. No redirect is followed.
     pub async fn ask_peer(&self, url: &Url, longest: Duration) -> Result<(), PeerError> {
+        self.check_peers()?;
         let clock = &self.transport.settings.clock;
         let asked = timeout_at(Instant::now() + longest, self.transport.peers.get(url.clone()).send()).await;
         let response = asked.map_err(|_| PeerError::TimedOut)?.map_err(PeerError::of)?;
@@ -58,9 +59,15 @@ impl Upstream {
         Err(PeerError::Status { status: status.as_u16(), retry })
     }
 
+    /// As for the index: where there is none, nobody is asked.
+    fn check_peers(&self) -> Result<(), PeerError> {
+        self.transport.check().map_err(|error| PeerError::Settings(error.to_string()))
+    }
+
     /// The relay that is reached by plain HTTP under this name, at this address and no other. No proxy is asked, and no redirect
     /// is followed.
     pub fn peer(&self, host: &str, at: SocketAddr) -> Result<Peer, PeerError> {
+        self.check_peers()?;
         // A connection that the other side is about to close takes no upload.
         let client = self.transport.common().no_proxy().resolve(host, at).pool_max_idle_per_host(0);
         client.build().map(Peer).map_err(|error| PeerError::Settings(innermost(&error)))

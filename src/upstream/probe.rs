@@ -138,6 +138,7 @@ impl Upstream {
     ) -> Result<(Probed, Result<Value, UpstreamError>), UpstreamError> {
         let body = encode_call(method, params)
             .map_err(|_| UpstreamError::Settings("a parameter that XML-RPC has no word for"))?;
+        self.transport.check()?;
         self.transport.throttle.turn().await?;
         let request = self.transport.post(&self.transport.addresses.calls());
         let request = request.header(CONTENT_TYPE, "text/xml").body(body);

@@ -19,6 +19,7 @@ impl Transport {
         kind: Kind,
         request: RequestBuilder,
     ) -> Result<Response, UpstreamError> {
+        self.check()?;
         let mut request = request.build().map_err(UpstreamError::from_transport)?;
         for _ in 0..=MAX_REDIRECTS {
             let (method, headers) = (request.method().clone(), request.headers().clone());

@@ -171,6 +171,7 @@ impl Pass<'_> {
                 | UpstreamError::Unexpected(_)
                 | UpstreamError::Fault(_)
                 | UpstreamError::Refused(_)
+                | UpstreamError::Bundled
                 | UpstreamError::Settings(_),
             ) => false,
         };

@@ -18,6 +18,8 @@ settings! {
         /// address with the projects directly below it, `https://index.test/whl/cpu/`.
         /// User and password in it become Basic authentication and appear nowhere.
         base: Url as Internal = base,
+        /// There is no index: what the relay has comes in bundles, and nobody is asked anything.
+        bundled: bool as Internal = false,
         /// The simple index, where neither /simple/ below upstream.url nor that address itself is one; which of the two it is,
         /// the first answers tell.
         simple: Option<Url> = None,

@@ -167,6 +167,11 @@ impl Transport {
         })
     }
 
+    /// Fails if there is nobody to be asked: everything that sends a question asks this first.
+    pub(super) fn check(&self) -> Result<(), UpstreamError> {
+        if self.settings.bundled { Err(UpstreamError::Bundled) } else { Ok(()) }
+    }
+
     /// A client that is still to be built, with our manners.
     pub(super) fn common(&self) -> ClientBuilder {
         common(&self.settings, &self.tls, &self.agent)
@@ -250,6 +255,7 @@ impl Transport {
         answer: impl Future<Output = Result<T, UpstreamError>>,
         outcome: impl FnOnce(&T) -> &'static str,
     ) -> Result<T, UpstreamError> {
+        self.check()?;
         let _busy = Busy::new(&self.busy);
         // On the heap: it is handed on a few times, and each would be as large.
         let answer = Box::pin(answer);

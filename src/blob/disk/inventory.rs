@@ -88,6 +88,20 @@ impl Inventory {
         Ok(found)
     }
 
+    /// Whether there is an entry. Blocking, for a look at the folder.
+    pub fn has(&self, sha256: Sha256) -> bool {
+        fs::symlink_metadata(self.layout.entry(sha256)).is_ok_and(|facts| facts.is_file())
+    }
+
+    /// An entry's bytes; `None` if it is gone. Blocking.
+    pub fn open(&self, sha256: Sha256) -> io::Result<Option<fs::File>> {
+        match open(&self.layout.entry(sha256)) {
+            Ok(file) => Ok(Some(file)),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(cause),
+        }
+    }
+
     /// The digest that an entry's bytes have; `None` if it is gone. Blocking, and as long as reading it takes.
     pub fn digest(&self, sha256: Sha256) -> io::Result<Option<Sha256>> {
         match open(&self.layout.entry(sha256)) {

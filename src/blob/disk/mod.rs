@@ -6,6 +6,7 @@
 mod check;
 mod copy;
 mod evict;
+mod intake;
 mod inventory;
 mod layout;
 mod map;
@@ -29,6 +30,7 @@ use crate::model::Sha256;
 
 pub(super) use check::Sound;
 pub use copy::Carried;
+pub use intake::Intake;
 pub use inventory::{Inventory, Kept, ShardInventory};
 pub use map::Map;
 pub use reader::Reader;

@@ -50,6 +50,12 @@ fn respond(error: &IndexError, answer: impl Fn(StatusCode, String) -> Response) 
             tracing::error!(reason = %error, "502 for the index");
             answer(StatusCode::BAD_GATEWAY, error.to_string())
         }
+        Side::NotImported => {
+            // As a cache that was told to ask nobody (RFC 9111 section 5.2.1.7). 404 would say that it is not there, and mirrors
+            // delete what is not; pip asks four times more after a 502 or 503.
+            tracing::info!(reason = %error, "504 for the index");
+            answer(StatusCode::GATEWAY_TIMEOUT, error.to_string())
+        }
         Side::Ours => {
             tracing::error!(reason = %error, "500 for the index");
             answer(StatusCode::INTERNAL_SERVER_ERROR, "the relay failed".to_owned())

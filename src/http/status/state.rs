@@ -120,6 +120,7 @@ impl State {
             "ended" => {
                 html! { span.warn { "nothing: that has ended by a fault of the relay's, and is begun again" } }
             }
+            "bundle" => html! { "bundles that are imported (upstream.url = bundle): nobody is asked" },
             "disabled" => html! { "nothing (follow.enabled = false): it is asked what callers need" },
             _ if self.upstream.listings => html! { "comparing its lists of projects: it has no changelog" },
             _ => html! { "its changelog" },
