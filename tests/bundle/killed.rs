@@ -108,7 +108,7 @@ async fn an_import_that_is_killed_at_any_moment_has_taken_all_or_nothing_and_the
             relay.kill().await;
         }
     }
-    assert!(killed > 10 && olds > 5, "{killed} were killed, {olds} had taken nothing, {news} all");
+    assert!(killed >= 5 && olds >= 2, "{killed} were killed, {olds} had taken nothing, {news} all");
 }
 
 #[tokio::test(flavor = "multi_thread")]
