@@ -297,7 +297,9 @@ async fn a_relay_without_upstream_answers_as_the_exporter_did() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_next_bundle_brings_what_happened_since_and_takes_away_what_was_removed() {
     let exporter = Exporter::serving().await;
-    for (project, version) in [("carried", "1.0"), ("hidden", "1.0"), ("whole", "1.0"), ("swapped", "1.0")] {
+    for (project, version) in
+        [("carried", "1.0"), ("hidden", "1.0"), ("whole", "1.0"), ("swapped", "1.0"), ("named", "1.0")]
+    {
         exporter.publish(project, version).await;
     }
     let mut projects = listed(&exporter.sandbox);
@@ -316,6 +318,13 @@ async fn the_next_bundle_brings_what_happened_since_and_takes_away_what_was_remo
     exporter.publish("carried", "2.0").await;
     exporter.publish("brought", "1.0").await;
     exporter.change(Change::Quarantine { name: "hidden".to_owned(), version: None, cleared: false }).await;
+    // Removed, but a page that was kept before goes on naming it.
+    let named = exporter.sandbox.project("named").unwrap();
+    let (_, named) = named.files().next().unwrap();
+    let named = (named.file.path.to_string(), sha2_of(&named.file.content.to_vec()));
+    let filename = named.0.rsplit_once('/').unwrap().1.to_owned();
+    exporter.change(Change::RemoveFile { name: "named".to_owned(), filename }).await;
+    projects.retain(|name| name != "named");
     // Removed and there again, with the same bytes.
     exporter.change(Change::RemoveProject { name: "swapped".to_owned() }).await;
     exporter.publish("swapped", "1.0").await;
@@ -332,8 +341,23 @@ async fn the_next_bundle_brings_what_happened_since_and_takes_away_what_was_remo
     assert!(hidden.len() >= 3, "{hidden:?}");
 
     let second = exporter.export("second.bundle", &["--since", &since.to_string()]).await;
+    // What a follower of upstream would have left.
+    let journal = rusqlite::Connection::open(data.join("journal.sqlite3")).unwrap();
+    journal.execute_batch("INSERT INTO absences (project, taken) VALUES ('carried', 1); INSERT INTO lost VALUES ('carried', 'carried')").unwrap();
     let output = exporter.import(&second, &data).await;
     let said = done(&output);
+    // It is a journal of its own, and counts what it has.
+    let identity = "SELECT group_concat(value) FROM facts WHERE name LIKE 'identity_%'";
+    let identity = |journal: &rusqlite::Connection| {
+        journal.query_row(identity, [], |row| row.get::<_, Option<String>>(0)).unwrap()
+    };
+    let exporters = rusqlite::Connection::open(exporter.data().join("journal.sqlite3")).unwrap();
+    assert!(identity(&exporters).is_some() && identity(&exporters) != identity(&journal));
+    let weights = "SELECT (SELECT sum(bytes) FROM documents) - (SELECT value FROM facts WHERE name = 'documents_bytes')";
+    assert_eq!(journal.query_row(weights, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
+    let left = "SELECT (SELECT count(*) FROM absences) + (SELECT count(*) FROM lost)";
+    assert_eq!(journal.query_row(left, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
+    drop(journal);
     let events = exporter.sandbox.events_after(cheesewire::model::Serial(since), usize::MAX).len();
     assert!(said.contains(&format!(": {events} new events")), "{said}");
     let relay = imported(&data).await;
@@ -352,8 +376,11 @@ async fn the_next_bundle_brings_what_happened_since_and_takes_away_what_was_remo
         }
     }
     // Its bytes go, as where the changelog is followed.
-    let place = data.join("files/sha256").join(&sha256[..2]).join(&sha256);
-    until("what was removed is still on the disk", async || !place.exists()).await;
+    for sha256 in [sha256, named.1] {
+        let place = data.join("files/sha256").join(&sha256[..2]).join(&sha256);
+        until("what was removed is still on the disk", async || !place.exists()).await;
+    }
+    assert_eq!(get(&format!("{}packages/{}", relay.url, named.0)).await.status, 410);
     let again = kept.iter().find(|(path, _)| path.contains("swapped")).unwrap();
     assert_eq!(get(&format!("{}{}", relay.url, again.0)).await.bytes(), again.1.1);
     relay.kill().await;
@@ -408,6 +435,21 @@ async fn what_was_not_imported_is_said_so_and_nobody_is_asked() {
     let head = last_serial(&relay.url).await;
     let news = call(&relay.url, "changelog_since_serial", &[Value::Int(head)]).await.unwrap();
     assert_eq!(news, Value::Array(vec![]));
+    relay.kill().await;
+    // With an upstream it has all again.
+    let relay = Process::start(&data, &exporter.sandbox.url(), &QUICK).await;
+    let page = get(&format!("{}simple/wire-top/", relay.url)).await;
+    assert!(page.text().contains(advertised), "{}", page.text());
+    assert_eq!(page.header("warning"), "");
+    let mut had = 0;
+    for (_, upload) in exporter.sandbox.project("wire-top").unwrap().files() {
+        let path = format!("packages/{}.metadata", upload.file.path);
+        let (here, there) =
+            (get(&format!("{}{path}", relay.url)).await, get(&format!("{}{path}", exporter.url())).await);
+        assert_eq!((here.status, here.text()), (there.status, there.text()), "{path}");
+        had += usize::from(here.status == 200);
+    }
+    assert!(had > 0);
 }
 
 fn sha2_of(bytes: &[u8]) -> String {

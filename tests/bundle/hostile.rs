@@ -76,6 +76,28 @@ impl Parts {
         self.set_journal(&std::fs::read(&path).unwrap());
     }
 
+    /// Has a page name a file outside of every folder.
+    fn climb(&mut self) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("part");
+        let mut bytes = Vec::new();
+        GzDecoder::new(&self.journal[..]).read_to_end(&mut bytes).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+        let journal = rusqlite::Connection::open(&path).unwrap();
+        let (document, mut list): (i64, Vec<u8>) = journal
+            .query_row(
+                "SELECT document, list FROM file_lists ORDER BY length(list) DESC LIMIT 1",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .unwrap();
+        let slash = list.windows(3).position(|three| three[2] == b'/').unwrap();
+        list[slash..slash + 2].copy_from_slice(b"..");
+        journal.execute("UPDATE file_lists SET list = ?1 WHERE document = ?2", (list, document)).unwrap();
+        drop(journal);
+        self.set_journal(&std::fs::read(&path).unwrap());
+    }
+
     pub fn set_journal(&mut self, unpacked: &[u8]) {
         let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
         packer.write_all(unpacked).unwrap();
@@ -209,7 +231,13 @@ async fn an_archive_of_other_members_is_refused() {
         write(&bad, &members);
         let output = run_import(&bad, &data, &key).await;
         let said = refused(&output, 1);
-        assert!(said.contains("nothing of it was taken"), "{what}: {said}");
+        // What is too long is not even read.
+        let complaint = if what == "a text without an end" {
+            "is not where it has to be"
+        } else {
+            "nothing of it was taken"
+        };
+        assert!(said.contains(complaint), "{what}: {said}");
         assert_eq!(contents(&data), before, "{what}");
     }
     // The end of another bundle, signed by the same key.
@@ -287,6 +315,36 @@ async fn a_journal_that_no_relay_exports_is_refused() {
         ),
         ("newer", Box::new(|parts| parts.head["form"] = 2.into()), "form 2"),
         ("no number", Box::new(|parts| parts.head["last_serial"] = "x".into()), "nothing of it was taken"),
+        ("files out of order", Box::new(|parts| parts.files.swap(0, 1)), "out of order"),
+        (
+            "a file twice",
+            Box::new(|parts| {
+                let twice = parts.files[0].clone();
+                parts.files.insert(1, twice);
+            }),
+            "there twice",
+        ),
+        (
+            "lacks what it says it has",
+            Box::new(move |parts| {
+                parts.head["since"] = (head - 1).into();
+                parts.change_journal(&format!(
+                    "DELETE FROM events WHERE serial < {head}; DELETE FROM coverage"
+                ));
+            }),
+            "serials that it has",
+        ),
+        ("a page's path climbs", Box::new(Parts::climb), "no path of a file"),
+        (
+            "a damaged tree",
+            Box::new(|parts| {
+                parts.change_journal(
+                    "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET rootpage = \
+                     (SELECT rootpage FROM sqlite_schema WHERE name = 'documents') WHERE name = 'prefetch_due'",
+                );
+            }),
+            "nothing of it was taken",
+        ),
         ("has no files", Box::new(|parts| parts.head["files"] = false.into()), "does not belong there"),
     ];
     for (what, edit, complaint) in cases {

@@ -98,18 +98,33 @@ async fn what_needs_an_upstream_says_that_there_is_none_and_settings_that_ask_so
     }
 }
 
+/// What only upstream can tell.
+async fn packages(relay: &str, user: &str) -> Value {
+    call(relay, "user_packages", &[Value::from(user)]).await.unwrap()
+}
+
+/// So many answers are kept, which they are after they were given.
+async fn kept(data: &Path, answers: i64) {
+    let journal = rusqlite::Connection::open(data.join("journal.sqlite3")).unwrap();
+    let kept = || journal.query_row("SELECT count(*) FROM answers", [], |row| row.get::<_, i64>(0)).unwrap();
+    until("the answers are not kept", async || kept() == answers).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_imported_is_current_however_old_it_is_and_whatever_the_clock_says() {
     let exporter = Exporter::serving().await;
     for name in ["wire-top", "wire-core"] {
         assert_eq!(get(&format!("{}simple/{name}/", exporter.url())).await.status, 200);
     }
+    let told = [packages(exporter.url(), "alice").await, packages(exporter.url(), "bob").await];
+    kept(&exporter.data(), 2).await;
     let bundle = exporter.export("first.bundle", &[]).await;
     let (dated, data) = (exporter.path("dated.bundle"), exporter.path("importer"));
     let mut parts = hostile::Parts::read(&bundle);
     // One is of a year ago, the other of the year to come.
     parts.change_journal(
         "UPDATE documents SET checked = checked + CASE project WHEN 'wire-top' THEN -40000000 ELSE 40000000 END; \
+         UPDATE answers SET checked = checked + CASE argument WHEN 'alice' THEN -40000000 ELSE 40000000 END; \
          UPDATE facts SET value = value + 40000000 WHERE name = 'as_of';",
     );
     parts.write(&dated, &exporter.data());
@@ -120,30 +135,107 @@ async fn what_was_imported_is_current_however_old_it_is_and_whatever_the_clock_s
         assert_eq!(page.status, 200, "{name}: {}", page.text());
         assert!(page.header("warning").starts_with("112"), "{name} is called stale");
     }
-    assert_eq!(
-        get(&format!("{}readyz", relay.url)).await.json()["upstream"]["seconds_since_success"]
-            .as_i64()
-            .unwrap()
-            / 3600,
-        0
-    );
+    assert_eq!([packages(&relay.url, "alice").await, packages(&relay.url, "bob").await], told);
+    let journal = rusqlite::Connection::open(data.join("journal.sqlite3")).unwrap();
+    for table in ["documents", "answers"] {
+        let now = jiff::Timestamp::now().as_second();
+        let newest = format!("SELECT max(checked) FROM {table}");
+        let newest: i64 = journal.query_row(&newest, [], |row| row.get(0)).unwrap();
+        assert!(newest <= now, "{table}: {newest} is after {now}");
+    }
+    let ready = get(&format!("{}readyz", relay.url)).await;
+    let upstream = &ready.json()["upstream"];
+    assert_eq!(upstream["seconds_since_success"].as_i64().unwrap() / 3600, 0);
+    assert!(upstream["as_of"].as_i64().unwrap() <= jiff::Timestamp::now().as_second(), "{upstream}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_importers_bounds_hold_and_it_is_told_of_what_found_no_room() {
     let exporter = Exporter::serving().await;
     answers(exporter.url(), &listed(&exporter.sandbox)).await;
+    packages(exporter.url(), "alice").await;
+    kept(&exporter.data(), 1).await;
     let bundle = exporter.export("first.bundle", &[]).await;
     let (key, data) = (exporter.key().await, exporter.path("importer"));
     let args = ["bundle", "import", bundle.to_str().unwrap(), "--key", key.to_str().unwrap()];
-    let bound = ["--upstream", "bundle", "--set", "journal.documents_bytes=4KiB"];
+    let bound =
+        ["--upstream", "bundle", "--set", "journal.documents_bytes=4KiB", "--set", "journal.answers_bytes=0"];
     let output = run(&data, &[&args[..], &bound].concat()).await;
     assert!(done(&output).contains("found no room: raise journal.documents_bytes"));
     let journal = rusqlite::Connection::open(data.join("journal.sqlite3")).unwrap();
     let weight: i64 = journal.query_row("SELECT sum(bytes) FROM documents", [], |row| row.get(0)).unwrap();
     assert!(weight <= 4096, "{weight}");
+    let answers =
+        || journal.query_row("SELECT count(*) FROM answers", [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(answers(), 0);
     // With room for all of them it is imported again.
     done(&exporter.import(&bundle, &data).await);
     let all: i64 = journal.query_row("SELECT sum(bytes) FROM documents", [], |row| row.get(0)).unwrap();
     assert!(all > 4096, "{all}");
+    assert!(answers() > 0);
+}
+
+/// A project that comes or goes without a serial changes the list all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_changed_under_one_serial_has_another_etag() {
+    let exporter = Exporter::new().await;
+    let (bundle, later) = (exporter.export("first.bundle", &[]).await, exporter.path("later.bundle"));
+    let mut parts = hostile::Parts::read(&bundle);
+    parts.head["taken"] = (parts.head["taken"].as_i64().unwrap() + 60).into();
+    parts.change_journal("DELETE FROM projects WHERE name = 'wire-top'");
+    parts.write(&later, &exporter.data());
+    let data = exporter.path("importer");
+    let list = async |etag: &str| {
+        let relay = imported(&data).await;
+        let headers = [("accept", JSON), ("if-none-match", etag)];
+        let answer = get_with(Method::GET, &format!("{}simple/", relay.url), &headers).await.unwrap();
+        relay.kill().await;
+        answer
+    };
+    done(&exporter.import(&bundle, &data).await);
+    let before = list("\"none\"").await;
+    assert!(before.status == 200 && before.text().contains("wire-top"));
+    assert_eq!(list(before.header("etag")).await.status, 304);
+    done(&exporter.import(&later, &data).await);
+    let after = list(before.header("etag")).await;
+    assert!(after.status == 200 && !after.text().contains("wire-top"), "{}", after.status);
+}
+
+/// Whoever asks by time gets what an import brought since, whatever its own time is.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_import_brings_is_news_whatever_its_time() {
+    let exporter = Exporter::serving().await;
+    let data = exporter.path("importer");
+    let first = exporter.export("first.bundle", &[]).await;
+    done(&exporter.import(&first, &data).await);
+    let since = last_serial(exporter.url()).await;
+    let serial = exporter.publish("late", "1.0").await;
+    let second = exporter.export("second.bundle", &["--since", &since.to_string()]).await;
+    let mut parts = hostile::Parts::read(&second);
+    parts.change_journal("UPDATE events SET time = time - 1000000");
+    parts.write(&exporter.path("old.bundle"), &exporter.data());
+    let now = jiff::Timestamp::now().as_second();
+    let news = async |relay: &str| {
+        let told = call(relay, "changelog", &[Value::Int(now - 3600), Value::Bool(true)]).await.unwrap();
+        let Value::Array(rows) = told else { panic!("{told:?}") };
+        let last = |row: Value| match row {
+            Value::Array(fields) => match fields.last() {
+                Some(Value::Int(serial)) => *serial,
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        };
+        rows.into_iter().map(last).collect::<Vec<_>>()
+    };
+    let relay = imported(&data).await;
+    let old: Vec<i64> = news(&relay.url).await;
+    assert!(old.is_empty(), "what was there first is no news: {old:?}");
+    relay.kill().await;
+    done(&exporter.import(&exporter.path("old.bundle"), &data).await);
+    let relay = imported(&data).await;
+    let brought = news(&relay.url).await;
+    assert!(
+        !brought.is_empty() && brought.iter().all(|told| *told > since && *told <= serial),
+        "{brought:?}"
+    );
 }

@@ -10,6 +10,11 @@ async fn a_gap_and_an_older_bundle_are_refused_with_the_right_since() {
     let middle = exporter.publish("carried", "1.0").await;
     let second = exporter.export("second.bundle", &["--since", &head.to_string()]).await;
     let last = exporter.publish("carried", "2.0").await;
+    // Nothing of a file that comes with it is taken either.
+    get(&format!("{}simple/carried/", exporter.url())).await;
+    let carried = exporter.sandbox.project("carried").unwrap();
+    let (_, upload) = carried.files().next().unwrap();
+    assert_eq!(get(&format!("{}packages/{}", exporter.url(), upload.file.path)).await.status, 200);
     let third = exporter.export("third.bundle", &["--since", &middle.to_string()]).await;
     let data = exporter.path("importer");
     let output = exporter.import(&second, &data).await;
@@ -144,6 +149,12 @@ async fn what_is_not_signed_altered_cut_or_of_another_upstream_changes_nothing()
     let output = run(&data, &args).await;
     assert!(refused(&output, 64).contains("upstream.url = \"bundle\""));
     assert_eq!(contents(&data), before);
+    // A folder in which a restore did not end.
+    let unfinished = data.join("restore.unfinished");
+    std::fs::write(&unfinished, "").unwrap();
+    assert!(refused(&run_import(&bundle, &data, &key).await, 1).contains("restore"));
+    std::fs::remove_file(unfinished).unwrap();
+    assert_eq!(contents(&data), before);
     // And as it is, it is taken; its key by the setting.
     let setting = format!("bundle.public_key={}", key.display());
     let args = ["bundle", "import", bundle.to_str().unwrap(), "--upstream", "bundle", "--set", &setting];
@@ -189,6 +200,10 @@ async fn no_file_is_overwritten_and_a_kept_file_that_is_damaged_is_not_exported(
     std::fs::write(&kept, bytes).unwrap();
     let output = run(&exporter.data(), &export).await;
     assert!(refused(&output, 1).contains("is damaged"));
+    // No relay of this version has had the journal yet.
+    let journal = rusqlite::Connection::open(exporter.data().join("journal.sqlite3")).unwrap();
+    journal.pragma_update(None, "user_version", 10).unwrap();
+    assert!(refused(&run(&exporter.data(), &export).await, 1).contains("one of an earlier version"));
     let left: Vec<_> =
         std::fs::read_dir(exporter.place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["exporter"], "something is left of it");
