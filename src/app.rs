@@ -140,7 +140,6 @@ impl App {
         let counted = Stats::open(&config.data, config.stats.clone(), spell(&journal)).await?;
         let store = Store::open(&config.store)?;
         let upstream = Upstream::new(config.upstream.clone())?;
-        let imported = upstream.is_bundled().then(|| journal.as_of());
         let tasks = TaskTracker::new();
         let index = Index::new(upstream.clone(), journal.clone(), config.index.clone());
         let kept = store.clone();
@@ -184,12 +183,7 @@ impl App {
         keep(&kept, "memory", &(), |()| memory::give_back_for_ever());
         keep(&kept, "releases", &journal, |journal| async move { journal.enter_releases_for_ever().await });
         keep(&kept, "journal", &journal, |journal| async move { journal.try_writing_for_ever().await });
-        let warming = journal.clone();
-        kept.once(async move {
-            if let Err(error) = warming.warm().await {
-                tracing::warn!(%error, "names could not be read ahead; pages are answered without");
-            }
-        });
+        warm(&kept, &journal);
 
         let stopping = CancellationToken::new();
         let feed = Feed::new(journal.clone(), config.feed.clone(), stopping.clone());
@@ -202,8 +196,7 @@ impl App {
                 kept,
                 push.mirror.clone(),
                 watching.clone(),
-                &config.follow,
-                upstream.is_bundled(),
+                config,
             )),
             stopping: stopping.clone(),
         };
@@ -213,22 +206,12 @@ impl App {
         let (guard, proxies) = (watching.guard().clone(), &config.http.clients.trusted_proxies);
         exposure::warn(&listens, proxies, encryption.is_some(), guard.is_closed());
         let stats = counted.clone();
-        let parts = Parts {
-            rpc,
-            feed,
-            index,
-            relay,
-            old,
-            signatures,
-            push,
-            stats,
-            admin,
-            pages,
-            guard,
-            limits,
-            imported,
-        };
-        let edge = Edge::new(parts, config.http.calls, &origins, &config.http.cors);
+        let parts =
+            Parts { rpc, feed, index, relay, old, signatures, push, stats, admin, pages, guard, limits };
+        let mut edge = Edge::new(parts, config.http.calls, &origins, &config.http.cors);
+        if upstream.is_bundled() {
+            edge.say_disconnected_since(journal.as_of());
+        }
         let mut settings = config.http.listener.clone();
         settings.max_connections = http::affordable_connections(settings.max_connections);
         Ok(Self {
@@ -372,6 +355,16 @@ fn keep<P, T>(
         let part = part.clone();
         async move {
             stop.run_until_cancelled(run(part)).await;
+        }
+    });
+}
+
+/// Reads ahead what pages need.
+fn warm(kept: &Tasks, journal: &Journal) {
+    let journal = journal.clone();
+    kept.once(async move {
+        if let Err(error) = journal.warm().await {
+            tracing::warn!(%error, "names could not be read ahead; pages are answered without");
         }
     });
 }

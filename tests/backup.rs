@@ -167,6 +167,7 @@ async fn a_backup_beside_a_working_relay_is_complete_and_a_relay_goes_on_from_it
     let to = place.path().join("backup");
     // This relay does not see it.
     std::fs::write(filled.folder.path().join("tokens.toml"), TOKENS).unwrap();
+    std::fs::write(filled.folder.path().join("bundlekey.pem"), "signs bundles").unwrap();
     let begun = Clock::system().unix();
     let output = backup(filled.folder.path(), &to, &["--files"]).await;
     let said = done(&output);
@@ -174,7 +175,14 @@ async fn a_backup_beside_a_working_relay_is_complete_and_a_relay_goes_on_from_it
     let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
     let taken = manifest["taken"].as_i64().unwrap();
     assert!((begun..=Clock::system().unix()).contains(&taken), "{taken} is not after {begun}");
-    for word in ["journal.sqlite3", "statistics.sqlite3", "serverkey.pem", "tokens.toml", "1 package files"] {
+    for word in [
+        "journal.sqlite3",
+        "statistics.sqlite3",
+        "serverkey.pem",
+        "bundlekey.pem",
+        "tokens.toml",
+        "1 package files",
+    ] {
         assert!(said.contains(word), "no {word} in {said}");
     }
     let (last, rows) = events(&to);
@@ -197,6 +205,7 @@ async fn a_backup_beside_a_working_relay_is_complete_and_a_relay_goes_on_from_it
     assert!(statistics(&data) == statistics(&to));
     assert_eq!(std::fs::read_to_string(data.join("serverkey.pem")).unwrap(), KEY);
     assert_eq!(std::fs::read_to_string(data.join("tokens.toml")).unwrap(), TOKENS);
+    assert_eq!(std::fs::read_to_string(data.join("bundlekey.pem")).unwrap(), "signs bundles");
     // Everything is its owner's alone, in the backup as in the folder.
     for folder in [&to, &data] {
         only_for_its_owner(folder);

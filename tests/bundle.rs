@@ -441,15 +441,15 @@ async fn what_was_not_imported_is_said_so_and_nobody_is_asked() {
     let page = get(&format!("{}simple/wire-top/", relay.url)).await;
     assert!(page.text().contains(advertised), "{}", page.text());
     assert_eq!(page.header("warning"), "");
-    let mut had = 0;
+    let mut advertised = 0;
     for (_, upload) in exporter.sandbox.project("wire-top").unwrap().files() {
         let path = format!("packages/{}.metadata", upload.file.path);
         let (here, there) =
             (get(&format!("{}{path}", relay.url)).await, get(&format!("{}{path}", exporter.url())).await);
         assert_eq!((here.status, here.text()), (there.status, there.text()), "{path}");
-        had += usize::from(here.status == 200);
+        advertised += usize::from(here.status == 200);
     }
-    assert!(had > 0);
+    assert!(advertised > 0);
 }
 
 fn sha2_of(bytes: &[u8]) -> String {

@@ -7,7 +7,8 @@ use tokio::sync::watch;
 
 use super::tasks::Tasks;
 use super::watching::Watching;
-use crate::follow::{FollowSettings, FollowStatus};
+use crate::config::Config;
+use crate::follow::FollowStatus;
 use crate::http::Readiness;
 use crate::journal::Journal;
 use crate::push::Mirror;
@@ -42,8 +43,7 @@ impl State {
         tasks: Tasks,
         mirror: Option<Mirror>,
         watching: Watching,
-        settings: &FollowSettings,
-        imported: bool,
+        config: &Config,
     ) -> Self {
         Self {
             journal,
@@ -52,9 +52,9 @@ impl State {
             tasks,
             mirror,
             watching,
-            polled: settings.enabled,
-            imported,
-            unwritten: settings.head_lifetime,
+            polled: config.follow.enabled,
+            imported: config.upstream.bundled,
+            unwritten: config.follow.head_lifetime,
         }
     }
 

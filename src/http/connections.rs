@@ -113,7 +113,7 @@ mod tests {
         let connection = async {
             let state = [0_u8; 1000];
             std::future::pending::<()>().await;
-            drop(state);
+            assert_eq!(state[999], 0);
         };
         let own = size_of_val(&connection);
         assert!(own >= 1000);

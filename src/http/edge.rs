@@ -64,8 +64,6 @@ pub struct Parts {
     pub guard: Guard,
     /// How much each client may ask.
     pub limits: Limits,
-    /// Of what is answered where there is no upstream, and since when, in Unix seconds.
-    pub imported: Option<Option<i64>>,
 }
 
 /// What answers all requests.
@@ -79,7 +77,7 @@ pub struct Edge {
     counted_by: Option<Stats>,
     routes: Router,
     meters: Meters,
-    /// What every answer says that there is no upstream for, package files aside, which never change.
+    /// What every answer says where there is no upstream, package files aside.
     disconnected: Option<HeaderValue>,
     /// Those of the addresses of calls, and of files.
     of_calls: [Arc<Meter>; rpc::ADDRESSES.len()],
@@ -101,21 +99,8 @@ pub(super) struct Inbound {
 impl Edge {
     /// Puts it together over the parts that answer.
     pub fn new(parts: Parts, calls: CallLimits, origins: &Origins, cors: &Cors) -> Self {
-        let Parts {
-            rpc,
-            feed,
-            index,
-            relay,
-            stats,
-            old,
-            signatures,
-            push,
-            admin,
-            pages,
-            guard,
-            limits,
-            imported,
-        } = parts;
+        let Parts { rpc, feed, index, relay, stats, old, signatures, push, admin, pages, guard, limits } =
+            parts;
         let counted_by = Some(stats.clone()).filter(Stats::is_enabled);
         let pages = StatusPages::new(pages, admin.clone(), rpc.clone(), index.clone(), origins.clone());
         let calls = Calls::new(rpc, calls, origins.clone());
@@ -135,7 +120,7 @@ impl Edge {
         let meters = Meters::default();
         let of_calls = rpc::ADDRESSES.map(|address| meters.shown(address));
         let of_files = meters.shown(files::ROUTE);
-        let disconnected = imported.map(disconnected);
+        let disconnected = None;
         Self {
             limits,
             guard,
@@ -149,6 +134,12 @@ impl Edge {
             of_calls,
             of_files,
         }
+    }
+
+    /// There is no upstream: every answer but package files, which never change, says so from now on, and as of when what it tells
+    /// was heard, in Unix seconds.
+    pub fn say_disconnected_since(&mut self, as_of: Option<i64>) {
+        self.disconnected = Some(disconnected(as_of));
     }
 
     /// Where downloads are counted, if they are.

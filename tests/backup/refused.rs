@@ -64,7 +64,13 @@ async fn what_is_there_is_not_replaced() {
     assert!(!filled.folder.path().join("restore.unfinished").exists());
     // A key alone is worth as much, and so is the log of a database.
     std::fs::create_dir(&data).unwrap();
-    for name in ["serverkey.pem", "statistics.sqlite3", "statistics.sqlite3-wal", "journal.sqlite3-wal"] {
+    for name in [
+        "serverkey.pem",
+        "bundlekey.pem",
+        "statistics.sqlite3",
+        "statistics.sqlite3-wal",
+        "journal.sqlite3-wal",
+    ] {
         std::fs::write(data.join(name), "another").unwrap();
         let output = restore(&to, &data, &[]).await;
         assert!(refused(&output, 1).contains("give --data an empty folder"), "{output:?}");
@@ -116,6 +122,7 @@ async fn a_disk_that_takes_no_more_is_told_of_and_nothing_is_left() {
     std::fs::create_dir(&folder).unwrap();
     std::os::unix::fs::symlink(&folder, &to).unwrap();
     std::fs::write(filled.folder.path().join("tokens.toml"), TOKENS).unwrap();
+    std::fs::write(filled.folder.path().join("bundlekey.pem"), KEY).unwrap();
     let output = with_little_room(LITTLE, filled.folder.path(), &whole).await;
     refused(&output, 1);
     assert_eq!(std::fs::read_dir(&to).unwrap().count(), 0);

@@ -254,7 +254,6 @@ async fn an_archive_of_other_members_is_refused() {
 async fn a_journal_that_no_relay_exports_is_refused() {
     let (exporter, bundle, data, before) = prepared().await;
     let (key, bad) = (exporter.key().await, exporter.path("bad.bundle"));
-    let head = Parts::read(&bundle).head["last_serial"].as_i64().unwrap();
     for (sql, complaint) in [
         ("UPDATE projects SET name = 'Wire.Top' WHERE name = 'wire-top'", "no normalised name"),
         (
@@ -287,6 +286,13 @@ async fn a_journal_that_no_relay_exports_is_refused() {
         assert_eq!(contents(&data), before, "{sql}");
         assert!(!data.join("journal.sqlite3.import").exists(), "{sql}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_that_is_not_what_it_says_is_refused() {
+    let (exporter, bundle, data, before) = prepared().await;
+    let (key, bad) = (exporter.key().await, exporter.path("bad.bundle"));
+    let head = Parts::read(&bundle).head["last_serial"].as_i64().unwrap();
     let cases: Vec<(&str, EditParts<'_>, &str)> = vec![
         (
             "goes back",
