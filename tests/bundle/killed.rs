@@ -65,7 +65,7 @@ async fn an_import_that_is_killed_at_any_moment_has_taken_all_or_nothing_and_the
         "journal.sqlite3-wal",
     ];
     let (mut killed, mut olds, mut news) = (0, 0, 0);
-    for round in 0..14 {
+    for round in 0..7 {
         let data = exporter.path(&format!("data{round}"));
         copy(&template, &data);
         let args = [
@@ -108,7 +108,7 @@ async fn an_import_that_is_killed_at_any_moment_has_taken_all_or_nothing_and_the
             relay.kill().await;
         }
     }
-    assert!(killed >= 5 && olds >= 2, "{killed} were killed, {olds} had taken nothing, {news} all");
+    assert!(killed >= 3 && olds >= 1, "{killed} were killed, {olds} had taken nothing, {news} all");
 }
 
 #[tokio::test(flavor = "multi_thread")]

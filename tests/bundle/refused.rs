@@ -74,10 +74,10 @@ async fn an_exporter_that_lacks_history_names_the_since_that_it_has() {
     assert!(done(&output).contains(&format!("--since {serial}")));
 }
 
-/// The first four of them, the last two, and two between: all would take minutes.
+/// The first three of them, the last two, and one between: all would take minutes.
 fn thinned(starts: &[usize]) -> Vec<usize> {
     let all = starts.len();
-    let taken = [0, 1, 2, 3, all / 3, all / 2, all - 2, all - 1];
+    let taken = [0, 1, 2, all / 2, all - 2, all - 1];
     taken.into_iter().map(|at| starts[at]).collect()
 }
 

@@ -92,7 +92,8 @@ async fn run(delay: Duration, plan: Plan) {
     let sandbox =
         Sandbox::start(SandboxSettings { delays, clock, ..SandboxSettings::default() }).await.unwrap();
     let (folder, before) = (tempfile::tempdir().unwrap(), sandbox.last_serial());
-    let start = async || Process::start(folder.path(), &sandbox.url(), &[]).await;
+    let start =
+        async || Process::start(folder.path(), &sandbox.url(), &["upstream.calls_per_second=1"]).await;
     let mut relay = start().await;
     let (address, address_now) = watch::channel(relay.url.clone());
     until("it never heard upstream", async || {

@@ -40,7 +40,10 @@ async fn the_client_of_the_story_notices_nothing() {
     // Each client has a relay of its own, which knows nothing yet. Unoptimised, 50,000 rows take a second to write.
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let url = sandbox.url();
-    let start = async |n: usize| Process::start(folders[n].path(), &url, &["rpc.changelog_rows=3000"]).await;
+    let start = async |n: usize| {
+        Process::start(folders[n].path(), &url, &["rpc.changelog_rows=3000", "upstream.calls_per_second=1"])
+            .await
+    };
     let (relay, second, third) = (start(0).await, start(1).await, start(2).await);
     let (serials, times, cursors) = tokio::join!(
         by_serial(&relay.url, PATIENCE, 1),

@@ -41,11 +41,14 @@ impl Process {
 
     async fn begin(mut command: Command, folder: &Path, upstream: &str, settings: &[&str]) -> Self {
         command.args(["--listen", "127.0.0.1:0", "--upstream", upstream, "--data"]).arg(folder);
-        // How much the machine's disk has left decides nothing; index and files may have a port each.
-        for setting in ["cache.free_floor=0", "upstream.allowed_hosts=127.0.0.1", "signing.enabled=false"]
-            .iter()
-            .chain(settings)
-        {
+        // How much the machine's disk has left decides nothing; index and files may have a port each; no call waits for its turn.
+        let always = [
+            "cache.free_floor=0",
+            "upstream.allowed_hosts=127.0.0.1",
+            "upstream.calls_per_second=1000",
+            "signing.enabled=false",
+        ];
+        for setting in always.iter().chain(settings) {
             command.args(["--set", setting]);
         }
         command.env("CHEESEWIRE_LOG__FORMAT", "json").stderr(Stdio::piped()).kill_on_drop(true);
