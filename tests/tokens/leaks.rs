@@ -12,6 +12,9 @@ use crate::support::process::Process;
 use crate::support::scripted::serve;
 use crate::support::{exchange, get};
 
+/// The usual one: a log of everything is read only at its end, and each poll writes hundreds of lines.
+const PACE: &str = "upstream.calls_per_second=1";
+
 /// All files below a folder, as text.
 fn texts(folder: &std::path::Path, found: &mut Vec<(String, String)>) {
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -42,7 +45,8 @@ async fn no_token_stands_in_a_log_a_page_a_statistic_a_file_an_error_or_a_questi
     .await;
     let folder = tempfile::tempdir().unwrap();
     let shown = [add(folder.path(), "read", Scope::Read), add(folder.path(), "admin", Scope::Admin)];
-    let settings = [QUICK, "log.filter=trace", "log.access=true", "auth.failures=3", "stats.flush=10ms"];
+    let settings =
+        [QUICK, PACE, "log.filter=trace", "log.access=true", "auth.failures=3", "stats.flush=10ms"];
     let relay = Process::start(folder.path(), upstream.as_str(), &settings).await;
     // One that was right once, or has a slip in it, is as secret.
     let wrong = format!("{}A", &shown[0][..45]);
@@ -106,7 +110,7 @@ async fn nor_does_one_that_was_shown_by_http2_in_a_log_of_everything() {
     let upstream = serve(Router::new().fallback(|| async { "[]" })).await;
     let shown = add(folder.path(), "read", Scope::Read);
     let [certificate, key] = authority::settings(pair.path());
-    let settings = [QUICK, "log.filter=trace", "log.access=true", &certificate, &key];
+    let settings = [QUICK, PACE, "log.filter=trace", "log.access=true", &certificate, &key];
     let relay = Process::start(folder.path(), upstream.as_str(), &settings).await;
     let client = authority.client(&["h2"]);
     let url = relay.url.replace("http:", "https:");
